@@ -1,0 +1,44 @@
+# Hypha: what one does here. `make` alone prints this menu.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format mutants clean
+
+INPUT ?=
+DATA ?=
+HYPHA := .build/release/hypha
+
+help: ## Print this menu
+	@echo "Hypha, an event-sourced message bus for systems of many agents"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run INPUT=FILE acts out a recorded event log: XES, CSV or CloudEvents, plain or gzip."
+
+setup: ## Install the Debian packages that are missing
+	@tools/setup
+
+run: setup ## Build for release and run the main job, about half a minute
+	@swift build -c release --product hypha
+ifeq ($(INPUT),)
+	@$(HYPHA) run topologies/incident-room.yaml --data "$(or $(DATA),data/incident-room)" --fresh
+else
+	@$(HYPHA) init --from "$(INPUT)" --name acted --output "$(or $(DATA),data/acted)" --force
+	@$(HYPHA) run "$(or $(DATA),data/acted)/topology.yaml" --data "$(or $(DATA),data/acted)" --fresh
+endif
+
+test: setup ## Build for debugging and run all tests, a few minutes
+	@swift build --build-tests
+	@swift test --skip-build
+
+lint: ## Check the format of all sources
+	@swift format lint --strict --recursive Package.swift Sources Tests
+
+format: ## Put all sources into the project's format
+	@swift format --in-place --recursive Package.swift Sources Tests
+
+mutants: setup ## Break each mechanism on purpose and see a test fail
+	@tools/run-mutants
+
+clean: ## Remove what was built
+	@rm -rf .build

@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is compiled under the same rules: Swift 6 mode, warnings are errors, and
+/// each import is visible where it is used.
+let rules: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+func target(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: rules)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: rules)
+}
+
+let package = Package(
+  name: "hypha",
+  products: [
+    .library(name: "Hypha", targets: ["Hypha"]),
+    .library(name: "HyphaApp", targets: ["HyphaApp"]),
+    .executable(name: "hypha", targets: ["hypha-cli"]),
+  ],
+  targets: [
+    // C libraries, as Debian ships them.
+    .systemLibrary(name: "CLMDB", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+    .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+
+    // The ground: events, and the protocols of log and transport with their in-memory twins.
+    target("HyphaCore", []),
+    target("HyphaLog", ["HyphaCore"]),
+    target("HyphaTransport", ["HyphaCore"]),
+    target("HyphaTopology", ["HyphaCore"]),
+
+    // The C-facing targets.
+    target("HyphaLogLMDB", ["HyphaCore", "HyphaLog", "CLMDB"]),
+    target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ"]),
+    target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib"]),
+
+    // Nodes and agents, and what people see of them.
+    target("HyphaRuntime", ["HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
+    target("HyphaKinds", ["HyphaCore", "HyphaRuntime", "HyphaFormats"]),
+    target(
+      "HyphaOperator",
+      ["HyphaCore", "HyphaLog", "HyphaTopology", "HyphaRuntime", "HyphaKinds", "HyphaFormats"]),
+    target("Hypha", ["HyphaCore", "HyphaRuntime"]),
+    target(
+      "HyphaApp",
+      [
+        "Hypha", "HyphaOperator", "HyphaKinds", "HyphaRuntime", "HyphaTopology", "HyphaLogLMDB",
+        "HyphaTransportZMQ",
+      ]),
+    .executableTarget(
+      name: "hypha-cli", dependencies: ["HyphaApp"], path: "Sources/hypha", swiftSettings: rules),
+
+    tests("HyphaCoreTests", ["HyphaCore"]),
+    // A child process that the log's tests kill, starve of disk, and give damaged files.
+    .executableTarget(
+      name: "hypha-log-crasher", dependencies: ["HyphaCore", "HyphaLog", "HyphaLogLMDB"],
+      path: "Tests/Support/hypha-log-crasher", swiftSettings: rules),
+    tests("HyphaLogTests", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "hypha-log-crasher"]),
+    tests("HyphaTransportTests", ["HyphaTransport", "HyphaTransportZMQ"]),
+    tests("HyphaTopologyTests", ["HyphaTopology", "HyphaFormats"]),
+    tests("HyphaFormatsTests", ["HyphaFormats"]),
+    tests(
+      "HyphaRuntimeTests",
+      ["HyphaRuntime", "HyphaKinds", "HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
+    tests("HyphaOperatorTests", ["HyphaOperator"]),
+    tests(
+      "HyphaAppTests",
+      [
+        "HyphaApp", "HyphaOperator", "HyphaRuntime", "HyphaKinds", "HyphaFormats", "HyphaTopology",
+        "HyphaLogLMDB", "hypha-cli",
+      ]),
+  ]
+)

@@ -1,0 +1,27 @@
+#ifndef HYPHA_CLMDB_SHIM_H
+#define HYPHA_CLMDB_SHIM_H
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The Glibc module does not export these. */
+
+/* Names the calling thread and raises its nice value; Linux applies it to that thread alone. */
+static inline void hypha_lmdb_prepare_thread(const char *name, int nice_value) {
+  (void)pthread_setname_np(pthread_self(), name);
+  if (nice_value > 0) (void)setpriority(PRIO_PROCESS, 0, nice_value);
+}
+
+static inline long hypha_lmdb_thread_id(void) { return syscall(SYS_gettid); }
+
+/* The largest file that this process may write, or -1 where there is no limit. */
+static inline long long hypha_lmdb_file_size_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return -1;
+  return (long long)limit.rlim_cur;
+}
+
+#endif

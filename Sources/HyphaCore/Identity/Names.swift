@@ -1,0 +1,86 @@
+/// A short name made of ASCII letters, digits, `.`, `_` and `-`.
+///
+/// Agents, nodes and event types are named so. The grammar keeps a name usable as it stands in a wire
+/// topic, a file name and a shell command.
+public protocol Name: CheckedText, Comparable {
+  /// What such a name names, for error texts: `agent id`.
+  static var noun: String { get }
+  /// The longest allowed name in bytes.
+  static var byteCountMax: Int { get }
+  /// Wraps text that is known to follow the grammar.
+  init(unchecked text: String)
+}
+
+extension Name {
+  /// A name from text of any origin.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidName`` with the rule that was broken.
+  public init(_ text: String) throws {
+    try Self.check(text)
+    self.init(unchecked: text)
+  }
+
+  /// Names sort by their bytes, so the order is the same on every machine.
+  public static func < (left: Self, right: Self) -> Bool {
+    left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
+  }
+
+  /// Whether `byte` may stand in a name.
+  static func allows(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+      true
+    default: false
+    }
+  }
+
+  private static func check(_ text: String) throws {
+    let count = text.utf8.count
+    guard count > 0, count <= byteCountMax else {
+      throw HyphaError(
+        .invalidName, "the \(noun) '\(text.shown(80))' has \(count) bytes",
+        remedy: "use 1 to \(byteCountMax)")
+    }
+    guard text != ".", text != ".." else {
+      throw HyphaError(
+        .invalidName, "the \(noun) '\(text)' stands for a directory", remedy: "use a name of its own")
+    }
+    guard text.utf8.allSatisfy(allows) else {
+      throw HyphaError(
+        .invalidName, "the \(noun) '\(text.shown())' has a character that is not allowed",
+        remedy: "use letters, digits, '.', '_' and '-'")
+    }
+  }
+}
+
+/// The id of an agent, unique in a deployment.
+public struct AgentID: Name {
+  public static var noun: String { "agent id" }
+  public static var byteCountMax: Int { 63 }
+  public let text: String
+  public init(unchecked text: String) { self.text = text }
+
+  /// The nearest valid id for free text such as a person's name: `Ana Müller` becomes `Ana-M-ller`.
+  public init(slug text: String) {
+    var bytes = text.utf8.prefix(Self.byteCountMax).map { Self.allows($0) ? $0 : UInt8(ascii: "-") }
+    if bytes.allSatisfy({ $0 == UInt8(ascii: ".") }) { bytes = [UInt8(ascii: "-")] }
+    self.init(unchecked: String(decoding: bytes, as: UTF8.self))
+  }
+}
+
+/// The name of a node, unique in a deployment.
+public struct NodeID: Name {
+  public static var noun: String { "node name" }
+  public static var byteCountMax: Int { 63 }
+  public let text: String
+  public init(unchecked text: String) { self.text = text }
+}
+
+/// The stable name of an event type, the same in every version of a program: `invoice.Approved`.
+public struct EventTypeName: Name {
+  public static var noun: String { "event type" }
+  public static var byteCountMax: Int { 127 }
+  public let text: String
+  public init(unchecked text: String) { self.text = text }
+}

@@ -1,0 +1,202 @@
+public import HyphaCore
+import Synchronization
+
+/// The in-memory twin of a log on disk, for tests and for simulation.
+///
+/// It keeps the promises of ``EventLog`` as long as its ``MemoryLogStore`` lives: a log opened again on the
+/// same store finds what was acknowledged, as a log on disk does after its process was killed.
+public final class MemoryLog: EventLog {
+  private typealias Waiting = (LogBatch, @Sendable (Result<CommitReceipt, HyphaError>) -> Void)
+
+  private struct State {
+    var waiting: [Waiting] = []
+    /// Whether a drain was begun or is to come.
+    var isDraining = false
+    /// Whether a drain has a group in hand.
+    var isCommitting = false
+    var isClosed = false
+    var isReleased = false
+
+    /// Whether the caller is to release the store: the first who asks.
+    mutating func release() -> Bool {
+      defer { isReleased = true }
+      return !isReleased
+    }
+  }
+
+  public let identity: LogIdentity
+  private let store: MemoryLogStore
+  private let time: any TimeSource
+  private let commitLater: @Sendable (@escaping @Sendable () -> Void) -> Void
+  private let state = Mutex(State())
+
+  /// Opens the log that `store` holds.
+  ///
+  /// - Parameters:
+  ///   - commitLater: runs a commit; a simulation gives its own to let time pass first. The default
+  ///     commits inside ``submit(_:completion:)``.
+  /// - Throws: ``HyphaError/Code/logLocked`` when the store is open for writing already.
+  public init(
+    store: MemoryLogStore, time: some TimeSource,
+    commitLater: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void = { $0() }
+  ) throws {
+    try store.lock()
+    self.store = store
+    identity = store.identity
+    self.time = time
+    self.commitLater = commitLater
+  }
+
+  public func submit(
+    _ batch: LogBatch, completion: @escaping @Sendable (Result<CommitReceipt, HyphaError>) -> Void
+  ) {
+    let (isClosed, begins) = state.withLock { state in
+      guard !state.isClosed else { return (true, false) }
+      if batch.isUrgent {
+        let place = state.waiting.firstIndex { !$0.0.isUrgent } ?? state.waiting.endIndex
+        state.waiting.insert((batch, completion), at: place)
+      } else {
+        state.waiting.append((batch, completion))
+      }
+      defer { state.isDraining = true }
+      return (false, !state.isDraining)
+    }
+    if isClosed {
+      completion(.failure(HyphaError(.logFailed, "the log of \(identity.node) is closed")))
+    } else if begins {
+      commitLater { self.drain() }
+    }
+  }
+
+  /// Commits what waits, then releases the store. Closing again does nothing.
+  ///
+  /// Where a commit is under way already (on another thread, or around the completion that closes), what
+  /// waits is committed behind it there, and the store is released then.
+  public func close() {
+    state.withLock { $0.isClosed = true }
+    drain()
+  }
+
+  /// Ends the log as a killed process would: what waits is gone, and nobody is told.
+  public func crash() {
+    let releases = state.withLock { state in
+      state.isClosed = true
+      state.waiting = []
+      return state.release()
+    }
+    if releases { store.unlock() }
+  }
+
+  /// Commits group after group until nothing waits.
+  private func drain() {
+    while true {
+      let (group, releases) = state.withLock { state -> ([Waiting], Bool) in
+        // One at a time, or completions would lose the order of commits.
+        guard !state.isCommitting else { return ([], false) }
+        let group = state.waiting
+        state.waiting = []
+        state.isCommitting = !group.isEmpty
+        if group.isEmpty { state.isDraining = false }
+        return (group, group.isEmpty && state.isClosed && state.release())
+      }
+      if releases { store.unlock() }
+      if group.isEmpty { return }
+      let now = Timestamp(microseconds: time.microseconds())
+      let results = store.commit(group.map(\.0), now: now)
+      for ((_, completion), result) in zip(group, results) { completion(result) }
+      state.withLock { $0.isCommitting = false }
+    }
+  }
+
+  public func head() throws -> Position { store.read { $0.planner.head } }
+
+  public func read(after position: Position, limit: Int, byteLimit: Int) throws -> [LogEntry] {
+    store.read { contents in
+      var found: [LogEntry] = []
+      var byteCount = 0
+      for entry in contents.entries.dropFirst(Int(clamping: position.rawValue)).prefix(limit) {
+        byteCount += entry.record.bytes.count
+        if byteCount > byteLimit && !found.isEmpty { break }
+        found.append(entry)
+      }
+      return found
+    }
+  }
+
+  public func entry(at position: Position) throws -> LogEntry? {
+    store.read { contents in
+      guard position > .start, position <= contents.planner.head else { return nil }
+      return contents.entries[Int(position.rawValue) - 1]
+    }
+  }
+
+  public func laneHead(_ lane: Lane) throws -> LaneHead? { store.read { $0.planner.lanes[lane] } }
+  public func laneHeads() throws -> [Lane: LaneHead] { store.read { $0.planner.lanes } }
+  public func streamHeads() throws -> [StreamID: StreamHead] { store.read { $0.planner.streams } }
+  public func cursor(_ key: CursorKey) throws -> Cursor? { store.read { $0.cursors[key] } }
+  public func cursors() throws -> [CursorKey: Cursor] { store.read { $0.cursors } }
+  public func snapshot(of agent: AgentID) throws -> [UInt8]? { store.read { $0.snapshots[agent] } }
+}
+
+/// What outlives a ``MemoryLog``, as a disk outlives a process.
+public final class MemoryLogStore: Sendable {
+  struct Contents {
+    var planner = AppendPlanner()
+    var entries: [LogEntry] = []
+    var cursors: [CursorKey: Cursor] = [:]
+    var snapshots: [AgentID: [UInt8]] = [:]
+    var isLocked = false
+    var isFull = false
+  }
+
+  /// Who the log belongs to.
+  public let identity: LogIdentity
+  private let contents = Mutex(Contents())
+
+  /// An empty store.
+  public init(identity: LogIdentity) { self.identity = identity }
+
+  /// Lets every commit fail with ``HyphaError/Code/logFull``, as a full disk does, or work again.
+  public func setFull(_ isFull: Bool) { contents.withLock { $0.isFull = isFull } }
+
+  func lock() throws {
+    let wasLocked = contents.withLock { contents in
+      defer { contents.isLocked = true }
+      return contents.isLocked
+    }
+    guard !wasLocked else {
+      throw HyphaError(
+        .logLocked, "the in-memory log of \(identity.node) is open for writing already",
+        remedy: "close the other one first")
+    }
+  }
+
+  func unlock() { contents.withLock { $0.isLocked = false } }
+
+  func read<Value: Sendable>(_ body: (inout sending Contents) -> Value) -> Value {
+    contents.withLock { body(&$0) }
+  }
+
+  /// Commits one group and says what became of each batch.
+  func commit(_ batches: [LogBatch], now: Timestamp) -> [Result<CommitReceipt, HyphaError>] {
+    contents.withLock { contents in
+      guard !contents.isFull else {
+        let error = HyphaError(
+          .logFull, "the in-memory log of \(identity.node) is full", remedy: "call setFull(false)")
+        return batches.map { _ in .failure(error) }
+      }
+      contents.planner.beginGroup()
+      return batches.map { batch in
+        do throws(HyphaError) {
+          let (entries, receipt) = try contents.planner.plan(batch, now: now)
+          contents.entries += entries
+          contents.cursors.merge(batch.cursors) { _, new in new }
+          contents.snapshots.merge(batch.snapshots) { _, new in new }
+          return .success(receipt)
+        } catch {
+          return .failure(error)
+        }
+      }
+    }
+  }
+}

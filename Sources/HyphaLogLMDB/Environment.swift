@@ -1,0 +1,176 @@
+import CLMDB
+import Glibc
+import HyphaCore
+import Synchronization
+
+/// An open LMDB environment and the handles of its tables.
+///
+/// Flags: `MDB_NOTLS`, so that a read transaction belongs to its object and not to a thread. Never
+/// `MDB_NOSYNC`, `MDB_NOMETASYNC`, `MDB_WRITEMAP` or `MDB_MAPASYNC`: what a commit returns for is on disk,
+/// and no stray pointer can write to it. Read-ahead stays on: the long reads of a log (replay, catch-up,
+/// verify) go along the file.
+///
+/// The log never deletes within a transaction, so every page up to the last that a meta page names has
+/// been written, and a file that is shorter was cut. Who adds deletion must write the loose pages too.
+///
+/// `@unchecked Sendable`: LMDB allows its environment on any thread (lmdb.h, "Caveats"); the handle is
+/// closed by the registry when nobody has it any more, and the list of idle transactions has a lock.
+final class Environment: @unchecked Sendable {
+  /// What an environment is opened for.
+  enum Mode: Equatable {
+    case reading
+    case writing(mapByteCount: Int)
+    case creating(mapByteCount: Int)
+  }
+
+  /// A table's name with LMDB's handle, valid as long as the environment is open.
+  struct Table: Sendable {
+    let name: String
+    fileprivate(set) var handle: MDB_dbi = 0
+    /// Entries never grow by more than one table.
+    static let names = ["entries", "lanes", "streams", "cursors", "snapshots", "meta"]
+  }
+
+  let failure: LogFailure
+  let isWritable: Bool
+  private let handle: OpaquePointer
+  private var tables: [Table] = []
+  private let idle = Mutex<[IdleTransaction]>([])
+
+  /// A read transaction that was reset and waits for its next use.
+  ///
+  /// `@unchecked Sendable`: with `MDB_NOTLS` it may be renewed on any thread, one at a time; whoever takes
+  /// it out of the list has it alone.
+  private struct IdleTransaction: @unchecked Sendable { let handle: OpaquePointer }
+
+  private static let idleCountMax = 16
+  private static let readerCountMax: UInt32 = 510
+
+  var entries: Table { tables[0] }
+  var lanes: Table { tables[1] }
+  var streams: Table { tables[2] }
+  var cursors: Table { tables[3] }
+  var snapshots: Table { tables[4] }
+  var meta: Table { tables[5] }
+
+  /// Opens the environment in the directory `log`, whose file was checked before.
+  ///
+  /// LMDB allows it once in a process: go through ``EnvironmentRegistry``.
+  init(log: String, mode: Mode) throws {
+    let failure = LogFailure(log: log)
+    var created: OpaquePointer?
+    try failure.check(mdb_env_create(&created), "mdb_env_create")
+    guard let handle = created else { throw failure.error(ENOMEM, "mdb_env_create") }
+    do {
+      try failure.check(mdb_env_set_maxdbs(handle, MDB_dbi(Table.names.count)), "mdb_env_set_maxdbs")
+      try failure.check(mdb_env_set_maxreaders(handle, Self.readerCountMax), "mdb_env_set_maxreaders")
+      var flags = MDB_NOTLS
+      switch mode {
+      case .reading: flags |= MDB_RDONLY
+      case .writing(let byteCount), .creating(let byteCount):
+        try failure.check(mdb_env_set_mapsize(handle, byteCount), "mdb_env_set_mapsize")
+      }
+      try failure.check(mdb_env_open(handle, log, UInt32(flags), 0o600), "mdb_env_open")
+      // LMDB marks its other two files so, but not this one: children must not inherit it.
+      var descriptor: mdb_filehandle_t = -1
+      try failure.check(mdb_env_get_fd(handle, &descriptor), "mdb_env_get_fd")
+      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+      tables = try Self.openTables(handle, mode: mode, failure: failure)
+    } catch {
+      // lmdb.h: after a failed open, the handle must be closed.
+      mdb_env_close(handle)
+      throw error
+    }
+    self.failure = failure
+    self.handle = handle
+    isWritable = mode != .reading
+  }
+
+  private static func openTables(_ handle: OpaquePointer, mode: Mode, failure: LogFailure) throws -> [Table] {
+    let creates = if case .creating = mode { true } else { false }
+    var begun: OpaquePointer?
+    try failure.check(
+      mdb_txn_begin(handle, nil, creates ? 0 : UInt32(MDB_RDONLY), &begun), "mdb_txn_begin")
+    var tables: [Table] = []
+    do {
+      for name in Table.names {
+        var table = Table(name: name)
+        let code = mdb_dbi_open(begun, name, creates ? UInt32(MDB_CREATE) : 0, &table.handle)
+        if code == MDB_NOTFOUND {
+          throw HyphaError(
+            .logInvalid, "\(failure.log) is no log of Hypha's: it has no table \(name)",
+            remedy: "give the data directory of a node", cause: "mdb_dbi_open")
+        }
+        try failure.check(code, "mdb_dbi_open")
+        tables.append(table)
+      }
+    } catch {
+      mdb_txn_abort(begun)
+      throw error
+    }
+    // The handles outlive the transaction only if it is committed, reading or not.
+    try failure.check(mdb_txn_commit(begun), "mdb_txn_commit")
+    return tables
+  }
+
+  /// Gives up the handle. Nobody may use the environment after this.
+  func close() {
+    for transaction in idle.withLock({ $0 }) { mdb_txn_abort(transaction.handle) }
+    mdb_env_close(handle)
+  }
+}
+
+// MARK: Transactions
+
+extension Environment {
+  /// A view of what is committed now. Its handle returns here when it goes out of scope.
+  func beginReading() throws -> ReadTransaction {
+    ReadTransaction(handle: try begin(), environment: self)
+  }
+
+  /// Takes back the handle of a view that has ended.
+  func endReading(_ transaction: OpaquePointer) {
+    mdb_txn_reset(transaction)
+    let isKept = idle.withLock { idle in
+      guard idle.count < Self.idleCountMax else { return false }
+      idle.append(IdleTransaction(handle: transaction))
+      return true
+    }
+    if !isKept { mdb_txn_abort(transaction) }
+  }
+
+  private func begin() throws -> OpaquePointer {
+    if let transaction = idle.withLock({ $0.popLast() }) {
+      let code = mdb_txn_renew(transaction.handle)
+      if code == MDB_SUCCESS { return transaction.handle }
+      mdb_txn_abort(transaction.handle)
+      throw failure.error(code, "mdb_txn_renew")
+    }
+    var begun: OpaquePointer?
+    try failure.check(mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &begun), "mdb_txn_begin")
+    guard let begun else { throw failure.error(ENOMEM, "mdb_txn_begin") }
+    return begun
+  }
+
+  /// A transaction that writes. It must be used and ended on the calling thread.
+  func beginWriting() throws -> WriteTransaction {
+    var begun: OpaquePointer?
+    try failure.check(mdb_txn_begin(handle, nil, 0, &begun), "mdb_txn_begin")
+    guard let begun else { throw failure.error(ENOMEM, "mdb_txn_begin") }
+    return WriteTransaction(handle: begun, failure: failure)
+  }
+
+  /// Frees the marks of readers whose processes are gone; they would keep old pages from being reused.
+  func clearDeadReaders() throws {
+    try failure.check(mdb_reader_check(handle, nil), "mdb_reader_check")
+  }
+
+  /// The flags that the environment is open with, and how many transactions were ever committed.
+  func facts() throws -> (flags: Int32, commitCount: Int) {
+    var flags: UInt32 = 0
+    try failure.check(mdb_env_get_flags(handle, &flags), "mdb_env_get_flags")
+    var info = MDB_envinfo()
+    try failure.check(mdb_env_info(handle, &info), "mdb_env_info")
+    return (Int32(bitPattern: flags), info.me_last_txnid)
+  }
+}

@@ -1,0 +1,42 @@
+public import HyphaCore
+public import HyphaLog
+
+/// A log on disk, open for reading only, also while another process writes it.
+///
+/// Nothing is locked and nothing is written but a reader's mark in `log/lock.mdb`, for which the user needs
+/// write permission there. The reader sees each commit from the moment that it is durable. It is released
+/// when the last reference to it goes.
+///
+/// In a process that has the log open as an ``LMDBLog`` a reader shares that one's file. The other way
+/// round it cannot be: open the writer first, or let go of the reader before.
+public final class LMDBLogReader: LogReader {
+  public let identity: LogIdentity
+  /// The data directory, as it was given.
+  public let directory: String
+  private let store: LogStore
+
+  /// Opens the log in `directory`, the data directory of a node.
+  ///
+  /// - Throws: ``HyphaError/Code/fileUnavailable`` when there is no log there or it may not be read;
+  ///   ``HyphaError/Code/logInvalid`` when it is damaged or no log; ``HyphaError/Code/logTooNew`` when a
+  ///   newer version wrote it.
+  public init(directory: String) throws {
+    self.directory = directory
+    store = try LogOpening.openForReading(DataDirectory(path: directory))
+    identity = store.identity
+  }
+
+  public func head() throws -> Position { try store.head() }
+
+  public func read(after position: Position, limit: Int, byteLimit: Int) throws -> [LogEntry] {
+    try store.read(after: position, limit: limit, byteLimit: byteLimit)
+  }
+
+  public func entry(at position: Position) throws -> LogEntry? { try store.entry(at: position) }
+  public func laneHead(_ lane: Lane) throws -> LaneHead? { try store.laneHead(lane) }
+  public func laneHeads() throws -> [Lane: LaneHead] { try store.laneHeads() }
+  public func streamHeads() throws -> [StreamID: StreamHead] { try store.streamHeads() }
+  public func cursor(_ key: CursorKey) throws -> Cursor? { try store.cursor(key) }
+  public func cursors() throws -> [CursorKey: Cursor] { try store.cursors() }
+  public func snapshot(of agent: AgentID) throws -> [UInt8]? { try store.snapshot(of: agent) }
+}

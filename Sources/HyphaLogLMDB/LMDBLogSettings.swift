@@ -1,0 +1,33 @@
+/// Sizes and bounds of a log on disk.
+public struct LMDBLogSettings: Hashable, Sendable {
+  /// The most bytes that the log may grow to. The address space is reserved at once, the disk is used as
+  /// the log grows. At least 1 MiB; rounded up to whole MiB. An existing larger log keeps its size.
+  public var mapByteCount: Int
+  /// The most events in one commit group; a batch is never divided.
+  public var groupAppendCountMax: Int
+  /// The most bytes in one commit group, unless a single batch has more.
+  public var groupByteCountMax: Int
+  /// The nice value of the writer's thread, 0 to 19. The log then gives way to threads that carry alerts:
+  /// beside two busy threads at 0 those took 1.2 ms at p99, with the busy ones at 10 only 50 µs.
+  public var niceValue: Int32
+
+  /// 64 GiB, 4,096 events and 8 MiB a group, nice 10.
+  public static let standard = LMDBLogSettings()
+
+  /// Settings by their parts.
+  public init(
+    mapByteCount: Int = 64 << 30, groupAppendCountMax: Int = 4_096, groupByteCountMax: Int = 8 << 20,
+    niceValue: Int32 = 10
+  ) {
+    self.mapByteCount = mapByteCount
+    self.groupAppendCountMax = groupAppendCountMax
+    self.groupByteCountMax = groupByteCountMax
+    self.niceValue = niceValue
+  }
+
+  /// What LMDB is given.
+  var mapByteCountRounded: Int {
+    let unit = 1 << 20
+    return (min(max(mapByteCount, unit), 1 << 46) + unit - 1) / unit * unit
+  }
+}

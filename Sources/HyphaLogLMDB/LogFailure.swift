@@ -1,0 +1,94 @@
+import CLMDB
+import Glibc
+import HyphaCore
+
+/// Turns what LMDB returns into errors that name the log and say what to do.
+struct LogFailure: Sendable {
+  /// The remedy for stored bytes that are not what was written.
+  static let restore = "run 'hypha log verify' and restore from a copy"
+
+  /// The directory of the environment.
+  let log: String
+
+  /// Does nothing on success.
+  ///
+  /// - Throws: what `code` means, with `call` and LMDB's own message as the cause.
+  func check(_ code: Int32, _ call: StaticString) throws {
+    if code != MDB_SUCCESS { throw error(code, call) }
+  }
+
+  func error(_ code: Int32, _ call: StaticString) -> HyphaError {
+    let cause = "\(call): \(String(cString: mdb_strerror(code)))"
+    switch code {
+    case MDB_MAP_FULL:
+      return HyphaError(
+        .logFull, "the log in \(log) has reached the size of its map",
+        remedy: "raise log.map-size and start the node again", cause: cause)
+    case ENOSPC, EDQUOT: return full("its file system is full", cause)
+    case EFBIG: return fileLimit(cause)
+    case EIO:
+      // LMDB reports a write that was cut short as EIO, whatever cut it.
+      if hasReachedFileLimit { return fileLimit(cause) }
+      if isFileSystemFull { return full("its file system is full", cause) }
+      return HyphaError(
+        .logFailed, "the disk of the log in \(log) failed",
+        remedy: "check the disk (dmesg), then start the node again", cause: cause)
+    case MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_INVALID, MDB_BAD_VALSIZE, MDB_INCOMPATIBLE, MDB_CURSOR_FULL:
+      return HyphaError(
+        .logInvalid, "the log in \(log) is damaged", remedy: Self.restore, cause: cause)
+    case MDB_VERSION_MISMATCH:
+      return HyphaError(
+        .logInvalid, "the log in \(log) was written by another version of LMDB",
+        remedy: "use liblmdb 0.9", cause: cause)
+    case MDB_PANIC:
+      return HyphaError(
+        .logFailed, "the log in \(log) cannot be written any more: its disk failed",
+        remedy: "check the disk (dmesg), then start the node again", cause: cause)
+    case MDB_READERS_FULL:
+      return HyphaError(
+        .logFailed, "the log in \(log) has too many readers at once",
+        remedy: "stop some of the processes that read it", cause: cause)
+    case MDB_MAP_RESIZED:
+      return HyphaError(
+        .logFailed, "the log in \(log) has grown beyond what was mapped",
+        remedy: "open it again", cause: cause)
+    case ENOMEM:
+      return HyphaError(
+        .logFailed, "the log in \(log) cannot be mapped: there is no address space for it",
+        remedy: "lower log.map-size, or raise the limit (ulimit -v)", cause: cause)
+    case EACCES, EPERM, EROFS:
+      return HyphaError(
+        .fileUnavailable, "the log in \(log) may not be used by this user",
+        remedy: "run as the user that owns it, or change its permissions", cause: cause)
+    default:
+      return HyphaError(
+        .logFailed, "the log in \(log) failed", remedy: "start the node again", cause: cause)
+    }
+  }
+
+  private func full(_ why: String, _ cause: String) -> HyphaError {
+    HyphaError(
+      .logFull, "the log in \(log) cannot grow: \(why)", remedy: "free space on it, then try again",
+      cause: cause)
+  }
+
+  private func fileLimit(_ cause: String) -> HyphaError {
+    HyphaError(
+      .logFull, "the log in \(log) has reached the largest file that this process may write",
+      remedy: "raise the limit (ulimit -f)", cause: cause)
+  }
+
+  private var hasReachedFileLimit: Bool {
+    let limit = hypha_lmdb_file_size_limit()
+    var status = stat()
+    guard limit >= 0, stat(DataDirectory.dataFile(in: log), &status) == 0 else { return false }
+    // The limit need not be a whole number of pages.
+    return Int64(status.st_size) + 65_536 > limit
+  }
+
+  private var isFileSystemFull: Bool {
+    var status = statvfs()
+    guard statvfs(DataDirectory.dataFile(in: log), &status) == 0 else { return false }
+    return status.f_bavail * status.f_frsize < 65_536
+  }
+}

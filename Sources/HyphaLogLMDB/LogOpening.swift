@@ -1,0 +1,67 @@
+import HyphaCore
+import HyphaLog
+
+/// How a log comes to be open: made where there is none, checked before it is used.
+enum LogOpening {
+  /// Opens the log of a directory whose writer's lock the caller holds, or makes it.
+  static func openForWriting(
+    _ place: DataDirectory, node: NodeID, settings: LMDBLogSettings, time: some TimeSource
+  ) throws -> (LogStore, AppendPlanner) {
+    if try !place.hasLog() {
+      let now = Timestamp(microseconds: time.microseconds())
+      let id = EventID(time: now, random: .random(in: .min ... .max))
+      try create(LogIdentity(id: id, node: node), in: place, settings: settings)
+    }
+    let mode = Environment.Mode.writing(mapByteCount: settings.mapByteCountRounded)
+    let store = try LogStore(EnvironmentRegistry.lease(log: place.log, mode: mode))
+    guard store.identity.node == node else {
+      throw HyphaError(
+        .logInvalid, "the log in \(place.path) is that of node \(store.identity.node), not of \(node)",
+        remedy: "give the data directory of \(node), or another --data directory")
+    }
+    try store.environment.clearDeadReaders()
+    return (store, try store.loadPlanner())
+  }
+
+  /// Opens the log of a directory that another process may be writing.
+  static func openForReading(_ place: DataDirectory) throws -> LogStore {
+    guard try place.hasLog() else {
+      throw HyphaError(
+        .fileUnavailable, "there is no log in \(place.path)", remedy: "give the data directory of a node")
+    }
+    return try LogStore(EnvironmentRegistry.lease(log: place.log, mode: .reading))
+  }
+
+  /// Makes an empty log beside its place and moves it there when it is on disk.
+  private static func create(
+    _ identity: LogIdentity, in place: DataDirectory, settings: LMDBLogSettings
+  ) throws {
+    try place.removeNewLog()
+    try place.createNewLog()
+    // Nobody else knows of this directory, so it needs no registry.
+    let environment = try Environment(
+      log: place.newLog, mode: .creating(mapByteCount: settings.mapByteCountRounded))
+    defer { environment.close() }
+    var transaction = try environment.beginWriting()
+    let version = TableLayout.bytes(of: TableLayout.formatVersion)
+    try transaction.putSealed(version, at: TableLayout.formatKey, in: environment.meta)
+    let owner = TableLayout.value(of: identity)
+    try transaction.putSealed(owner, at: TableLayout.identityKey, in: environment.meta)
+    try transaction.putHead(.start, in: environment.meta)
+    try transaction.commit()
+    try place.adoptNewLog()
+  }
+}
+
+extension WriteTransaction {
+  /// Writes down the newest position and the number of this commit. Every commit does.
+  func putHead(_ position: Position, in meta: Environment.Table) throws {
+    let head = TableLayout.value(ofHead: position, commitNumber: commitNumber)
+    try putSealed(head, at: TableLayout.headKey, in: meta)
+  }
+
+  /// Sets a value with its check behind it.
+  func putSealed(_ value: [UInt8], at key: [UInt8], in table: Environment.Table) throws {
+    try put(TableLayout.seal(value, key: key), at: key, in: table)
+  }
+}

@@ -1,0 +1,222 @@
+import Glibc
+import HyphaCore
+
+/// Checks a file before LMDB maps it: LMDB trusts what it finds, and a cut or altered file is a SIGBUS or an
+/// assertion there.
+///
+/// Checked are both meta pages, that the file holds every page that they count, and the root pages of all
+/// tables. What lies below the roots is not: entries carry checksums of their own.
+///
+/// The layout is that of LMDB 0.9 on 64 bits, little-endian (mdb.c: `MDB_page`, `MDB_meta`, `MDB_db`):
+///
+/// | page offset | bytes | what |
+/// |---:|---:|---|
+/// | 0 | 8 | number of the page |
+/// | 10 | 2 | flags: 1 branch, 2 leaf, 8 meta |
+/// | 12 | 4 | lower and upper bound of the free space |
+/// | 16 | 8 | in a meta page: magic `0xBEEFC0DE`, version 1 |
+/// | 24 | 16 | address of a fixed map (0), size of the map |
+/// | 40 | 96 | the databases *free* and *main*: 4 pad (of *free*: the page size), 2 flags, 2 depth, 8 each: branch, leaf and overflow pages, entries, root |
+/// | 136 | 16 | last page in use, number of the transaction |
+struct MetaPageCheck {
+  private let file: DataFile
+  private let path: String
+
+  /// Checks the file of the environment in the directory `log`.
+  ///
+  /// A writer may overwrite what is being looked at, so while there may be one, a finding counts only when the
+  /// meta pages have not changed meanwhile.
+  ///
+  /// - Throws: ``HyphaError/Code/logInvalid`` saying what is wrong.
+  static func check(log: String, isBeingWritten: Bool) throws {
+    let path = DataDirectory.dataFile(in: log)
+    let file = try DataFile(path)
+    let check = MetaPageCheck(file: file, path: path)
+    for _ in 0..<100 {
+      let before = file.bytes(at: 0, count: 1 << 17)
+      do {
+        return try check.run()
+      } catch {
+        guard isBeingWritten, file.bytes(at: 0, count: 1 << 17) != before else { throw error }
+      }
+    }
+    try check.run()
+  }
+
+  private func run() throws {
+    guard file.byteCount > 0 else { throw damaged("is empty") }
+    let first = try meta(0, at: 0)
+    let second = try meta(1, at: first.pageByteCount)
+    guard first.pageByteCount == second.pageByteCount else { throw damaged("has two sizes of pages") }
+    // Each commit overwrites the older one; a new file has two zeros or, after its first commit, 0 and 1.
+    let (older, newer) = first.transaction <= second.transaction ? (first, second) : (second, first)
+    guard newer.transaction - older.transaction <= 1, older.lastPage <= newer.lastPage else {
+      throw damaged("has meta pages that do not follow each other")
+    }
+    for meta in [older, newer] {
+      guard meta.lastPage < UInt64(file.byteCount) / UInt64(meta.pageByteCount) else {
+        throw damaged(
+          "was cut short: \(file.byteCount) bytes of \((meta.lastPage + 1) &* UInt64(meta.pageByteCount))")
+      }
+    }
+    try checkRoots(newer)
+  }
+
+  private struct Meta {
+    var pageByteCount: Int
+    var mapByteCount: UInt64
+    var free: Tree
+    var main: Tree
+    var lastPage: UInt64
+    var transaction: UInt64
+  }
+
+  /// A B-tree, as LMDB describes it in 48 bytes.
+  private struct Tree {
+    static let byteCount = 48
+    var pad: UInt32
+    var flags: UInt16
+    var depth: UInt16
+    var pageCounts: [UInt64]
+    var entryCount: UInt64
+    var root: UInt64
+    var isEmpty: Bool { root == .max }
+
+    init(_ reader: inout ByteReader) throws {
+      pad = try reader.read()
+      flags = try reader.read()
+      depth = try reader.read()
+      pageCounts = [try reader.read(), try reader.read(), try reader.read()]
+      entryCount = try reader.read()
+      root = try reader.read()
+    }
+  }
+
+  private func meta(_ number: UInt64, at offset: Int) throws -> Meta {
+    let bytes = file.bytes(at: offset, count: 152)
+    guard bytes.count == 152 else { throw damaged("was cut short: \(file.byteCount) bytes") }
+    let meta = try bytes.withUnsafeBytes { bytes in
+      var reader = ByteReader(bytes, code: .logInvalid, noun: "\(path)")
+      guard try reader.read(UInt64.self) == number, try reader.read(UInt16.self) == 0,
+        try reader.read(UInt16.self) == 8
+      else { throw damaged("is no log: meta page \(number) is none") }
+      _ = try reader.read(UInt32.self)
+      guard try reader.read(UInt32.self) == 0xBEEF_C0DE else {
+        throw damaged("is no log: meta page \(number) has no magic number")
+      }
+      let version: UInt32 = try reader.read()
+      guard version == 1 else { throw damaged("has the file format \(version) of LMDB instead of 1") }
+      guard try reader.read(UInt64.self) == 0 else { throw damaged("claims a fixed address") }
+      let mapByteCount: UInt64 = try reader.read()
+      let free = try Tree(&reader)
+      return Meta(
+        pageByteCount: Int(free.pad), mapByteCount: mapByteCount, free: free, main: try Tree(&reader),
+        lastPage: try reader.read(), transaction: try reader.read())
+    }
+    let size = meta.pageByteCount
+    guard size >= 512, size <= 32_768, size & (size - 1) == 0 else {
+      throw damaged("claims pages of \(size) bytes")
+    }
+    guard meta.transaction == 0 || meta.transaction & 1 == number, meta.transaction < 1 << 62,
+      meta.lastPage >= 1, meta.mapByteCount <= 1 << 47,
+      meta.lastPage < meta.mapByteCount / UInt64(size)
+    else { throw damaged("has an impossible meta page \(number)") }
+    try checkTree(meta.free, flags: 8, in: meta, name: "meta page \(number)")
+    try checkTree(meta.main, flags: 0, in: meta, name: "meta page \(number)")
+    return meta
+  }
+
+  private func checkTree(_ tree: Tree, flags: UInt16, in meta: Meta, name: String) throws {
+    let isPossible =
+      tree.isEmpty
+      ? tree.depth == 0 && tree.entryCount == 0
+      : tree.depth >= 1 && tree.depth <= 32 && tree.entryCount > 0 && tree.root >= 2
+        && tree.root <= meta.lastPage
+    guard isPossible, tree.flags == flags, tree.pageCounts.allSatisfy({ $0 <= meta.lastPage }) else {
+      throw damaged("has an impossible table in \(name)")
+    }
+  }
+
+  private func checkRoots(_ meta: Meta) throws {
+    if !meta.free.isEmpty { try checkPage(meta.free, in: meta) { _, _, _ in } }
+    guard !meta.main.isEmpty else { return }
+    try checkPage(meta.main, in: meta) { nodeFlags, name, data in
+      let name = String(decoding: name, as: UTF8.self)
+      guard nodeFlags == 2, data.count == Tree.byteCount else {
+        throw damaged("is no log of Hypha's: it has the key '\(name.prefix(40))'")
+      }
+      var reader = ByteReader(data, code: .logInvalid, noun: "\(path)")
+      let tree = try Tree(&reader)
+      try checkTree(tree, flags: 0, in: meta, name: "'\(name.prefix(40))'")
+      if !tree.isEmpty { try checkPage(tree, in: meta) { _, _, _ in } }
+    }
+  }
+
+  /// Checks that the page at a tree's root is one, and where its nodes lie; `visit` sees those of a leaf.
+  private func checkPage(
+    _ tree: Tree, in meta: Meta,
+    visit: (_ flags: UInt16, _ key: UnsafeRawBufferPointer, _ data: UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    let size = meta.pageByteCount
+    let broken = damaged("has a broken page \(tree.root)")
+    let page = file.bytes(at: Int(tree.root) * size, count: size)
+    guard page.count == size else { throw broken }
+    try page.withUnsafeBytes { page in
+      func word(_ offset: Int) -> Int {
+        Int(UInt16(littleEndian: page.loadUnaligned(fromByteOffset: offset, as: UInt16.self)))
+      }
+      let number = UInt64(littleEndian: page.loadUnaligned(as: UInt64.self))
+      let isLeaf = tree.depth == 1
+      let (lower, upper) = (word(12), word(14))
+      guard number == tree.root, word(10) == (isLeaf ? 2 : 1), lower >= 16, lower % 2 == 0, lower <= upper,
+        upper <= size, lower > 16
+      else { throw broken }
+      for slot in stride(from: 16, to: lower, by: 2) {
+        let node = word(slot)
+        guard node >= upper, node + 8 <= size else { throw broken }
+        let (flags, keyCount) = (word(node + 4), word(node + 6))
+        let claimed = word(node) | word(node + 2) << 16
+        if isLeaf {
+          // A value on pages of its own leaves their number here, 8 bytes.
+          let dataCount = flags & 1 == 1 ? 8 : claimed
+          guard node + 8 + keyCount + dataCount <= size else { throw broken }
+          let key = UnsafeRawBufferPointer(rebasing: page[(node + 8)..<(node + 8 + keyCount)])
+          let data = UnsafeRawBufferPointer(
+            rebasing: page[(node + 8 + keyCount)..<(node + 8 + keyCount + dataCount)])
+          try visit(UInt16(flags), key, data)
+        } else {
+          guard node + 8 + keyCount <= size, UInt64(claimed | flags << 32) <= meta.lastPage else {
+            throw broken
+          }
+        }
+      }
+    }
+  }
+
+  private func damaged(_ what: String) -> HyphaError {
+    HyphaError(.logInvalid, "\(path) \(what)", remedy: LogFailure.restore)
+  }
+}
+
+/// A file that is read at offsets; reads beyond its end give less. Closed with its last reference.
+private final class DataFile {
+  private let descriptor: Int32
+
+  init(_ path: String) throws {
+    descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw DataDirectory.unavailable(path, "open", errno) }
+  }
+
+  deinit { _ = Glibc.close(descriptor) }
+
+  var byteCount: Int {
+    var status = stat()
+    return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
+  }
+
+  func bytes(at offset: Int, count: Int) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+      filled = max(0, pread(descriptor, buffer.baseAddress, count, offset))
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import CLMDB
+import HyphaCore
+
+/// A view of the tables at one moment.
+///
+/// The bytes that it shows lie in the map and are good only within the closure that is given them. It may be used
+/// on any thread, by one at a time; where it goes out of scope, its handle returns to the environment.
+struct ReadTransaction: ~Copyable {
+  private let handle: OpaquePointer
+  private let environment: Environment
+  private var failure: LogFailure { environment.failure }
+
+  init(handle: OpaquePointer, environment: Environment) {
+    self.handle = handle
+    self.environment = environment
+  }
+
+  deinit { environment.endReading(handle) }
+
+  /// The number of the commit that is seen.
+  var commitNumber: UInt64 { UInt64(truncatingIfNeeded: mdb_txn_id(handle)) }
+
+  /// What `body` makes of the value of a key, or nil where there is none.
+  func value<Value>(
+    of key: UnsafeRawBufferPointer, in table: Environment.Table,
+    _ body: (UnsafeRawBufferPointer) throws -> Value
+  ) throws -> Value? {
+    var wanted = MDB_val(key)
+    var found = MDB_val()
+    let code = mdb_get(handle, table.handle, &wanted, &found)
+    if code == MDB_NOTFOUND { return nil }
+    try failure.check(code, "mdb_get")
+    return try body(found.bytes)
+  }
+
+  /// Calls `body` with each key and value from `key` on, or from the first, until it returns false.
+  func forEach(
+    in table: Environment.Table, from key: UnsafeRawBufferPointer? = nil,
+    _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Bool
+  ) throws {
+    var opened: OpaquePointer?
+    try failure.check(mdb_cursor_open(handle, table.handle, &opened), "mdb_cursor_open")
+    defer { mdb_cursor_close(opened) }
+    var place = key.map { MDB_val($0) } ?? MDB_val()
+    var value = MDB_val()
+    var step = key == nil ? MDB_FIRST : MDB_SET_RANGE
+    while true {
+      let code = mdb_cursor_get(opened, &place, &value, step)
+      if code == MDB_NOTFOUND { return }
+      try failure.check(code, "mdb_cursor_get")
+      guard try body(place.bytes, value.bytes) else { return }
+      step = MDB_NEXT
+    }
+  }
+
+  /// The last key of a table, or nil when it is empty.
+  func lastKey<Key>(in table: Environment.Table, _ body: (UnsafeRawBufferPointer) throws -> Key) throws
+    -> Key?
+  {
+    var opened: OpaquePointer?
+    try failure.check(mdb_cursor_open(handle, table.handle, &opened), "mdb_cursor_open")
+    defer { mdb_cursor_close(opened) }
+    var place = MDB_val()
+    var value = MDB_val()
+    let code = mdb_cursor_get(opened, &place, &value, MDB_LAST)
+    if code == MDB_NOTFOUND { return nil }
+    try failure.check(code, "mdb_cursor_get")
+    return try body(place.bytes)
+  }
+
+  /// How many keys LMDB counts in a table.
+  func keyCount(in table: Environment.Table) throws -> UInt64 {
+    var facts = MDB_stat()
+    try failure.check(mdb_stat(handle, table.handle, &facts), "mdb_stat")
+    // A damaged table may claim any number.
+    return UInt64(truncatingIfNeeded: facts.ms_entries)
+  }
+}
+
+/// Changes that become durable together with ``commit()``, or not at all.
+///
+/// It stays on the thread that began it; where it goes out of scope uncommitted, it is taken back.
+struct WriteTransaction: ~Copyable {
+  private var handle: OpaquePointer?
+  private let failure: LogFailure
+
+  init(handle: OpaquePointer, failure: LogFailure) {
+    self.handle = handle
+    self.failure = failure
+  }
+
+  deinit {
+    if let handle { mdb_txn_abort(handle) }
+  }
+
+  /// The number that the commit will have.
+  var commitNumber: UInt64 { UInt64(truncatingIfNeeded: mdb_txn_id(handle)) }
+
+  /// Sets the value of a key.
+  func put(_ value: [UInt8], at key: [UInt8], in table: Environment.Table) throws {
+    let code = key.withUnsafeBytes { key in
+      value.withUnsafeBytes { value in
+        var key = MDB_val(key)
+        var value = MDB_val(value)
+        return mdb_put(handle, table.handle, &key, &value, 0)
+      }
+    }
+    try failure.check(code, "mdb_put")
+  }
+
+  /// Appends a value of `byteCount` bytes behind the table's last key; `write` fills it in place.
+  ///
+  /// LMDB refuses a key that is not above all others, so an entry can never be overwritten.
+  func append(
+    byteCount: Int, at key: UnsafeRawBufferPointer, in table: Environment.Table,
+    write: (UnsafeMutableRawBufferPointer) -> Void
+  ) throws {
+    var key = MDB_val(key)
+    var value = MDB_val(mv_size: byteCount, mv_data: nil)
+    try failure.check(
+      mdb_put(handle, table.handle, &key, &value, UInt32(MDB_APPEND | MDB_RESERVE)), "mdb_put")
+    write(UnsafeMutableRawBufferPointer(start: value.mv_data, count: value.mv_size))
+  }
+
+  /// Writes and syncs. When it throws, nothing has changed.
+  mutating func commit() throws {
+    let ending = handle
+    // LMDB frees the transaction whether it succeeds or not.
+    handle = nil
+    try failure.check(mdb_txn_commit(ending), "mdb_txn_commit")
+  }
+}
+
+extension MDB_val {
+  /// LMDB takes keys and values through a mutable pointer, but does not write to them.
+  fileprivate init(_ bytes: UnsafeRawBufferPointer) {
+    self.init(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+  }
+
+  fileprivate var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: mv_data, count: mv_size) }
+}

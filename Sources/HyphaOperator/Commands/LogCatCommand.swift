@@ -1,0 +1,101 @@
+import HyphaCore
+import HyphaLog
+
+/// `hypha log cat`: the events of one node's log.
+struct LogCatCommand: Command {
+  /// How events are printed.
+  enum Format: String, CaseIterable, ExpressibleByArgument { case table, json, cloudevents }
+
+  static let configuration = CommandConfiguration(
+    name: "cat", abstract: "Print the events of a node's log.",
+    discussion: """
+      Filters of different kinds all have to match; of --stream and --type, which can be given again, one. Reads \
+      what is there when it begins, while the node runs or not.
+      """,
+    examples: [
+      "hypha log cat data/incident-room/hq --subject 'case.>' --limit 20",
+      "hypha log cat data/incident-room/hq --stream ana@1/persistent --format json",
+      "hypha log cat data/incident-room/hq --since 2026-01-31T12:00:00Z --format cloudevents",
+    ])
+
+  @Argument(help: "A node's data directory.", completion: .directory) var data: String
+  @Option(help: "Only these streams: AGENT, AGENT/CHANNEL or AGENT@EPOCH/CHANNEL.", valueName: "stream")
+  var stream: [EntryFilter.StreamSelection] = []
+  @Option(help: "Only subjects that match; '*' is one token, a last '>' the rest.", valueName: "pattern")
+  var subject: Pattern?
+  @Option(help: "Only these event types.", valueName: "type") var type: [EventTypeName] = []
+  @Option(help: "Only events of this conversation.", valueName: "id") var correlation: EventID?
+  @Option(help: "Only events from this time on.", valueName: "time") var since: Moment?
+  @Option(help: "Only events before this time.", valueName: "time") var until: Moment?
+  @Option(help: "Begin after this position.", valueName: "position") var after: UInt64 = 0
+  @Option(help: "Stop after this many events.", valueName: "count") var limit: Int?
+  @Option(help: "How to print.") var format: Format = .table
+  @Flag(help: "Print as JSON lines; short for --format json.") var json = false
+
+  func run() async throws {
+    let log = try Program.require().readLog(DataPlaces.log(at: data))
+    let filter = EntryFilter(
+      streams: stream, subject: subject, types: Set(type), correlation: correlation, since: since?.timestamp,
+      until: until?.timestamp)
+    var printer = EntryPrinter(format: json ? .json : format)
+    var left = limit ?? .max
+    guard left > 0 else { return }
+    try log.scan(after: Position(rawValue: after)) { entry in
+      guard filter.matches(entry) else { return true }
+      try printer.print(entry)
+      left -= 1
+      return left > 0
+    }
+    try printer.finish()
+  }
+}
+
+/// Prints entries one by one, so that a log of any size takes the same memory.
+private struct EntryPrinter {
+  let format: LogCatCommand.Format
+  private var rows = EntryPrinter.emptyTable
+  /// Columns are as wide as the widest cell of this many rows.
+  private static let rowCountMax = 200
+
+  private static var emptyTable: Table {
+    Table([
+      .init("position", alignment: .right), .init("time"), .init("channel"), .init("from"), .init("to"),
+      .init("type"), .init("subject"), .init("hops", alignment: .right), .init("payload"),
+    ])
+  }
+
+  init(format: LogCatCommand.Format) { self.format = format }
+
+  mutating func print(_ entry: LogEntry) throws {
+    switch format {
+    case .json: try Output.standard.writeLine(JSON.text(EntryJSON(entry)))
+    case .cloudevents: try Output.standard.writeLine(JSON.text(CloudEventJSON(entry)))
+    case .table:
+      rows.add(Self.cells(entry))
+      if rows.rows.count >= Self.rowCountMax { try flush() }
+    }
+  }
+
+  mutating func finish() throws {
+    if !rows.rows.isEmpty { try flush() }
+  }
+
+  private mutating func flush() throws {
+    try rows.write(as: .table)
+    rows = Self.emptyTable
+  }
+
+  private static func cells(_ entry: LogEntry) -> [Table.Cell] {
+    let header = entry.record.header
+    let payload =
+      header.contentType == .json
+      ? String(decoding: entry.record.payload, as: UTF8.self) : "\(entry.record.payload.count) bytes"
+    let hops: Table.Cell =
+      if case .received(let hops) = entry.source { .integer(Int(hops)) } else { .none }
+    return [
+      .string(entry.position.description), .string(header.time.text), .string(header.channel.description),
+      .string(header.agent.text), .optional(header.addressee?.text), .string(header.type.text),
+      .string(header.subject.text), hops, .string(payload),
+    ]
+  }
+}

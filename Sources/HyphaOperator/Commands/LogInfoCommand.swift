@@ -1,0 +1,59 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+
+/// `hypha log info`: what each log holds.
+struct LogInfoCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "info", abstract: "Say what the logs in a directory hold.",
+    examples: ["hypha log info data/incident-room", "hypha log info data/incident-room/hq --format json"])
+
+  @Argument(help: "A node's data directory, or a deployment's.", completion: .directory) var data: String
+  @Option(help: "How to print.") var format: TableFormat = .table
+  @Flag(help: "Print as JSON; short for --format json.") var json = false
+
+  func run() async throws {
+    var table = Table([
+      .init("node"), .init("entries", alignment: .right),
+      .init("stated here", key: "stated", alignment: .right),
+      .init("streams", alignment: .right), .init("lanes", alignment: .right),
+      .init("consumers", alignment: .right), .init("on disk", key: "bytesOnDisk", alignment: .right),
+      .init("first"), .init("last"),
+    ])
+    let paths = try DataPlaces.logs(in: data)
+    var failures: [HyphaError] = []
+    for path in paths {
+      do { try add(path, to: &table) } catch let error as HyphaError { failures.append(error) }
+    }
+    if failures.count < paths.count { try table.write(as: json ? .json : format) }
+    // One log that cannot be read does not hide the others.
+    for failure in failures.dropLast() { try Output.standardError.writeLine(failure.description) }
+    if let failure = failures.last { throw failure }
+  }
+
+  private func add(_ path: String, to table: inout Table) throws {
+    let log = try Program.require().readLog(path)
+    let head = try log.head()
+    let streams = try log.streamHeads()
+    let lanes = try log.laneHeads()
+    // A stream of which the first entry was stated here was stated here as a whole.
+    let stated = try streams.values.reduce(UInt64(0)) { sum, stream in
+      try log.entry(at: stream.position)?.source == .stated ? sum + stream.count : sum
+    }
+    table.add([
+      .string(log.identity.node.text), .integer(Int(head.rawValue)), .integer(Int(stated)),
+      .integer(streams.count), .integer(lanes.count), .integer(try log.cursors().count),
+      .bytes(Self.byteCountOnDisk(path)), .optional(try Self.time(of: Position(rawValue: 1), log)),
+      .optional(try Self.time(of: head, log)),
+    ])
+  }
+
+  private static func time(of position: Position, _ log: any LogReader) throws -> String? {
+    try log.entry(at: position)?.appendedAt.text
+  }
+
+  private static func byteCountOnDisk(_ path: String) -> Int {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: "\(path)/log/data.mdb")
+    return (attributes?[.size] as? Int) ?? 0
+  }
+}

@@ -1,0 +1,20 @@
+/// `hypha`, the tree of all commands.
+public struct RootCommand: Command {
+  public static let configuration = CommandConfiguration(
+    name: "hypha", abstract: "An event-sourced message bus for systems of many agents.",
+    discussion: """
+      A topology file names nodes, agents, and who reports to whom. 'run' starts it, each node in a process \
+      of its own; 'log' reads what the nodes have kept.
+      """,
+    examples: ["hypha run topologies/incident-room.yaml", "hypha init --from log.xes.gz --output acted"],
+    subcommands: [RunCommand.self, ValidateCommand.self, InitCommand.self, LogCommand.self])
+
+  public init() {}
+}
+
+/// `hypha log`, reading a node's log.
+struct LogCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "log", abstract: "Read what nodes have kept, while they run and after.",
+    subcommands: [LogInfoCommand.self, LogCatCommand.self, LogVerifyCommand.self])
+}

@@ -1,0 +1,171 @@
+import Foundation
+import HyphaCore
+import HyphaRuntime
+import HyphaTopology
+
+/// Runs a deployment on this machine: a process a node, started again where it dies, until all is delivered or
+/// somebody stops it.
+final class Launcher {
+  /// How a run ended.
+  struct Outcome {
+    var summary: DeploymentSummary
+    var elapsed: Duration
+    var isComplete: Bool
+    var restartCount: Int
+    var failure: String?
+  }
+
+  private let topology: Topology
+  private let executable: String
+  private let arguments: @Sendable (NodeID) -> [String]
+  private var processes: [NodeID: NodeProcess] = [:]
+  /// What nodes that died had counted in their time.
+  private var former: [NodeID: [String: NodeStatus.ChannelStatus]] = [:]
+  private var formerRelayed: [NodeID: [String: UInt64]] = [:]
+  private var restartCount = 0
+
+  /// How often the launcher looks at its nodes.
+  static let interval = Duration.milliseconds(100)
+  /// How long nodes may take to stop before they are killed.
+  static let stopPatience = Duration.seconds(15)
+  /// How long the launcher waits for them without a word.
+  static let stopQuietness = Duration.seconds(2)
+
+  init(_ topology: Topology, executable: String, arguments: @escaping @Sendable (NodeID) -> [String]) {
+    self.topology = topology
+    self.executable = executable
+    self.arguments = arguments
+  }
+
+  /// Runs to the end.
+  ///
+  /// - Parameters:
+  ///   - progress: is called about ten times a second.
+  ///   - note: is called with each line for the operator.
+  func run(
+    until stop: StopSignal, progress: (DeploymentSummary, Duration) throws -> Void,
+    note: (String) throws -> Void
+  ) async throws -> Outcome {
+    let clock = ContinuousClock()
+    let began = clock.now
+    var policy = LaunchPolicy(topology.nodes.map(\.id))
+    var failure: String?
+    var isComplete = false
+    do {
+      for node in topology.nodes { try start(node.id) }
+      loop: while !stop.isRaised {
+        try await Task.sleep(for: Self.interval)
+        let now = clock.now - began
+        for (node, process) in processes.sorted(by: { $0.key < $1.key }) {
+          if process.status != nil { policy.reported(node) }
+          // What it said before it ended is there once it counts as ended.
+          let ending = process.ending
+          try passOnWords(of: process, note)
+          guard let ending else { continue }
+          retire(process)
+          switch policy.ended(node, ending, at: now) {
+          case .fail(let reason):
+            failure = reason
+            break loop
+          default: try note("node '\(node)' \(Self.text(ending)); starting it again")
+          }
+        }
+        let summary = summary()
+        try progress(summary, now)
+        switch policy.due(at: now, summary) {
+        case .wait: break
+        case .restart(let nodes):
+          for node in nodes {
+            try start(node)
+            restartCount += 1
+          }
+        case .finish:
+          isComplete = true
+          break loop
+        case .fail(let reason):
+          failure = reason
+          break loop
+        }
+      }
+    } catch {
+      await stopAll(stop, note)
+      throw error
+    }
+    let elapsed = clock.now - began
+    let last = processes.values.sorted { $0.node < $1.node }
+    await stopAll(stop, note)
+    for process in last { try passOnWords(of: process, note) }
+    return Outcome(
+      summary: summary(of: last), elapsed: elapsed, isComplete: isComplete, restartCount: restartCount,
+      failure: failure)
+  }
+
+  private func start(_ node: NodeID) throws {
+    processes[node] = try NodeProcess(node: node, executable: executable, arguments: arguments(node))
+  }
+
+  /// Keeps what a dead node had counted; the log has the rest.
+  private func retire(_ process: NodeProcess) {
+    processes[process.node] = nil
+    guard let status = process.status else { return }
+    for (channel, counts) in status.channels {
+      var counts = counts
+      // These are durable: the node's next process reports them anew.
+      counts.statedCount = 0
+      counts.statedPairCount = 0
+      counts.handledPairCount = 0
+      former[process.node, default: [:]][channel, default: .init()].add(counts)
+    }
+    formerRelayed[process.node, default: [:]].merge(status.relayed, uniquingKeysWith: +)
+  }
+
+  private func summary() -> DeploymentSummary {
+    summary(of: topology.nodes.compactMap { processes[$0.id] })
+  }
+
+  private func summary(of processes: [NodeProcess]) -> DeploymentSummary {
+    DeploymentSummary(
+      processes.compactMap { process in
+        guard var status = process.status else { return nil }
+        for (channel, counts) in former[process.node] ?? [:] {
+          status.channels[channel, default: .init()].add(counts)
+        }
+        status.relayed.merge(formerRelayed[process.node] ?? [:], uniquingKeysWith: +)
+        return status
+      })
+  }
+
+  /// Tells the operator what a node has written on standard error, and what it has noted in its status.
+  private func passOnWords(of process: NodeProcess, _ note: (String) throws -> Void) throws {
+    for line in process.takeErrorLines() + process.takeNotes() { try note("[\(process.node)] \(line)") }
+  }
+
+  /// Lets every child stop in order, and kills those that do not, or all that still run where somebody asks
+  /// again.
+  private func stopAll(_ stop: StopSignal, _ note: (String) throws -> Void) async {
+    let all = processes.values.sorted { $0.node < $1.node }
+    processes = [:]
+    for process in all { process.stop() }
+    let clock = ContinuousClock()
+    let began = clock.now
+    var hasTold = false
+    while clock.now < began + Self.stopPatience, !stop.isUrgent {
+      let late = all.filter { $0.ending == nil }
+      if late.isEmpty { return }
+      if !hasTold, clock.now >= began + Self.stopQuietness {
+        hasTold = true
+        let names = late.map { "'\($0.node)'" }.joined(separator: ", ")
+        try? note("waiting for \(names) to stop; press Ctrl-C again to end at once")
+      }
+      try? await Task.sleep(for: .milliseconds(20))
+    }
+    for process in all where process.ending == nil { process.kill() }
+  }
+
+  private static func text(_ ending: NodeProcess.Ending) -> String {
+    switch ending {
+    case .exited(let status): "exited with status \(status)"
+    case .killed(let signal): "was killed by signal \(signal)"
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import HyphaRuntime
+import HyphaTopology
+
+/// Runs one node of a deployment in this process.
+struct NodeRunner {
+  let program: Program
+  let topology: Topology
+  let node: NodeID
+  let data: String
+  let seed: UInt64
+
+  /// How often the status is reported.
+  static let reportInterval = Duration.milliseconds(200)
+
+  /// Runs the node until `stop` is raised or `isDone` says so.
+  ///
+  /// - Parameter report: is called with the status, again and again and once more at the end; what it throws
+  ///   stops the node.
+  func run(
+    until stop: StopSignal, report: @Sendable (NodeStatus) throws -> Void,
+    isDone: @Sendable (NodeStatus) -> Bool = { _ in false }
+  ) async throws {
+    let scheduler = SystemScheduler()
+    let directory = DataPlaces.directory(of: node, in: data)
+    let log = try program.openLog(directory, node, topology.log, scheduler)
+    defer { log.close() }
+    let transport = try program.makeTransport(
+      Node.linkPlan(of: node, in: topology), DataPlaces.runtimeDirectory(for: data), .standard)
+    let configuration = Node.Configuration(
+      topology: topology, node: node, kinds: program.kinds, seed: seed)
+    let running = try Node(configuration, log: log, transport: transport, scheduler: scheduler)
+    // Also while it waits for its neighbours at the start.
+    stop.whenRaised { Task { await running.stop() } }
+    do {
+      try await running.start()
+      while !stop.isRaised {
+        let status = running.status()
+        try report(status)
+        if isDone(status) { break }
+        try await Task.sleep(for: Self.reportInterval)
+      }
+    } catch {
+      await running.stop()
+      // A start that was stopped in its middle has not failed.
+      if stop.isRaised, (error as? HyphaError)?.code == .transportFailed { return }
+      throw error
+    }
+    await running.stop()
+    try report(running.status())
+  }
+}

@@ -1,0 +1,144 @@
+import HyphaCore
+import HyphaRuntime
+import HyphaTopology
+
+/// The end of a run in figures: for people, or as one JSON object.
+struct SummaryReport: Encodable {
+  /// One channel's figures.
+  struct ChannelRow: Encodable {
+    let channel: String
+    /// Events, and the same once for each agent that they are for.
+    let published, forAgents: UInt64
+    let delivered: UInt64
+    /// What a run that was stopped has left to the next one, which the log keeps; 0 on the realtime channel.
+    let waiting: UInt64
+    let lost: UInt64
+    let hopsMean: Double
+    let hopsMax: UInt64
+    let latencyP50Microseconds, latencyP99Microseconds: UInt64
+    /// Causes of losses and repairs.
+    let counts: [String: UInt64]
+  }
+
+  let name: String
+  let isComplete: Bool
+  let seconds: Double
+  let nodes: Int
+  let nodeNames: [String]
+  let agents: Int
+  let restarts: Int
+  let channels: [ChannelRow]
+  let relayed: [String: UInt64]
+  let gauges: [String: Int64]
+  let failures: UInt64
+  let framesDropped: UInt64
+  let notes: [String]
+  let data: String?
+
+  init(
+    _ topology: Topology, _ summary: DeploymentSummary, elapsed: Duration, isComplete: Bool,
+    restarts: Int, data: String?
+  ) {
+    name = topology.name
+    self.isComplete = isComplete
+    seconds = Double(elapsed.wholeMicroseconds) / 1e6
+    nodes = topology.nodes.count
+    nodeNames = topology.nodes.map(\.id.text)
+    agents = topology.agents.count
+    self.restarts = restarts
+    channels = Channel.allCases.map { channel in
+      let counts = summary.channel(channel)
+      // On a logged channel the logs tell what is not delivered, whatever happened to the processes.
+      let open =
+        channel.isLogged
+        ? counts.statedPairCount - min(counts.statedPairCount, counts.handledPairCount)
+        : counts.undeliveredCount
+      let isKept = channel.isLogged && !isComplete
+      return ChannelRow(
+        channel: channel.description,
+        published: channel.isLogged ? counts.statedCount : counts.publishedCount,
+        forAgents: channel.isLogged ? counts.statedPairCount : counts.publishedPairCount,
+        delivered: channel.isLogged ? counts.handledPairCount : counts.deliveredCount,
+        waiting: isKept ? open : 0, lost: isKept ? 0 : open,
+        hopsMean: counts.hops.mean, hopsMax: counts.hops.max,
+        latencyP50Microseconds: counts.latency.percentile(0.5),
+        latencyP99Microseconds: counts.latency.percentile(0.99), counts: counts.counts)
+    }
+    relayed = summary.relayed
+    gauges = summary.gauges
+    framesDropped = summary.nodes.reduce(0) { $0 + $1.framesDropped }
+    failures = summary.nodes.reduce(0) { $0 + $1.failureCount }
+    notes = summary.nodes.flatMap { status in status.notes.map { "[\(status.node)] \($0)" } }
+    self.data = data
+  }
+
+  /// The report as lines for a person; `command` is how the program is called.
+  func lines(command: String, style: Style) -> [String] {
+    let waiting = isComplete ? [] : ["waiting"]
+    let names = ["published", "for agents", "delivered"] + waiting + ["lost", "hops", "p50", "p99"]
+    var table = Table([.init("channel")] + names.map { .init($0, alignment: .right) })
+    for row in channels {
+      let hasLatency = row.latencyP99Microseconds > 0
+      let waiting = isComplete ? [] : [row.waiting]
+      let counts = [row.published, row.forAgents, row.delivered] + waiting + [row.lost]
+      let measures: [Table.Cell] = [
+        hasLatency ? .double(row.hopsMean) : .none,
+        hasLatency ? .duration(.microseconds(Int64(row.latencyP50Microseconds))) : .none,
+        hasLatency ? .duration(.microseconds(Int64(row.latencyP99Microseconds))) : .none,
+      ]
+      table.add([.string(row.channel)] + counts.map { .integer(Int($0)) } + measures)
+    }
+    let state = isComplete ? style.green("complete") : style.yellow("stopped before its end")
+    var lines = [
+      "\(style.bold(name)): \(state) after \(Human.decimal(seconds, digits: 1)) s; \(nodes) nodes, "
+        + "\(Human.count(agents)) agents" + (restarts > 0 ? ", \(restarts) restarts" : ""), "",
+    ]
+    lines += table.lines(style: style)
+    lines += [""] + details(style)
+    if let data {
+      lines += [
+        "", "The log is in \(data). Look into it:",
+        "  \(command) log info \(data)", "  \(command) log cat \(data)/\(nodeNames.first ?? "") --limit 20",
+        "  \(command) log verify \(data)",
+      ]
+    }
+    return lines
+  }
+
+  private func details(_ style: Style) -> [String] {
+    var lines: [String] = []
+    if let recorded = gauges["hand-overs recorded"] {
+      let delivered = gauges["hand-overs delivered"] ?? 0
+      let wrong = ["doubled", "out of order", "not recorded"].map { cause in
+        "\(Human.count(gauges["hand-overs \(cause)"] ?? 0)) \(cause)"
+      }
+      lines.append(
+        "hand-overs: \(Human.count(recorded)) recorded, \(Human.count(delivered)) delivered once, "
+          + "\(Human.count(recorded - delivered)) missing, \(wrong.joined(separator: ", "))")
+    }
+    let others = gauges.filter { !$0.key.hasPrefix("hand-overs") && $0.key != "generated" }
+    if !others.isEmpty {
+      lines.append(
+        others.sorted { $0.key < $1.key }.map { "\($0.key): \(Human.count($0.value))" }.joined(
+          separator: ", "))
+    }
+    let busiest = relayed.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(5)
+    if !busiest.isEmpty {
+      lines.append(
+        "relayed by supervisors: "
+          + busiest.map { "\($0.key) \(Human.count($0.value))" }.joined(separator: ", "))
+    }
+    for row in channels where !row.counts.isEmpty {
+      let causes = row.counts.sorted { $0.key < $1.key }.map { "\($0.key) \(Human.count($0.value))" }
+      lines.append(style.dim("\(row.channel): \(causes.joined(separator: ", "))"))
+    }
+    if framesDropped > 0 {
+      lines.append(style.dim("\(Human.count(framesDropped)) frames dropped before the network"))
+    }
+    if failures > 0 {
+      lines.append(style.red("\(failures) handlers failed; the log has hypha.HandlerFailed"))
+    }
+    lines += notes.map(style.yellow)
+    return lines
+  }
+}

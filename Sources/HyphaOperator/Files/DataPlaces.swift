@@ -1,0 +1,52 @@
+import Foundation
+import HyphaCore
+import HyphaTopology
+
+/// Where a deployment keeps its things.
+enum DataPlaces {
+  /// The data directory of a deployment: as given, or `data/NAME` here.
+  static func directory(_ given: String?, of topology: Topology) -> String {
+    given ?? "data/\(topology.name)"
+  }
+
+  /// The data directory of one node.
+  static func directory(of node: NodeID, in data: String) -> String { "\(data)/\(node)" }
+
+  /// A short private directory for the local sockets of the deployment with this data: the limit on such
+  /// paths is 107 bytes.
+  static func runtimeDirectory(for data: String) -> String {
+    let given = ProcessInfo.processInfo.environment["XDG_RUNTIME_DIR"] ?? ""
+    let base = given.hasPrefix("/") ? given : "/tmp"
+    let path = URL(fileURLWithPath: data).standardizedFileURL.path
+    let hash = SeededGenerator.fingerprint(of: path)
+    return "\(base)/hypha-\(getuid())-\(String(hash, radix: 36))"
+  }
+
+  /// The directories below `data` that hold a node's log, or `data` itself where it holds one.
+  static func logs(in data: String) throws -> [String] {
+    if holdsLog(data) { return [data] }
+    let names = try? FileManager.default.contentsOfDirectory(atPath: data)
+    let found = (names ?? []).sorted().map { "\(data)/\($0)" }.filter(holdsLog)
+    guard !found.isEmpty else {
+      throw HyphaError(
+        .fileUnavailable, "\(data) holds no log of a node",
+        remedy: "give the --data directory of a run, such as data/incident-room")
+    }
+    return found
+  }
+
+  /// The one log at `path`.
+  static func log(at path: String) throws -> String {
+    let found = try logs(in: path)
+    guard found.count == 1 else {
+      throw HyphaError(
+        .usage, "\(path) holds the logs of \(found.count) nodes",
+        remedy: "name one of \(found.joined(separator: ", "))")
+    }
+    return found[0]
+  }
+
+  private static func holdsLog(_ directory: String) -> Bool {
+    FileManager.default.fileExists(atPath: "\(directory)/log/data.mdb")
+  }
+}

@@ -1,0 +1,71 @@
+public import HyphaCore
+public import HyphaLog
+public import HyphaRuntime
+public import HyphaTopology
+public import HyphaTransport
+
+/// What the commands need of the program that they are part of: its name, its kinds of agents, and the log and
+/// transport that it was built with.
+public struct Program: Sendable {
+  /// Opens a node's log for writing.
+  public typealias OpenLog =
+    @Sendable (_ directory: String, _ node: NodeID, _ settings: LogSettings, _ time: any TimeSource) throws
+    -> any EventLog
+  /// Opens a log for reading, while its node runs or not.
+  public typealias ReadLog = @Sendable (_ directory: String) throws -> any LogReader
+  /// Removes the logs in these data directories; none where one of them is being written.
+  public typealias RemoveLogs = @Sendable (_ directories: [String]) throws -> Void
+  /// Makes a node's transport; local sockets go to the runtime directory.
+  public typealias MakeTransport =
+    @Sendable (_ plan: LinkPlan, _ runtimeDirectory: String, _ limits: WireLimits) throws -> any Transport
+
+  /// The command's name, as a person types it.
+  public var name: String
+  /// The kinds of agents that it can run.
+  public var kinds: KindRegistry
+  /// Opens logs for writing.
+  public var openLog: OpenLog
+  /// Opens logs for reading.
+  public var readLog: ReadLog
+  /// Removes logs.
+  public var removeLogs: RemoveLogs
+  /// Makes transports.
+  public var makeTransport: MakeTransport
+
+  /// A program of its parts.
+  public init(
+    name: String, kinds: KindRegistry, openLog: @escaping OpenLog, readLog: @escaping ReadLog,
+    removeLogs: @escaping RemoveLogs, makeTransport: @escaping MakeTransport
+  ) {
+    self.name = name
+    self.kinds = kinds
+    self.openLog = openLog
+    self.readLog = readLog
+    self.removeLogs = removeLogs
+    self.makeTransport = makeTransport
+  }
+
+  /// The program whose command runs.
+  @TaskLocal public static var current: Program?
+
+  /// The program whose command runs.
+  ///
+  /// - Throws: ``HyphaError/Code/failed`` where a command is run without ``Program/current``.
+  static func require() throws -> Program {
+    guard let current else {
+      throw HyphaError(.failed, "no program is set", remedy: "run commands through HyphaApp")
+    }
+    return current
+  }
+}
+
+extension Program {
+  /// How the person who runs the command has called it, for advice on what to type next.
+  static var calledAs: String { CommandLine.arguments.first ?? "hypha" }
+}
+
+/// The version of Hypha.
+public enum HyphaVersion {
+  /// As `hypha --version` prints it.
+  public static let text = "0.1.0"
+}

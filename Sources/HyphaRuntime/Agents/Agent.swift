@@ -1,0 +1,109 @@
+public import HyphaCore
+
+/// A typed actor on the bus.
+///
+/// An agent declares what it handles and what it publishes; the bus delivers and enforces that. One handler
+/// runs at a time, across its suspensions. What a handler publishes on the persistent channel, the agent's
+/// ``state`` and the note that the input is handled are committed together once the handler has returned,
+/// so that after any crash an input is either handled with all its effects or not at all.
+///
+/// ```swift
+/// actor Approver: Agent {
+///   static let handles = Handlers(Approver.self)
+///     .on(InvoiceSubmitted.self) { try await $0.decide($1, in: $2) }
+///   static let publishes: [any Event.Type] = [InvoiceApproved.self]
+///
+///   func decide(_ event: InvoiceSubmitted, in context: Context) async throws {
+///     try await context.publish(InvoiceApproved(invoice: event.invoice, approver: context.agent))
+///   }
+/// }
+/// ```
+public protocol Agent: Actor {
+  /// What survives a restart. Default: nothing.
+  associatedtype State: Codable & Sendable = Stateless
+
+  /// The name by which a topology file asks for this kind of agent. Default: the type's name in lower case.
+  static var kind: String { get }
+  /// The event types that the agent handles, each with its handler. Default: none.
+  static var handles: Handlers<Self> { get }
+  /// The event types that the agent may publish. Default: none.
+  static var publishes: [any Event.Type] { get }
+  /// The names of the settings that the kind reads. Default: none.
+  static var settingNames: Set<String> { get }
+
+  /// Throws what is wrong with an agent's settings, so that it is known before anything starts. Default: nothing
+  /// is.
+  static func check(_ settings: JSONValue) throws
+  /// Whether agents of this kind come to an end, which they declare with ``Context/finish()``. Default: no.
+  static var finishes: Bool { get }
+
+  /// The agent's durable state: restored before ``start(in:)``, committed after each handler.
+  var state: State { get set }
+
+  /// A new agent that has seen nothing.
+  init()
+
+  /// Called once at each activation, after the state is restored and before the first event.
+  func start(in context: Context) async throws
+  /// Called when the time that ``Context/wake(after:)`` asked for has come.
+  func wake(in context: Context) async throws
+}
+
+/// The state of an agent that keeps none.
+public struct Stateless: Codable, Sendable, Hashable {
+  /// No state.
+  public init() {}
+}
+
+extension Agent {
+  public static var kind: String { String(describing: Self.self).lowercased() }
+  public static var handles: Handlers<Self> { Handlers(Self.self) }
+  public static var publishes: [any Event.Type] { [] }
+  public static var settingNames: Set<String> { [] }
+  public static func check(_ settings: JSONValue) throws {}
+  public static var finishes: Bool { false }
+  public func start(in context: Context) async throws {}
+  public func wake(in context: Context) async throws {}
+}
+
+extension Agent where State == Stateless {
+  public var state: Stateless {
+    get { Stateless() }
+    set {}
+  }
+}
+
+/// The handlers of one kind of agent, by event type.
+public struct Handlers<Kind: Agent>: Sendable {
+  /// A handler that runs on the agent itself.
+  public typealias Handler<E: Event> =
+    @Sendable (_ agent: isolated Kind, _ event: E, _ context: Context) async throws -> Void
+
+  struct Entry: Sendable {
+    let decode: @Sendable (Record) throws -> any Event
+    let call: @Sendable (isolated Kind, any Event, Context) async throws -> Void
+  }
+
+  private(set) var entries: [EventTypeName: Entry] = [:]
+
+  /// No handlers yet.
+  public init(_ kind: Kind.Type) {}
+
+  /// Adds the handler of one event type; a second one of the same type replaces the first.
+  public func on<E: Event>(_ type: E.Type, _ handler: @escaping Handler<E>) -> Handlers {
+    var handlers = self
+    handlers.entries[E.eventType] = Entry(
+      decode: { try E.decode($0) },
+      call: { agent, event, context in
+        guard let event = event as? E else {
+          throw HyphaError(
+            .invalidPayload, "two event types share the name \(E.eventType)", remedy: "rename one of them")
+        }
+        try await handler(agent, event, context)
+      })
+    return handlers
+  }
+
+  /// The event types that have a handler.
+  public var types: Set<EventTypeName> { Set(entries.keys) }
+}

@@ -1,0 +1,203 @@
+public import HyphaCore
+import HyphaTopology
+import Synchronization
+
+/// What an agent sees of the bus while one of its handlers runs.
+///
+/// A context belongs to one call of one handler; used after that call has returned it throws. Time and
+/// randomness come from here, so that a run can be repeated.
+public struct Context: Sendable {
+  let turn: Turn
+
+  /// The agent itself.
+  public var agent: AgentID { turn.host.spec.id }
+  /// The agent's supervisor; nil at the root.
+  public var supervisor: AgentID? { turn.host.spec.reportsTo }
+  /// When the call began, on the node's clock.
+  public var now: Timestamp { turn.began }
+  /// The event that is being handled; nil in `start` and `wake`.
+  public var event: RecordHeader? { turn.input }
+
+  /// The event that is being handled, as the cause of what an agent publishes later; nil in `start` and `wake`.
+  public var cause: Cause? { turn.input.map { Cause(event: $0.id, correlation: $0.correlation) } }
+
+  /// Publishes an event to one agent, or to all that subscribe to its type.
+  ///
+  /// On the persistent channel the event is staged: it is committed with all other effects of the handler
+  /// once that has returned, and discarded when it throws. Alerts and realtime events leave at once.
+  ///
+  /// - Parameter cause: what the event answers, where that is not the event being handled: an agent that acts
+  ///   later keeps ``Context/cause`` until then.
+  /// - Returns: the event's id.
+  /// - Throws: ``HyphaError/Code/undeclared`` for a type that the kind or the topology file does not
+  ///   declare, or an addressee that does not exist; ``HyphaError/Code/tooLarge``; what the event's own
+  ///   `encode(into:)` throws.
+  @discardableResult
+  public func publish<E: Event>(
+    _ event: E, to addressee: AgentID? = nil, because cause: Cause? = nil
+  ) async throws -> EventID {
+    try turn.publish(event, to: addressee, because: cause ?? self.cause)
+  }
+
+  /// Lets ``Agent/wake(in:)`` run about `delay` from now. It is forgotten when the node stops; ask again in
+  /// `start`.
+  public func wake(after delay: Duration) { turn.wake(after: delay) }
+
+  /// The agent's settings from the topology file.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` that names the agent and the setting.
+  public func settings<Settings: Decodable>(_ type: Settings.Type) throws -> Settings {
+    do {
+      return try turn.host.spec.settings.decoded(as: Settings.self)
+    } catch let error as HyphaError {
+      throw HyphaError(
+        .invalidTopology, "the settings of agent '\(agent)' do not fit its kind '\(turn.host.spec.kind)'",
+        remedy: error.remedy, cause: error.cause)
+    }
+  }
+
+  /// 64 random bits from the node's seeded generator.
+  public func random() -> UInt64 { turn.host.random() }
+
+  /// Reports a number for status and summaries, where the numbers of one name are added up over all agents.
+  public func report(_ name: String, _ value: Int64) { turn.host.report(name, value) }
+
+  /// Declares that the agent has done what it was started for, once this call's effects are committed. A deployment of which all workers have
+  /// finished, and in which nothing is on its way, ends by itself.
+  public func finish() { turn.finish() }
+}
+
+/// The event that another one answers, and the conversation that both belong to.
+public struct Cause: Hashable, Sendable, Codable {
+  /// The event itself.
+  public var event: EventID
+  /// The event that began the conversation.
+  public var correlation: EventID
+
+  /// No cause: the event begins a conversation of its own.
+  public static let nothing = Cause(event: .none, correlation: .none)
+
+  /// A cause by its parts.
+  public init(event: EventID, correlation: EventID) {
+    self.event = event
+    self.correlation = correlation
+  }
+}
+
+/// The effects of one call of one handler, held back until it has returned.
+final class Turn: Sendable {
+  private struct State {
+    var drafts: [Draft] = []
+    var wakes: [Duration] = []
+    var finishes = false
+    var isOver = false
+  }
+
+  let host: any AgentHost
+  let input: RecordHeader?
+  let began: Timestamp
+  private let state = Mutex(State())
+
+  init(host: any AgentHost, input: RecordHeader?, began: Timestamp) {
+    self.host = host
+    self.input = input
+    self.began = began
+  }
+
+  func publish<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID {
+    let draft = try draft(of: event, to: addressee, because: cause)
+    let isOver = state.withLock { state in
+      if !state.isOver, !E.channel.leavesBeforeCommit { state.drafts.append(draft) }
+      return state.isOver
+    }
+    guard !isOver else {
+      throw HyphaError(
+        .agentFailed, "agent '\(host.spec.id)' publishes \(draft.type) after its handler has returned",
+        remedy: "await everything that a handler starts before it returns")
+    }
+    if E.channel.leavesBeforeCommit { try host.publishNow(draft) }
+    return draft.id
+  }
+
+  func wake(after delay: Duration) { state.withLock { $0.wakes.append(delay) } }
+
+  func finish() { state.withLock { $0.finishes = true } }
+
+  /// Ends the call and hands over what is to be committed.
+  func end() -> (drafts: [Draft], wakes: [Duration], finishes: Bool) {
+    state.withLock { state in
+      state.isOver = true
+      return (state.drafts, state.wakes, state.finishes)
+    }
+  }
+
+  private func draft<E: Event>(of event: E, to addressee: AgentID?, because cause: Cause?) throws -> Draft {
+    let type = try host.checkPublish(E.self, to: addressee)
+    let subject = event.subject
+    guard subject.text.utf8.count <= Subject.byteCountMax else {
+      throw HyphaError(
+        .tooLarge,
+        "agent '\(host.spec.id)' publishes \(type) with a subject of \(subject.text.utf8.count) bytes",
+        remedy: "keep it to \(Subject.byteCountMax), or let Subject(_:) check it")
+    }
+    var payload: [UInt8] = []
+    // A realtime event is encoded by its host, and only if it leaves the node.
+    if E.channel.isLogged {
+      try event.encode(into: &payload)
+      try host.checkPayload(byteCount: payload.count, of: type)
+    }
+    let (id, time) = host.newEvent()
+    return Draft(
+      event: event, addressee: addressee, id: id, time: time, channel: E.channel, type: type,
+      schemaVersion: E.schemaVersion, subject: subject, contentType: E.contentType,
+      causation: cause?.event ?? .none,
+      correlation: cause.map(\.correlation).flatMap { $0 == .none ? nil : $0 } ?? id,
+      timeToLive: E.channel == .realtime ? E.timeToLive : nil, payload: payload)
+  }
+}
+
+/// What a ``Turn`` needs of the agent and the node around it.
+protocol AgentHost: AnyObject, Sendable {
+  var spec: AgentSpec { get }
+  func newEvent() -> (EventID, Timestamp)
+  func random() -> UInt64
+  func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName
+  func checkPayload(byteCount: Int, of type: EventTypeName) throws
+  func publishNow(_ draft: Draft) throws
+  func report(_ name: String, _ value: Int64)
+}
+
+extension JSONValue {
+  /// The value that this one spells.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` that names the member.
+  public func decoded<Value: Decodable>(as type: Value.Type) throws -> Value {
+    do {
+      return try JSON.decode(Value.self, from: JSON.encode(self))
+    } catch let error as DecodingError {
+      throw HyphaError(
+        .invalidTopology, "the settings do not fit", remedy: "correct them in the topology file",
+        cause: error.brief)
+    }
+  }
+}
+
+extension DecodingError {
+  /// The key and the reason in a few words.
+  var brief: String {
+    let context: Context
+    switch self {
+    case .typeMismatch(_, let found), .valueNotFound(_, let found), .dataCorrupted(let found):
+      context = found
+    case .keyNotFound(let key, let found):
+      return "'\(key.stringValue)' is missing" + (found.codingPath.isEmpty ? "" : " in \(Self.path(found))")
+    @unknown default:
+      return "\(self)"
+    }
+    return "'\(Self.path(context))': \(context.debugDescription)"
+  }
+
+  private static func path(_ context: Context) -> String {
+    context.codingPath.map(\.stringValue).joined(separator: ".")
+  }
+}

@@ -1,0 +1,20 @@
+import HyphaCore
+import HyphaLog
+
+/// An event on its way into one agent's mailbox.
+struct Delivery: Sendable {
+  /// The event as bytes, or as the value that another agent of this node published.
+  enum Content: Sendable {
+    case record(Record)
+    case value(any Event)
+  }
+
+  var header: RecordHeader
+  var content: Content
+  /// Its place in this node's log; nil on the realtime channel.
+  var position: Position?
+  /// The edges of the tree that it has crossed; nil where it did not come through the tree.
+  var hops: UInt8?
+  /// When it is not worth delivering any more.
+  var expiresAt: Timestamp?
+}

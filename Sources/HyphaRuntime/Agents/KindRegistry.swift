@@ -1,0 +1,49 @@
+public import HyphaCore
+public import HyphaTopology
+
+/// The kinds of agents that a program can run, by the names that topology files use.
+public struct KindRegistry: Sendable {
+  private var kinds: [String: any Agent.Type] = [:]
+
+  /// The registry of these kinds.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` when two share a name.
+  public init(_ types: [any Agent.Type]) throws {
+    for type in types {
+      guard kinds.updateValue(type, forKey: type.kind) == nil else {
+        throw HyphaError(
+          .invalidTopology, "two kinds of agents are named '\(type.kind)'", remedy: "give one another `kind`")
+      }
+    }
+  }
+
+  /// The kinds' names in alphabetical order.
+  public var names: [String] { kinds.keys.sorted() }
+
+  /// What the kind of this name declares, or nil where there is none.
+  public func declaration(_ name: String) -> KindDeclaration? {
+    guard let type = kinds[name] else { return nil }
+    return Self.declaration(of: type)
+  }
+
+  /// The kind of this name.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` that lists the names there are.
+  public func kind(_ name: String) throws -> any Agent.Type {
+    guard let type = kinds[name] else {
+      throw HyphaError(
+        .invalidTopology, "there is no kind of agent named '\(name)'",
+        remedy: "use one of \(names.joined(separator: ", ")), or run the program that has it")
+    }
+    return type
+  }
+
+  /// Throws what the kind of this name finds wrong with an agent's settings.
+  public func check(_ settings: JSONValue, of name: String) throws { try kinds[name]?.check(settings) }
+
+  private static func declaration<Kind: Agent>(of type: Kind.Type) -> KindDeclaration {
+    KindDeclaration(
+      publishes: Set(type.publishes.map { $0.eventType }), handles: type.handles.types,
+      settingNames: type.settingNames)
+  }
+}

@@ -1,0 +1,209 @@
+import HyphaCore
+import HyphaLog
+import Synchronization
+
+/// What waits for one agent: alerts before realtime before persistent events.
+///
+/// Every queue is bounded. A logged channel that overflows falls back to reading the log at the agent's own
+/// pace and joins live again when it has caught up (``LoggedInbox``); a realtime queue keeps the newest
+/// (``RealtimeInbox``). Publishers never wait here.
+final class Mailbox: Sendable {
+  /// What the agent is to do next.
+  struct Work: Sendable {
+    var isWake = false
+    var deliveries: [Delivery] = []
+    /// Channels whose events must be read from the log after a position.
+    var catchUp: (channel: Channel, after: Position)?
+    var expiredCount = 0
+  }
+
+  private struct State {
+    var alert: LoggedInbox
+    var persistent: LoggedInbox
+    var realtime = RealtimeInbox()
+    var isWoken = false
+    var isStopped = false
+    /// Whether the agent has work in hand; until it first asks, its start.
+    var isBusy = true
+    var waiter: CheckedContinuation<Void, Never>?
+  }
+
+  private let state: Mutex<State>
+
+  init(alert: LoggedInbox, persistent: LoggedInbox) {
+    state = Mutex(State(alert: alert, persistent: persistent))
+  }
+
+  /// Puts an event in its channel's queue. Returns how many realtime events were dropped for it.
+  func offer(_ delivery: Delivery) -> Int {
+    let (waiter, dropped) = state.withLock { state in
+      var dropped = 0
+      switch delivery.header.channel {
+      case .alert: state.alert.offer(delivery)
+      case .persistent: state.persistent.offer(delivery)
+      case .realtime: dropped = state.realtime.offer(delivery)
+      }
+      return (state.waiter.take(), dropped)
+    }
+    waiter?.resume()
+    return dropped
+  }
+
+  /// Lets the agent's `wake` run.
+  func wake() { signal { $0.isWoken = true } }
+
+  /// Ends ``next(upTo:now:)``.
+  func stop() { signal { $0.isStopped = true } }
+
+  /// The log was read up to `position` for a channel that had fallen behind.
+  func caughtUp(_ channel: Channel, through position: Position) {
+    state.withLock { state in
+      switch channel {
+      case .alert: state.alert.caughtUp(through: position)
+      case .persistent: state.persistent.caughtUp(through: position)
+      case .realtime: break
+      }
+    }
+  }
+
+  /// How many events wait; those that are only in the log count as one, and so does what the agent has in hand.
+  var backlog: Int {
+    state.withLock { $0.alert.backlog + $0.persistent.backlog + $0.realtime.count + ($0.isBusy ? 1 : 0) }
+  }
+
+  /// Waits for something to do; nil once stopped.
+  func next(upTo limit: Int, now: () -> Timestamp) async -> Work? {
+    while true {
+      let (work, isStopped) = state.withLock { state in
+        let work = state.isStopped ? nil : Self.take(from: &state, limit, now: now())
+        state.isBusy = work != nil
+        return (work, state.isStopped)
+      }
+      if isStopped { return nil }
+      if let work { return work }
+      await withCheckedContinuation { continuation in
+        let ready = state.withLock { state in
+          guard !state.isStopped, !Self.hasWork(&state) else { return true }
+          state.waiter = continuation
+          return false
+        }
+        if ready { continuation.resume() }
+      }
+    }
+  }
+
+  private func signal(_ change: (inout sending State) -> Void) {
+    let waiter = state.withLock { state in
+      change(&state)
+      return state.waiter.take()
+    }
+    waiter?.resume()
+  }
+
+  private static func hasWork(_ state: inout State) -> Bool {
+    state.isWoken || state.alert.hasWork || state.persistent.hasWork || state.realtime.count > 0
+  }
+
+  private static func take(from state: inout State, _ limit: Int, now: Timestamp) -> Work? {
+    var work = Work(isWake: state.isWoken)
+    state.isWoken = false
+    work.deliveries = state.alert.take(upTo: limit)
+    if work.deliveries.isEmpty, let after = state.alert.catchUp {
+      work.catchUp = (.alert, after)
+      return work
+    }
+    let room = limit - work.deliveries.count
+    let (fresh, expiredCount) = state.realtime.take(upTo: room, now: now)
+    work.deliveries += fresh
+    work.expiredCount = expiredCount
+    if work.deliveries.count < limit {
+      let persistent = state.persistent.take(upTo: limit - work.deliveries.count)
+      work.deliveries += persistent
+      if persistent.isEmpty, let after = state.persistent.catchUp { work.catchUp = (.persistent, after) }
+    }
+    let hasWork =
+      work.isWake || !work.deliveries.isEmpty || work.catchUp != nil || work.expiredCount > 0
+    return hasWork ? work : nil
+  }
+}
+
+/// A queue of logged events in the order of the log, which falls back to the log itself when it is full.
+///
+/// *Behind, catch up, join live* as a pure machine: while behind, offers are only noted; once the log was
+/// read through the newest position offered, the queue takes offers again. Nothing is lost or doubled in
+/// between, because positions only grow.
+struct LoggedInbox: Sendable {
+  private let capacity: Int
+  private var queue = Queue<Delivery>()
+  /// The newest position queued or read.
+  private var seen: Position
+  /// The newest position that is only in the log; nil while live.
+  private var behindTo: Position?
+
+  /// A queue for an agent that has handled everything through `handled`; `newest` is the newest event for it
+  /// that the log holds already.
+  init(capacity: Int = 4096, handled: Position, newest: Position) {
+    self.capacity = capacity
+    seen = handled
+    behindTo = newest > handled ? newest : nil
+  }
+
+  mutating func offer(_ delivery: Delivery) {
+    guard let position = delivery.position, position > seen else { return }
+    if let behind = behindTo {
+      behindTo = max(behind, position)
+    } else if queue.count < capacity {
+      queue.append(delivery)
+      seen = position
+    } else {
+      behindTo = position
+    }
+  }
+
+  mutating func take(upTo limit: Int) -> [Delivery] { queue.take(upTo: limit) }
+
+  /// After which position the log must be read; nil while events are queued or the queue is live.
+  var catchUp: Position? { queue.isEmpty && behindTo != nil ? seen : nil }
+
+  mutating func caughtUp(through position: Position) {
+    seen = max(seen, position)
+    if let behind = behindTo, seen >= behind { behindTo = nil }
+  }
+
+  var hasWork: Bool { !queue.isEmpty || behindTo != nil }
+  var backlog: Int { queue.count + (behindTo == nil ? 0 : 1) }
+}
+
+/// A bounded queue of realtime events. When it is full the newest wins: an event replaces the queued one of
+/// its lane and subject, or else the oldest of all is dropped.
+struct RealtimeInbox: Sendable {
+  private let capacity: Int
+  private var queue = Queue<Delivery>()
+
+  init(capacity: Int = 1024) { self.capacity = capacity }
+
+  var count: Int { queue.count }
+
+  /// Returns how many events were dropped, 0 or 1.
+  mutating func offer(_ delivery: Delivery) -> Int {
+    guard queue.count >= capacity else {
+      queue.append(delivery)
+      return 0
+    }
+    let (agent, subject) = (delivery.header.agent, delivery.header.subject)
+    if let place = queue.firstIndex(where: { $0.header.subject == subject && $0.header.agent == agent }) {
+      queue.remove(at: place)
+    } else {
+      _ = queue.take(upTo: 1)
+    }
+    queue.append(delivery)
+    return 1
+  }
+
+  /// The oldest events that are still worth delivering, and how many were not.
+  mutating func take(upTo limit: Int, now: Timestamp) -> (fresh: [Delivery], expiredCount: Int) {
+    let taken = queue.take(upTo: limit)
+    let fresh = taken.filter { delivery in delivery.expiresAt.map { $0 > now } ?? true }
+    return (fresh, taken.count - fresh.count)
+  }
+}

@@ -1,0 +1,29 @@
+/// First in, first out, at a constant cost per element.
+struct Queue<Element> {
+  private var elements: [Element] = []
+  private var front = 0
+
+  var count: Int { elements.count - front }
+  var isEmpty: Bool { count == 0 }
+
+  mutating func append(_ element: Element) { elements.append(element) }
+
+  mutating func take(upTo limit: Int) -> [Element] {
+    let taken = Array(elements[front..<front + min(limit, count)])
+    front += taken.count
+    // Moving the rest only when half is used up keeps the cost constant.
+    if front * 2 >= elements.count {
+      elements.removeFirst(front)
+      front = 0
+    }
+    return taken
+  }
+
+  func firstIndex(where matches: (Element) -> Bool) -> Int? {
+    elements[front...].firstIndex(where: matches).map { $0 - front }
+  }
+
+  mutating func remove(at index: Int) { elements.remove(at: front + index) }
+}
+
+extension Queue: Sendable where Element: Sendable {}

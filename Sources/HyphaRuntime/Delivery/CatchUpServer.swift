@@ -1,0 +1,156 @@
+import HyphaCore
+import HyphaLog
+import HyphaTopology
+import HyphaTransport
+import Synchronization
+
+/// Answers other nodes' questions: how far lanes go, and what they have after a point.
+///
+/// It tells a node only of lanes that the topology sends there.
+final class CatchUpServer: Sendable {
+  private struct State {
+    var heads: [Lane: LaneHead] = [:]
+    /// The nodes whose greeting was understood: others are told nothing.
+    var greeted: Set<NodeID> = []
+    /// Walks over a lane that were not finished in one answer, and the point to go on after.
+    var walks: [Walker: (after: LanePoint, rest: ArraySlice<Position>)] = [:]
+  }
+
+  private struct Walker: Hashable {
+    let node: NodeID
+    let lane: Lane
+  }
+
+  private let log: any LogReader
+  private let routes: RouteTable
+  private let state: Mutex<State>
+
+  /// The most bytes of records in one answer.
+  static var answerByteCountMax: Int { 256 << 10 }
+  /// The most events in one answer.
+  static var answerCountMax: Int { 512 }
+  /// The most unfinished walks that are remembered.
+  static var walkCountMax: Int { 64 }
+  /// The most positions of one of them that are remembered, 8 bytes each.
+  static var walkPositionCountMax: Int { 65_536 }
+
+  init(log: any LogReader, routes: RouteTable) throws {
+    self.log = log
+    self.routes = routes
+    let stated = try log.laneHeads().filter { routes.node(of: $0.key.agent) == routes.node }
+    state = Mutex(State(heads: stated))
+  }
+
+  /// Notes what was committed; the last event of each lane counts.
+  func committed(_ records: [(record: Record, position: Position)]) {
+    state.withLock { state in
+      for (record, position) in records {
+        let lane = record.header.lane
+        let count = state.heads[lane]?.count ?? 0
+        state.heads[lane] = LaneHead(point: record.header.point, position: position, count: count + 1)
+      }
+    }
+  }
+
+  /// How many events the node's agents have stated in all on a channel that are for someone.
+  func statedCount(_ channel: Channel) -> UInt64 {
+    state.withLock { state in
+      state.heads.reduce(0) { sum, head in
+        guard head.key.channel == channel, routes.plan(of: head.key).destinationCount > 0 else { return sum }
+        return sum + head.value.count
+      }
+    }
+  }
+
+  /// How many events the node's agents have stated in all on a channel, once for each destination.
+  func statedPairCount(_ channel: Channel) -> UInt64 {
+    state.withLock { state in
+      state.heads.reduce(0) { sum, head in
+        guard head.key.channel == channel else { return sum }
+        return sum + head.value.count * UInt64(routes.plan(of: head.key).destinationCount)
+      }
+    }
+  }
+
+  /// The position of the newest event for agents of each other node.
+  var newestPositions: [NodeID: UInt64] {
+    state.withLock { state in
+      var newest: [NodeID: UInt64] = [:]
+      for (lane, head) in state.heads {
+        for node in routes.plan(of: lane).nodes {
+          newest[node] = max(newest[node] ?? 0, head.position.rawValue)
+        }
+      }
+      return newest
+    }
+  }
+
+  /// The answer to a request of `node`; nil where it asks for nothing that is answered here.
+  func answer(_ request: ControlMessage, from node: NodeID) -> ControlMessage? {
+    switch request {
+    case .sync, .fetch:
+      guard state.withLock({ $0.greeted.contains(node) }) else { return .refused(reason: Self.greetFirst) }
+    default: break
+    }
+    switch request {
+    case .sync(let id, let since): return heads(for: node, after: id == log.identity.id ? since : 0)
+    case .fetch(let lane, let after): return records(of: lane, after: after, for: node)
+    case .hello(let other, let version, let hash): return greet(node, as: other, version, hash)
+    case .welcome, .refused, .heads, .records: return nil
+    }
+  }
+
+  /// What a node is told that asks before it greets, as after a restart of this one.
+  static let greetFirst = "greet first"
+
+  private func greet(_ node: NodeID, as other: NodeID, _ version: UInt32, _ hash: UInt64) -> ControlMessage {
+    guard other == node, version == routes.topology.version, hash == routes.topology.hash else {
+      return .refused(
+        reason: "node '\(routes.node)' follows another topology: start all nodes from one file")
+    }
+    state.withLock { _ = $0.greeted.insert(node) }
+    return .welcome(node: routes.node, topologyVersion: version)
+  }
+
+  private func heads(for node: NodeID, after position: UInt64) -> ControlMessage {
+    let moved = state.withLock { state in
+      state.heads.filter {
+        $0.value.position.rawValue > position && routes.plan(of: $0.key).nodes.contains(node)
+      }
+    }
+    let oldest = moved.sorted { $0.value.position < $1.value.position }.prefix(ControlMessage.headCountMax)
+    return .heads(
+      log: log.identity.id, through: oldest.last?.value.position.rawValue ?? position,
+      heads: oldest.map { .init(lane: $0.key, point: $0.value.point) })
+  }
+
+  private func records(of lane: Lane, after: LanePoint, for node: NodeID) -> ControlMessage {
+    guard routes.node(of: lane.agent) == routes.node, routes.plan(of: lane).nodes.contains(node) else {
+      return .refused(reason: "lane \(lane) does not go from '\(routes.node)' to '\(node)'")
+    }
+    do {
+      let walker = Walker(node: node, lane: lane)
+      let known = state.withLock { $0.walks.removeValue(forKey: walker) }
+      var rest = known?.after == after ? known?.rest ?? [] : []
+      if rest.isEmpty { rest = try log.positions(ofLane: lane, after: after)[...] }
+      var records: [Record] = []
+      var byteCount = 0
+      while let position = rest.first, records.count < Self.answerCountMax {
+        guard let record = try log.entry(at: position)?.record else { break }
+        byteCount += record.bytes.count
+        if byteCount > Self.answerByteCountMax && !records.isEmpty { break }
+        records.append(record)
+        rest.removeFirst()
+      }
+      if let last = records.last, !rest.isEmpty {
+        state.withLock { state in
+          if state.walks.count >= Self.walkCountMax { state.walks = [:] }
+          state.walks[walker] = (last.header.point, rest.prefix(Self.walkPositionCountMax))
+        }
+      }
+      return .records(lane: lane, after: after, records: records)
+    } catch {
+      return .refused(reason: "\(error)")
+    }
+  }
+}

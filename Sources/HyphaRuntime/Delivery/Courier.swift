@@ -1,0 +1,260 @@
+import HyphaCore
+import HyphaTopology
+import HyphaTransport
+
+/// What one node does with the frames of one channel: passes them on, puts lanes in order, and says what to
+/// take, to fetch and to drop.
+///
+/// A pure state machine around one ``LaneReceiver`` per lane. Frames are passed on before anything else is
+/// done with them; only what agents of this node are to get is put in order here.
+struct Courier: Sendable {
+  /// An event for agents of this node, with the tree edges that it has crossed to each.
+  struct Taken: Sendable {
+    var record: Record
+    /// Edges up to each agent; an agent that is not here was not on the frame's way.
+    var hops: [AgentID: UInt8]
+    /// When it is not worth delivering any more.
+    var expiresAt: Timestamp?
+    /// Whether it came in an answer to a fetch.
+    var isRepair: Bool
+  }
+
+  /// What is to be done.
+  struct Actions: Sendable {
+    /// To append (on a logged channel) and deliver, in this order.
+    var taken: [Taken] = []
+    /// To send, in this order.
+    var forwards: [OutboundFrame] = []
+    /// Events that were sent by an origin and then lost there.
+    var forks: [(Lane, LaneReceiver.Fork)] = []
+    /// Why something was refused.
+    var refusals: [String] = []
+  }
+
+  let channel: Channel
+  private let routes: RouteTable
+  private let mayPublish: @Sendable (AgentID, EventTypeName) -> Bool
+  private var receivers: [Lane: LaneReceiver]
+  /// Incomplete lanes, each with the number under which it fell behind: they are fetched in that order.
+  private var behind: [Lane: UInt64] = [:]
+  private var behindNumber: UInt64 = 0
+  private var gate = RealtimeGate()
+  private(set) var parkedCount = 0
+  private var pausedUntil = Timestamp.zero
+  private(set) var counters = CourierCounters()
+
+  /// The most events that are parked over all lanes.
+  static var parkedCountMax: Int { 65_536 }
+  /// The most fetches that are begun in one go.
+  static var fetchCountMax: Int { 64 }
+
+  init(
+    channel: Channel, routes: RouteTable, heads: [Lane: LanePoint],
+    mayPublish: @escaping @Sendable (AgentID, EventTypeName) -> Bool
+  ) {
+    self.channel = channel
+    self.routes = routes
+    self.mayPublish = mayPublish
+    receivers = heads.mapValues { LaneReceiver(head: $0) }
+  }
+
+  /// How many lanes are known to be incomplete.
+  var behindCount: Int { behind.count }
+
+  // MARK: Live
+
+  /// Takes a frame that a neighbour sent. `sinceArrival` is how long it has waited on this node.
+  mutating func receive(
+    _ frame: Frame, from node: NodeID, now: Timestamp, sinceArrival: Duration = .zero
+  ) -> Actions {
+    var actions = Actions()
+    let lane = frame.records[0].header.lane
+    if let refusal = refusal(of: frame, lane, from: node) {
+      counters.refusedCount += UInt64(frame.records.count)
+      actions.refusals.append(refusal)
+      return actions
+    }
+    var remaining = frame.remaining
+    if let left = remaining {
+      guard left > sinceArrival else {
+        counters.expiredCount += UInt64(frame.records.count)
+        return actions
+      }
+      remaining = left - sinceArrival
+    }
+    let step = routes.step(lane, at: frame.via)
+    for forward in step.forwards {
+      let next = Frame(
+        via: forward.via, topologyVersion: frame.topologyVersion, hops: frame.hops.adding(forward.hops),
+        remaining: remaining, records: frame.records)
+      actions.forwards.append(
+        OutboundFrame(node: forward.node, channel: channel, bytes: next.encoded()))
+    }
+    for relay in step.relays { counters.relayed[relay, default: 0] += UInt64(frame.records.count) }
+    // What was stated here is in the log, and was delivered, before it left.
+    guard routes.node(of: lane.agent) != routes.node, !routes.plan(of: lane).local.isEmpty else {
+      return actions
+    }
+    let hops = Dictionary(
+      step.deliveries.map { ($0.agent, frame.hops.adding($0.hops)) }, uniquingKeysWith: min)
+    if channel.isRepaired {
+      take(frame.records, of: lane, hops: hops, now: now, &actions) { $0.receive($1, now: $2) }
+    } else {
+      let expiresAt = remaining.map { Timestamp(microseconds: now.microseconds + $0.wholeMicroseconds) }
+      for record in frame.records {
+        if gate.passes(record.header) {
+          actions.taken.append(Taken(record: record, hops: hops, expiresAt: expiresAt, isRepair: false))
+        } else {
+          counters.supersededCount += 1
+        }
+      }
+    }
+    return actions
+  }
+
+  /// Why a frame may not pass; nil where it may.
+  private func refusal(of frame: Frame, _ lane: Lane, from node: NodeID) -> String? {
+    let header = frame.records[0].header
+    if header.channel != channel {
+      return "node '\(node)' sent an event of the \(header.channel) channel on the \(channel) channel"
+    }
+    if frame.topologyVersion != routes.topology.version {
+      return "node '\(node)' sent a frame under topology version \(frame.topologyVersion)"
+    }
+    guard let origin = routes.node(of: lane.agent) else {
+      return "node '\(node)' sent an event of '\(lane.agent)', which the topology does not have"
+    }
+    // Lanes that the topology does not have are not remembered, so that nobody can make this node remember more.
+    if let addressee = header.addressee, routes.node(of: addressee) == nil {
+      return "node '\(node)' sent an event for '\(addressee)', which the topology does not have"
+    }
+    // The way between two others, or back, may lead through this node again.
+    let step = routes.step(lane, at: frame.via)
+    if origin == routes.node && step.forwards.isEmpty && step.deliveries.isEmpty {
+      return "node '\(node)' sent an event of '\(lane.agent)', which is placed here"
+    }
+    for record in frame.records where !mayPublish(lane.agent, record.header.type) {
+      return "node '\(node)' sent \(record.header.type) of '\(lane.agent)', which does not declare it"
+    }
+    return nil
+  }
+
+  // MARK: Repair
+
+  /// Takes the answer to a fetch.
+  mutating func receive(answer records: [Record], of lane: Lane, now: Timestamp) -> Actions {
+    var actions = Actions()
+    let plan = routes.plan(of: lane)
+    guard !plan.local.isEmpty, records.allSatisfy({ mayPublish(lane.agent, $0.header.type) }) else {
+      counters.refusedCount += UInt64(records.count)
+      return actions
+    }
+    take(records, of: lane, hops: [:], isRepair: true, now: now, &actions) {
+      $0.receive(answer: $1, now: $2)
+    }
+    if records.isEmpty, let receiver = receivers[lane], receiver.isBehind {
+      // The origin has nothing after what is here: what the lane was thought to have was sent and then lost
+      // with its origin's end, or is not in its log yet and will be announced when it is.
+      parkedCount -= receiver.parkedCount
+      receivers[lane] = LaneReceiver(head: receiver.head)
+      noteBehind(lane)
+    }
+    return actions
+  }
+
+  /// Learns how far a lane goes at its origin.
+  mutating func announce(_ lane: Lane, _ point: LanePoint, now: Timestamp) {
+    guard !routes.plan(of: lane).local.isEmpty else { return }
+    receivers[lane, default: LaneReceiver()].announce(point, now: now)
+    noteBehind(lane)
+  }
+
+  /// The fetches that are due: from which node, of which lane, after which event.
+  mutating func fetchesDue(now: Timestamp) -> [(node: NodeID, lane: Lane, after: LanePoint)] {
+    guard now >= pausedUntil else { return [] }
+    var due: [(node: NodeID, lane: Lane, after: LanePoint)] = []
+    // An order of its own, so that a simulation fetches in the same order each time.
+    for lane in behind.sorted(by: { $0.value < $1.value }).map(\.key) {
+      guard due.count < Self.fetchCountMax, let origin = routes.node(of: lane.agent) else { continue }
+      if let after = receivers[lane]?.fetchDue(now: now) { due.append((origin, lane, after)) }
+    }
+    return due
+  }
+
+  /// Goes back to what the log has of some lanes: what came after could not be appended.
+  mutating func reset(_ heads: [Lane: LanePoint], now: Timestamp, pause: Duration) {
+    for (lane, head) in heads {
+      parkedCount -= receivers[lane]?.parkedCount ?? 0
+      receivers[lane]?.reset(to: head, now: now)
+      noteBehind(lane)
+    }
+    pausedUntil = Timestamp(microseconds: now.microseconds + pause.wholeMicroseconds)
+  }
+
+  private mutating func take(
+    _ records: [Record], of lane: Lane, hops: [AgentID: UInt8], isRepair: Bool = false, now: Timestamp,
+    _ actions: inout Actions,
+    _ receive: (inout LaneReceiver, [Record], Timestamp) -> LaneReceiver.Reception
+  ) {
+    var receiver = receivers[lane] ?? LaneReceiver()
+    receivers[lane] = nil
+    let parkedCount = receiver.parkedCount
+    if let first = records.first, let last = records.last, first.header.previous > receiver.head,
+      self.parkedCount >= Self.parkedCountMax
+    {
+      // No room for what is early; that it is there is enough to fetch it.
+      receiver.announce(last.header.point, now: now)
+      counters.overflowCount += UInt64(records.count)
+      receivers[lane] = receiver
+      return noteBehind(lane)
+    }
+    let reception = receive(&receiver, records, now)
+    self.parkedCount += receiver.parkedCount - parkedCount
+    receivers[lane] = receiver
+    noteBehind(lane)
+    for record in reception.delivered {
+      actions.taken.append(Taken(record: record, hops: hops, expiresAt: nil, isRepair: isRepair))
+    }
+    for fork in reception.forks { actions.forks.append((lane, fork)) }
+    if reception.contradictoryCount > 0 {
+      actions.refusals.append("lane \(lane) contradicts what was delivered of it")
+    }
+    counters.duplicateCount += UInt64(reception.duplicateCount)
+    counters.parkedCount += UInt64(reception.parkedCount)
+    counters.overflowCount += UInt64(reception.droppedCount)
+    counters.refusedCount += UInt64(reception.contradictoryCount)
+    if isRepair { counters.repairedCount += UInt64(reception.delivered.count) }
+  }
+
+  private mutating func noteBehind(_ lane: Lane) {
+    guard receivers[lane]?.isBehind ?? false else { return behind[lane] = nil }
+    guard behind[lane] == nil else { return }
+    behindNumber += 1
+    behind[lane] = behindNumber
+  }
+}
+
+/// What one courier has counted since its node started.
+struct CourierCounters: Sendable {
+  /// Events that had come before.
+  var duplicateCount: UInt64 = 0
+  /// Events that came before their predecessors.
+  var parkedCount: UInt64 = 0
+  /// Events that came in answers to fetches.
+  var repairedCount: UInt64 = 0
+  /// Events that were dropped for want of room and fetched later.
+  var overflowCount: UInt64 = 0
+  /// Events that had no business here.
+  var refusedCount: UInt64 = 0
+  /// Realtime events that came after a newer one of their subject.
+  var supersededCount: UInt64 = 0
+  /// Realtime events whose time to live was over.
+  var expiredCount: UInt64 = 0
+  /// Events passed on, by the supervisor that relayed them.
+  var relayed: [AgentID: UInt64] = [:]
+}
+
+extension UInt8 {
+  /// The sum, at most 255.
+  func adding(_ other: UInt8) -> UInt8 { self > .max - other ? .max : self + other }
+}

@@ -1,0 +1,90 @@
+import HyphaCore
+import HyphaTopology
+import Synchronization
+
+/// The routes of one node, remembered per lane: what is a walk over the tree the first time is a lookup
+/// after that.
+final class RouteTable: Sendable {
+  /// What the node knows of a lane, wherever its events come from.
+  struct LanePlan: Sendable {
+    /// The agents of this node that the lane is for.
+    var local: [AgentID] = []
+    /// The nodes that the lane is for, this one excluded.
+    var nodes: [NodeID] = []
+    /// How many agents the lane is for in all.
+    var destinationCount = 0
+    /// The subjects that those take who do not take all.
+    var narrowed: [[Pattern]] = []
+
+    /// How many agents an event of the lane is for.
+    func destinationCount(of subject: Subject) -> Int {
+      if narrowed.isEmpty { return destinationCount }
+      let misses = narrowed.count { patterns in !patterns.contains { $0.matches(subject) } }
+      return destinationCount - misses
+    }
+  }
+
+  private struct Key: Hashable {
+    let lane: Lane
+    let entry: AgentID
+  }
+
+  private struct Cache {
+    var steps: [Key: RouteStep] = [:]
+    var plans: [Lane: LanePlan] = [:]
+  }
+
+  let node: NodeID
+  private let routes: Routes
+  private let cache = Mutex(Cache())
+
+  init(node: NodeID, routes: Routes) {
+    self.node = node
+    self.routes = routes
+  }
+
+  var topology: Topology { routes.topology }
+
+  /// The node of an agent, or nil where there is no such agent.
+  func node(of agent: AgentID) -> NodeID? { topology.agent(agent)?.node }
+
+  /// The tree edges between two agents.
+  func distance(_ first: AgentID, _ second: AgentID) -> Int { routes.distance(first, second) }
+
+  /// What to do with an event that an agent of this node states.
+  func step(from lane: Lane) -> RouteStep { step(lane, at: lane.agent) }
+
+  /// What to do with an event of another node that arrived for `agent`.
+  func step(_ lane: Lane, at agent: AgentID) -> RouteStep {
+    let key = Key(lane: lane, entry: agent)
+    if let known = cache.withLock({ $0.steps[key] }) { return known }
+    // Lanes that lead nowhere are not remembered: others name them, and there is no end of names.
+    guard node(of: agent) == node, plan(of: lane).destinationCount > 0 else { return RouteStep() }
+    let step =
+      agent == lane.agent
+      ? routes.step(lane, at: agent, from: nil) : routes.step(lane, arrivingAt: agent)
+    cache.withLock { $0.steps[key] = step }
+    return step
+  }
+
+  /// Whom a lane is for.
+  func plan(of lane: Lane) -> LanePlan {
+    if let known = cache.withLock({ $0.plans[lane] }) { return known }
+    var plan = LanePlan()
+    for agent in routes.destinations(of: lane) {
+      guard let destination = node(of: agent) else { continue }
+      plan.destinationCount += 1
+      if case .type(let type) = lane.target, let spec = topology.agent(agent) {
+        let subjects = spec.subscribes.filter { $0.type == type }.map(\.subjects)
+        if !subjects.contains(.everything) { plan.narrowed.append(subjects) }
+      }
+      if destination == node {
+        plan.local.append(agent)
+      } else if !plan.nodes.contains(destination) {
+        plan.nodes.append(destination)
+      }
+    }
+    if plan.destinationCount > 0, node(of: lane.agent) != nil { cache.withLock { $0.plans[lane] = plan } }
+    return plan
+  }
+}

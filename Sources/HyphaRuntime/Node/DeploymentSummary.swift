@@ -1,0 +1,82 @@
+public import HyphaCore
+
+/// The reports of a deployment's nodes as one.
+public struct DeploymentSummary: Sendable, Codable {
+  /// The nodes that have reported.
+  public var nodes: [NodeStatus]
+
+  /// The summary of these reports.
+  public init(_ nodes: [NodeStatus]) { self.nodes = nodes }
+
+  /// Whether every worker has finished and every event on a logged channel is handled by all whom it is for.
+  public var isComplete: Bool {
+    workerCount > 0 && finishedCount == workerCount
+      && nodes.allSatisfy { $0.backlog == 0 && $0.behindLaneCount == 0 } && isAllHandled(.persistent)
+      && (nodes.contains(where: \.hasRestarted) ? isAllTold : isAllHandled(.alert))
+  }
+
+  private func isAllHandled(_ channel: Channel) -> Bool {
+    let total = self.channel(channel)
+    return total.statedPairCount == total.handledPairCount
+  }
+
+  /// Whether every node knows of all that is for its agents. After a crash alerts cannot be counted: some may
+  /// have been handled that their origin has lost.
+  private var isAllTold: Bool {
+    let told = Dictionary(nodes.map { ($0.node.text, $0.toldThrough) }, uniquingKeysWith: { $1 })
+    return nodes.allSatisfy { origin in
+      origin.newestPositions.allSatisfy { told[$0.key]?[origin.node.text] ?? 0 >= $0.value }
+    }
+  }
+
+  /// Agents that have something to finish.
+  public var workerCount: Int { nodes.reduce(0) { $0 + $1.workerCount } }
+  /// Agents that have finished.
+  public var finishedCount: Int { nodes.reduce(0) { $0 + $1.finishedCount } }
+  /// Events of the logged channels, once for each agent that they are for.
+  public var statedPairCount: UInt64 { total(\.statedPairCount) }
+  /// How many of them are handled.
+  public var handledPairCount: UInt64 { total(\.handledPairCount) }
+
+  private func total(_ count: KeyPath<NodeStatus.ChannelStatus, UInt64>) -> UInt64 {
+    nodes.reduce(0) { $0 + $1.channels.values.reduce(0) { $0 + $1[keyPath: count] } }
+  }
+
+  /// One channel over all nodes.
+  public func channel(_ channel: Channel) -> NodeStatus.ChannelStatus {
+    var total = NodeStatus.ChannelStatus()
+    for status in nodes.compactMap({ $0.channels[channel.description] }) { total.add(status) }
+    return total
+  }
+
+  /// What agents reported under each name, added up.
+  public var gauges: [String: Int64] {
+    nodes.reduce(into: [:]) { $0.merge($1.gauges, uniquingKeysWith: +) }
+  }
+
+  /// Events relayed, by supervisor.
+  public var relayed: [String: UInt64] {
+    nodes.reduce(into: [:]) { $0.merge($1.relayed, uniquingKeysWith: +) }
+  }
+}
+
+extension NodeStatus.ChannelStatus {
+  /// Adds another node's, or another run's, figures.
+  public mutating func add(_ other: NodeStatus.ChannelStatus) {
+    publishedCount += other.publishedCount
+    publishedPairCount += other.publishedPairCount
+    statedCount += other.statedCount
+    statedPairCount += other.statedPairCount
+    handledPairCount += other.handledPairCount
+    latency.add(other.latency)
+    hops.add(other.hops)
+    counts.merge(other.counts, uniquingKeysWith: +)
+  }
+
+  /// Events that agents have taken.
+  public var deliveredCount: UInt64 { latency.count }
+
+  /// Realtime events that did not reach an agent that they were for, whatever the cause. On the other
+  /// channels what is not delivered yet is not lost, so the figure means nothing there.
+  public var undeliveredCount: UInt64 { publishedPairCount - min(publishedPairCount, deliveredCount) }
+}

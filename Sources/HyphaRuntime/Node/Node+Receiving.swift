@@ -1,0 +1,157 @@
+public import HyphaCore
+import HyphaLog
+public import HyphaTransport
+import Synchronization
+
+/// What comes in from other nodes.
+extension Node: TransportReceiver {
+  public func linksOpened(_ channel: Channel) { channelOpened(channel) }
+
+  public func received(_ frames: [InboundFrame]) {
+    for inbound in frames {
+      do {
+        let frame = try Frame(decoding: inbound.bytes, limits: limits)
+        try observe(frame.records)
+        act(on: inbound.channel) { $0.receive(frame, from: inbound.from, now: now()) }
+      } catch {
+        note("node '\(inbound.from)' sent what is no frame: \(error)")
+      }
+    }
+  }
+
+  public func received(requests: [PeerMessage]) {
+    for request in requests {
+      do {
+        let message = try ControlMessage(decoding: request.bytes, limits: limits)
+        guard let answer = server.answer(message, from: request.node) else { continue }
+        transport.reply(answer.encoded(), to: request.node)
+      } catch {
+        note("node '\(request.node)' asked what is no question: \(error)")
+        transport.reply(ControlMessage.refused(reason: "\(error)").encoded(), to: request.node)
+      }
+    }
+  }
+
+  public func received(answers: [PeerMessage]) {
+    for answer in answers {
+      do {
+        try take(ControlMessage(decoding: answer.bytes, limits: limits), from: answer.node)
+      } catch {
+        note("node '\(answer.node)' answered what is no answer: \(error)")
+      }
+    }
+  }
+
+  private func take(_ answer: ControlMessage, from node: NodeID) throws {
+    switch answer {
+    case .welcome: state.withLock { $0.client.welcomed(by: node) }
+    case .refused(CatchUpServer.greetFirst): state.withLock { $0.client.mustGreet(node) }
+    case .refused(let reason): note("node '\(node)' refuses: \(reason)")
+    case .heads(let log, let through, let heads):
+      for head in heads where routes.node(of: head.lane.agent) == node {
+        couriers[head.lane.channel]?.courier.withLock { $0.announce(head.lane, head.point, now: now()) }
+      }
+      // Only now: who has been told of a lane and lacks some of it must not pass for one who has it all.
+      state.withLock { state in
+        state.client.told(
+          by: node, log: log, through: through, isFull: heads.count == ControlMessage.headCountMax)
+      }
+    case .records(let lane, _, let records):
+      guard routes.node(of: lane.agent) == node else {
+        return note("node '\(node)' answered with events of '\(lane.agent)', which is not placed there")
+      }
+      try observe(records)
+      act(on: lane.channel) { $0.receive(answer: records, of: lane, now: now()) }
+      askAndFetch()
+    case .hello, .sync, .fetch: note("node '\(node)' answered with a question")
+    }
+  }
+
+  /// Asks and fetches what is due.
+  func askAndFetch() {
+    let now = now()
+    for (node, question) in state.withLock({ $0.client.due(now: now) }) {
+      transport.request(question.encoded(), of: node)
+    }
+    for channel in Channel.allCases where channel.isRepaired {
+      guard let box = couriers[channel] else { continue }
+      for (node, lane, after) in box.courier.withLock({ $0.fetchesDue(now: now) }) {
+        transport.request(ControlMessage.fetch(lane: lane, after: after).encoded(), of: node)
+      }
+    }
+  }
+
+  /// Moves this node's clock past the events' times.
+  private func observe(_ records: [Record]) throws {
+    guard let newest = records.map(\.header.time).max() else { return }
+    let physical = scheduler.microseconds()
+    try state.withLock { try $0.clock.observe(newest, physical: physical) }
+  }
+
+  /// Lets a channel's courier decide, and does it. What is taken is submitted to the log under the courier's
+  /// lock, so that the log gets each lane in its order.
+  private func act(on channel: Channel, _ decide: (inout Courier) -> Courier.Actions) {
+    guard let box = couriers[channel] else { return }
+    let actions = box.courier.withLock { courier in
+      let actions = decide(&courier)
+      if channel.isLogged && !actions.taken.isEmpty { submit(actions.taken, box) }
+      return actions
+    }
+    if !actions.forwards.isEmpty { transport.send(actions.forwards) }
+    if !channel.isLogged { actions.taken.forEach { deliver($0, at: nil) } }
+    actions.refusals.forEach(note)
+    for (lane, fork) in actions.forks {
+      note(
+        "fork in lane \(lane): this node has events up to \(fork.end) that their origin lost after \(fork.common)"
+      )
+    }
+  }
+
+  private func submit(_ taken: [Courier.Taken], _ box: CourierBox) {
+    var batch = LogBatch(isUrgent: taken[0].record.header.channel == .alert)
+    batch.appends = taken.map { taken in
+      .init(taken.record, source: .received(hops: taken.hops.values.min() ?? 1))
+    }
+    state.withLock { $0.untakenCount += taken.count }
+    log.submit(batch) { result in
+      switch result {
+      case .success(let receipt):
+        for (index, taken) in taken.enumerated() {
+          self.deliver(taken, at: Position(rawValue: receipt.first.rawValue + UInt64(index)))
+        }
+        self.state.withLock { $0.untakenCount -= taken.count }
+      case .failure(let error):
+        self.note("\(error)")
+        // A log that is closed says so at once, while this thread has the courier locked.
+        self.scheduler.schedule(after: .zero) {
+          self.fallBack(taken, box)
+          self.state.withLock { $0.untakenCount -= taken.count }
+        }
+      }
+    }
+  }
+
+  /// What could not be appended was not received: its lanes go back to what the log has and fetch the rest
+  /// later.
+  private func fallBack(_ taken: [Courier.Taken], _ box: CourierBox) {
+    var heads: [Lane: LanePoint] = [:]
+    for lane in Set(taken.map(\.record.header.lane)) {
+      heads[lane] = (try? log.laneHead(lane))?.point ?? .start
+    }
+    box.courier.withLock { $0.reset(heads, now: now(), pause: .seconds(1)) }
+  }
+
+  private func deliver(_ taken: Courier.Taken, at position: Position?) {
+    let header = taken.record.header
+    for agent in routes.plan(of: header.lane).local {
+      // An event that was fetched did not come through the tree.
+      let hops =
+        taken.isRepair
+        ? nil : taken.hops[agent] ?? UInt8(clamping: routes.distance(header.agent, agent))
+      offer(
+        Delivery(
+          header: header, content: .record(taken.record), position: position, hops: hops,
+          expiresAt: taken.expiresAt), to: agent)
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import HyphaCore
+import HyphaLog
+import HyphaTopology
+import HyphaTransport
+import Synchronization
+
+extension Node {
+  /// What the node reports of itself.
+  public func status() -> NodeStatus {
+    var status = NodeStatus(node: configuration.node)
+    let (runners, published, pairs, overflow, notes, relayed) = state.withLock { state in
+      (
+        Array(state.runners.values), state.publishedCounts, state.publishedPairCounts,
+        state.overflowCount, state.notes, state.relayed
+      )
+    }
+    let cursors = (try? log.cursors()) ?? [:]
+    for channel in Channel.allCases {
+      var counts = NodeStatus.ChannelStatus()
+      counts.publishedCount = published[channel] ?? 0
+      counts.publishedPairCount = pairs[channel] ?? 0
+      counts.statedCount = server.statedCount(channel)
+      counts.statedPairCount = server.statedPairCount(channel)
+      counts.handledPairCount = cursors.reduce(0) { sum, cursor in
+        cursor.key.channel == channel ? sum + cursor.value.handledCount : sum
+      }
+      if let (courier, behindCount) = couriers[channel]?.courier.withLock({ ($0.counters, $0.behindCount) }) {
+        counts.counts = [
+          "duplicate": courier.duplicateCount, "early": courier.parkedCount,
+          "repaired": courier.repairedCount,
+          "dropped for room": courier.overflowCount, "refused": courier.refusedCount,
+          "superseded": courier.supersededCount,
+          "expired": courier.expiredCount,
+        ].filter { $0.value > 0 }
+        for (agent, count) in courier.relayed { status.relayed[agent.text, default: 0] += count }
+        status.behindLaneCount += behindCount
+      }
+      status.channels[channel.description] = counts
+    }
+    for (agent, count) in relayed { status.relayed[agent.text, default: 0] += count }
+    if overflow > 0 { status.channels["realtime"]?.counts["overflow"] = overflow }
+    let (told, untakenCount) = state.withLock { state in
+      status.hasRestarted = state.hasRestarted
+      state.reportCount += 1
+      status.reportNumber = state.reportCount
+      return (state.client.toldThrough, state.untakenCount)
+    }
+    for (node, position) in told { status.toldThrough[node.text] = position }
+    for (node, position) in server.newestPositions { status.newestPositions[node.text] = position }
+    status.backlog = untakenCount + alerts.openCount
+    for runner in runners { add(runner, to: &status) }
+    status.framesDropped = transport.counters.framesDropped
+    status.logHead = (try? log.head().rawValue) ?? 0
+    status.notes = notes
+    return status
+  }
+
+  private func add(_ runner: any AgentRunner, to status: inout NodeStatus) {
+    let metrics = runner.snapshotMetrics()
+    status.agentCount += 1
+    status.backlog += runner.mailbox.backlog
+    status.failureCount += metrics.failureCount
+    if metrics.isWorker { status.workerCount += 1 }
+    if metrics.isWorker && metrics.isBroken { status.brokenWorkers.append(runner.spec.id.text) }
+    if metrics.isWorker && metrics.isFinished { status.finishedCount += 1 }
+    for (name, value) in metrics.gauges { status.gauges[name, default: 0] += value }
+    for (channel, latency) in metrics.latency {
+      status.channels[channel.description]?.latency.add(latency)
+    }
+    for (channel, hops) in metrics.hops { status.channels[channel.description]?.hops.add(hops) }
+    if metrics.expiredCount > 0 {
+      status.channels["realtime"]?.counts["expired", default: 0] += metrics.expiredCount
+    }
+    if metrics.unhandledCount > 0 {
+      status.channels["persistent"]?.counts["unhandled", default: 0] += metrics.unhandledCount
+    }
+  }
+}

@@ -1,0 +1,352 @@
+public import HyphaCore
+public import HyphaLog
+public import HyphaTopology
+public import HyphaTransport
+import Synchronization
+
+/// One process's part of a deployment: a log, a transport, and the agents that the topology places on it.
+///
+/// A node decides in pure machines (``Courier``, ``CatchUpClient``, the lanes' receivers) and acts here. It
+/// runs on real threads over LMDB and ZeroMQ as it does in a simulation over the in-memory twins.
+public final class Node: Sendable {
+  /// What a node needs to know.
+  public struct Configuration: Sendable {
+    /// Who is in the deployment.
+    public var topology: Topology
+    /// This node's name in it.
+    public var node: NodeID
+    /// The kinds of agents that this program can run.
+    public var kinds: KindRegistry
+    /// Sizes that nothing may exceed.
+    public var limits: WireLimits
+    /// From which all of the node's chance follows.
+    public var seed: UInt64
+    /// How long agents wait for the links at the start before they begin without.
+    public var linkPatience: Duration
+
+    /// A configuration with the usual limits.
+    public init(
+      topology: Topology, node: NodeID, kinds: KindRegistry, limits: WireLimits = .standard,
+      seed: UInt64 = 1, linkPatience: Duration = .seconds(5)
+    ) {
+      self.topology = topology
+      self.node = node
+      self.kinds = kinds
+      self.limits = limits
+      self.seed = seed
+      self.linkPatience = linkPatience
+    }
+  }
+
+  struct State {
+    var clock = HybridClock()
+    var random: SeededGenerator
+    var client: CatchUpClient
+    var runners: [AgentID: any AgentRunner] = [:]
+    var tasks: [Task<Void, Never>] = []
+    var publishedCounts: [Channel: UInt64] = [:]
+    var publishedPairCounts: [Channel: UInt64] = [:]
+    var relayed: [AgentID: UInt64] = [:]
+    var overflowCount: UInt64 = 0
+    /// Who waits for which commit: a simulated death answers them.
+    var commits: [UInt64: CheckedContinuation<Void, any Error>] = [:]
+    var commitCount: UInt64 = 0
+    /// Received events that the log has been given and has not answered for.
+    var untakenCount = 0
+    /// How many times the status was asked for.
+    var reportCount: UInt64 = 0
+    /// Whether agents of this node have worked before.
+    var hasRestarted = false
+    var notes: [String] = []
+    var openChannels: Set<Channel> = []
+    var whenOpen: CheckedContinuation<Void, Never>?
+    var isStopped = false
+  }
+
+  let configuration: Configuration
+  let log: any EventLog
+  let scheduler: any Scheduler
+  let routes: RouteTable
+  let transport: any Transport
+  let server: CatchUpServer
+  let couriers: [Channel: CourierBox]
+  let alerts = AlertAppends()
+  let state: Mutex<State>
+  private let executor: (any TaskExecutor)?
+
+  /// How often fetches and questions are looked at.
+  static var tickInterval: Duration { .milliseconds(25) }
+
+  /// A node that has not started.
+  ///
+  /// - Parameter executor: where agents run; nil means the system's thread pool.
+  /// - Throws: what reading the log throws; ``HyphaError/Code/invalidTopology`` where the topology has no
+  ///   such node.
+  public init(
+    _ configuration: Configuration, log: any EventLog, transport: any Transport, scheduler: some Scheduler,
+    executor: (any TaskExecutor)? = nil
+  ) throws {
+    let topology = configuration.topology
+    guard topology.node(configuration.node) != nil else {
+      throw HyphaError(
+        .invalidTopology, "the topology '\(topology.name)' has no node '\(configuration.node)'",
+        remedy: "use one of \(topology.nodes.map(\.id.text).joined(separator: ", "))")
+    }
+    self.configuration = configuration
+    self.log = log
+    self.transport = transport
+    self.scheduler = scheduler
+    self.executor = executor
+    let routes = RouteTable(node: configuration.node, routes: Routes(topology))
+    self.routes = routes
+    server = try CatchUpServer(log: log, routes: routes)
+    let taken = try log.laneHeads().filter { routes.node(of: $0.key.agent) != configuration.node }
+    let declared = try Self.declaredTypes(topology, configuration.kinds)
+    couriers = Dictionary(
+      uniqueKeysWithValues: Channel.allCases.map { channel in
+        let heads = taken.filter { $0.key.channel == channel }.mapValues(\.point)
+        let courier = Courier(channel: channel, routes: routes, heads: heads) { agent, type in
+          declared[agent]?.contains(type) ?? false
+        }
+        return (channel, CourierBox(courier))
+      })
+    let greeting = ControlMessage.hello(
+      node: configuration.node, topologyVersion: topology.version, topologyHash: topology.hash)
+    let peers = topology.nodes.map(\.id).filter { $0 != configuration.node }
+    state = Mutex(
+      State(
+        clock: HybridClock(last: try Self.newestTime(in: log)),
+        random: SeededGenerator(seed: configuration.seed, name: configuration.node.text),
+        client: CatchUpClient(peers: peers, greeting: greeting)))
+  }
+
+  /// The newest time of any event in the log: the clock must not fall back behind it, whatever the machine's
+  /// clock did meanwhile.
+  private static func newestTime(in log: any EventLog) throws -> Timestamp {
+    // Times grow along each lane.
+    try log.laneHeads().values.reduce(.zero) { newest, head in
+      max(newest, try log.entry(at: head.position)?.record.header.time ?? .zero)
+    }
+  }
+
+  /// What each agent of the deployment may publish.
+  private static func declaredTypes(_ topology: Topology, _ kinds: KindRegistry) throws
+    -> [AgentID: Set<EventTypeName>]
+  {
+    var declared: [AgentID: Set<EventTypeName>] = [:]
+    for agent in topology.agents {
+      let kind = try kinds.kind(agent.kind)
+      let all = kinds.declaration(kind.kind)?.publishes ?? []
+      let narrowed = agent.publishes.map { all.intersection($0) } ?? all
+      declared[agent.id] = narrowed.union([HandlerFailed.eventType, AgentActivated.eventType])
+    }
+    return declared
+  }
+
+  /// The links that a node needs under a topology.
+  public static func linkPlan(of node: NodeID, in topology: Topology) -> LinkPlan {
+    let routes = Routes(topology)
+    var outgoing: [NodeID: [AgentID]] = [:]
+    for peer in topology.nodes where peer.id != node {
+      if let agents = routes.links(into: peer.id)[node] { outgoing[peer.id] = agents }
+    }
+    return LinkPlan(
+      node: node,
+      addresses: Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id, $0.address) }),
+      incoming: routes.links(into: node), outgoing: outgoing)
+  }
+
+  // MARK: Life
+
+  /// Opens the links, activates the agents in a new epoch each, and lets them work.
+  ///
+  /// - Throws: what the transport and the log throw; nothing runs then.
+  public func start() async throws {
+    // Mailboxes first: what arrives is delivered from the first event on.
+    let runners = try await activate()
+    try transport.start(self)
+    tick()
+    await waitForLinks()
+    guard !isStopped else { return }
+    let order = configuration.topology.agents.compactMap { runners[$0.id] }
+    let tasks = order.map { runner in
+      Task(executorPreference: executor) { await runner.run() }
+    }
+    state.withLock { $0.tasks = tasks }
+  }
+
+  /// Lets the handlers that run come to their end, and stops. The log is left to its owner to close.
+  public func stop() async {
+    let (runners, tasks, opening) = state.withLock { state in
+      state.isStopped = true
+      return (Array(state.runners.values), state.tasks, state.whenOpen.take())
+    }
+    opening?.resume()
+    for runner in runners { runner.mailbox.stop() }
+    for task in tasks { await task.value }
+    transport.stop()
+  }
+
+  var isStopped: Bool { state.withLock { $0.isStopped } }
+
+  private func waitForLinks() async {
+    scheduler.schedule(after: configuration.linkPatience) { self.proceed(giveUp: true) }
+    await withCheckedContinuation { continuation in
+      let isOpen = state.withLock { state in
+        let isOpen = state.openChannels.count == Channel.allCases.count || state.isStopped
+        if !isOpen { state.whenOpen = continuation }
+        return isOpen
+      }
+      if isOpen { continuation.resume() }
+    }
+  }
+
+  private func proceed(giveUp: Bool) {
+    let continuation = state.withLock { state in
+      giveUp || state.openChannels.count == Channel.allCases.count ? state.whenOpen.take() : nil
+    }
+    continuation?.resume()
+    if giveUp && continuation != nil {
+      note("not all neighbours took their links within \(configuration.linkPatience); starting without them")
+    }
+  }
+
+  /// Looks after what must be asked and fetched, again and again.
+  private func tick() {
+    guard !isStopped else { return }
+    askAndFetch()
+    scheduler.schedule(after: Self.tickInterval) { self.tick() }
+  }
+
+  // MARK: Activation
+
+  /// Makes the agents' cells. Each agent enters a new epoch, which is committed before anything of it is sent.
+  private func activate() async throws -> [AgentID: any AgentRunner] {
+    let laneHeads = try log.laneHeads()
+    try checkTopology(laneHeads)
+    let streams = try log.streamHeads()
+    var epochs: [AgentID: UInt64] = [:]
+    for stream in streams.keys { epochs[stream.agent] = max(epochs[stream.agent] ?? 0, stream.epoch) }
+    var lanesOf: [AgentID: [Lane: LanePoint]] = [:]
+    for (lane, head) in laneHeads { lanesOf[lane.agent, default: [:]][lane] = head.point }
+    var newest: [CursorKey: Position] = [:]
+    for (lane, head) in laneHeads {
+      for agent in routes.plan(of: lane).local {
+        let key = CursorKey(agent: agent, channel: lane.channel)
+        newest[key] = max(newest[key] ?? .start, head.position)
+      }
+    }
+    var runners: [AgentID: any AgentRunner] = [:]
+    var activations: [Stated] = []
+    for spec in configuration.topology.agents(on: configuration.node) {
+      let kind = try configuration.kinds.kind(spec.kind)
+      let previous = epochs[spec.id] ?? 0
+      var outbox = Outbox(
+        agent: spec.id, epoch: previous + 1, lanes: lanesOf[spec.id] ?? [:],
+        policyVersion: configuration.topology.version)
+      activations.append(try activation(of: spec, after: previous, streams, &outbox))
+      func inbox(_ channel: Channel) throws -> LoggedInbox {
+        let key = CursorKey(agent: spec.id, channel: channel)
+        return LoggedInbox(handled: try log.cursor(key)?.position ?? .start, newest: newest[key] ?? .start)
+      }
+      let mailbox = Mailbox(alert: try inbox(.alert), persistent: try inbox(.persistent))
+      runners[spec.id] = makeCell(kind, spec, outbox, mailbox)
+    }
+    state.withLock { state in
+      state.runners = runners
+      state.hasRestarted = !epochs.isEmpty
+    }
+    if !activations.isEmpty {
+      // Nothing is sent yet; neighbours that want these events ask for them.
+      let batch = LogBatch(appends: activations.map { .init($0.record) })
+      try await commitOnce(batch, activations, alreadySent: true)
+    }
+    return runners
+  }
+
+  private func makeCell<Kind: Agent>(
+    _ kind: Kind.Type, _ spec: AgentSpec, _ outbox: Outbox, _ mailbox: Mailbox
+  ) -> any AgentRunner {
+    AgentCell(kind, spec: spec, services: self, outbox: outbox, mailbox: mailbox)
+  }
+
+  /// A log belongs to the topology that it was written under: with agents moved or subscriptions changed,
+  /// places and counts in it would mean something else.
+  private func checkTopology(_ lanes: [Lane: LaneHead]) throws {
+    let activations = lanes.filter {
+      $0.key.target == .type(AgentActivated.eventType) && routes.node(of: $0.key.agent) == configuration.node
+    }
+    guard let newest = activations.values.map(\.position).max(), let entry = try log.entry(at: newest) else {
+      return
+    }
+    guard try AgentActivated.decode(entry.record).topology == configuration.topology.fingerprint else {
+      throw HyphaError(
+        .invalidTopology,
+        "the log of node '\(configuration.node)' was written under another topology than '\(configuration.topology.name)'",
+        remedy:
+          "run it with the topology file that it began with, or begin anew with --fresh or another --data")
+    }
+  }
+
+  private func activation(
+    of spec: AgentSpec, after previous: UInt64, _ streams: [StreamID: StreamHead], _ outbox: inout Outbox
+  ) throws -> Stated {
+    var committed: [String: UInt64] = [:]
+    for channel in Channel.allCases where channel.isLogged {
+      let stream = StreamID(agent: spec.id, epoch: previous, channel: channel)
+      committed[channel.description] = streams[stream]?.sequence ?? 0
+    }
+    let event = AgentActivated(
+      agent: spec.id, node: configuration.node, epoch: previous + 1, previousEpoch: previous,
+      committed: committed, topology: configuration.topology.fingerprint)
+    let (id, time) = newEvent()
+    var payload: [UInt8] = []
+    try event.encode(into: &payload)
+    let draft = Draft(
+      event: event, addressee: nil, id: id, time: time, channel: .persistent,
+      type: AgentActivated.eventType, schemaVersion: AgentActivated.schemaVersion, subject: event.subject,
+      contentType: .json, causation: .none, correlation: id, timeToLive: nil, payload: payload)
+    return Stated(record: try Record(outbox.number(draft), payload: payload), event: event)
+  }
+
+  // MARK: Links
+
+  func channelOpened(_ channel: Channel) {
+    state.withLock { _ = $0.openChannels.insert(channel) }
+    proceed(giveUp: false)
+  }
+
+  /// Tells the operator, once per text.
+  public func note(_ text: String) {
+    state.withLock { state in
+      guard !state.notes.contains(text) else { return }
+      if state.notes.count >= 100 { state.notes.removeFirst() }
+      state.notes.append(text)
+    }
+  }
+}
+
+/// A courier shared by the threads that feed it.
+final class CourierBox: Sendable {
+  let courier: Mutex<Courier>
+  init(_ courier: Courier) { self.courier = Mutex(courier) }
+}
+
+extension Node {
+  /// Ends the node without a word, as the death of its process would: for simulation.
+  func halt() {
+    let (runners, tasks, commits, opening) = state.withLock { state in
+      state.isStopped = true
+      // Agents hold on to their node, and it to them.
+      defer { (state.commits, state.runners, state.tasks) = ([:], [:], []) }
+      let commits = state.commits.sorted { $0.key < $1.key }.map(\.value)
+      return (Array(state.runners.values), state.tasks, commits, state.whenOpen.take())
+    }
+    transport.stop()
+    // Nothing comes of these any more, but what waits would never be let go of.
+    opening?.resume()
+    for commit in commits { commit.resume(throwing: CancellationError()) }
+    for runner in runners { runner.mailbox.stop() }
+    for task in tasks { task.cancel() }
+  }
+}

@@ -1,0 +1,69 @@
+public import HyphaCore
+
+/// What a node reports of itself, for progress displays and summaries.
+public struct NodeStatus: Sendable, Codable {
+  /// The events of one channel.
+  public struct ChannelStatus: Sendable, Codable {
+    /// Events that agents of this node have published since it started.
+    public var publishedCount: UInt64 = 0
+    /// The same, once for each agent that an event is for.
+    public var publishedPairCount: UInt64 = 0
+    /// From publication to the beginning of the addressee's handler, in microseconds, for events that agents
+    /// of this node have taken since it started.
+    public var latency = Histogram()
+    /// Tree edges crossed, for the same events; those fetched from their origin crossed none and are left out.
+    public var hops = Histogram()
+    /// On a logged channel: events for someone that agents of this node have stated, over all runs of this log.
+    public var statedCount: UInt64 = 0
+    /// On a logged channel: events that agents of this node have stated, once for each agent that they are for,
+    /// over all runs of this log.
+    public var statedPairCount: UInt64 = 0
+    /// On a logged channel: events that agents of this node have handled, over all runs of this log.
+    public var handledPairCount: UInt64 = 0
+    /// Why events of this channel were dropped or taken twice, by cause.
+    public var counts: [String: UInt64] = [:]
+
+    /// Nothing yet.
+    public init() {}
+  }
+
+  /// The node.
+  public var node: NodeID
+  /// By the channel's name.
+  public var channels: [String: ChannelStatus] = [:]
+  /// Whether agents of this node have worked before, in a run that may have ended in a crash.
+  public var hasRestarted = false
+  /// The position of the newest event for agents of each other node, by node.
+  public var newestPositions: [String: UInt64] = [:]
+  /// How far into each other node's log this one knows what there is for its agents, by node.
+  public var toldThrough: [String: UInt64] = [:]
+  /// How many events wait in mailboxes, are being handled, or are on their way into the log.
+  public var backlog = 0
+  /// Lanes that are known to be incomplete.
+  public var behindLaneCount = 0
+  /// The position of the newest entry of the node's log.
+  public var logHead: UInt64 = 0
+  /// Agents on this node.
+  public var agentCount = 0
+  /// Agents that have something to finish, and those that have finished it.
+  public var workerCount = 0
+  /// Agents that have finished.
+  public var finishedCount = 0
+  /// Agents that have something to finish and have given up: their deployment cannot come to its end.
+  public var brokenWorkers: [String] = []
+  /// How many reports came before this one, since the node started.
+  public var reportNumber: UInt64 = 0
+  /// Frames that were dropped before the network because a queue was full; logged events among them are fetched.
+  public var framesDropped: UInt64 = 0
+  /// Handlers that threw.
+  public var failureCount: UInt64 = 0
+  /// Events relayed, by supervisor.
+  public var relayed: [String: UInt64] = [:]
+  /// What agents reported under a name, added up.
+  public var gauges: [String: Int64] = [:]
+  /// What the operator should know, the oldest first; at most 100.
+  public var notes: [String] = []
+
+  /// An empty status.
+  public init(node: NodeID) { self.node = node }
+}

@@ -1,0 +1,139 @@
+public import HyphaCore
+public import HyphaLog
+public import HyphaTopology
+public import HyphaTransport
+import Synchronization
+
+/// A whole deployment in one process, on one thread, under one seed: the same nodes as in real processes, over
+/// the in-memory log and network and a clock that a ``SimulationLoop`` moves.
+///
+/// The same seed gives the same run, event by event.
+public final class SimulatedDeployment {
+  /// The loop that everything runs on.
+  public let loop: SimulationLoop
+  /// The network, whose faults can be changed while it runs.
+  public let network: MemoryNetwork
+  /// What each node's log holds; it survives ``kill(_:)``.
+  public let stores: [NodeID: MemoryLogStore]
+
+  private let topology: Topology
+  private let kinds: KindRegistry
+  private let seed: UInt64
+  private let commitDelay: ClosedRange<Duration>
+  private let random: Mutex<SeededGenerator>
+  private var running: [NodeID: (node: Node, log: MemoryLog)] = [:]
+  private var activations: UInt64 = 0
+
+  /// A deployment that has not started.
+  ///
+  /// - Parameter commitDelay: how long a commit takes.
+  public init(
+    _ topology: Topology, kinds: KindRegistry, seed: UInt64, faults: MemoryNetwork.Faults = .none,
+    commitDelay: ClosedRange<Duration> = .microseconds(200)...(.microseconds(400))
+  ) {
+    self.topology = topology
+    self.kinds = kinds
+    self.seed = seed
+    self.commitDelay = commitDelay
+    loop = SimulationLoop()
+    network = MemoryNetwork(scheduler: loop, seed: seed, faults: faults)
+    var random = SeededGenerator(seed: seed, name: "deployment")
+    var stores: [NodeID: MemoryLogStore] = [:]
+    for node in topology.nodes {
+      let id = EventID(time: Timestamp(microseconds: loop.microseconds()), random: random.next())
+      stores[node.id] = MemoryLogStore(identity: LogIdentity(id: id, node: node.id))
+    }
+    self.stores = stores
+    self.random = Mutex(random)
+  }
+
+  /// Starts every node that does not run, all at the same time.
+  public func start() throws {
+    let starts = try topology.nodes.filter { running[$0.id] == nil }.map { try begin($0.id) }
+    try loop.run { for start in starts { try await start.value } }
+  }
+
+  /// Starts one node on what its store holds, and returns once its agents work.
+  public func start(_ id: NodeID) throws {
+    let start = try begin(id)
+    try loop.run { try await start.value }
+  }
+
+  /// Begins to start one node; the loop brings the start to its end, unless ``kill(_:)`` comes before.
+  func begin(_ id: NodeID) throws -> Task<Void, any Error> {
+    guard let store = stores[id] else {
+      throw HyphaError(.invalidTopology, "the simulation has no node '\(id)'")
+    }
+    activations += 1
+    let log = try MemoryLog(store: store, time: loop) { [loop, commitDelay, seed, activations] commit in
+      var random = SeededGenerator(seed: seed ^ loop.microseconds() ^ activations << 48)
+      loop.schedule(after: random.duration(in: commitDelay), commit)
+    }
+    let configuration = Node.Configuration(
+      topology: topology, node: id, kinds: kinds, seed: seed &+ activations)
+    let transport = network.transport(for: Node.linkPlan(of: id, in: topology))
+    let node = try Node(configuration, log: log, transport: transport, scheduler: loop, executor: loop)
+    running[id] = (node, log)
+    return Task(executorPreference: loop) { try await node.start() }
+  }
+
+  deinit {
+    for (node, log) in running.values {
+      log.crash()
+      node.halt()
+    }
+    // What has ended comes to rest; its timers would hold on to it.
+    _ = loop.run(until: { false }, limit: .zero)
+    loop.clear()
+  }
+
+  /// Ends a node as `kill -9` does: what it had not committed is gone, and nobody is told.
+  public func kill(_ id: NodeID) {
+    guard let (node, log) = running.removeValue(forKey: id) else { return }
+    log.crash()
+    node.halt()
+  }
+
+  /// Runs until everything is done and delivered.
+  ///
+  /// - Returns: whether that came to pass within `limit` of simulated time.
+  public func runToEnd(limit: Duration = .seconds(100_000)) -> Bool {
+    // A summary costs more than most steps of the loop, so it is not asked for at each.
+    let began = loop.microseconds()
+    var nextLook: UInt64 = 0
+    return loop.run(
+      until: {
+        guard self.loop.microseconds() >= nextLook else { return false }
+        nextLook = self.loop.microseconds() + max(1000, (self.loop.microseconds() - began) / 100)
+        return self.running.count == self.topology.nodes.count && self.summary().isComplete
+      }, limit: limit)
+  }
+
+  /// Runs for a span of simulated time.
+  public func run(for span: Duration) { _ = loop.run(until: { false }, limit: span) }
+
+  /// What the running nodes report.
+  public func summary() -> DeploymentSummary {
+    DeploymentSummary(topology.nodes.compactMap { running[$0.id]?.node.status() })
+  }
+
+  /// A log for reading, whether its node runs or not.
+  public func reader(of id: NodeID) throws -> any LogReader {
+    if let (_, log) = running[id] { return log }
+    guard let store = stores[id] else {
+      throw HyphaError(.invalidTopology, "the simulation has no node '\(id)'")
+    }
+    let log = try MemoryLog(store: store, time: loop)
+    log.close()
+    return log
+  }
+
+  /// Lets every node stop in order.
+  public func stop() throws {
+    for (node, log) in topology.nodes.compactMap({ running.removeValue(forKey: $0.id) }) {
+      try loop.run { await node.stop() }
+      log.close()
+      node.halt()
+    }
+  }
+}

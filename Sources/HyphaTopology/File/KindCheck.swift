@@ -1,0 +1,92 @@
+public import HyphaCore
+
+/// What a kind of agent can do, as far as a topology file can be checked against it.
+public struct KindDeclaration: Sendable, Hashable {
+  /// The event types that agents of the kind may publish.
+  public var publishes: Set<EventTypeName>
+  /// The event types that they handle.
+  public var handles: Set<EventTypeName>
+  /// The names of the settings that they read.
+  public var settingNames: Set<String>
+
+  /// A declaration of its parts.
+  public init(
+    publishes: Set<EventTypeName> = [], handles: Set<EventTypeName> = [], settingNames: Set<String> = []
+  ) {
+    self.publishes = publishes
+    self.handles = handles
+    self.settingNames = settingNames
+  }
+}
+
+extension TopologyFile {
+  /// What the file asks of its kinds that they cannot do: kinds that do not exist, event types that a kind
+  /// neither publishes nor handles, settings that it does not read.
+  ///
+  /// - Parameters:
+  ///   - kindNames: the names of all kinds, to suggest the one that was meant.
+  ///   - declaration: the declaration of a kind; nil where there is no such kind.
+  /// - Returns: the diagnostics by line, none where all is well.
+  public func problems(kindNames: [String], declaration: (String) -> KindDeclaration?) -> [Diagnostic] {
+    var problems = DiagnosticCollector(file: file)
+    let kindNames = kindNames.sorted()
+    for (kind, marks) in sources.kinds.sorted(by: { $0.key < $1.key }) {
+      guard let declared = declaration(kind) else {
+        problems.reportUnknown(kind, at: marks.name, among: kindNames)
+        continue
+      }
+      problems.check(settings: marks.settings, of: "kind '\(kind)'", kind: kind, declared)
+    }
+    for agent in topology.agents {
+      guard let marks = sources.agents[agent.id] else { continue }
+      guard let declared = declaration(agent.kind) else {
+        problems.reportUnknown(agent.kind, at: marks.kind, among: kindNames)
+        continue
+      }
+      for type in (agent.publishes ?? []).subtracting(declared.publishes).sorted() {
+        problems.report(
+          marks.publishes[type] ?? marks.id,
+          "agent '\(agent.id)' is to publish \(type), which its kind '\(agent.kind)' does not declare",
+          remedy: problems.remedy(type, among: declared.publishes, verb: "publishes"))
+      }
+      for (subscription, mark) in zip(agent.subscribes, marks.subscribes)
+      where !declared.handles.contains(subscription.type) {
+        problems.report(
+          mark,
+          "agent '\(agent.id)' subscribes to \(subscription.type), which its kind '\(agent.kind)' does not handle",
+          remedy: problems.remedy(subscription.type, among: declared.handles, verb: "handles"))
+      }
+      problems.check(settings: marks.settings, of: "agent '\(agent.id)'", kind: agent.kind, declared)
+    }
+    return problems.sorted()
+  }
+}
+
+extension DiagnosticCollector {
+  fileprivate mutating func reportUnknown(_ kind: String, at mark: SourceMark, among kinds: [String]) {
+    let fallback = kinds.isEmpty ? "register it in the program" : "use one of \(listed(kinds))"
+    report(
+      mark, "there is no kind '\(kind)' in this program",
+      remedy: remedy(nearestTo: kind, among: kinds, otherwise: fallback))
+  }
+
+  fileprivate func remedy(_ type: EventTypeName, among types: Set<EventTypeName>, verb: String) -> String {
+    let names = types.map(\.text).sorted()
+    let fallback = names.isEmpty ? "remove it: that kind \(verb) nothing" : "it \(verb) \(listed(names))"
+    return remedy(nearestTo: type.text, among: names, otherwise: fallback)
+  }
+
+  fileprivate mutating func check(
+    settings: [String: SourceMark], of owner: String, kind: String, _ declared: KindDeclaration
+  ) {
+    let known = declared.settingNames.sorted()
+    for (name, mark) in settings.sorted(by: { $0.value < $1.value })
+    where !declared.settingNames.contains(name) {
+      let fallback =
+        known.isEmpty ? "remove it: that kind has no settings" : "use one of \(listed(known))"
+      report(
+        mark, "\(owner) has an unknown setting, \(quoted(name))",
+        remedy: remedy(nearestTo: name, among: known, otherwise: fallback))
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import HyphaCore
+
+/// Reads the sections of a topology file one after the other, and goes on past what is wrong.
+struct TopologyDecoder {
+  var problems: DiagnosticCollector
+  var sources = SourceMap()
+  var nodes: [NodeSpec] = []
+  var kinds: [String: JSONValue] = [:]
+  var drafts: [AgentDraft] = []
+
+  init(file: String) { problems = DiagnosticCollector(file: file) }
+
+  /// The file, or nil where there are problems.
+  mutating func decode(_ document: DocumentNode) -> TopologyFile? {
+    let keys = ["hypha", "name", "version", "log", "nodes", "kinds", "agents"]
+    // A file of another format version is not measured by the rules of this one.
+    guard formatIsKnown(document),
+      let top = problems.members(of: document, in: "the topology file", at: document.mark, keys: keys)
+    else { return nil }
+
+    let name = required("name", top, at: document.mark, remedy: "add 'name: my-deployment'")
+      .flatMap { problems.name(DeploymentName.self, of: $0.value, in: "name") }
+    let version = top["version"].map {
+      problems.integer(of: $0.value, in: "version", from: 1...Int64(UInt32.max))
+    }
+    let log = decodeLog(top["log"])
+    if let member = required("nodes", top, at: document.mark, remedy: "add 'nodes: {main: {}}'") {
+      decodeNodes(member)
+    }
+    if let member = top["kinds"] { decodeKinds(member) }
+    let remedy = "add the agents: 'agents: {director: {kind: supervisor}}'"
+    if let member = required("agents", top, at: document.mark, remedy: remedy) { decodeAgents(member) }
+
+    let agents = placedAgents()
+    guard problems.isEmpty, let name else { return nil }
+    let topology = problems.checked(document.mark) { [nodes] in
+      try Topology(
+        name: name.text, version: version.flatMap { $0 }.map(UInt32.init) ?? 1, nodes: nodes, agents: agents,
+        log: log)
+    }
+    return topology.map {
+      TopologyFile(file: problems.file, topology: $0, kinds: kinds, sources: sources)
+    }
+  }
+
+  /// The value of a key that has to be there.
+  private mutating func required(
+    _ key: String, _ members: [String: Member], at mark: SourceMark, remedy: String
+  ) -> Member? {
+    if let member = members[key] { return member }
+    problems.report(mark, "'\(key)' is missing", remedy: remedy)
+    return nil
+  }
+
+  private mutating func formatIsKnown(_ document: DocumentNode) -> Bool {
+    guard case .mapping(let entries) = document.content else { return true }
+    let version = entries.first { entry in
+      if case .scalar("hypha", _) = entry.key.content { true } else { false }
+    }?.value
+    guard let version, !version.isNull else {
+      problems.report(
+        document.mark, "'hypha' is missing: the version of the file's format",
+        remedy: "begin the file with 'hypha: \(TopologyFile.formatVersion)'")
+      return true
+    }
+    guard case .scalar(let text, quoted: false) = version.content,
+      case .integer(let number)? = CoreSchema.value(ofPlain: text)
+    else {
+      problems.report(
+        version.mark, "'hypha' must be the version of the file's format, a number",
+        remedy: "write 'hypha: \(TopologyFile.formatVersion)'")
+      return true
+    }
+    guard number == TopologyFile.formatVersion else {
+      problems.report(
+        version.mark,
+        "the file has format version \(number); this program reads version \(TopologyFile.formatVersion)",
+        remedy: number > TopologyFile.formatVersion
+          ? "use a newer version of this program" : "write 'hypha: \(TopologyFile.formatVersion)'")
+      return false
+    }
+    return true
+  }
+
+  private mutating func decodeLog(_ member: Member?) -> LogSettings {
+    var log = LogSettings()
+    guard let member,
+      let members = problems.members(of: member.value, in: "log", at: member.mark, keys: ["map-size"]),
+      let size = members["map-size"], let text = problems.text(of: size.value, in: "map-size")
+    else { return log }
+    guard let byteCount = ByteCountText.parse(text) else {
+      problems.report(
+        size.mark, "map-size \(quoted(text)) is not a size in whole bytes",
+        remedy: "write a number with a unit, such as 512MiB or 64GiB")
+      return log
+    }
+    guard ByteCountText.mapRange.contains(byteCount) else {
+      problems.report(
+        size.mark, "map-size \(quoted(text)) is out of range", remedy: "use a size from 1MiB to 64TiB")
+      return log
+    }
+    log.mapByteCount = byteCount
+    return log
+  }
+
+  private mutating func decodeNodes(_ section: Member) {
+    guard let members = problems.members(of: section.value, in: "nodes", at: section.mark) else { return }
+    if members.isEmpty {
+      problems.report(section.mark, "'nodes' names no node", remedy: "name one: 'nodes: {main: {}}'")
+    }
+    // Of each port that is taken, the first node that takes it.
+    var taken: [String: [Int: NodeSpec]] = [:]
+    for member in members {
+      guard let id = problems.checked(member.keyMark, { try NodeID(member.name) }) else { continue }
+      sources.nodes[id] = member.keyMark
+      var node = NodeSpec(id: id)
+      // The node counts as declared even where its address is wrong, so that references to it are not.
+      defer { nodes.append(node) }
+      let what = "node '\(id)'"
+      guard
+        let parts = problems.members(of: member.value, in: what, at: member.mark, keys: ["address"]),
+        let part = parts["address"], let text = problems.text(of: part.value, in: "the address of \(what)"),
+        let address = problems.checked(part.mark, { try NodeAddress(fileText: text) })
+      else { continue }
+      node.address = address
+      guard let (host, ports) = address.ports else { continue }
+      if let other = ports.lazy.compactMap({ taken[host]?[$0] }).first {
+        let line = sources.nodes[other.id]?.line ?? 0
+        let others = other.address.ports?.range ?? ports
+        problems.report(
+          part.mark,
+          "node '\(id)' takes the ports \(ports.lowerBound) to \(ports.upperBound), and node '\(other.id)' "
+            + "(line \(line)) \(others.lowerBound) to \(others.upperBound)",
+          remedy: "give them first ports that are 4 or more apart")
+      }
+      for port in ports where taken[host]?[port] == nil { taken[host, default: [:]][port] = node }
+    }
+  }
+
+  private mutating func decodeKinds(_ section: Member) {
+    guard let members = problems.members(of: section.value, in: "kinds", at: section.mark) else { return }
+    for member in members {
+      guard let name = problems.checked(member.keyMark, { try KindName(member.name).text }) else { continue }
+      let what = "kind '\(name)'"
+      let (settings, marks) = decodeSettings(member.value, of: what, at: member.mark)
+      kinds[name] = .object(settings)
+      sources.kinds[name] = SourceMap.Kind(name: member.keyMark, settings: marks)
+    }
+  }
+
+  /// Settings with their marks.
+  mutating func decodeSettings(_ node: DocumentNode, of owner: String, at mark: SourceMark)
+    -> ([String: JSONValue], [String: SourceMark])
+  {
+    let what = "the settings of \(owner)"
+    var values: [String: JSONValue] = [:]
+    var marks: [String: SourceMark] = [:]
+    for member in problems.members(of: node, in: what, at: mark) ?? [] {
+      values[member.name] = problems.json(
+        of: member.value, in: "the setting \(quoted(member.name)) of \(owner)")
+      marks[member.name] = member.keyMark
+    }
+    return (values, marks)
+  }
+}

@@ -1,0 +1,128 @@
+public import HyphaCore
+
+/// A topology as an operator writes it, in a YAML file: the nodes, the agents, and who reports to whom.
+///
+/// ```yaml
+/// hypha: 1                      # the version of this file format
+/// name: incident-room           # the deployment's name
+/// version: 1                    # the topology's version; raise it with every change. Default: 1
+///
+/// log:
+///   map-size: 64GiB             # the largest size of a node's log: KiB to TiB, or kB to TB. Default: 64GiB
+///
+/// nodes:                        # one process each
+///   hq: {}                      # local sockets; the same as {address: local}
+///   ops: {address: "tcp://127.0.0.1:7410"}   # four ports: 7410 to 7413, on this machine
+///
+/// kinds:                        # settings that all agents of a kind share
+///   trace: {file: handovers.csv, speed: 3600}
+///
+/// agents:
+///   director: {kind: supervisor, node: hq}   # the root: the one agent without reports-to
+///   triage: {kind: supervisor, node: ops, reports-to: director}
+///   ana:
+///     kind: trace               # what it does, by the name that the program gives it
+///     node: ops                 # where it runs. Default: where its supervisor does
+///     reports-to: triage        # its supervisor
+///     publishes: [work.HandedOver]           # what it may publish. Default: all that its kind can
+///     subscribes:                            # what it takes of what others publish
+///       - ops.Signal
+///       - {type: ops.Signal, subject: "metrics.cpu.>"}
+///     settings: {resource: Ana}              # each replaces the kind's setting of that name
+/// ```
+///
+/// `hypha`, `name`, `nodes`, `agents` and each agent's `kind` are required. Names are 1 to 63 letters,
+/// digits, `.`, `_` and `-` (event types up to 127). A key that is left empty counts as left out. The only
+/// root may leave out its node where there is one node. Hosts other than this machine are refused for now,
+/// as links are not encrypted yet.
+///
+/// Plain values under settings follow the core schema of YAML 1.2: `3600` is a number, `true` a truth
+/// value, `yes` and `"3600"` are texts.
+public struct TopologyFile: Sendable {
+  /// The version of the format that this program reads and writes.
+  public static let formatVersion: Int64 = 1
+
+  /// The file, as the reader named it.
+  public let file: String
+  /// What the file says; the settings of an agent include those of its kind.
+  public let topology: Topology
+  /// The settings that all agents of a kind share.
+  public let kinds: [String: JSONValue]
+  /// Where things stand in the file.
+  public let sources: SourceMap
+
+  init(file: String, topology: Topology, kinds: [String: JSONValue], sources: SourceMap) {
+    self.file = file
+    self.topology = topology
+    self.kinds = kinds
+    self.sources = sources
+  }
+
+  /// The topology that a document says; pure, linear in the document's size.
+  ///
+  /// - Parameters:
+  ///   - document: what a YAML parser has read.
+  ///   - file: the file's name for diagnostics.
+  /// - Throws: all that is wrong with it, up to 1,000 diagnostics, by line.
+  public static func decode(_ document: DocumentNode, file: String) throws(TopologyDiagnostics)
+    -> TopologyFile
+  {
+    var decoder = TopologyDecoder(file: file)
+    guard let result = decoder.decode(document) else {
+      throw TopologyDiagnostics(decoder.problems.sorted())
+    }
+    return result
+  }
+}
+
+/// Where the parts of a topology stand in their file, for diagnostics that come after decoding.
+public struct SourceMap: Sendable, Hashable {
+  /// The marks of one agent.
+  public struct Agent: Sendable, Hashable {
+    /// The agent's id.
+    public var id: SourceMark
+    /// Its kind.
+    public var kind: SourceMark
+    /// Its node, where it names one.
+    public var node: SourceMark?
+    /// Its supervisor, where it has one.
+    public var reportsTo: SourceMark?
+    /// The event types that it publishes.
+    public var publishes: [EventTypeName: SourceMark] = [:]
+    /// Its subscriptions, in their order.
+    public var subscribes: [SourceMark] = []
+    /// The names of its own settings.
+    public var settings: [String: SourceMark] = [:]
+  }
+
+  /// The marks of the settings of one kind.
+  public struct Kind: Sendable, Hashable {
+    /// The kind's name.
+    public var name: SourceMark
+    /// The names of its settings.
+    public var settings: [String: SourceMark] = [:]
+  }
+
+  /// The nodes' names.
+  public var nodes: [NodeID: SourceMark] = [:]
+  /// The kinds that have settings.
+  public var kinds: [String: Kind] = [:]
+  /// The agents.
+  public var agents: [AgentID: Agent] = [:]
+}
+
+/// The name of a deployment.
+struct DeploymentName: Name {
+  static var noun: String { "deployment name" }
+  static var byteCountMax: Int { 63 }
+  let text: String
+  init(unchecked text: String) { self.text = text }
+}
+
+/// The name of a kind of agent.
+struct KindName: Name {
+  static var noun: String { "kind" }
+  static var byteCountMax: Int { 63 }
+  let text: String
+  init(unchecked text: String) { self.text = text }
+}

@@ -1,0 +1,137 @@
+public import HyphaCore
+
+/// Writes a topology as the text of a topology file, such that reading it gives the same topology.
+public struct TopologyWriter {
+  /// The text of `topology` as ``TopologyFile`` describes it. Kinds and settings are sorted by name, nodes
+  /// and agents keep their order, so equal topologies give equal texts.
+  ///
+  /// - Parameters:
+  ///   - topology: what to write.
+  ///   - kinds: the settings to write once for a kind. What not all agents of the kind have is left to
+  ///     those that do; what an agent has otherwise is written there as well.
+  ///   - comment: what a reader should know, of any number of lines, at the head of the file.
+  /// - Throws: ``HyphaError/Code/invalidTopology`` where a settings value has no form in the file: settings
+  ///   that are not an object, numbers that are not finite, or values nested deeper than
+  ///   ``settingsDepthMax``.
+  public static func text(
+    _ topology: Topology, kinds: [String: JSONValue] = [:], comment: String? = nil
+  ) throws -> String {
+    var writer = TopologyWriter(kinds: try sharedSettings(kinds, topology))
+    if let comment { writer.comment(comment) }
+    writer.line("hypha: \(TopologyFile.formatVersion)")
+    writer.line("name: \(YAMLText.scalar(topology.name))")
+    writer.line("version: \(topology.version)")
+    if topology.log != LogSettings() {
+      writer.section("log")
+      writer.line("  map-size: \(ByteCountText.text(topology.log.mapByteCount))")
+    }
+    writer.section("nodes")
+    for node in topology.nodes {
+      let address = YAMLText.scalar(node.address.fileText)
+      let value = node.address == .local ? "{}" : "{address: \(address)}"
+      writer.line("  \(YAMLText.scalar(node.id.text)): \(value)")
+    }
+    if !writer.kinds.isEmpty { writer.section("kinds") }
+    for (name, settings) in writer.kinds.sorted(by: { $0.key < $1.key }) {
+      try writer.settings(settings, under: YAMLText.scalar(name), indentation: 2, of: "kind '\(name)'")
+    }
+    writer.section("agents")
+    for agent in topology.agents { try writer.agent(agent) }
+    return writer.output
+  }
+
+  /// The deepest nesting of lists and objects in a setting.
+  public static let settingsDepthMax = 56
+
+  private static let lineWidth = 100
+  private var output = ""
+  private let kinds: [String: [String: JSONValue]]
+
+  private init(kinds: [String: [String: JSONValue]]) { self.kinds = kinds }
+
+  /// Of the settings of each kind, those that every agent of the kind has, under whatever value.
+  private static func sharedSettings(_ kinds: [String: JSONValue], _ topology: Topology) throws
+    -> [String: [String: JSONValue]]
+  {
+    var shared = try kinds.reduce(into: [:]) { shared, kind in
+      shared[kind.key] = try members(of: kind.value, "kind '\(kind.key)'")
+    }
+    for agent in topology.agents where shared[agent.kind] != nil {
+      let own = try members(of: agent.settings, "agent '\(agent.id)'")
+      shared[agent.kind] = shared[agent.kind]?.filter { own[$0.key] != nil }
+    }
+    return shared
+  }
+
+  private static func members(of settings: JSONValue, _ owner: String) throws -> [String: JSONValue] {
+    guard case .object(let members) = settings else {
+      throw HyphaError(
+        .invalidTopology, "the settings of \(owner) are not an object", remedy: "give each setting a name")
+    }
+    return members
+  }
+
+  private mutating func agent(_ agent: AgentSpec) throws {
+    let shared = kinds[agent.kind] ?? [:]
+    let settings = try Self.members(of: agent.settings, "agent '\(agent.id)'").filter {
+      shared[$0.key] != $0.value
+    }
+    var parts = ["kind: \(YAMLText.scalar(agent.kind))", "node: \(YAMLText.scalar(agent.node.text))"]
+    if let supervisor = agent.reportsTo { parts.append("reports-to: \(YAMLText.scalar(supervisor.text))") }
+    let isPlain = agent.publishes == nil && agent.subscribes.isEmpty && settings.isEmpty
+    let id = YAMLText.scalar(agent.id.text)
+    if isPlain { return line("  \(id): {\(parts.joined(separator: ", "))}") }
+
+    line("  \(id):")
+    for part in parts { line("    \(part)") }
+    if let publishes = agent.publishes {
+      list(publishes.sorted().map { YAMLText.scalar($0.text) }, under: "publishes")
+    }
+    if !agent.subscribes.isEmpty {
+      list(agent.subscribes.map(Self.subscription), under: "subscribes")
+    }
+    if !settings.isEmpty {
+      try self.settings(settings, under: "settings", indentation: 4, of: "agent '\(agent.id)'")
+    }
+  }
+
+  private static func subscription(_ subscription: Subscription) -> String {
+    let type = YAMLText.scalar(subscription.type.text)
+    guard subscription.subjects != .everything else { return type }
+    return "{type: \(type), subject: \(YAMLText.scalar(subscription.subjects.text))}"
+  }
+
+  /// A list on one line where it fits, otherwise one element a line.
+  private mutating func list(_ elements: [String], under key: String) {
+    let flow = "    \(key): [\(elements.joined(separator: ", "))]"
+    if flow.utf8.count <= Self.lineWidth || elements.isEmpty { return line(flow) }
+    line("    \(key):")
+    for element in elements { line("      - \(element)") }
+  }
+
+  /// Settings on one line where they fit, otherwise one a line.
+  private mutating func settings(
+    _ settings: [String: JSONValue], under key: String, indentation: Int, of owner: String
+  ) throws {
+    let margin = String(repeating: " ", count: indentation)
+    let flow = "\(margin)\(key): \(try YAMLText.flow(.object(settings), of: owner))"
+    // A key beyond 1,024 characters needs a form of its own, which the flow has.
+    let isLong = settings.keys.contains { $0.utf8.count > YAMLText.keyByteCountMax }
+    if flow.utf8.count <= Self.lineWidth || isLong { return line(flow) }
+    line("\(margin)\(key):")
+    for (name, value) in settings.sorted(by: { $0.key < $1.key }) {
+      line("\(margin)  \(YAMLText.scalar(name)): \(try YAMLText.flow(value, of: owner))")
+    }
+  }
+
+  private mutating func section(_ name: String) { output += "\n\(name):\n" }
+
+  private mutating func line(_ text: String) { output += "\(text)\n" }
+
+  private mutating func comment(_ text: String) {
+    for part in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline) {
+      line(part.isEmpty ? "#" : "# \(YAMLText.withoutControls(part))")
+    }
+    output += "\n"
+  }
+}

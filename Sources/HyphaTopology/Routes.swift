@@ -1,0 +1,170 @@
+public import HyphaCore
+
+/// Which way each lane goes, as a pure function of the topology: every node computes the same.
+///
+/// In the tree an event climbs from its agent to the lowest common ancestor with its destination and
+/// descends from there; supervisors on the way relay. ``step(_:at:from:)`` answers what one node has to
+/// do with a lane that is at one of its agents, following the tree through all agents of that node in
+/// one go.
+public struct Routes: Sendable {
+  /// The topology that the routes follow.
+  public let topology: Topology
+
+  private let subscribers: [EventTypeName: [AgentID]]
+
+  /// The routes of `topology`.
+  public init(_ topology: Topology) {
+    self.topology = topology
+    var subscribers: [EventTypeName: [AgentID]] = [:]
+    for agent in topology.agents {
+      for subscription in agent.subscribes where subscribers[subscription.type]?.last != agent.id {
+        subscribers[subscription.type, default: []].append(agent.id)
+      }
+    }
+    self.subscribers = subscribers
+  }
+
+  /// The agents that a lane is for, in the order of the topology; its own agent is never among them,
+  /// except where it addresses itself.
+  public func destinations(of lane: Lane) -> [AgentID] {
+    switch lane.target {
+    case .addressee(let agent): topology.agent(agent) == nil ? [] : [agent]
+    case .type(let type): (subscribers[type] ?? []).filter { $0 != lane.agent }
+    }
+  }
+
+  /// What `node` does with an event of `lane` that has reached `agent` of this node, coming from its
+  /// neighbour `previous` (nil at the lane's own agent).
+  public func step(_ lane: Lane, at agent: AgentID, from previous: AgentID?) -> RouteStep {
+    guard let node = topology.agent(agent)?.node, topology.agent(lane.agent) != nil else {
+      return RouteStep()
+    }
+    var step = RouteStep()
+    let wanted = Set(destinations(of: lane))
+    guard !wanted.isEmpty else { return step }
+    // Only the edges towards a destination are walked: each destination's path is marked once.
+    let onPath = agentsOnPaths(from: lane.agent, to: wanted)
+    var open: [(agent: AgentID, previous: AgentID?, hops: UInt8)] = [(agent, previous, 0)]
+    while let (agent, previous, hops) = open.popLast() {
+      if wanted.contains(agent) { step.deliveries.append(.init(agent: agent, hops: hops)) }
+      var passedOn = false
+      for next in neighbours(of: agent) where next != previous && onPath.contains(next) {
+        passedOn = true
+        guard let nextNode = topology.agent(next)?.node else { continue }
+        let nextHops = hops < .max ? hops + 1 : hops
+        if nextNode == node {
+          open.append((next, agent, nextHops))
+        } else {
+          step.forwards.append(.init(node: nextNode, via: next, hops: nextHops))
+        }
+      }
+      if passedOn && agent != lane.agent { step.relays.append(agent) }
+    }
+    return step
+  }
+
+  /// What a node does with an event of `lane` that arrived over a link for `agent`: the tree tells which
+  /// neighbour it came from.
+  public func step(_ lane: Lane, arrivingAt agent: AgentID) -> RouteStep {
+    guard topology.agent(agent) != nil, topology.agent(lane.agent) != nil, agent != lane.agent else {
+      return RouteStep()
+    }
+    return step(lane, at: agent, from: neighbour(of: agent, towards: lane.agent))
+  }
+
+  /// The number of tree edges between two agents.
+  public func distance(_ first: AgentID, _ second: AgentID) -> Int {
+    guard let ancestor = lowestCommonAncestor(first, second), let top = topology.depth(of: ancestor),
+      let one = topology.depth(of: first), let other = topology.depth(of: second)
+    else { return 0 }
+    return one + other - 2 * top
+  }
+
+  /// The nodes from which frames for agents of `node` may come, and for which agents: the tree edges that
+  /// cross from another node to this one.
+  public func links(into node: NodeID) -> [NodeID: [AgentID]] {
+    var links: [NodeID: Set<AgentID>] = [:]
+    for agent in topology.agents {
+      guard let supervisor = agent.reportsTo.flatMap(topology.agent), supervisor.node != agent.node else {
+        continue
+      }
+      if agent.node == node { links[supervisor.node, default: []].insert(agent.id) }
+      if supervisor.node == node { links[agent.node, default: []].insert(supervisor.id) }
+    }
+    return links.mapValues { $0.sorted() }
+  }
+
+  private func neighbours(of agent: AgentID) -> [AgentID] {
+    let below = topology.children(of: agent)
+    guard let supervisor = topology.agent(agent)?.reportsTo else { return below }
+    return [supervisor] + below
+  }
+
+  private func lowestCommonAncestor(_ first: AgentID, _ second: AgentID) -> AgentID? {
+    var (low, high) = (first, second)
+    while low != high {
+      guard let lowDepth = topology.depth(of: low), let highDepth = topology.depth(of: high) else {
+        return nil
+      }
+      if lowDepth < highDepth { swap(&low, &high) }
+      guard let up = topology.agent(low)?.reportsTo else { return nil }
+      low = up
+    }
+    return low
+  }
+
+  /// The neighbour of `agent` that lies on the way to `other`.
+  private func neighbour(of agent: AgentID, towards other: AgentID) -> AgentID? {
+    guard let depth = topology.depth(of: agent), var below = topology.agent(other)?.id else { return nil }
+    while let belowDepth = topology.depth(of: below), belowDepth > depth {
+      guard let up = topology.agent(below)?.reportsTo else { return nil }
+      if up == agent { return below }
+      below = up
+    }
+    return topology.agent(agent)?.reportsTo
+  }
+
+  /// Every agent on a path from `origin` to one of `destinations`, the ends included.
+  private func agentsOnPaths(from origin: AgentID, to destinations: Set<AgentID>) -> Set<AgentID> {
+    var marked: Set<AgentID> = [origin]
+    for destination in destinations.sorted() {
+      guard let top = lowestCommonAncestor(origin, destination) else { continue }
+      for end in [origin, destination] {
+        var agent = end
+        marked.insert(agent)
+        while agent != top, let up = topology.agent(agent)?.reportsTo {
+          agent = up
+          marked.insert(agent)
+        }
+      }
+    }
+    return marked
+  }
+}
+
+/// What one node has to do with an event of one lane that has reached one of its agents.
+public struct RouteStep: Sendable, Hashable {
+  /// An agent of this node that is to get the event, and the tree edges from the entry to it.
+  public struct Delivery: Sendable, Hashable {
+    public var agent: AgentID
+    public var hops: UInt8
+  }
+
+  /// An agent of another node that is to relay or get the event next, and the tree edges from the entry
+  /// to it, the link included.
+  public struct Forward: Sendable, Hashable {
+    public var node: NodeID
+    public var via: AgentID
+    public var hops: UInt8
+  }
+
+  /// The agents of this node that get the event.
+  public var deliveries: [Delivery] = []
+  /// The links that the event leaves by.
+  public var forwards: [Forward] = []
+  /// The agents of this node that pass the event on for others.
+  public var relays: [AgentID] = []
+
+  /// Nothing to do.
+  public init() {}
+}

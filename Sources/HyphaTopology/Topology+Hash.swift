@@ -1,0 +1,24 @@
+import HyphaCore
+
+extension Topology {
+  /// ``hash`` as text.
+  public var fingerprint: String { String(hash, radix: 16) }
+
+  /// A number that is equal for topologies that route alike, on every machine and in every run: FNV-1a over
+  /// the version and over each agent's id, node, supervisor and subscriptions.
+  public var hash: UInt64 {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    func add(_ text: String) {
+      for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+      hash = (hash ^ 0xFF) &* 0x100_0000_01B3
+    }
+    add("\(version)")
+    for agent in agents.sorted(by: { $0.id < $1.id }) {
+      add(agent.id.text)
+      add(agent.node.text)
+      add(agent.reportsTo?.text ?? "")
+      for subscription in agent.subscribes { add("\(subscription.type) \(subscription.subjects)") }
+    }
+    return hash
+  }
+}

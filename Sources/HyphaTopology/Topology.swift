@@ -1,0 +1,181 @@
+public import HyphaCore
+
+/// Who is in a deployment, who reports to whom, and where everyone runs.
+///
+/// A topology is a value. It comes from a topology file (``TopologyFile``) or from code, and it is
+/// checked when it is made: the agents form one tree, and every reference leads somewhere.
+public struct Topology: Sendable, Hashable {
+  /// The deployment's name.
+  public let name: String
+  /// The version that frames carry; it grows with every change.
+  public let version: UInt32
+  /// The one agent that reports to nobody.
+  public let root: AgentID
+  /// The nodes in the order of the file.
+  public let nodes: [NodeSpec]
+  /// The agents in the order of the file.
+  public let agents: [AgentSpec]
+  /// Settings of the log, the same on every node.
+  public let log: LogSettings
+
+  private let nodeIndex: [NodeID: Int]
+  private let agentIndex: [AgentID: Int]
+  private let childIndex: [AgentID: [AgentID]]
+  private let depthIndex: [AgentID: Int]
+
+  /// Checks and makes a topology.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` for the first rule that is broken: duplicate ids, an
+  ///   unknown node or supervisor, a cycle, no root or more than one.
+  public init(
+    name: String, version: UInt32 = 1, nodes: [NodeSpec], agents: [AgentSpec],
+    log: LogSettings = LogSettings()
+  ) throws {
+    self.name = name
+    self.version = version
+    self.nodes = nodes
+    self.agents = agents
+    self.log = log
+    nodeIndex = try Self.index(nodes.map(\.id), noun: "node")
+    agentIndex = try Self.index(agents.map(\.id), noun: "agent")
+    var children: [AgentID: [AgentID]] = [:]
+    var roots: [AgentID] = []
+    for agent in agents {
+      guard nodeIndex[agent.node] != nil else {
+        throw HyphaError(
+          .invalidTopology, "agent '\(agent.id)' is placed on node '\(agent.node)', which does not exist",
+          remedy: "add it under nodes:, or name one of \(nodes.map(\.id.text).joined(separator: ", "))")
+      }
+      guard let supervisor = agent.reportsTo else {
+        roots.append(agent.id)
+        continue
+      }
+      guard agentIndex[supervisor] != nil else {
+        throw HyphaError(
+          .invalidTopology, "agent '\(agent.id)' reports to '\(supervisor)', which does not exist",
+          remedy: "add it under agents:")
+      }
+      children[supervisor, default: []].append(agent.id)
+    }
+    guard roots.count == 1, let root = roots.first else {
+      throw HyphaError(
+        .invalidTopology,
+        roots.isEmpty
+          ? "no agent is the root: all report to someone"
+          : "more than one agent reports to nobody: \(roots.map(\.text).joined(separator: ", "))",
+        remedy: "leave reports-to out at exactly one agent")
+    }
+    self.root = root
+    childIndex = children
+    depthIndex = Self.depths(from: root, children)
+    if let lost = agents.first(where: { depthIndex[$0.id] == nil }) {
+      throw HyphaError(
+        .invalidTopology, "agent '\(lost.id)' has no way to the root '\(root)': its supervisors form a cycle",
+        remedy: "let one of them report to an agent outside of the cycle")
+    }
+  }
+
+  private static func index<ID: Name>(_ ids: [ID], noun: String) throws -> [ID: Int] {
+    var index: [ID: Int] = [:]
+    for (place, id) in ids.enumerated() {
+      guard index.updateValue(place, forKey: id) == nil else {
+        throw HyphaError(
+          .invalidTopology, "\(noun) '\(id)' is declared twice", remedy: "rename or remove one of them")
+      }
+    }
+    return index
+  }
+
+  private static func depths(from root: AgentID, _ children: [AgentID: [AgentID]]) -> [AgentID: Int] {
+    var depths = [root: 0]
+    var layer = [root]
+    while !layer.isEmpty {
+      let next = layer.flatMap { children[$0] ?? [] }
+      let depth = (depths[layer[0]] ?? 0) + 1
+      for agent in next { depths[agent] = depth }
+      layer = next
+    }
+    return depths
+  }
+
+  /// The agent with this id.
+  public func agent(_ id: AgentID) -> AgentSpec? { agentIndex[id].map { agents[$0] } }
+  /// The node with this name.
+  public func node(_ id: NodeID) -> NodeSpec? { nodeIndex[id].map { nodes[$0] } }
+  /// Those who report to `id`, in the order of the file.
+  public func children(of id: AgentID) -> [AgentID] { childIndex[id] ?? [] }
+  /// How far below the root `id` stands; the root is 0.
+  public func depth(of id: AgentID) -> Int? { depthIndex[id] }
+  /// The agents placed on `node`, in the order of the file.
+  public func agents(on node: NodeID) -> [AgentSpec] { agents.filter { $0.node == node } }
+}
+
+/// One process of a deployment.
+public struct NodeSpec: Sendable, Hashable {
+  /// The node's name.
+  public var id: NodeID
+  /// Where its sockets are.
+  public var address: NodeAddress
+
+  /// A node at an address.
+  public init(id: NodeID, address: NodeAddress = .local) {
+    self.id = id
+    self.address = address
+  }
+}
+
+/// One agent's place and declarations.
+public struct AgentSpec: Sendable, Hashable {
+  /// The agent's id.
+  public var id: AgentID
+  /// The kind, by the name under which the program registers it.
+  public var kind: String
+  /// The node that runs it.
+  public var node: NodeID
+  /// Its supervisor; nil at the root.
+  public var reportsTo: AgentID?
+  /// The event types that it may publish; nil allows all that its kind declares.
+  public var publishes: Set<EventTypeName>?
+  /// The event types that it takes where they are published without an addressee.
+  public var subscribes: [Subscription]
+  /// What its kind reads at its start.
+  public var settings: JSONValue
+
+  /// An agent of its parts.
+  public init(
+    id: AgentID, kind: String, node: NodeID, reportsTo: AgentID? = nil,
+    publishes: Set<EventTypeName>? = nil, subscribes: [Subscription] = [],
+    settings: JSONValue = .object([:])
+  ) {
+    self.id = id
+    self.kind = kind
+    self.node = node
+    self.reportsTo = reportsTo
+    self.publishes = publishes
+    self.subscribes = subscribes
+    self.settings = settings
+  }
+}
+
+/// An interest in one event type, narrowed to some subjects.
+public struct Subscription: Sendable, Hashable {
+  /// The event type.
+  public var type: EventTypeName
+  /// The subjects; the rest of the type's events is dropped at the subscriber, silently.
+  public var subjects: Pattern
+
+  /// A subscription to all of a type, or to some subjects of it.
+  public init(type: EventTypeName, subjects: Pattern = .everything) {
+    self.type = type
+    self.subjects = subjects
+  }
+}
+
+/// Settings of every node's log.
+public struct LogSettings: Sendable, Hashable {
+  /// The largest size to which a log may grow, in bytes. It costs address space, not memory or disk.
+  public var mapByteCount: UInt64
+
+  /// Default: 64 GiB.
+  public init(mapByteCount: UInt64 = 64 << 30) { self.mapByteCount = mapByteCount }
+}

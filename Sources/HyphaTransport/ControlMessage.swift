@@ -1,0 +1,242 @@
+public import HyphaCore
+
+/// What nodes say to each other beside the frames: greetings, how far lanes go, and catch-up reads.
+///
+/// Each message is a request and an answer between two nodes, over a connection of their own.
+///
+/// | bytes | what |
+/// |---:|---|
+/// | 4 | magic `HYC1` |
+/// | 4 | CRC-32C of what follows |
+/// | 1 | version, 1 |
+/// | 1 | kind |
+/// | | the kind's fields, in the order of the case below; texts have a length of one byte before them |
+///
+/// A lane is its agent, channel (1), target kind (1: 0 addressee, 1 type), target. A point is epoch (8) and
+/// sequence (8). Integers are little-endian.
+public enum ControlMessage: Sendable, Hashable {
+  /// Kind 1, request: this is `node`, which follows topology `topologyVersion` with the hash `topologyHash`.
+  case hello(node: NodeID, topologyVersion: UInt32, topologyHash: UInt64)
+  /// Kind 2, answer: the greeting was understood.
+  case welcome(node: NodeID, topologyVersion: UInt32)
+  /// Kind 3, answer: the request was refused, and why.
+  case refused(reason: String)
+  /// Kind 4, request: which lanes to me have moved after position `since` of log `log`? Another log counts
+  /// as one that was never asked.
+  case sync(log: EventID, since: UInt64)
+  /// Kind 5, answer: these lanes, up to position `through` of log `log`.
+  case heads(log: EventID, through: UInt64, heads: [LaneEnd])
+  /// Kind 6, request: what does `lane` have after `after`?
+  case fetch(lane: Lane, after: LanePoint)
+  /// Kind 7, answer: the events that follow `after`, the oldest first, perhaps not all of them.
+  case records(lane: Lane, after: LanePoint, records: [Record])
+
+  /// How far a lane goes at its origin.
+  public struct LaneEnd: Sendable, Hashable {
+    public var lane: Lane
+    public var point: LanePoint
+
+    /// A lane's end.
+    public init(lane: Lane, point: LanePoint) {
+      self.lane = lane
+      self.point = point
+    }
+  }
+
+  /// The most lane ends in one answer.
+  public static let headCountMax = 4096
+  private static let magic: UInt32 = 0x3143_5948
+  private static let version: UInt8 = 1
+}
+
+extension ControlMessage {
+  /// The message's bytes.
+  ///
+  /// Heads are at most ``headCountMax``, and records at most 65,535 of the lane: more is a programming error.
+  public func encoded() -> [UInt8] {
+    var writer = ByteWriter()
+    writer.write(Self.magic)
+    writer.write(UInt32(0))
+    writer.write(Self.version)
+    writer.write(kind)
+    switch self {
+    case .hello(let node, let topologyVersion, let topologyHash):
+      writer.writeShort(node.text)
+      writer.write(topologyVersion)
+      writer.write(topologyHash)
+    case .welcome(let node, let topologyVersion):
+      writer.writeShort(node.text)
+      writer.write(topologyVersion)
+    case .refused(let reason):
+      writer.writeShort(String(decoding: reason.utf8.prefix(255), as: UTF8.self).prefixOfBytes(255))
+    case .sync(let log, let since):
+      writer.write(log)
+      writer.write(since)
+    case .heads(let log, let through, let heads):
+      writer.write(log)
+      writer.write(through)
+      precondition(heads.count <= Self.headCountMax, "a control message has at most 4,096 heads")
+      writer.write(UInt16(heads.count))
+      for head in heads {
+        writer.write(head.lane)
+        writer.write(head.point)
+      }
+    case .fetch(let lane, let after):
+      writer.write(lane)
+      writer.write(after)
+    case .records(let lane, let after, let records):
+      writer.write(lane)
+      writer.write(after)
+      writer.write(UInt16(records.count))
+      for record in records {
+        writer.write(UInt32(record.bytes.count))
+        writer.write(record.bytes)
+      }
+    }
+    writer.patch(writer.bytes.withUnsafeBytes { checksumCRC32C(.init(rebasing: $0[8...])) }, at: 4)
+    return writer.bytes
+  }
+
+  /// Decodes and verifies a message.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidFrame``, ``HyphaError/Code/invalidRecord`` or
+  ///   ``HyphaError/Code/tooLarge``.
+  public init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws {
+    guard bytes.count <= limits.frameByteCountMax else {
+      throw HyphaError(.tooLarge, "a control message has \(bytes.count) bytes", remedy: "raise limits.frame")
+    }
+    do {
+      self = try bytes.withUnsafeBytes { try Self.decode($0, limits: limits) }
+    } catch let error as HyphaError where error.code == .invalidName {
+      throw HyphaError(.invalidFrame, "a control message has a bad name", cause: error.description)
+    }
+  }
+
+  private var kind: UInt8 {
+    switch self {
+    case .hello: 1
+    case .welcome: 2
+    case .refused: 3
+    case .sync: 4
+    case .heads: 5
+    case .fetch: 6
+    case .records: 7
+    }
+  }
+
+  private static func decode(_ bytes: UnsafeRawBufferPointer, limits: WireLimits) throws -> Self {
+    var reader = ByteReader(bytes, noun: "a control message")
+    guard try reader.read(UInt32.self) == magic else {
+      throw HyphaError(.invalidFrame, "a control message does not begin with HYC1")
+    }
+    let stated: UInt32 = try reader.read()
+    guard stated == checksumCRC32C(UnsafeRawBufferPointer(rebasing: bytes[8...])) else {
+      throw HyphaError(.invalidFrame, "a control message's checksum does not match")
+    }
+    let version: UInt8 = try reader.read()
+    guard version == Self.version else {
+      throw HyphaError(
+        .invalidFrame, "a control message has version \(version), this program knows \(Self.version)",
+        remedy: "upgrade this node")
+    }
+    let message = try decodeFields(kind: try reader.read(), &reader, limits: limits)
+    try reader.finish()
+    return message
+  }
+
+  private static func decodeFields(kind: UInt8, _ reader: inout ByteReader, limits: WireLimits) throws -> Self
+  {
+    switch kind {
+    case 1:
+      return .hello(
+        node: try NodeID(reader.readShort()), topologyVersion: try reader.read(),
+        topologyHash: try reader.read())
+    case 2:
+      return .welcome(node: try NodeID(reader.readShort()), topologyVersion: try reader.read())
+    case 3:
+      return .refused(reason: try reader.readShort())
+    case 4:
+      return .sync(log: try reader.readEventID(), since: try reader.read())
+    case 5:
+      let (log, through): (EventID, UInt64) = (try reader.readEventID(), try reader.read())
+      let count = Int(try reader.read(UInt16.self))
+      guard count <= headCountMax else {
+        throw HyphaError(.tooLarge, "a control message claims \(count) lanes")
+      }
+      return .heads(
+        log: log, through: through,
+        heads: try (0..<count).map { _ in
+          LaneEnd(lane: try reader.readLane(), point: try reader.readLanePoint())
+        })
+    case 6:
+      return .fetch(lane: try reader.readLane(), after: try reader.readLanePoint())
+    case 7:
+      let (lane, after) = (try reader.readLane(), try reader.readLanePoint())
+      let count = Int(try reader.read(UInt16.self))
+      // Before room is made for them.
+      guard count <= reader.remaining / WireFormat.recordHeaderByteCount else {
+        throw HyphaError(.invalidFrame, "a control message claims \(count) records")
+      }
+      let records = try (0..<count).map { _ in
+        let byteCount = Int(try reader.read(UInt32.self))
+        return try Record(decoding: try reader.read(count: byteCount), limits: limits)
+      }
+      guard records.allSatisfy({ $0.header.lane == lane }) else {
+        throw HyphaError(.invalidFrame, "a control message has records of another lane than it names")
+      }
+      return .records(lane: lane, after: after, records: records)
+    default:
+      throw HyphaError(
+        .invalidFrame, "a control message has the unknown kind \(kind)", remedy: "upgrade this node")
+    }
+  }
+}
+
+extension ByteWriter {
+  fileprivate mutating func write(_ lane: Lane) {
+    writeShort(lane.agent.text)
+    write(lane.channel.rawValue)
+    switch lane.target {
+    case .addressee(let agent):
+      write(UInt8(0))
+      writeShort(agent.text)
+    case .type(let type):
+      write(UInt8(1))
+      writeShort(type.text)
+    }
+  }
+
+  fileprivate mutating func write(_ point: LanePoint) {
+    write(point.epoch)
+    write(point.sequence)
+  }
+}
+
+extension ByteReader {
+  fileprivate mutating func readLane() throws -> Lane {
+    let agent = try AgentID(readShort())
+    guard let channel = Channel(rawValue: try read()) else {
+      throw HyphaError(.invalidFrame, "a control message names no known channel")
+    }
+    let kind: UInt8 = try read()
+    let target = try readShort()
+    switch kind {
+    case 0: return Lane(agent: agent, channel: channel, target: .addressee(try AgentID(target)))
+    case 1: return Lane(agent: agent, channel: channel, target: .type(try EventTypeName(target)))
+    default: throw HyphaError(.invalidFrame, "a control message names no known lane target")
+    }
+  }
+
+  fileprivate mutating func readLanePoint() throws -> LanePoint {
+    LanePoint(epoch: try read(), sequence: try read())
+  }
+}
+
+extension String {
+  /// The longest prefix of whole characters within `count` bytes.
+  fileprivate func prefixOfBytes(_ count: Int) -> String {
+    var text = self
+    while text.utf8.count > count { text.removeLast() }
+    return text
+  }
+}

@@ -1,0 +1,196 @@
+public import HyphaCore
+import Synchronization
+
+/// The in-memory twin of the network, for tests and simulation: seeded loss, doubling, delay and partitions.
+///
+/// Frames are delivered after a delay drawn from ``Faults/delay``; with a range of delays they overtake each
+/// other. Control messages arrive in order and are lost only where a partition or a missing node stops them.
+///
+/// As on a real network, a frame reaches a node only where both ends' plans have the link and the agent that
+/// its topic begins with, and the links of a node open when all of its neighbours are there, again after
+/// one of them was away.
+public final class MemoryNetwork: Sendable {
+  /// What goes wrong, and how often.
+  public struct Faults: Sendable {
+    /// The share of frames that are lost, 0 to 1.
+    public var loss: Double
+    /// The share of frames that arrive twice, 0 to 1.
+    public var duplication: Double
+    /// How long a frame or message travels.
+    public var delay: ClosedRange<Duration>
+
+    /// A network that delivers everything once, in order, after 50 µs.
+    public static let none = Faults()
+
+    /// Faults by their parts.
+    public init(
+      loss: Double = 0, duplication: Double = 0,
+      delay: ClosedRange<Duration> = .microseconds(50)...(.microseconds(50))
+    ) {
+      self.loss = loss
+      self.duplication = duplication
+      self.delay = delay
+    }
+  }
+
+  private struct State {
+    var random: SeededGenerator
+    var faults: Faults
+    var attached: [NodeID: Attachment] = [:]
+    var cut: Set<Set<NodeID>> = []
+    var messageTimes: [[NodeID]: Timestamp] = [:]
+    var counters: [NodeID: TransportCounters] = [:]
+  }
+
+  /// A started transport and whom it calls.
+  private struct Attachment {
+    var transport: MemoryTransport
+    var receiver: any TransportReceiver
+
+    func takes(_ frame: OutboundFrame, from node: NodeID) -> Bool {
+      transport.plan.incoming[node]?.contains { frame.bytes.starts(with: Frame.topicPrefix(via: $0)) }
+        ?? false
+    }
+  }
+
+  private let scheduler: any Scheduler
+  private let state: Mutex<State>
+
+  /// A network without nodes. All its chance comes from `seed`.
+  public init(scheduler: some Scheduler, seed: UInt64, faults: Faults = .none) {
+    self.scheduler = scheduler
+    state = Mutex(State(random: SeededGenerator(seed: seed), faults: faults))
+  }
+
+  /// The transport of one node on this network.
+  public func transport(for plan: LinkPlan) -> any Transport { MemoryTransport(self, plan) }
+
+  /// Changes what goes wrong from now on.
+  public func setFaults(_ faults: Faults) { state.withLock { $0.faults = faults } }
+
+  /// Stops everything between two nodes, or lets it pass again.
+  public func setCut(_ isCut: Bool, between first: NodeID, and second: NodeID) {
+    state.withLock { state in
+      if isCut { state.cut.insert([first, second]) } else { state.cut.remove([first, second]) }
+    }
+  }
+
+  fileprivate func attach(_ transport: MemoryTransport, _ receiver: any TransportReceiver) {
+    let node = transport.plan.node
+    let opened = state.withLock { state in
+      state.attached[node] = Attachment(transport: transport, receiver: receiver)
+      // The newcomer itself, and those who waited for it.
+      return state.attached.values.filter { other in
+        let neighbours = other.transport.plan.outgoing.keys
+        return (other.transport === transport || neighbours.contains(node))
+          && neighbours.allSatisfy { state.attached[$0] != nil }
+      }
+    }
+    for attachment in opened.sorted(by: { $0.transport.plan.node < $1.transport.plan.node }) {
+      let opener = attachment.transport
+      schedule(to: opener.plan.node, after: state.withLock { $0.faults.delay.lowerBound }) { current in
+        guard current.transport === opener else { return }
+        for channel in Channel.allCases { current.receiver.linksOpened(channel) }
+      }
+    }
+  }
+
+  fileprivate func detach(_ transport: MemoryTransport) {
+    state.withLock { state in
+      // Another transport of the node may have taken its place.
+      if state.attached[transport.plan.node]?.transport === transport {
+        state.attached[transport.plan.node] = nil
+      }
+    }
+  }
+
+  fileprivate func counters(of node: NodeID) -> TransportCounters {
+    state.withLock { $0.counters[node] ?? TransportCounters() }
+  }
+
+  fileprivate func send(_ frames: [OutboundFrame], from transport: MemoryTransport) {
+    let node = transport.plan.node
+    for frame in frames {
+      let delays = state.withLock { state -> [Duration] in
+        guard state.attached[node]?.transport === transport, transport.plan.outgoing[frame.node] != nil else {
+          state.counters[node, default: .init()].framesDropped += 1
+          return []
+        }
+        state.counters[node, default: .init()].framesSent += 1
+        let copies = state.random.chance(state.faults.duplication) ? 2 : 1
+        return (0..<copies).compactMap { _ in
+          state.random.chance(state.faults.loss) ? nil : state.random.duration(in: state.faults.delay)
+        }
+      }
+      for delay in delays {
+        schedule(from: node, to: frame.node, after: delay) { other in
+          guard other.takes(frame, from: node) else { return }
+          self.state.withLock { $0.counters[frame.node, default: .init()].framesReceived += 1 }
+          other.receiver.received([InboundFrame(from: node, channel: frame.channel, bytes: frame.bytes)])
+        }
+      }
+    }
+  }
+
+  fileprivate enum MessageKind { case request, answer }
+
+  fileprivate func send(
+    _ message: [UInt8], _ kind: MessageKind, from transport: MemoryTransport, to other: NodeID
+  ) {
+    let node = transport.plan.node
+    let wait = state.withLock { state -> Duration? in
+      guard state.attached[node]?.transport === transport, transport.plan.addresses[other] != nil else {
+        state.counters[node, default: .init()].messagesDropped += 1
+        return nil
+      }
+      // Later than the message before it, so that the order holds.
+      let now = Timestamp(microseconds: scheduler.microseconds())
+      let drawn = state.random.duration(in: state.faults.delay)
+      let last = state.messageTimes[[node, other]] ?? now
+      let wait = max(drawn, last.since(now) + .microseconds(1))
+      state.messageTimes[[node, other]] = Timestamp(microseconds: now.microseconds + wait.wholeMicroseconds)
+      return wait
+    }
+    guard let wait else { return }
+    schedule(from: node, to: other, after: wait) { attachment in
+      guard attachment.transport.plan.addresses[node] != nil else { return }
+      let inbound = [PeerMessage(node: node, bytes: message)]
+      switch kind {
+      case .request: attachment.receiver.received(requests: inbound)
+      case .answer: attachment.receiver.received(answers: inbound)
+      }
+    }
+  }
+
+  /// Calls `body` later with the transport that `other` has then, unless a partition stands before it.
+  private func schedule(
+    from node: NodeID? = nil, to other: NodeID, after delay: Duration,
+    _ body: @escaping @Sendable (Attachment) -> Void
+  ) {
+    scheduler.schedule(after: delay) {
+      let attachment = self.state.withLock { state -> Attachment? in
+        if let node, state.cut.contains([node, other]) { return nil }
+        return state.attached[other]
+      }
+      if let attachment { body(attachment) }
+    }
+  }
+}
+
+/// One node's end of a ``MemoryNetwork``.
+private final class MemoryTransport: Transport {
+  let plan: LinkPlan
+  private let network: MemoryNetwork
+
+  init(_ network: MemoryNetwork, _ plan: LinkPlan) {
+    self.network = network
+    self.plan = plan
+  }
+
+  func start(_ receiver: any TransportReceiver) throws { network.attach(self, receiver) }
+  func send(_ frames: [OutboundFrame]) { network.send(frames, from: self) }
+  func request(_ message: [UInt8], of node: NodeID) { network.send(message, .request, from: self, to: node) }
+  func reply(_ message: [UInt8], to node: NodeID) { network.send(message, .answer, from: self, to: node) }
+  var counters: TransportCounters { network.counters(of: plan.node) }
+  func stop() { network.detach(self) }
+}

@@ -1,0 +1,128 @@
+public import HyphaCore
+
+/// What carries frames and control messages between the nodes of a deployment.
+///
+/// Frames may be lost, doubled and delayed; the receiving side puts that right (``LaneReceiver``). Control
+/// messages between two nodes arrive in order or, when a node or its network fails, not at all.
+public protocol Transport: AnyObject, Sendable {
+  /// Opens the node's endpoints and its links, and begins to call `receiver`.
+  ///
+  /// - Throws: ``HyphaError/Code/addressInUse`` and ``HyphaError/Code/transportFailed``, naming the endpoint.
+  func start(_ receiver: any TransportReceiver) throws
+
+  /// Hands frames to their channel's thread, in order, and returns at once. The queue before that thread is
+  /// bounded; what exceeds it is dropped and counted in ``counters``.
+  func send(_ frames: [OutboundFrame])
+
+  /// Sends a control message to `node`, which may answer it.
+  func request(_ message: [UInt8], of node: NodeID)
+
+  /// Answers a control message of `node`.
+  func reply(_ message: [UInt8], to node: NodeID)
+
+  /// What was sent, received and dropped so far.
+  var counters: TransportCounters { get }
+
+  /// Sends what waits, for a moment at most, and closes every socket. Nothing is received afterwards.
+  func stop()
+}
+
+/// What a transport calls. Calls of one channel come one after the other, those of different channels may
+/// come at the same time; all must return soon.
+public protocol TransportReceiver: AnyObject, Sendable {
+  /// Frames of one channel arrived, in order per link. Their bytes are unchecked.
+  func received(_ frames: [InboundFrame])
+  /// Control messages arrived that may be answered with ``Transport/reply(_:to:)``.
+  func received(requests: [PeerMessage])
+  /// Answers to this node's control messages arrived.
+  func received(answers: [PeerMessage])
+  /// Every neighbour now takes what this node sends over the links of `channel`. Called again when a
+  /// neighbour was away and has come back.
+  func linksOpened(_ channel: Channel)
+}
+
+/// The links that one node needs, as the topology has them.
+public struct LinkPlan: Sendable, Hashable {
+  /// The node itself.
+  public var node: NodeID
+  /// Where every node of the deployment has its sockets, this one included. Control messages may go to each.
+  public var addresses: [NodeID: NodeAddress]
+  /// The nodes whose frames this one takes, and the agents for which it takes them.
+  public var incoming: [NodeID: [AgentID]]
+  /// The nodes that take frames of this one, and the agents for which they do.
+  public var outgoing: [NodeID: [AgentID]]
+
+  /// A plan by its parts.
+  public init(
+    node: NodeID, addresses: [NodeID: NodeAddress], incoming: [NodeID: [AgentID]],
+    outgoing: [NodeID: [AgentID]]
+  ) {
+    self.node = node
+    self.addresses = addresses
+    self.incoming = incoming
+    self.outgoing = outgoing
+  }
+}
+
+/// A frame on its way out.
+public struct OutboundFrame: Sendable {
+  /// The next node.
+  public var node: NodeID
+  /// The channel whose sockets carry it.
+  public var channel: Channel
+  /// The encoded frame.
+  public var bytes: [UInt8]
+
+  /// A frame for `node`.
+  public init(node: NodeID, channel: Channel, bytes: [UInt8]) {
+    self.node = node
+    self.channel = channel
+    self.bytes = bytes
+  }
+}
+
+/// A frame that arrived, as it came.
+public struct InboundFrame: Sendable {
+  /// The neighbour that sent it.
+  public var from: NodeID
+  /// The channel whose sockets carried it.
+  public var channel: Channel
+  /// The frame, unchecked.
+  public var bytes: [UInt8]
+
+  /// A frame from `from`.
+  public init(from: NodeID, channel: Channel, bytes: [UInt8]) {
+    self.from = from
+    self.channel = channel
+    self.bytes = bytes
+  }
+}
+
+/// A control message and the node at its other end.
+public struct PeerMessage: Sendable {
+  /// The other node.
+  public var node: NodeID
+  /// The message, unchecked where it arrived.
+  public var bytes: [UInt8]
+
+  /// A message from or to `node`.
+  public init(node: NodeID, bytes: [UInt8]) {
+    self.node = node
+    self.bytes = bytes
+  }
+}
+
+/// What a transport has done so far.
+public struct TransportCounters: Sendable, Hashable {
+  /// Frames handed to the network.
+  public var framesSent: UInt64 = 0
+  /// Frames taken from the network.
+  public var framesReceived: UInt64 = 0
+  /// Frames dropped before the network because a queue was full.
+  public var framesDropped: UInt64 = 0
+  /// Control messages dropped because a queue was full or the peer was not there.
+  public var messagesDropped: UInt64 = 0
+
+  /// Nothing yet.
+  public init() {}
+}

@@ -1,0 +1,109 @@
+internal import HyphaCore
+internal import Synchronization
+
+/// What one link thread is to send: filled by any thread, emptied by the one.
+///
+/// It has two lanes, so that bulk of one kind neither delays nor displaces the other. Each lane has the same
+/// bounds, in items and in bytes; when one is reached, what comes is dropped, and the caller counts it.
+/// What the thread has taken and not yet sent counts towards the bounds.
+final class OutboundQueue: Sendable {
+  /// The queue's two lanes.
+  enum Lane: Int, CaseIterable { case first, second }
+
+  /// Something to send.
+  struct Item {
+    enum Kind {
+      case frame(Channel)
+      case request
+      case answer
+    }
+
+    var kind: Kind
+    var node: NodeID
+    var bytes: [UInt8]
+  }
+
+  private struct Waiting {
+    var items: [Item] = []
+    var byteCount = 0
+    var takenCount = 0
+    var takenByteCount = 0
+
+    mutating func append(_ item: Item, _ countMax: Int, _ byteCountMax: Int) -> Bool {
+      guard items.count + takenCount < countMax,
+        byteCount + takenByteCount + item.bytes.count <= byteCountMax
+      else { return false }
+      items.append(item)
+      byteCount += item.bytes.count
+      return true
+    }
+  }
+
+  private struct State {
+    var lanes = [Waiting(), Waiting()]
+    var isAwaited = false
+    var isClosed = false
+  }
+
+  /// Raised when the thread waits and there is something for it.
+  let flag: EventFlag
+  private let countMax: Int
+  private let byteCountMax: Int
+  private let state = Mutex(State())
+
+  init(countMax: Int, byteCountMax: Int) throws {
+    flag = try EventFlag()
+    self.countMax = countMax
+    self.byteCountMax = byteCountMax
+  }
+
+  /// Appends items in order, and wakes the thread where it waits. Returns how many had no room.
+  func append(_ items: [Item], to lane: (Item) -> Lane) -> Int {
+    let (droppedCount, wakes) = state.withLock { state in
+      var droppedCount = 0
+      for item in items {
+        let index = lane(item).rawValue
+        let isAppended = !state.isClosed && state.lanes[index].append(item, countMax, byteCountMax)
+        if !isAppended { droppedCount += 1 }
+      }
+      let wakes = state.isAwaited && droppedCount < items.count
+      if wakes { state.isAwaited = false }
+      return (droppedCount, wakes)
+    }
+    if wakes { flag.raise() }
+    return droppedCount
+  }
+
+  /// Takes everything of one lane; what was taken of it before is done with. `spent` is an empty array
+  /// whose storage is used again.
+  func take(_ lane: Lane, into spent: inout [Item]) {
+    state.withLock { state in
+      let index = lane.rawValue
+      swap(&state.lanes[index].items, &spent)
+      state.lanes[index].takenCount = spent.count
+      state.lanes[index].takenByteCount = state.lanes[index].byteCount
+      state.lanes[index].byteCount = 0
+    }
+  }
+
+  /// Says that the thread has sent all that it took and is about to wait for the flag. Returns false where
+  /// there is something to do first.
+  func beginWait() -> Bool {
+    state.withLock { state in
+      for index in state.lanes.indices {
+        state.lanes[index].takenCount = 0
+        state.lanes[index].takenByteCount = 0
+      }
+      state.isAwaited = !state.isClosed && state.lanes.allSatisfy { $0.items.isEmpty }
+      return state.isAwaited
+    }
+  }
+
+  /// Takes nothing from now on, and wakes the thread.
+  func close() {
+    state.withLock { $0.isClosed = true }
+    flag.raise()
+  }
+
+  var isClosed: Bool { state.withLock { $0.isClosed } }
+}

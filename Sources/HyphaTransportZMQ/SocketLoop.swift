@@ -1,0 +1,128 @@
+internal import HyphaCore
+internal import HyphaTransport
+
+/// What one link thread does: sends what its queue has, takes what its sockets have, and waits for more.
+///
+/// Made, run and left on that thread. Each round sends at most ``batchCount`` items of each kind and takes
+/// at most ``batchCount`` messages of each socket, so that neither direction and no peer starves another.
+final class SocketLoop {
+  /// How much one round does.
+  static let batchCount = 256
+  /// How much a stopping loop may still send.
+  private static let stopRoundCountMax = 1024
+
+  private let queue: OutboundQueue
+  private let counters: Counters
+  private let linger: Duration
+  private let channels: [ChannelSockets]
+  private let control: ControlSockets?
+  private var connections: [Connection] = []
+  private var pollSet: PollSet
+  private var outbound = OutboundQueue.Lane.allCases.map {
+    (lane: $0, items: [OutboundQueue.Item](), next: 0)
+  }
+
+  /// Opens the sockets.
+  init(_ share: ThreadShare, _ opener: SocketOpener, _ queue: OutboundQueue, _ counters: Counters) throws {
+    self.queue = queue
+    self.counters = counters
+    linger = opener.options.linger
+    pollSet = PollSet(wakingOn: queue.flag.descriptor)
+    control = share.hasControl ? try ControlSockets(opener) : nil
+    channels = try share.channels.map { try ChannelSockets($0, opener) }
+    for socket in (control?.sockets ?? []) + channels.flatMap(\.sockets) { pollSet.add(socket) }
+    for connection in channels.flatMap(\.connections) { watch(connection) }
+  }
+
+  /// Goes on until the queue is closed.
+  func run(_ receiver: any TransportReceiver) {
+    for channel in channels where channel.isOpen && !queue.isClosed { receiver.linksOpened(channel.channel) }
+    while !queue.isClosed {
+      let isDone = sendRound()
+      for connection in control?.takeOpened() ?? [] { watch(connection) }
+      let timeout = isDone && queue.beginWait() ? timeToRenewal() : .zero
+      if pollSet.poll(timeout: timeout) { queue.flag.lower() }
+      receiveRound(receiver)
+      tendConnections()
+    }
+    sendRest()
+  }
+
+  // MARK: Connections
+
+  private func watch(_ connection: Connection) {
+    connections.append(connection)
+    connection.sockets.forEach { pollSet.add($0) }
+  }
+
+  /// How long the loop may wait before a connection is to be opened anew; nil where none is.
+  private func timeToRenewal() -> Duration? {
+    connections.compactMap(\.renewal).min().map { max(.zero, $0 - .now) }
+  }
+
+  private func tendConnections() {
+    for connection in connections {
+      connection.takeEvents()
+      guard let renewal = connection.renewal, renewal <= .now else { continue }
+      connection.sockets.forEach { pollSet.remove($0) }
+      connection.renew()
+      connection.sockets.forEach { pollSet.add($0) }
+    }
+  }
+
+  // MARK: Sending
+
+  /// Sends a part of what waits. Returns whether that was all.
+  private func sendRound() -> Bool {
+    var isDone = true
+    var (sentCount, framesDropped, messagesDropped) = (0, 0, control?.sendWaiting() ?? 0)
+    for index in outbound.indices {
+      if outbound[index].next == outbound[index].items.count {
+        outbound[index].items.removeAll(keepingCapacity: outbound[index].items.capacity < 8192)
+        outbound[index].next = 0
+        queue.take(outbound[index].lane, into: &outbound[index].items)
+      }
+      let end = min(outbound[index].next + Self.batchCount, outbound[index].items.count)
+      for item in outbound[index].items[outbound[index].next..<end] {
+        switch item.kind {
+        case .frame(let channel):
+          let isSent = channels.first { $0.channel == channel }?.send(item) ?? false
+          if isSent { sentCount += 1 } else { framesDropped += 1 }
+        case .request: messagesDropped += control?.request(item.bytes, of: item.node) ?? 1
+        case .answer:
+          if control?.answer(item.bytes, to: item.node) != true { messagesDropped += 1 }
+        }
+      }
+      outbound[index].next = end
+      if end < outbound[index].items.count { isDone = false }
+    }
+    counters.add(framesSent: sentCount, framesDropped: framesDropped, messagesDropped: messagesDropped)
+    return isDone
+  }
+
+  /// Sends what waits when the transport stops, for a moment at most.
+  private func sendRest() {
+    let end = ContinuousClock.now + linger
+    for _ in 0..<Self.stopRoundCountMax where ContinuousClock.now < end {
+      // Once more after the last, for what was appended meanwhile.
+      if sendRound() && sendRound() { return }
+    }
+  }
+
+  // MARK: Receiving
+
+  private func receiveRound(_ receiver: any TransportReceiver) {
+    if let control, !queue.isClosed {
+      let (requests, answers, droppedCount) = control.receive(upTo: Self.batchCount)
+      counters.add(messagesDropped: droppedCount)
+      if !requests.isEmpty { receiver.received(requests: requests) }
+      if !answers.isEmpty && !queue.isClosed { receiver.received(answers: answers) }
+    }
+    for channel in channels where !queue.isClosed {
+      let (frames, opened) = channel.receive(upTo: Self.batchCount)
+      counters.add(framesReceived: frames.count)
+      if opened { receiver.linksOpened(channel.channel) }
+      if !frames.isEmpty && !queue.isClosed { receiver.received(frames) }
+    }
+  }
+}

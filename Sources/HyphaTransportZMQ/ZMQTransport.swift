@@ -1,0 +1,130 @@
+public import HyphaCore
+public import HyphaTransport
+internal import Synchronization
+
+/// The transport on ZeroMQ: frames over XPUB and SUB, control messages over ROUTER and DEALER.
+///
+/// Two threads own the sockets: *urgent* has alert and realtime, *bulk* has control and persistent at a
+/// raised nice value, so that neither its work nor libzmq's behind it stands before what is urgent. Other
+/// threads only append to bounded queues, which drop and count what does not fit. The receiver is called on
+/// these two threads; what it sends from there leaves without a wake-up.
+///
+/// ``TransportReceiver/linksOpened(_:)`` is called for a channel whenever the last of its links opens: once
+/// after the start, and again when a neighbour was lost and has come back.
+///
+/// Connections are neither encrypted nor authenticated: TCP addresses belong on the loopback device.
+public final class ZMQTransport: Transport {
+  private enum Phase {
+    case idle
+    case running([LinkThread])
+    case stopped([LinkThread])
+  }
+
+  private let plan: LinkPlan
+  private let options: Options
+  private let tally = Counters()
+  private let urgent: LinkThread
+  private let bulk: LinkThread
+  private let phase = Mutex(Phase.idle)
+
+  /// A transport for the links of `plan` that has not opened anything yet.
+  ///
+  /// - Throws: ``HyphaError/Code/transportFailed`` when the process has no descriptors left.
+  public init(plan: LinkPlan, options: Options = Options()) throws {
+    self.plan = plan
+    self.options = options
+    urgent = try LinkThread(.urgent, options)
+    bulk = try LinkThread(.bulk, options)
+  }
+
+  deinit { stop() }
+
+  /// Binds the node's four endpoints, connects to its neighbours, and begins to call `receiver`, which it
+  /// keeps until it stops. A transport starts once.
+  ///
+  /// - Throws: ``HyphaError/Code/addressInUse`` and ``HyphaError/Code/transportFailed``, naming the endpoint
+  ///   or the runtime directory; nothing stays open then.
+  public func start(_ receiver: any TransportReceiver) throws {
+    try phase.withLock { phase in
+      guard case .idle = phase else {
+        throw HyphaError(
+          .transportFailed, "the transport of node \(plan.node) was started before", remedy: "make another")
+      }
+      phase = .stopped([])
+      let endpoints = try plan.addresses.reduce(into: [NodeID: Endpoints]()) { endpoints, entry in
+        endpoints[entry.key] = try Endpoints(
+          entry.key, at: entry.value, runtimeDirectory: options.runtimeDirectory)
+      }
+      let lock = try prepareDirectory()
+      // Each thread holds the lock for itself, as long as it has sockets.
+      defer { lock?.leave() }
+      try urgent.open(plan, options, endpoints, tally, lock, receiver)
+      do {
+        try bulk.open(plan, options, endpoints, tally, lock, receiver)
+      } catch {
+        urgent.beginStop()
+        urgent.waitForStop()
+        throw error
+      }
+      phase = .running([urgent, bulk])
+    }
+    urgent.begin()
+    bulk.begin()
+  }
+
+  /// Checks the runtime directory where any node is in it, and locks this node's sockets where it is.
+  private func prepareDirectory() throws -> NodeLock? {
+    guard plan.addresses.values.contains(.local) else { return nil }
+    try RuntimeDirectory.prepare(options.runtimeDirectory)
+    guard plan.addresses[plan.node] == .local else { return nil }
+    return try NodeLock(locking: plan.node, in: options.runtimeDirectory)
+  }
+
+  public func send(_ frames: [OutboundFrame]) {
+    send(frames, over: urgent)
+    send(frames, over: bulk)
+  }
+
+  private func send(_ frames: [OutboundFrame], over thread: LinkThread) {
+    let items = frames.compactMap { frame in
+      thread.share.channels.contains(frame.channel)
+        ? OutboundQueue.Item(kind: .frame(frame.channel), node: frame.node, bytes: frame.bytes) : nil
+    }
+    if !items.isEmpty { tally.add(framesDropped: enqueue(items, on: thread)) }
+  }
+
+  public func request(_ message: [UInt8], of node: NodeID) {
+    let item = OutboundQueue.Item(kind: .request, node: node, bytes: message)
+    tally.add(messagesDropped: enqueue([item], on: bulk))
+  }
+
+  public func reply(_ message: [UInt8], to node: NodeID) {
+    let item = OutboundQueue.Item(kind: .answer, node: node, bytes: message)
+    tally.add(messagesDropped: enqueue([item], on: bulk))
+  }
+
+  /// Returns how many were dropped: for want of room, or because no peer would take their size.
+  private func enqueue(_ items: [OutboundQueue.Item], on thread: LinkThread) -> Int {
+    let fitting = items.filter { $0.bytes.count <= options.messageByteCountMax }
+    return items.count - fitting.count + thread.queue.append(fitting, to: ThreadShare.lane)
+  }
+
+  public var counters: TransportCounters { tally.value }
+
+  /// Sends what waits, for ``Options/linger`` at most, and closes every socket. May be called again, and
+  /// from several threads; each call returns when all is closed. Called from a callback of the receiver, it
+  /// does not wait for the thread of that callback.
+  public func stop() {
+    let threads = phase.withLock { phase in
+      switch phase {
+      case .idle: phase = .stopped([])
+      case .running(let threads): phase = .stopped(threads)
+      case .stopped: break
+      }
+      if case .stopped(let threads) = phase { return threads }
+      return []
+    }
+    threads.forEach { $0.beginStop() }
+    threads.forEach { $0.waitForStop() }
+  }
+}

@@ -1,0 +1,6 @@
+import HyphaApp
+
+/// `hypha`: the built-in kinds of agents and nothing else.
+@main struct HyphaCommand: HyphaApp {
+  static let name = "hypha"
+}

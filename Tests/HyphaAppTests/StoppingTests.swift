@@ -1,0 +1,126 @@
+import Foundation
+import HyphaCore
+import Testing
+
+extension Processes {
+  /// How a run is stopped by hand, what it says then, and that it goes on afterwards.
+  @Suite struct StoppingTests {
+    /// Four nodes with a load that takes some minutes, unless somebody stops it.
+    static let endless = """
+      hypha: 1
+      name: endless
+      nodes: {a: {}, b: {}}
+      agents:
+        root: {kind: supervisor, node: a}
+        source: {kind: generator, node: b, reports-to: root, settings: {event: entry, count: 20000, every: 20}}
+        sink: {kind: recorder, node: a, reports-to: root, subscribes: [load.Entry]}
+      """
+
+    /// A deployment in which nobody has anything to finish.
+    static let idle = """
+      hypha: 1
+      name: idle
+      nodes: {a: {}, b: {}}
+      agents:
+        root: {kind: supervisor, node: a}
+        sink: {kind: recorder, node: b, reports-to: root, subscribes: [load.Entry]}
+      """
+
+    /// Starts the deployment and waits until both nodes have reported and something was delivered.
+    private func start(_ topology: String, in scratch: Scratch) async throws -> Hypha {
+      let file = try scratch.file("topology.yaml", topology)
+      let run = try scratch.start("run", file, "--data", scratch("data"))
+      #expect(await becomesTrue { run.output.contains("2/2 nodes") })
+      return run
+    }
+
+    @Test(arguments: [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] as [(Int32, Int32)])
+    func `a signal stops a run in order, and the status says which`(_ signal: Int32, _ status: Int32)
+      async throws
+    {
+      let scratch = try Scratch()
+      let run = try await start(Self.endless, in: scratch)
+      run.signal(signal)
+      let result = await run.end(within: .seconds(5))
+      #expect(result.status == status)
+      #expect(result.errors == "")
+      #expect(result.output.contains("endless: stopped before its end after "))
+      #expect(result.output.contains("waiting"), "what is not delivered yet is not lost")
+      scratch.expectNothingLeft()
+    }
+
+    @Test func `Ctrl-C that reaches every process of the terminal stops them in order too`() async throws {
+      let scratch = try Scratch()
+      let run = try await start(Self.endless, in: scratch)
+      for id in run.nodes() + [run.id] { kill(id, SIGINT) }
+      let result = await run.end(within: .seconds(5))
+      #expect(result.status == 130 && result.errors == "")
+      scratch.expectNothingLeft()
+    }
+
+    @Test func `Ctrl-C in the first moment is heard too`() async throws {
+      let scratch = try Scratch()
+      let file = try scratch.file("topology.yaml", Self.endless)
+      let run = try scratch.start("run", file, "--data", scratch("data"))
+      #expect(await becomesTrue { run.nodes().count == 2 })
+      run.signal(SIGINT)
+      let result = await run.end(within: .seconds(5))
+      #expect(result.status == 130)
+      #expect(await becomesTrue(within: .seconds(2)) { ProcessTable.children(of: run.id).isEmpty })
+      scratch.expectNothingLeft()
+    }
+
+    @Test func `where nobody has anything to finish, to be stopped is the end`() async throws {
+      let scratch = try Scratch()
+      let run = try await start(Self.idle, in: scratch)
+      run.signal(SIGTERM)
+      let result = await run.end(within: .seconds(5))
+      #expect(result.status == 0 && result.errors == "")
+      scratch.expectNothingLeft()
+    }
+
+    @Test(arguments: [SIGINT, SIGTERM])
+    func `a single node is stopped with status 0`(_ signal: Int32) async throws {
+      let scratch = try Scratch()
+      let file = try scratch.file("topology.yaml", Self.idle)
+      let node = try scratch.start("run", file, "--data", scratch("data"), "--node", "a")
+      #expect(await becomesTrue { FileManager.default.fileExists(atPath: scratch("data/a/log/data.mdb")) })
+      node.signal(signal)
+      #expect(await node.end(within: .seconds(5)).status == 0)
+      scratch.expectNothingLeft()
+    }
+
+    @Test func `a second Ctrl-C does not wait for a node that stands still`() async throws {
+      let scratch = try Scratch()
+      let run = try await start(Self.endless, in: scratch)
+      let node = try #require(run.node("b"))
+      kill(node, SIGSTOP)
+      run.signal(SIGINT)
+      #expect(await becomesTrue { run.errors.contains("waiting for 'b' to stop; press Ctrl-C again") })
+      #expect(run.isRunning)
+      run.signal(SIGINT)
+      #expect(await run.end(within: .seconds(2)).status == 130)
+      #expect(await becomesTrue { ProcessTable.entry(node).map { $0.state == "Z" } ?? true })
+    }
+
+    @Test(
+      .enabled(
+        if: Places.hasRecording("coselog-receipt.xes.gz"), "the public event logs are not in ../shared/data"))
+    func `a run that was stopped goes on where it was`() async throws {
+      let scratch = try Scratch()
+      let acted = try await ActedLog("coselog-receipt.xes.gz", "--speed", KillTests.speed, in: scratch)
+      for _ in 0..<2 {
+        let before = acted.entryCount
+        let run = try acted.start()
+        #expect(await becomesTrue { acted.entryCount > before + 100 })
+        run.signal(SIGINT)
+        let result = await run.end(within: .seconds(10))
+        #expect(result.status == 130)
+        let summary = try RunSummary(result)
+        #expect(!summary.isComplete && summary.channels.allSatisfy { $0.lost == 0 })
+      }
+      try acted.expectAllDelivered(await acted.start().end())
+      scratch.expectNothingLeft()
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import HyphaCore
+import HyphaKinds
+import HyphaLog
+import HyphaTopology
+import HyphaTransport
+import Synchronization
+import Testing
+
+@testable import HyphaRuntime
+
+/// Agents that cannot begin, and logs of other topologies.
+@Suite(.serialized) struct BrokenAgentTests {
+  /// Cannot begin while the switch is on.
+  private actor Moody: Agent {
+    static let handles = Handlers(Moody.self).on(Note.self) { agent, note, _ in agent.read(note) }
+    static let finishes = true
+    static let isMoody = Mutex(false)
+
+    struct State: Codable { var texts: [String] = [] }
+    var state = State()
+
+    func start(in context: Context) throws {
+      if Self.isMoody.withLock({ $0 }) { throw HyphaError(.failed, "in a mood") }
+      context.finish()
+    }
+
+    private func read(_ note: Note) { state.texts.append(note.text) }
+  }
+
+  private func topology(subscribes: Bool = true) throws -> Topology {
+    try Topology(
+      name: "moods", nodes: [NodeSpec(id: "x"), NodeSpec(id: "y")],
+      agents: [
+        AgentSpec(id: "root", kind: "supervisor", node: "x"),
+        AgentSpec(
+          id: "moody", kind: "moody", node: "y", reportsTo: "root",
+          subscribes: subscribes ? [Subscription(type: "test.Note")] : []),
+        AgentSpec(
+          id: "writer", kind: "writer", node: "x", reportsTo: "root",
+          settings: .object(["texts": .array([.string("one"), .string("two")])])),
+      ])
+  }
+
+  private func kinds() throws -> KindRegistry {
+    try KindRegistry(BuiltInKinds.all + [Writer.self, Moody.self])
+  }
+
+  @Test func `an agent whose start fails takes nothing, and has it all once it can begin`() throws {
+    Moody.isMoody.withLock { $0 = true }
+    let deployment = SimulatedDeployment(try topology(), kinds: try kinds(), seed: 1)
+    try deployment.start()
+    #expect(!deployment.runToEnd(limit: .seconds(5)))
+    let summary = deployment.summary()
+    #expect(summary.nodes.flatMap(\.brokenWorkers) == ["moody"])
+    #expect(summary.handledPairCount == 0 && summary.statedPairCount == 2)
+    #expect(
+      summary.nodes.flatMap(\.notes).contains("agent 'moody' does not work: its start has failed"))
+    Moody.isMoody.withLock { $0 = false }
+    deployment.kill("y")
+    try deployment.start("y")
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    let snapshot = try #require(try deployment.reader(of: "y").snapshot(of: "moody"))
+    #expect(try JSON.decode(Moody.State.self, from: snapshot).texts == ["one", "two"])
+    try deployment.stop()
+  }
+
+  @Test func `a log is refused under another topology than it was written under`() throws {
+    let loop = SimulationLoop()
+    let store = MemoryLogStore(identity: LogIdentity(id: EventID(high: 7, low: 7), node: "y"))
+    func run(_ topology: Topology) throws {
+      let log = try MemoryLog(store: store, time: loop) { loop.schedule(after: .microseconds(100), $0) }
+      defer { log.close() }
+      let network = MemoryNetwork(scheduler: loop, seed: 1)
+      let node = try Node(
+        .init(topology: topology, node: "y", kinds: try kinds(), linkPatience: .milliseconds(1)), log: log,
+        transport: network.transport(for: Node.linkPlan(of: "y", in: topology)), scheduler: loop,
+        executor: loop)
+      try loop.run {
+        try await node.start()
+        await node.stop()
+      }
+    }
+    try run(try topology())
+    try run(try topology())
+    #expect {
+      try run(try topology(subscribes: false))
+    } throws: { error in
+      "\(error)"
+        == "invalidTopology: the log of node 'y' was written under another topology than 'moods'; run it with the "
+        + "topology file that it began with, or begin anew with --fresh or another --data"
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import HyphaCore
+import HyphaKinds
+import Testing
+
+@testable import HyphaRuntime
+
+@Suite struct OutboxTests {
+  private func draft(_ channel: Channel, to addressee: AgentID? = nil, type: EventTypeName = "T") -> Draft {
+    Draft(
+      event: Echo(of: .none), addressee: addressee, id: .none, time: .zero, channel: channel, type: type,
+      schemaVersion: 1, subject: "s", contentType: .json, causation: .none, correlation: .none, payload: [])
+  }
+
+  @Test func `sequences run over a channel's stream, back-pointers along each lane`() {
+    var outbox = Outbox(agent: "a", epoch: 3, lanes: [:], policyVersion: 1)
+    let headers = [
+      draft(.persistent), draft(.persistent, to: "b"), draft(.alert), draft(.persistent),
+      draft(.persistent, to: "b"),
+      draft(.persistent, type: "U"),
+    ].map { outbox.number($0) }
+    #expect(headers.map(\.sequence) == [1, 2, 1, 3, 4, 5])
+    #expect(headers.map(\.previous.sequence) == [0, 0, 0, 1, 2, 0])
+    #expect(headers.allSatisfy { $0.epoch == 3 && $0.authority.principal == "a" })
+  }
+
+  @Test func `a new epoch begins at 1 and points back to the end of the lane in the log`() {
+    let lane = Lane(agent: "a", channel: .persistent, target: .type("T"))
+    let end = LanePoint(epoch: 2, sequence: 9)
+    var outbox = Outbox(agent: "a", epoch: 3, lanes: [lane: end], policyVersion: 1)
+    let header = outbox.number(draft(.persistent))
+    #expect(header.previous == end)
+    #expect(header.point == LanePoint(epoch: 3, sequence: 1))
+  }
+}

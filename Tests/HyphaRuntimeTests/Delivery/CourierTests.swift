@@ -1,0 +1,123 @@
+import HyphaCore
+import HyphaTopology
+import HyphaTransport
+import Testing
+
+@testable import HyphaRuntime
+
+@Suite struct CourierTests {
+  private let now = Timestamp(microseconds: 1_000_000)
+
+  private func courier(_ node: NodeID = "y", _ channel: Channel = .persistent) throws -> Courier {
+    Courier(channel: channel, routes: try routeTable(node), heads: [:]) { $1 != "undeclared.Type" }
+  }
+
+  private func frame(_ records: Record..., via: AgentID = "b", remaining: Duration? = nil) -> Frame {
+    Frame(via: via, topologyVersion: 1, hops: 2, remaining: remaining, records: records)
+  }
+
+  @Test func `a frame is taken once, in the order of its lane, and passed on at every hop`() throws {
+    var courier = try courier()
+    let first = courier.receive(frame(try record(1), try record(2)), from: "hub", now: now)
+    #expect(first.taken.map(\.record.header.sequence) == [1, 2])
+    #expect(courier.receive(frame(try record(2)), from: "hub", now: now).taken.isEmpty)
+    #expect(courier.counters.duplicateCount == 1)
+    #expect(courier.receive(frame(try record(4)), from: "hub", now: now).taken.isEmpty)
+    #expect(courier.behindCount == 1)
+    let joined = courier.receive(frame(try record(3)), from: "hub", now: now)
+    #expect(joined.taken.map(\.record.header.sequence) == [3, 4])
+    #expect(courier.behindCount == 0)
+
+    var hub = try self.courier("hub")
+    let relayed = hub.receive(frame(try record(1), via: "root"), from: "x", now: now)
+    #expect(relayed.taken.isEmpty && relayed.forwards.map(\.node) == ["y", "y"])
+    #expect(hub.counters.relayed == ["root": 1])
+  }
+
+  @Test func `what has no business here is refused and counted`() throws {
+    var courier = try courier()
+    let wrongs = [
+      frame(try record("nobody", 1)), frame(try record("a", .alert, 1)),
+      frame(try record("a", 1, type: "undeclared.Type")), frame(try record("b", 1, to: "a2"), via: "c"),
+      frame(try record("a", 1, to: "nobody")),
+    ]
+    for (place, wrong) in wrongs.enumerated() {
+      let actions = courier.receive(wrong, from: "hub", now: now)
+      #expect(actions.taken.isEmpty && actions.forwards.isEmpty && actions.refusals.count == 1, "\(place)")
+    }
+    #expect(courier.counters.refusedCount == UInt64(wrongs.count))
+  }
+
+  @Test func `an event that comes back to its node on the way to another is passed on and not taken`() throws
+  {
+    let topology = try Topology(
+      name: "back", nodes: [NodeSpec(id: "x"), NodeSpec(id: "y")],
+      agents: [
+        AgentSpec(id: "root", kind: "supervisor", node: "y"),
+        AgentSpec(id: "a", kind: "generator", node: "x", reportsTo: "root"),
+        AgentSpec(
+          id: "s", kind: "supervisor", node: "x", reportsTo: "root",
+          subscribes: [Subscription(type: "load.Entry")]),
+        AgentSpec(
+          id: "deep", kind: "recorder", node: "y", reportsTo: "s",
+          subscribes: [Subscription(type: "load.Entry")]),
+      ])
+    let routes = RouteTable(node: "x", routes: Routes(topology))
+    var courier = Courier(channel: .persistent, routes: routes, heads: [:]) { _, _ in true }
+    let actions = courier.receive(frame(try record(1), via: "s"), from: "y", now: now)
+    #expect(actions.refusals.isEmpty && actions.taken.isEmpty)
+    #expect(actions.forwards.map(\.node) == ["y"])
+  }
+
+  @Test func `a realtime event older than one that passed is dropped, and so is one past its time to live`()
+    throws
+  {
+    var courier = try courier("y", .realtime)
+    func signal(_ sequence: UInt64) throws -> Record {
+      try record("a", .realtime, sequence, to: "b", type: "load.Signal")
+    }
+    #expect(courier.receive(frame(try signal(2)), from: "hub", now: now).taken.count == 1)
+    #expect(courier.receive(frame(try signal(1)), from: "hub", now: now).taken.isEmpty)
+    #expect(courier.counters.supersededCount == 1)
+    let late = courier.receive(
+      frame(try signal(3), remaining: .milliseconds(5)), from: "hub", now: now, sinceArrival: .milliseconds(5)
+    )
+    #expect(late.taken.isEmpty && courier.counters.expiredCount == 1)
+  }
+
+  @Test func `what a lane was thought to have is given up when its origin says that there is nothing`() throws
+  {
+    var courier = try courier("y", .alert)
+    let lane = Lane(agent: "a", channel: .alert, target: .addressee("b"))
+    _ = courier.receive(frame(try record("a", .alert, 2, to: "b")), from: "hub", now: now)
+    #expect(courier.behindCount == 1)
+    let later = Timestamp(microseconds: 2_000_000)
+    #expect(courier.fetchesDue(now: later).map(\.lane) == [lane])
+    _ = courier.receive(answer: [], of: lane, now: later)
+    #expect(courier.behindCount == 0)
+    courier.announce(lane, LanePoint(epoch: 1, sequence: 2), now: later)
+    #expect(courier.behindCount == 1)
+  }
+
+  @Test func `what an origin has sent and then lost is reported as a fork, and the lane goes on`() throws {
+    var courier = try courier("y", .alert)
+    let common = LanePoint(epoch: 1, sequence: 1)
+    let lost = [try record("a", .alert, 1, to: "b"), try record("a", .alert, 2, to: "b")]
+    _ = courier.receive(frame(lost[0], lost[1]), from: "hub", now: now)
+    let next = try record("a", .alert, 1, epoch: 2, after: common, to: "b")
+    let actions = courier.receive(frame(next), from: "hub", now: now)
+    #expect(actions.taken.map(\.record) == [next])
+    #expect(actions.forks.map(\.1.common) == [common])
+    #expect(actions.forks.map(\.1.end) == [LanePoint(epoch: 1, sequence: 2)])
+  }
+
+  @Test func `a lane that could not be appended goes back and is fetched after a pause`() throws {
+    var courier = try courier()
+    let lane = try record(1).header.lane
+    _ = courier.receive(frame(try record(1)), from: "hub", now: now)
+    courier.reset([lane: .start], now: now, pause: .seconds(1))
+    #expect(courier.fetchesDue(now: Timestamp(microseconds: 1_900_000)).isEmpty)
+    let due = courier.fetchesDue(now: Timestamp(microseconds: 2_100_000))
+    #expect(due.map(\.node) == ["x"] && due.map(\.after) == [.start])
+  }
+}

@@ -1,0 +1,165 @@
+import HyphaCore
+import HyphaKinds
+import HyphaLog
+import HyphaTopology
+import HyphaTransport
+import Synchronization
+import Testing
+
+@testable import HyphaRuntime
+
+/// A transport that looks into the log whenever something is sent.
+private final class SpyTransport: Transport {
+  private let log: any EventLog
+  let findings = Mutex<(sent: [Channel: Int], early: [Channel: Int])>(([:], [:]))
+
+  init(_ log: any EventLog) { self.log = log }
+
+  func start(_ receiver: any TransportReceiver) throws {
+    for channel in Channel.allCases { receiver.linksOpened(channel) }
+  }
+
+  func send(_ frames: [OutboundFrame]) {
+    for frame in frames {
+      guard let last = try? Frame(decoding: frame.bytes).records.last?.header else { continue }
+      let head = (try? log.laneHead(last.lane))?.point ?? .start
+      findings.withLock { findings in
+        findings.sent[frame.channel, default: 0] += 1
+        if head < last.point { findings.early[frame.channel, default: 0] += 1 }
+      }
+    }
+  }
+
+  func request(_ message: [UInt8], of node: NodeID) {}
+  func reply(_ message: [UInt8], to node: NodeID) {}
+  var counters: TransportCounters { TransportCounters() }
+  func stop() {}
+}
+
+@Suite struct NodeTests {
+  private func topology(_ event: String) throws -> Topology {
+    try Topology(
+      name: "load", nodes: [NodeSpec(id: "x"), NodeSpec(id: "y")],
+      agents: [
+        AgentSpec(id: "root", kind: "supervisor", node: "y"),
+        AgentSpec(
+          id: "a", kind: "generator", node: "x", reportsTo: "root",
+          settings: .object(["event": .string(event), "count": .integer(20), "every": .integer(1)])),
+        AgentSpec(
+          id: "b", kind: "recorder", node: "y", reportsTo: "root",
+          subscribes: [Subscription(type: "load.Entry"), Subscription(type: "load.Alarm")]),
+      ])
+  }
+
+  private func run(_ event: String) throws -> (sent: [Channel: Int], early: [Channel: Int]) {
+    let loop = SimulationLoop()
+    let store = MemoryLogStore(identity: LogIdentity(id: EventID(high: 1, low: 1), node: "x"))
+    let log = try MemoryLog(store: store, time: loop) { loop.schedule(after: .milliseconds(1), $0) }
+    let transport = SpyTransport(log)
+    let configuration = Node.Configuration(
+      topology: try topology(event), node: "x", kinds: try KindRegistry(BuiltInKinds.all))
+    let node = try Node(configuration, log: log, transport: transport, scheduler: loop, executor: loop)
+    try loop.run { try await node.start() }
+    _ = loop.run(until: { node.status().finishedCount == 1 }, limit: .seconds(5))
+    try loop.run { await node.stop() }
+    log.close()
+    return transport.findings.withLock { $0 }
+  }
+
+  @Test func `a persistent event is in the log before it is sent, an alert is sent before`() throws {
+    let entries = try run("entry")
+    #expect(entries.sent[.persistent] ?? 0 > 0 && entries.early.isEmpty)
+    let alarms = try run("alarm")
+    #expect(alarms.sent[.alert] == 20 && alarms.early[.alert] == 20)
+  }
+
+  @Test func `a node's clock does not fall back behind the events in its log`() throws {
+    let loop = SimulationLoop()
+    let (log, _) = try memoryLog("x")
+    // Stated while the machine's clock was ahead.
+    let ahead = loop.microseconds() + 3_000_000
+    let early = try record("a", .persistent, 1, time: ahead)
+    log.submit(LogBatch(appends: [.init(early)])) { _ in }
+    let configuration = Node.Configuration(
+      topology: try topology("entry"), node: "x", kinds: try KindRegistry(BuiltInKinds.all))
+    let node = try Node(
+      configuration, log: log, transport: SpyTransport(log), scheduler: loop, executor: loop)
+    #expect(node.newEvent().1 > early.header.time)
+  }
+
+  @Test func `a node's clock moves past the events that it receives`() throws {
+    let loop = SimulationLoop()
+    let (log, _) = try memoryLog("y")
+    let configuration = Node.Configuration(
+      topology: try topology("entry"), node: "y", kinds: try KindRegistry(BuiltInKinds.all))
+    let node = try Node(
+      configuration, log: log, transport: SpyTransport(log), scheduler: loop, executor: loop)
+    func receive(_ sequence: UInt64, ahead: UInt64) throws -> Record {
+      let record = try record("a", .persistent, sequence, time: loop.microseconds() + ahead)
+      let frame = Frame(via: "root", topologyVersion: 1, hops: 1, records: [record])
+      node.received([InboundFrame(from: "x", channel: .persistent, bytes: frame.encoded())])
+      return record
+    }
+    let ahead = try receive(1, ahead: 2_000_000)
+    #expect(node.newEvent().1 > ahead.header.time)
+    _ = try receive(2, ahead: 60_000_000)
+    #expect(try log.head().rawValue == 1, "what lies too far ahead is not taken")
+    #expect(node.status().notes.count == 1)
+  }
+
+  @Test func `a log takes no event whose predecessor in its lane it lacks`() throws {
+    let (log, _) = try memoryLog("y")
+    let outcomes = Mutex<[Bool]>([])
+    for sequence in [1, 3, 2, 3, 3] as [UInt64] {
+      let append = LogBatch.Append(try record("a", sequence), source: .received(hops: 1))
+      log.submit(LogBatch(appends: [append])) { result in
+        outcomes.withLock { $0.append((try? result.get()) != nil) }
+      }
+    }
+    #expect(outcomes.withLock { $0 } == [true, false, true, true, false])
+  }
+
+  @Test func `a log that refuses at once does not stop the node that receives`() throws {
+    let loop = SimulationLoop()
+    let (log, store) = try memoryLog("y", full: true)
+    let configuration = Node.Configuration(
+      topology: try topology("entry"), node: "y", kinds: try KindRegistry(BuiltInKinds.all))
+    let node = try Node(
+      configuration, log: log, transport: SpyTransport(log), scheduler: loop, executor: loop)
+    let frame = Frame(via: "root", topologyVersion: 1, hops: 1, records: [try record("a", 1)])
+    node.received([InboundFrame(from: "x", channel: .persistent, bytes: frame.encoded())])
+    #expect(node.status().backlog == 1, "until the lane has gone back it is not forgotten")
+    _ = loop.run(until: { false }, limit: .milliseconds(1))
+    #expect(node.status().backlog == 0 && node.status().behindLaneCount == 1)
+    store.setFull(false)
+    node.received(answers: [
+      PeerMessage(
+        node: "x",
+        bytes: ControlMessage.records(
+          lane: try record("a", 1).header.lane, after: .start, records: [try record("a", 1)]
+        )
+        .encoded())
+    ])
+    #expect(try log.head().rawValue == 1)
+  }
+
+  @Test func `after a restart a deployment is complete only when all nodes know of all that is for them`() {
+    var origin = NodeStatus(node: "x")
+    (origin.workerCount, origin.finishedCount) = (1, 1)
+    var other = NodeStatus(node: "y")
+    #expect(DeploymentSummary([origin, other]).isComplete)
+    var alerts = NodeStatus.ChannelStatus()
+    (alerts.statedPairCount, alerts.handledPairCount) = (3, 4)
+    other.channels["alert"] = alerts
+    #expect(
+      !DeploymentSummary([origin, other]).isComplete, "more was handled than stated, though nobody crashed")
+    origin.hasRestarted = true
+    origin.newestPositions = ["y": 9]
+    other.toldThrough = ["x": 8]
+    #expect(!DeploymentSummary([origin, other]).isComplete)
+    other.toldThrough = ["x": 9]
+    #expect(DeploymentSummary([origin, other]).isComplete)
+    other.backlog = 1
+    #expect(!DeploymentSummary([origin, other]).isComplete)
+  }
+}

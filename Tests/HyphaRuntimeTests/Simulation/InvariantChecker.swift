@@ -1,0 +1,206 @@
+import HyphaCore
+import HyphaKinds
+import HyphaLog
+import HyphaRuntime
+import HyphaTopology
+
+/// Checks the logs of a finished run against docs/guarantees.md.
+///
+/// It knows the topology and the logs' bytes, and nothing of routes, couriers and mailboxes: whom an event
+/// is for is worked out here once more.
+struct InvariantChecker {
+  let run: ScenarioRun
+  private let topology: Topology
+  private(set) var violations: [String] = []
+  /// The events that agents of each node stated, by id.
+  private var stated: [EventID: LogEntry] = [:]
+  /// The newest epoch of each agent.
+  private var epochs: [AgentID: UInt64] = [:]
+  /// Alerts that a node has and that their origin lost with a crash.
+  private(set) var forkedCount = 0
+
+  init(_ run: ScenarioRun) {
+    self.run = run
+    topology = run.scenario.topology
+    for (_, entry) in Self.all(run) where entry.source == .stated {
+      let header = entry.record.header
+      if stated.updateValue(entry, forKey: header.id) != nil { fail("id-once", "\(header.id) stated twice") }
+      epochs[header.agent] = max(epochs[header.agent] ?? 0, header.epoch)
+    }
+    checkLogs()
+    checkDelivery()
+    checkEpochs()
+    checkCauses()
+    checkCursors()
+    if !run.isComplete {
+      let lines = run.summary.nodes.map { status in
+        "\(status.node): \(status.channels.mapValues { [$0.statedPairCount, $0.handledPairCount] }) "
+          + "backlog \(status.backlog) behind \(status.behindLaneCount) finished \(status.finishedCount) of "
+          + "\(status.workerCount) \(status.notes.suffix(4))"
+      }
+      fail("finish-comes", "the deployment never completes; \(lines)")
+    }
+    if run.isComplete && run.lateCount > 0 {
+      fail("finish-means-delivered", "\(run.lateCount) events came after the deployment was complete")
+    }
+    violations += run.breaches
+  }
+
+  mutating func fail(_ invariant: String, _ text: String) { violations.append("\(invariant): \(text)") }
+
+  private static func all(_ run: ScenarioRun) -> [(NodeID, LogEntry)] {
+    run.logs.sorted { $0.key < $1.key }.flatMap { node, log in log.entries.map { (node, $0) } }
+  }
+
+  /// The agents that an event is for, from the topology alone.
+  func destinations(_ header: RecordHeader) -> [AgentSpec] {
+    if let addressee = header.addressee { return topology.agents.filter { $0.id == addressee } }
+    return topology.agents.filter { agent in
+      agent.id != header.agent && agent.subscribes.contains { $0.type == header.type }
+    }
+  }
+
+  // MARK: log-sound, persistent-complete, persistent-once, persistent-order, alert-complete, alert-order
+
+  private mutating func checkLogs() {
+    for (node, log) in run.logs {
+      for finding in log.findings { fail("log-sound", "\(node): \(finding)") }
+      for entry in log.entries {
+        let header = entry.record.header
+        let home = topology.agent(header.agent)?.node
+        if header.channel == .realtime { fail("realtime-unlogged", "\(header.id) in the log of \(node)") }
+        if (entry.source == .stated) != (home == node) {
+          fail("one-writer", "\(node) has \(header.id) of \(header.agent) as \(entry.source)")
+        }
+        if home != node && !destinations(header).contains(where: { $0.node == node }) {
+          fail("only-destined", "\(node) has \(header.id), which is for nobody there")
+        }
+      }
+    }
+  }
+
+  private mutating func checkDelivery() {
+    var lanes: [Lane: [Record]] = [:]
+    for (_, entry) in Self.all(run) where entry.source == .stated {
+      lanes[entry.record.header.lane, default: []].append(entry.record)
+    }
+    for (node, log) in run.logs.sorted(by: { $0.key < $1.key }) {
+      var received: [Lane: [Record]] = [:]
+      for entry in log.entries where entry.source != .stated {
+        received[entry.record.header.lane, default: []].append(entry.record)
+      }
+      for (lane, records) in received {
+        let kept = records.filter { stated[$0.header.id]?.record == $0 }
+        for lost in records where stated[lost.header.id] == nil {
+          let isFork = lane.channel == .alert && lost.header.epoch < epochs[lane.agent] ?? 0
+          if !isFork {
+            fail("fork-only-alerts", "\(node) has \(lost.header.point) of \(lane), its origin not")
+          }
+          forkedCount += 1
+        }
+        if kept.count + forks(records) != records.count { fail("same-bytes", "\(node): \(lane)") }
+        if kept != (lanes[lane] ?? []) { failDelivery(node, lane, kept, lanes[lane] ?? []) }
+      }
+      for (lane, records) in lanes where received[lane] == nil {
+        let header = records[0].header
+        guard topology.agent(lane.agent)?.node != node,
+          destinations(header).contains(where: { $0.node == node })
+        else { continue }
+        failDelivery(node, lane, [], records)
+      }
+    }
+  }
+
+  private func forks(_ records: [Record]) -> Int { records.filter { stated[$0.header.id] == nil }.count }
+
+  private mutating func failDelivery(_ node: NodeID, _ lane: Lane, _ got: [Record], _ all: [Record]) {
+    let what: String
+    if Set(got).count != got.count {
+      what = "once"
+    } else if Set(got) == Set(all) {
+      what = "order"
+    } else {
+      what = "complete"
+    }
+    fail("\(lane.channel)-\(what)", "\(node) has \(got.count) of \(all.count) events of \(lane)")
+  }
+
+  // MARK: epoch-opens, stream-contiguous
+
+  private mutating func checkEpochs() {
+    for (node, log) in run.logs {
+      var ends: [StreamID: UInt64] = [:]
+      var opened: [AgentID: UInt64] = [:]
+      for entry in log.entries where entry.source == .stated {
+        let header = entry.record.header
+        if header.sequence != (ends[header.stream] ?? 0) + 1 {
+          fail("stream-contiguous", "\(node): \(header.stream) goes on with \(header.sequence)")
+        }
+        ends[header.stream] = header.sequence
+        if header.channel == .persistent && header.sequence == 1 {
+          checkOpening(entry.record, after: opened[header.agent] ?? 0, ends)
+          opened[header.agent] = header.epoch
+        } else if opened[header.agent] != header.epoch {
+          fail("epoch-opens", "\(header.stream) has an event before its epoch was opened")
+        }
+      }
+    }
+  }
+
+  private mutating func checkOpening(_ record: Record, after previous: UInt64, _ ends: [StreamID: UInt64]) {
+    let header = record.header
+    guard header.type == AgentActivated.eventType, let event = try? AgentActivated.decode(record),
+      event.epoch == previous + 1, event.previousEpoch == previous, event.epoch == header.epoch
+    else { return fail("epoch-opens", "\(header.stream) does not open its epoch") }
+    for channel in [Channel.persistent, .alert] {
+      let end = ends[StreamID(agent: header.agent, epoch: previous, channel: channel)] ?? 0
+      if event.committed[channel.description] != end {
+        fail("epoch-opens", "\(header.stream) names \(event.committed), but \(channel) ended at \(end)")
+      }
+    }
+  }
+
+  // MARK: taken-before-seen, causes-first
+
+  private mutating func checkCauses() {
+    for (node, log) in run.logs {
+      var seen: [EventID: RecordHeader] = [:]
+      for entry in log.entries {
+        let header = entry.record.header
+        if entry.source == .stated, header.causation != .none {
+          if let cause = seen[header.causation] {
+            if cause.time >= header.time { fail("causes-first", "\(header.id) is not after its cause") }
+            if cause.correlation != header.correlation { fail("causes-first", "\(header.id): correlation") }
+            if cause.addressee != nil && cause.addressee != header.agent {
+              fail("taken-before-seen", "\(header.agent) acts on what is for \(cause.addressee!)")
+            }
+          } else if (try? Bell.decode(entry.record))?.isForSignal != true {
+            fail("taken-before-seen", "\(node): the cause of \(header.id) is not in the log before it")
+          }
+        }
+        seen[header.id] = header
+      }
+    }
+  }
+
+  // MARK: cursor-counts
+
+  private mutating func checkCursors() {
+    for agent in topology.agents {
+      guard let log = run.logs[agent.node] else { continue }
+      for channel in [Channel.persistent, .alert] {
+        let mine = log.entries.filter { entry in
+          entry.record.header.channel == channel
+            && destinations(entry.record.header).contains { $0.id == agent.id }
+        }
+        let cursor = log.cursors[CursorKey(agent: agent.id, channel: channel)] ?? .start
+        if cursor.handledCount != UInt64(mine.count) || cursor.position != mine.last?.position ?? .start {
+          fail(
+            "cursor-counts",
+            "\(agent.id) has handled \(cursor.handledCount) of \(mine.count) on \(channel), to \(cursor.position)"
+          )
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,194 @@
+import Foundation
+import HyphaCore
+import HyphaTopology
+import HyphaTransport
+
+/// One simulated run: who is there, what they do, and what goes wrong when. All of it follows from a seed.
+struct Scenario {
+  enum Action {
+    case kill(NodeID)
+    case begin(NodeID)
+    case cut(Bool, NodeID, NodeID)
+    case full(Bool, NodeID)
+    case faults(MemoryNetwork.Faults)
+  }
+
+  /// How much goes wrong.
+  enum Weather { case calm, lossy, stormy }
+
+  let seed: UInt64
+  let name: String
+  let topology: Topology
+  let faults: MemoryNetwork.Faults
+  let commitDelay: ClosedRange<Duration>
+  /// What goes wrong, in the order of time.
+  let actions: [(at: UInt64, action: Action)]
+  /// The recording that the trace agents act out: index, from, to.
+  let recording: [(from: AgentID, to: AgentID)]
+  let failOneIn: UInt64
+
+  init(seed: UInt64, weather: Weather = .stormy) throws {
+    var maker = ScenarioMaker(seed: seed)
+    self.seed = seed
+    name = "\(seed)-\(UUID().uuidString)"
+    failOneIn = maker.chance(50) ? 0 : maker.number(in: 2...9)
+    (topology, recording) = try maker.topology(run: name, failOneIn: failOneIn)
+    faults = weather == .calm ? .none : maker.faults()
+    let commit = maker.number(in: 20...3000)
+    commitDelay = .microseconds(commit)...(.microseconds(commit + maker.number(in: 0...2000)))
+    actions = weather == .stormy ? maker.storm(over: topology.nodes.map(\.id)) : []
+  }
+}
+
+/// Draws the parts of a ``Scenario``.
+struct ScenarioMaker {
+  private var random: SeededGenerator
+
+  init(seed: UInt64) { random = SeededGenerator(seed: seed, name: "scenario") }
+
+  mutating func number(in range: ClosedRange<UInt64>) -> UInt64 { UInt64.random(in: range, using: &random) }
+  mutating func chance(_ percent: UInt64) -> Bool { number(in: 0...99) < percent }
+  mutating func one<Element>(of elements: [Element]) -> Element {
+    elements[Int(number(in: 0...UInt64(elements.count - 1)))]
+  }
+
+  mutating func faults() -> MemoryNetwork.Faults {
+    let low = number(in: 20...400)
+    let high = low + (chance(60) ? number(in: 0...6000) : 0)
+    return MemoryNetwork.Faults(
+      loss: chance(30) ? 0 : Double(number(in: 0...30)) / 100,
+      duplication: chance(40) ? 0 : Double(number(in: 0...30)) / 100,
+      delay: .microseconds(low)...(.microseconds(high)))
+  }
+
+  // MARK: Who is there
+
+  mutating func topology(run: String, failOneIn: UInt64) throws
+    -> (Topology, [(from: AgentID, to: AgentID)])
+  {
+    let nodes = (0..<number(in: 2...6)).map { NodeID(unchecked: "n\($0)") }
+    var agents = [supervisor("root", on: one(of: nodes), under: nil)]
+    for number in 0..<number(in: 1...3) {
+      agents.append(supervisor(AgentID(unchecked: "sup\(number)"), on: one(of: nodes), under: "root"))
+    }
+    let supervisors = agents.map(\.id)
+    let takers = (0..<number(in: 1...3)).map { AgentID(unchecked: "rec\($0)") }
+    let watchers = (0..<number(in: 1...2)).map { AgentID(unchecked: "watch\($0)") }
+    let generators = (0..<number(in: 1...4)).map { AgentID(unchecked: "gen\($0)") }
+    for id in takers {
+      agents.append(
+        AgentSpec(
+          id: id, kind: "recorder", node: one(of: nodes), reportsTo: one(of: supervisors),
+          subscribes: subscriptions(
+            ["load.Entry", "load.Alarm", "load.Signal", "hypha.HandlerFailed", "hypha.AgentActivated"],
+            generators)))
+    }
+    for id in watchers {
+      agents.append(
+        AgentSpec(
+          id: id, kind: "watcher", node: one(of: nodes), reportsTo: one(of: supervisors),
+          subscribes: subscriptions(
+            ["load.Entry", "load.Alarm", "load.Signal", "test.Echo", "test.Bell"], generators),
+          settings: .object(["run": .string(run), "failOneIn": .integer(Int64(failOneIn))])))
+    }
+    for id in generators {
+      agents.append(generator(id, on: one(of: nodes), under: one(of: supervisors), to: takers + watchers))
+    }
+    let (resources, recording) = try trace(run: run)
+    for id in resources {
+      agents.append(
+        AgentSpec(
+          id: id, kind: "trace", node: one(of: nodes), reportsTo: one(of: supervisors),
+          settings: .object([
+            "file": .string(Self.path(of: run)), "speed": .integer(chance(50) ? 0 : 40),
+          ])))
+    }
+    agents.shuffle(using: &random)
+    let topology = try Topology(name: "run", nodes: nodes.map { NodeSpec(id: $0) }, agents: agents)
+    return (topology, recording)
+  }
+
+  private mutating func supervisor(_ id: AgentID, on node: NodeID, under: AgentID?) -> AgentSpec {
+    AgentSpec(
+      id: id, kind: "supervisor", node: node, reportsTo: under,
+      subscribes: chance(40) ? [Subscription(type: "hypha.HandlerFailed")] : [])
+  }
+
+  private mutating func subscriptions(_ types: [EventTypeName], _ generators: [AgentID]) -> [Subscription] {
+    types.filter { _ in chance(55) }.map { type in
+      guard chance(25), type.text.hasPrefix("load.") else { return Subscription(type: type) }
+      return Subscription(type: type, subjects: Pattern(stringLiteral: "load.\(one(of: generators))"))
+    }
+  }
+
+  private mutating func generator(
+    _ id: AgentID, on node: NodeID, under supervisor: AgentID, to takers: [AgentID]
+  ) -> AgentSpec {
+    let event = one(of: ["entry", "entry", "alarm", "signal"])
+    var settings: [String: JSONValue] = [
+      "event": .string(event), "count": .integer(Int64(number(in: 1...50))),
+      "every": .number(Double(number(in: 0...40)) / 8), "seed": .integer(Int64(number(in: 1...1000))),
+      "padding": .integer(Int64(chance(20) ? 3000 : number(in: 0...50))),
+    ]
+    if chance(40) {
+      settings["to"] = .array((0...number(in: 0...2)).map { _ in .string(one(of: takers).text) })
+    }
+    return AgentSpec(
+      id: id, kind: "generator", node: node, reportsTo: supervisor, settings: .object(settings))
+  }
+
+  // MARK: The recording
+
+  static func path(of run: String) -> String {
+    FileManager.default.temporaryDirectory.appendingPathComponent("hypha-run-\(run).csv").path
+  }
+
+  private mutating func trace(run: String) throws -> ([AgentID], [(from: AgentID, to: AgentID)]) {
+    guard chance(80) else { return ([], []) }
+    let resources = (0..<number(in: 2...5)).map { AgentID(unchecked: "res\($0)") }
+    var cases: [(at: AgentID, last: Int?)] = (0..<number(in: 1...6)).map { _ in (one(of: resources), nil) }
+    var recording: [(from: AgentID, to: AgentID)] = []
+    var text = "index,time,case,activity,from,to,predecessor\n"
+    for index in 0..<Int(number(in: 1...60)) {
+      let number = Int(number(in: 0...UInt64(cases.count - 1)))
+      let (from, last) = cases[number]
+      let to = one(of: resources.filter { $0 != from })
+      recording.append((from, to))
+      let second = String(repeating: "0", count: index < 10 ? 1 : 0) + "\(index)"
+      text += "\(index),2020-01-01T00:00:\(second).000000Z,case\(number),act,\(from),\(to),"
+      text += last.map(String.init) ?? ""
+      text += "\n"
+      cases[number] = (to, index)
+    }
+    try text.write(toFile: Self.path(of: run), atomically: false, encoding: .utf8)
+    let parts = resources.filter { id in recording.contains { $0.from == id || $0.to == id } }
+    return (parts, recording)
+  }
+
+  // MARK: What goes wrong
+
+  mutating func storm(over nodes: [NodeID]) -> [(at: UInt64, action: Scenario.Action)] {
+    var actions: [(at: UInt64, action: Scenario.Action)] = []
+    let span = number(in: 20...600) * 1000
+    for _ in 0..<number(in: 0...5) {
+      let (at, node) = (number(in: 0...span), one(of: nodes))
+      actions.append((at, .kill(node)))
+      actions.append((at + number(in: 1...400_000), .begin(node)))
+    }
+    for _ in 0..<number(in: 0...2) {
+      let (at, first, second) = (number(in: 0...span), one(of: nodes), one(of: nodes))
+      guard first != second else { continue }
+      actions.append((at, .cut(true, first, second)))
+      actions.append((at + number(in: 1000...2_000_000), .cut(false, first, second)))
+    }
+    for _ in 0..<number(in: 0...2) {
+      let (at, node) = (number(in: 0...span), one(of: nodes))
+      actions.append((at, .full(true, node)))
+      actions.append((at + number(in: 500...3_000_000), .full(false, node)))
+    }
+    if chance(40) { actions.append((number(in: 0...span), .faults(faults()))) }
+    // Sorted by place too where times are equal.
+    return actions.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }
+      .map(\.element)
+  }
+}

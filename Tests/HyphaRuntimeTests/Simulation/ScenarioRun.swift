@@ -1,0 +1,166 @@
+import Foundation
+import HyphaCore
+import HyphaKinds
+import HyphaLog
+import HyphaTopology
+import HyphaTransport
+import Synchronization
+
+@testable import HyphaRuntime
+
+/// Runs a ``Scenario`` and keeps what its nodes' logs hold at the end.
+struct ScenarioRun {
+  let scenario: Scenario
+  /// Whether the deployment said of itself, in time, that all is done.
+  let isComplete: Bool
+  let summary: DeploymentSummary
+  let logs: [NodeID: LoggedNode]
+  /// How many events the logs got in the two seconds after the deployment had said that all is done.
+  let lateCount: Int
+  let breaches: [String]
+  /// How often a node that ran was killed.
+  let killCount: Int
+
+  init(_ scenario: Scenario, limit: Duration = .seconds(150)) throws {
+    let kinds = try KindRegistry(BuiltInKinds.all + [Watcher.self])
+    let deployment = SimulatedDeployment(
+      scenario.topology, kinds: kinds, seed: scenario.seed, faults: scenario.faults,
+      commitDelay: scenario.commitDelay)
+    var driver = Driver(deployment: deployment, topology: scenario.topology)
+    try driver.run(scenario.actions)
+    let isComplete = deployment.runToEnd(limit: limit)
+    self.scenario = scenario
+    self.isComplete = isComplete
+    summary = deployment.summary()
+    let logs = try Self.read(deployment, scenario.topology)
+    self.logs = logs
+    deployment.run(for: .seconds(2))
+    let later = try Self.read(deployment, scenario.topology)
+    // A realtime event may come at any time; what comes of it is not waited for.
+    let begunBySignals = Set(
+      later.values.flatMap(\.entries).map(\.record)
+        .filter { (try? Bell.decode($0))?.isForSignal == true }.map(\.header.correlation))
+    lateCount = later.reduce(0) { count, node in
+      let late = node.value.entries.dropFirst(logs[node.key]?.entries.count ?? 0)
+      return count + late.count { !begunBySignals.contains($0.record.header.correlation) }
+    }
+    breaches = Breaches.take(scenario.name)
+    killCount = driver.killCount
+    if isComplete { try deployment.stop() }
+    try? FileManager.default.removeItem(atPath: ScenarioMaker.path(of: scenario.name))
+  }
+
+  /// A number that two runs share only if their logs are the same (FNV-1a).
+  var digest: UInt64 {
+    var digest: UInt64 = 0xCBF2_9CE4_8422_2325
+    for (_, log) in logs.sorted(by: { $0.key < $1.key }) {
+      for entry in log.entries {
+        for byte in entry.record.bytes { digest = (digest ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        digest = (digest ^ entry.appendedAt.rawValue) &* 0x100_0000_01B3
+      }
+    }
+    return digest
+  }
+
+  private static func read(_ deployment: SimulatedDeployment, _ topology: Topology) throws
+    -> [NodeID: LoggedNode]
+  {
+    try Dictionary(
+      uniqueKeysWithValues: topology.nodes.map { ($0.id, try LoggedNode(deployment.reader(of: $0.id))) })
+  }
+}
+
+/// All that one node's log holds.
+struct LoggedNode: Equatable {
+  let entries: [LogEntry]
+  let cursors: [CursorKey: Cursor]
+  let snapshots: [AgentID: [UInt8]]
+  let findings: [String]
+
+  init(_ reader: any LogReader) throws {
+    entries = try reader.read(after: .start, limit: .max, byteLimit: .max)
+    cursors = try reader.cursors()
+    var snapshots: [AgentID: [UInt8]] = [:]
+    for stream in try reader.streamHeads().keys {
+      snapshots[stream.agent] = try reader.snapshot(of: stream.agent)
+    }
+    self.snapshots = snapshots
+    findings = try reader.verify().findings
+  }
+}
+
+/// Lets things go wrong at their times, and makes good in the end.
+private struct Driver {
+  let deployment: SimulatedDeployment
+  let topology: Topology
+  private(set) var killCount = 0
+  private var up: Set<NodeID> = []
+  /// The nodes whose start has failed, for want of room in their logs.
+  private let failed = FailedStarts()
+  /// How often each node was started: who was killed has not failed.
+  private var generations: [NodeID: Int] = [:]
+  private var now: UInt64 = 0
+
+  init(deployment: SimulatedDeployment, topology: Topology) {
+    self.deployment = deployment
+    self.topology = topology
+  }
+
+  mutating func run(_ actions: [(at: UInt64, action: Scenario.Action)]) throws {
+    for node in topology.nodes { try begin(node.id) }
+    for (at, action) in actions {
+      deployment.run(for: .microseconds(at - now))
+      now = at
+      try perform(action)
+    }
+    for first in topology.nodes {
+      deployment.stores[first.id]?.setFull(false)
+      for second in topology.nodes where first.id != second.id {
+        deployment.network.setCut(false, between: first.id, and: second.id)
+      }
+    }
+    // Starts that have begun while a log was full come to their end first.
+    deployment.run(for: .milliseconds(20))
+    for node in topology.nodes { try begin(node.id) }
+  }
+
+  private mutating func perform(_ action: Scenario.Action) throws {
+    switch action {
+    case .kill(let node):
+      guard up.remove(node) != nil else { return }
+      killCount += 1
+      deployment.kill(node)
+    case .begin(let node): try begin(node)
+    case .cut(let isCut, let first, let second):
+      deployment.network.setCut(isCut, between: first, and: second)
+    case .full(let isFull, let node): deployment.stores[node]?.setFull(isFull)
+    case .faults(let faults): deployment.network.setFaults(faults)
+    }
+  }
+
+  private mutating func begin(_ node: NodeID) throws {
+    if failed.take(node, generations[node] ?? 0) {
+      deployment.kill(node)
+      up.remove(node)
+    }
+    guard up.insert(node).inserted else { return }
+    let generation = (generations[node] ?? 0) + 1
+    generations[node] = generation
+    let start = try deployment.begin(node)
+    Task(executorPreference: deployment.loop) { [failed] in
+      if case .failure = await start.result { failed.add(node, generation) }
+    }
+  }
+}
+
+private final class FailedStarts: Sendable {
+  private let generations = Mutex<[NodeID: Int]>([:])
+  func add(_ node: NodeID, _ generation: Int) { generations.withLock { $0[node] = generation } }
+  func take(_ node: NodeID, _ generation: Int) -> Bool {
+    generations.withLock { generations in
+      guard generations[node] == generation else { return false }
+      generations[node] = nil
+      return true
+    }
+  }
+}

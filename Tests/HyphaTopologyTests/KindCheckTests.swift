@@ -1,0 +1,62 @@
+import HyphaCore
+import HyphaFormats
+import HyphaTopology
+import Testing
+
+private let declarations = [
+  "supervisor": KindDeclaration(),
+  "trace": KindDeclaration(
+    publishes: ["work.HandedOver", "work.Begun"], handles: ["ops.Signal"],
+    settingNames: ["file", "speed", "resource"]),
+]
+
+private func misfits(_ yaml: String) throws -> [String] {
+  try TopologyFile.read(yaml: yaml, file: "f")
+    .problems(kindNames: Array(declarations.keys)) { declarations[$0] }.map(\.description)
+}
+
+@Suite struct `Against the kinds of a program` {
+  @Test func `a file that fits has no problems`() throws {
+    #expect(try misfits(incidentRoom) == [])
+  }
+
+  @Test func `all that does not fit is listed by line`() throws {
+    let text = """
+      hypha: 1
+      name: n
+      nodes: {m: {}}
+      kinds:
+        trace: {fiel: x.csv}
+        trcae: {}
+      agents:
+        director: {kind: supervisr, settings: {a: 1}}
+        boss: {kind: supervisor, reports-to: director, settings: {level: 1}, publishes: [a.B]}
+        ana:
+          kind: trace
+          reports-to: boss
+          publishes: [work.HandedOver, work.HandeOver, ops.Signal]
+          subscribes: [ops.Signal, {type: ops.Signl, subject: x}, work.Begun]
+          settings: {file: y.csv, colour: red}
+        ben: {kind: exec, reports-to: boss}
+      """
+    #expect(
+      try misfits(text) == [
+        "f:5:11: kind 'trace' has an unknown setting, 'fiel'; did you mean 'file'?",
+        "f:6:3: there is no kind 'trcae' in this program; did you mean 'trace'?",
+        "f:8:20: there is no kind 'supervisr' in this program; did you mean 'supervisor'?",
+        "f:9:61: agent 'boss' has an unknown setting, 'level'; remove it: that kind has no settings",
+        "f:9:84: agent 'boss' is to publish a.B, which its kind 'supervisor' does not declare; "
+          + "remove it: that kind publishes nothing",
+        "f:13:34: agent 'ana' is to publish work.HandeOver, which its kind 'trace' does not declare; "
+          + "did you mean 'work.HandedOver'?",
+        "f:13:50: agent 'ana' is to publish ops.Signal, which its kind 'trace' does not declare; "
+          + "it publishes work.Begun, work.HandedOver",
+        "f:14:30: agent 'ana' subscribes to ops.Signl, which its kind 'trace' does not handle; "
+          + "did you mean 'ops.Signal'?",
+        "f:14:61: agent 'ana' subscribes to work.Begun, which its kind 'trace' does not handle; "
+          + "it handles ops.Signal",
+        "f:15:29: agent 'ana' has an unknown setting, 'colour'; use one of file, resource, speed",
+        "f:16:15: there is no kind 'exec' in this program; use one of supervisor, trace",
+      ])
+  }
+}

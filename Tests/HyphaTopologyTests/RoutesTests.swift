@@ -1,0 +1,224 @@
+import HyphaCore
+import HyphaTopology
+import Testing
+
+/// What became of one event that went from node to node by the routes.
+private struct Walk {
+  /// The tree edges that the event had come by, for each delivery.
+  var deliveries: [AgentID: [Int]] = [:]
+  /// The agents that passed it on for others.
+  var relays: [AgentID: Int] = [:]
+  /// The links that it took: the node it left, and the node and the agent that it left for.
+  var links: [Link: Int] = [:]
+  /// The agents at which it entered a node.
+  var entries: [AgentID] = []
+
+  struct Link: Hashable {
+    var from: NodeID
+    var to: NodeID
+    var via: AgentID
+  }
+
+  /// Each node has routes of its own, as in a deployment.
+  init(_ lane: Lane, _ routes: [NodeID: Routes]) {
+    var open: [(node: NodeID, at: AgentID, hops: Int)] = []
+    let start = routes.values.first?.topology.agent(lane.agent)?.node
+    if let start { open.append((start, lane.agent, 0)) }
+    while let (node, agent, hops) = open.popLast(), entries.count < 10_000, let here = routes[node] {
+      entries.append(agent)
+      let step =
+        entries.count == 1 ? here.step(lane, at: agent, from: nil) : here.step(lane, arrivingAt: agent)
+      for delivery in step.deliveries {
+        deliveries[delivery.agent, default: []].append(hops + Int(delivery.hops))
+      }
+      for relay in step.relays { relays[relay, default: 0] += 1 }
+      for forward in step.forwards {
+        links[Link(from: node, to: forward.node, via: forward.via), default: 0] += 1
+        open.append((forward.node, forward.via, hops + Int(forward.hops)))
+      }
+    }
+  }
+}
+
+/// The agents from one to another by a way of its own: both ways up to the root, less what they share.
+private func path(_ first: AgentID, _ second: AgentID, _ topology: Topology) -> [AgentID] {
+  func wayUp(_ agent: AgentID) -> [AgentID] {
+    sequence(first: agent) { topology.agent($0)?.reportsTo }.map { $0 }
+  }
+  let (up, down) = (wayUp(first), wayUp(second))
+  let common = up.first { down.contains($0) }!
+  return up.prefix { $0 != common } + [common] + down.prefix { $0 != common }.reversed()
+}
+
+private func lane(_ agent: AgentID, to target: LaneTarget) -> Lane {
+  Lane(agent: agent, channel: .persistent, target: target)
+}
+
+/// Every lane that a topology's agents could have.
+private func lanes(of topology: Topology) -> [Lane] {
+  topology.agents.flatMap { agent in
+    topology.agents.map { lane(agent.id, to: .addressee($0.id)) }
+      + TopologyGenerator.types.map { lane(agent.id, to: .type($0)) }
+  }
+}
+
+private func routesOfEachNode(_ topology: Topology) throws -> [NodeID: Routes] {
+  // Made from the parts again, as a node does that has read the file itself.
+  try topology.nodes.reduce(into: [:]) { routes, node in
+    routes[node.id] = Routes(
+      try Topology(name: topology.name, nodes: topology.nodes, agents: topology.agents, log: topology.log))
+  }
+}
+
+@Suite struct `The routes of a random tree on random nodes` {
+  @Test func `take each event to each destination once, by the shortest way`() throws {
+    for seed in seeds(60) {
+      var generator = TopologyGenerator(seed: seed)
+      let topology = try generator.tree()
+      let routes = try routesOfEachNode(topology)
+      let some = routes.values.first!
+      for lane in lanes(of: topology) {
+        let destinations = some.destinations(of: lane)
+        let walk = Walk(lane, routes)
+        let expected = destinations.reduce(into: [AgentID: [Int]]()) { expected, destination in
+          expected[destination] = [path(lane.agent, destination, topology).count - 1]
+        }
+        #expect(walk.deliveries == expected, "seed \(seed), lane \(lane)")
+        for destination in destinations {
+          #expect(
+            some.distance(lane.agent, destination) == expected[destination]?[0], "seed \(seed), lane \(lane)")
+        }
+      }
+    }
+  }
+
+  @Test func `touch nobody beside the paths, and nobody and no link twice`() throws {
+    for seed in seeds(60) {
+      var generator = TopologyGenerator(seed: seed)
+      let topology = try generator.tree()
+      let routes = try routesOfEachNode(topology)
+      for lane in lanes(of: topology) {
+        let paths = routes.values.first!.destinations(of: lane).map { path(lane.agent, $0, topology) }
+        let walk = Walk(lane, routes)
+        // Whoever has a successor on some path passes the event on; the sender does it for itself.
+        let relays = Set(paths.flatMap { $0.dropLast() }).subtracting([lane.agent])
+        #expect(Set(walk.relays.keys) == relays, "seed \(seed), lane \(lane)")
+        #expect(walk.relays.values.allSatisfy { $0 == 1 }, "seed \(seed), lane \(lane)")
+        var links: Set<Walk.Link> = []
+        for (from, to) in paths.flatMap({ zip($0, $0.dropFirst()) }) {
+          let (here, there) = (topology.agent(from)!.node, topology.agent(to)!.node)
+          if here != there { links.insert(.init(from: here, to: there, via: to)) }
+        }
+        #expect(Set(walk.links.keys) == links, "seed \(seed), lane \(lane)")
+        #expect(walk.links.values.allSatisfy { $0 == 1 }, "seed \(seed), lane \(lane)")
+        #expect(walk.entries.dropFirst().sorted() == links.map(\.via).sorted(), "seed \(seed), lane \(lane)")
+      }
+    }
+  }
+
+  @Test func `take exactly the links that each node expects`() throws {
+    for seed in seeds(60) {
+      var generator = TopologyGenerator(seed: seed)
+      let topology = try generator.tree()
+      let routes = try routesOfEachNode(topology)
+      var taken: Set<Walk.Link> = []
+      for lane in lanes(of: topology) { taken.formUnion(Walk(lane, routes).links.keys) }
+      var expected: [Walk.Link] = []
+      for (node, own) in routes {
+        for (from, agents) in own.links(into: node) {
+          #expect(agents == agents.sorted(), "seed \(seed)")
+          expected += agents.map { Walk.Link(from: from, to: node, via: $0) }
+        }
+      }
+      #expect(Set(expected) == taken, "seed \(seed)")
+      #expect(expected.count == taken.count, "seed \(seed)")
+    }
+  }
+
+  @Test func `do not hang on the order of the agents in the file`() throws {
+    for seed in seeds(60) {
+      var generator = TopologyGenerator(seed: seed)
+      let topology = try generator.tree()
+      let shuffled = try Topology(
+        name: topology.name, nodes: topology.nodes.shuffled(using: &generator.random),
+        agents: topology.agents.shuffled(using: &generator.random))
+      let (routes, others) = (try routesOfEachNode(topology), try routesOfEachNode(shuffled))
+      for lane in lanes(of: topology) {
+        let (walk, other) = (Walk(lane, routes), Walk(lane, others))
+        #expect(walk.deliveries == other.deliveries, "seed \(seed), lane \(lane)")
+        #expect(walk.links == other.links, "seed \(seed), lane \(lane)")
+      }
+    }
+  }
+
+  @Test func `end where a frame arrives that should not have`() throws {
+    for seed in seeds(60) {
+      var generator = TopologyGenerator(seed: seed)
+      let topology = try generator.tree()
+      let routes = Routes(topology)
+      for lane in lanes(of: topology) {
+        let paths = routes.destinations(of: lane).flatMap { path(lane.agent, $0, topology) }
+        for agent in topology.agents where agent.id == lane.agent || !paths.contains(agent.id) {
+          #expect(routes.step(lane, arrivingAt: agent.id) == RouteStep(), "seed \(seed), lane \(lane)")
+        }
+      }
+    }
+  }
+}
+
+@Suite struct `The routes` {
+  private func chain(_ count: Int) throws -> Topology {
+    let agents = (0..<count).map { number in
+      AgentSpec(
+        id: AgentID(unchecked: "a\(number)"), kind: "k", node: number.isMultiple(of: 2) ? "m" : "n",
+        reportsTo: number == 0 ? nil : AgentID(unchecked: "a\(number - 1)"),
+        subscribes: [Subscription(type: "t"), Subscription(type: "t", subjects: "x.>")])
+    }
+    return try Topology(name: "t", nodes: [NodeSpec(id: "m"), NodeSpec(id: "n")], agents: agents)
+  }
+
+  @Test func `are empty for agents that do not exist`() throws {
+    let routes = Routes(try chain(3))
+    let unknown: AgentID = "unknown"
+    #expect(routes.destinations(of: lane("a0", to: .addressee(unknown))) == [])
+    #expect(routes.step(lane(unknown, to: .type("t")), arrivingAt: "a0") == RouteStep())
+    #expect(routes.step(lane(unknown, to: .type("t")), at: "a0", from: nil) == RouteStep())
+    #expect(routes.step(lane("a0", to: .type("t")), arrivingAt: unknown) == RouteStep())
+    #expect(routes.step(lane("a0", to: .addressee(unknown)), at: "a0", from: nil) == RouteStep())
+    #expect(routes.links(into: "unknown") == [:])
+  }
+
+  @Test func `bring an event to its own agent only where it is the addressee`() throws {
+    let routes = Routes(try chain(2))
+    #expect(
+      routes.step(lane("a0", to: .addressee("a0")), at: "a0", from: nil).deliveries.map(\.agent) == ["a0"])
+    #expect(routes.destinations(of: lane("a0", to: .type("t"))) == ["a1"])
+  }
+
+  @Test func `name a subscriber once for all its subscriptions of a type`() throws {
+    #expect(Routes(try chain(4)).destinations(of: lane("a1", to: .type("t"))) == ["a0", "a2", "a3"])
+  }
+
+  @Test func `stop counting hops at 255, on one node too`() throws {
+    let agents = (0..<400).map { number in
+      AgentSpec(
+        id: AgentID(unchecked: "a\(number)"), kind: "k", node: "m",
+        reportsTo: number == 0 ? nil : AgentID(unchecked: "a\(number - 1)"))
+    }
+    let routes = Routes(try Topology(name: "t", nodes: [NodeSpec(id: "m")], agents: agents))
+    let step = routes.step(lane("a0", to: .addressee("a399")), at: "a0", from: nil)
+    #expect(step.deliveries.map(\.hops) == [255])
+    #expect(routes.distance("a0", "a399") == 399)
+  }
+
+  @Test func `of a thousand agents are found at once`() throws {
+    var generator = TopologyGenerator(seed: 1)
+    let topology = try generator.tree(agentCountMax: 1000, nodeCountMax: 50)
+    let routes = Routes(topology)
+    for node in topology.nodes {
+      _ = topology.agents(on: node.id)
+      _ = routes.links(into: node.id)
+    }
+    for agent in topology.agents { _ = routes.step(lane(agent.id, to: .type("a")), at: agent.id, from: nil) }
+  }
+}

@@ -1,0 +1,223 @@
+import Foundation
+import HyphaCore
+import HyphaTransport
+import HyphaTransportZMQ
+import Testing
+
+/// Where a node's sockets are, and what is said when they cannot be there.
+///
+/// One after the other: one test starts a process, and until that has begun its program it has copies of
+/// all descriptors, so that ports seem to be in use for a moment after they were closed.
+@Suite(.serialized) struct `ZeroMQ addresses` {
+  private static let remedy = "stop the other process or change the node's address in the topology file"
+
+  /// What starting a transport of node `ops` alone says.
+  private func startError(
+    at address: NodeAddress, in directory: String = TemporaryDirectory.make(), node: NodeID = "ops"
+  ) -> String? {
+    do {
+      let plan = LinkPlan(node: node, addresses: [node: address], incoming: [:], outgoing: [:])
+      let transport = try ZMQTransport(plan: plan, options: .init(runtimeDirectory: directory))
+      try transport.start(Probe())
+      transport.stop()
+      return nil
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  @Test func `a node on TCP has four ports in a row`() throws {
+    let endpoints = try Endpoints("ops", at: .tcp(host: "127.0.0.1", port: 7410), runtimeDirectory: "/run/h")
+    #expect(
+      Endpoints.Role.allCases.map { endpoints[$0] } == [
+        "tcp://127.0.0.1:7410", "tcp://127.0.0.1:7411", "tcp://127.0.0.1:7412", "tcp://127.0.0.1:7413",
+      ])
+    #expect(endpoints.description(of: .channel(.alert)) == "tcp://127.0.0.1:7412 (alert of node ops)")
+  }
+
+  @Test func `a local node has four sockets in the runtime directory`() throws {
+    let endpoints = try Endpoints("ops", at: .local, runtimeDirectory: "/run/h/")
+    #expect(
+      Endpoints.Role.allCases.map { endpoints[$0] } == [
+        "ipc:///run/h/ops.control", "ipc:///run/h/ops.persistent", "ipc:///run/h/ops.alert",
+        "ipc:///run/h/ops.realtime",
+      ])
+  }
+
+  @Test func `localhost is 127.0.0.1, and IPv6 gets its brackets`() throws {
+    let name = try Endpoints("a", at: .tcp(host: "localhost", port: 1), runtimeDirectory: "/run/h")
+    #expect(name[.control] == "tcp://127.0.0.1:1")
+    for host in ["::1", "[::1]"] {
+      let endpoints = try Endpoints("a", at: .tcp(host: host, port: 7410), runtimeDirectory: "/run/h")
+      #expect(endpoints[.control] == "tcp://[::1]:7410")
+      #expect(endpoints.isIPv6)
+    }
+  }
+
+  @Test func `addresses without room for four sockets are refused`() {
+    #expect(
+      startError(at: .tcp(host: "127.0.0.1", port: 65_533))
+        == "transportFailed: node ops needs four consecutive ports, 127.0.0.1:65533 does not begin four;"
+        + " give a port from 1 to 65532 in the topology file")
+    #expect(
+      startError(at: .tcp(host: "", port: 7410))
+        == "transportFailed: the host '' of node ops is no host;"
+        + " give an address such as 127.0.0.1 in the topology file")
+    #expect(
+      startError(at: .local, in: "run")
+        == "transportFailed: the runtime directory 'run' is not an absolute path; give it from / on")
+    let long = "/tmp/" + String(repeating: "d", count: 90)
+    #expect(
+      startError(at: .local, in: long)
+        == "transportFailed: the socket paths of node ops in \(long) have up to 110 bytes, the system allows 107;"
+        + " use a runtime directory of at most 92 bytes")
+  }
+
+  @Test func `a port in use is named with its role, and the others are closed again`() throws {
+    let port = Ports.next()
+    for (offset, role) in [(0, "control"), (1, "persistent"), (2, "alert"), (3, "realtime")] {
+      let busy = port + UInt16(offset)
+      let listener = try #require(PlainListener(port: busy))
+      #expect(
+        startError(at: .tcp(host: "127.0.0.1", port: port))
+          == "addressInUse: tcp://127.0.0.1:\(busy) (\(role) of node ops) is in use;"
+          + " \(Self.remedy) (zmq_bind: Address already in use)")
+      withExtendedLifetime(listener) {}
+      // Nothing stayed open but the one that was.
+      for other in port..<port + 4 where other != busy {
+        #expect(waitUntil { PlainListener(port: other) != nil })
+      }
+    }
+    #expect(startError(at: .tcp(host: "127.0.0.1", port: port)) == nil)
+  }
+
+  @Test func `an address of another machine is refused`() {
+    #expect(
+      startError(at: .tcp(host: "192.0.2.1", port: 20_000))
+        == "transportFailed: tcp://192.0.2.1:20002 (alert of node ops) cannot be opened;"
+        + " give a numeric address of this machine, such as 127.0.0.1, in the topology file"
+        + " (zmq_bind: Cannot assign requested address)")
+  }
+
+  // MARK: The runtime directory
+
+  @Test func `a live local node is not displaced by another of its name`() throws {
+    let directory = TemporaryDirectory.make()
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let plan = LinkPlan(node: "ops", addresses: ["ops": .local], incoming: [:], outgoing: [:])
+    let first = try ZMQTransport(plan: plan, options: .init(runtimeDirectory: directory))
+    try first.start(Probe())
+    let expected =
+      "addressInUse: ipc://\(directory)/ops.* (all sockets of node ops) is in use by process \(getpid());"
+      + " stop that process or change the node's address in the topology file"
+      + " (flock: Resource temporarily unavailable)"
+    #expect(startError(at: .local, in: directory) == expected)
+    // A second failure shows that the first one did not take the lock away.
+    #expect(startError(at: .local, in: directory) == expected)
+    #expect(startError(at: .local, in: directory, node: "hq") == nil)
+    first.stop()
+    #expect(startError(at: .local, in: directory) == nil)
+  }
+
+  @Test func `a lock that another process holds is respected until it is killed`() throws {
+    let directory = TemporaryDirectory.make()
+    try FileManager.default.createDirectory(
+      atPath: directory, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let holder = Process()
+    holder.executableURL = URL(fileURLWithPath: "/usr/bin/flock")
+    holder.arguments = ["--no-fork", "\(directory)/ops.lock", "sh", "-c", "echo held; exec sleep 60"]
+    let output = Pipe()
+    holder.standardOutput = output
+    try holder.run()
+    defer { holder.terminate() }
+    #expect(output.fileHandleForReading.availableData == Data("held\n".utf8))
+    #expect(
+      startError(at: .local, in: directory)
+        == "addressInUse: ipc://\(directory)/ops.* (all sockets of node ops) is in use by another process;"
+        + " stop that process or change the node's address in the topology file"
+        + " (flock: Resource temporarily unavailable)")
+    kill(holder.processIdentifier, SIGKILL)
+    holder.waitUntilExit()
+    #expect(startError(at: .local, in: directory) == nil)
+  }
+
+  @Test func `socket files that a killed process left behind do no harm`() throws {
+    let deployment = Deployment(.ipc, ["a", "b"], links: [("a", "b"), ("b", "a")])
+    let directory = deployment.options.runtimeDirectory
+    try FileManager.default.createDirectory(
+      atPath: directory, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+    for role in Endpoints.Role.allCases { leaveSocketFile(at: "\(directory)/a.\(role)") }
+    let nodes = try deployment.start(["a", "b"])
+    nodes.forEach { $0.transport.stop() }
+  }
+
+  @Test func `a runtime directory that others may use is refused`() throws {
+    let directory = TemporaryDirectory.make()
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    mkdir(directory, 0o700)
+    chmod(directory, 0o750)
+    #expect(
+      startError(at: .local, in: directory)
+        == "transportFailed: the runtime directory \(directory) is open to others (mode 750);"
+        + " run chmod 700 \(directory)")
+  }
+
+  @Test func `a runtime directory of another user is refused`() throws {
+    let directory = TemporaryDirectory.make()
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    mkdir(directory, 0o700)
+    // Only root can give a directory away.
+    guard chown(directory, 12_345, 12_345) == 0 else { return }
+    #expect(
+      startError(at: .local, in: directory)
+        == "transportFailed: the runtime directory \(directory) belongs to user 12345, not \(geteuid());"
+        + " give a directory of your own")
+  }
+
+  @Test func `what is no directory is refused`() throws {
+    let (file, link) = (TemporaryDirectory.make(), TemporaryDirectory.make())
+    defer { for path in [file, link] { unlink(path) } }
+    #expect(FileManager.default.createFile(atPath: file, contents: nil))
+    #expect(
+      startError(at: .local, in: file)
+        == "transportFailed: the runtime directory \(file) is not a directory; give another")
+    #expect(symlink("/tmp", link) == 0)
+    #expect(
+      startError(at: .local, in: link)
+        == "transportFailed: the runtime directory \(link) is not a directory; give another")
+    #expect(
+      startError(at: .local, in: "\(file)/below")
+        == "transportFailed: the runtime directory \(file)/below cannot be made;"
+        + " make its parent directory, or give another (mkdir: Not a directory)")
+  }
+
+  @Test func `a transport starts once`() throws {
+    let plan = LinkPlan(
+      node: "ops", addresses: ["ops": .tcp(host: "127.0.0.1", port: Ports.next())], incoming: [:],
+      outgoing: [:]
+    )
+    let transport = try ZMQTransport(plan: plan)
+    try transport.start(Probe())
+    transport.stop()
+    #expect {
+      try transport.start(Probe())
+    } throws: {
+      "\($0)" == "transportFailed: the transport of node ops was started before; make another"
+    }
+  }
+
+  private func leaveSocketFile(at path: String) {
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    #expect(result == 0)
+    close(descriptor)
+  }
+}

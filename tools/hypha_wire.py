@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""Reads and writes Hypha's records and frames, version 1, with nothing but the standard library.
+
+The layouts are explained in docs/wire-format.md. From a shell:
+
+    python3 tools/hypha_wire.py --self-test     check this file against the examples in that page
+    python3 tools/hypha_wire.py < hex.txt       show a record or frame a line, given in hexadecimal, as JSON
+
+From Python: ``Record.decode(data)``, ``record.encode()``, ``Frame.decode(data)``, ``frame.encode()``.
+Whatever is cut short, altered or impossible raises ``WireError``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import re
+import struct
+import sys
+import unicodedata
+import uuid
+from dataclasses import dataclass
+
+CHANNELS = ("persistent", "alert", "realtime")
+ENDLESS = 0xFFFFFFFF
+# magic, length, checksum | version, channel, content type, agent's length | id | time, epoch, sequence,
+# previous epoch, previous sequence | causation | correlation | policy, schema, five lengths, reserved
+RECORD = struct.Struct("<4sII 4B 16s 5Q 16s 16s IH 6B")
+FRAME = struct.Struct("<BBIIB")  # version, hops, topology version, remaining, records - 1
+
+
+class WireError(ValueError):
+    """Bytes that are no valid record, frame or control message."""
+
+
+def check(condition: bool, problem: str) -> None:
+    if not condition:
+        raise WireError(problem)
+
+
+def _table() -> list[int]:
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ 0x82F63B78 if value & 1 else value >> 1
+        table.append(value)
+    return table
+
+
+CRC_TABLE = _table()
+
+
+def crc32c(data: bytes) -> int:
+    """The CRC-32C (Castagnoli) of ``data``: ``crc32c(b"123456789") == 0xE3069283``."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ CRC_TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def is_name(text: str, limit: int = 63) -> bool:
+    """Whether ``text`` may name an agent, or with the limit 127 an event type."""
+    return len(text) <= limit and text not in (".", "..") and re.fullmatch(r"[A-Za-z0-9._-]+", text, re.ASCII) is not None
+
+
+def is_subject(text: str) -> bool:
+    """Whether ``text`` is tokens between dots without white space, control characters and wildcards."""
+    if len(text.encode()) > 255 or not all(text.split(".")) or re.search(r"[*>]", text):
+        return False
+    return not any(c.isspace() or unicodedata.category(c) == "Cc" for c in text)
+
+
+@dataclass
+class Record:
+    """An event. Ids are UUIDs; ``previous`` is (0, 0) for the first event of its lane."""
+
+    id: uuid.UUID
+    time: int  # microseconds since 1970 * 4096 + counter
+    channel: int
+    agent: str
+    epoch: int
+    sequence: int
+    previous: tuple[int, int]
+    addressee: str  # empty where the event is published to its type's subscribers
+    type: str
+    schema_version: int
+    subject: str
+    content_type: int  # 0 bytes, 1 JSON
+    causation: uuid.UUID
+    correlation: uuid.UUID
+    principal: str
+    grant: str
+    policy_version: int
+    payload: bytes
+
+    @property
+    def lane(self) -> str:
+        """The lane as frames' topics name it."""
+        return f"{self.agent}/@{self.addressee}" if self.addressee else f"{self.agent}/#{self.type}"
+
+    def check(self) -> None:
+        """Raises where a field is impossible; ``encode`` and ``decode`` both call it."""
+        check(self.channel < len(CHANNELS), "no known channel")
+        check(min(self.epoch, self.sequence, self.schema_version) > 0, "a number that counts from 1 is 0")
+        check(self.previous == (0, 0) or min(self.previous) > 0, "half a back-pointer")
+        check(self.previous < (self.epoch, self.sequence), "a back-pointer that points ahead")
+        check(is_name(self.agent) and is_name(self.principal), "a bad agent id or principal")
+        check(not self.addressee or is_name(self.addressee), "a bad addressee")
+        check(is_name(self.type, 127), "a bad event type")
+        check(is_subject(self.subject), "a bad subject")
+        check(len(self.grant.encode()) <= 127, "the grant is too long")
+
+    def encode(self) -> bytes:
+        self.check()
+        texts = [
+            text.encode()
+            for text in (self.agent, self.addressee, self.type, self.subject, self.principal, self.grant)
+        ]
+        lengths = [len(text) for text in texts]
+        head = RECORD.pack(
+            b"HYR1", RECORD.size + sum(lengths) + len(self.payload), 0, 1, self.channel, self.content_type,
+            lengths[0], self.id.bytes, self.time, self.epoch, self.sequence, *self.previous,
+            self.causation.bytes, self.correlation.bytes, self.policy_version, self.schema_version,
+            *lengths[1:], 0)  # fmt: skip
+        rest = head[12:] + b"".join(texts) + self.payload
+        return head[:8] + struct.pack("<I", crc32c(rest)) + rest
+
+    @staticmethod
+    def length(data: bytes) -> int:
+        """The length that the record at the front of ``data`` claims; the bytes are there."""
+        check(len(data) >= RECORD.size and data[:4] == b"HYR1", "no record")
+        (length,) = struct.unpack_from("<I", data, 4)
+        check(RECORD.size <= length <= len(data), "a record is cut short")
+        return length
+
+    @classmethod
+    def decode(cls, data: bytes) -> Record:
+        check(cls.length(data) == len(data), "bytes beyond the record's end")
+        (_, _, crc, version, channel, content, agent, id_, time, epoch, sequence, *previous, causation,
+         correlation, policy, schema, c1, c2, c3, c4, c5, reserved) = RECORD.unpack_from(data)  # fmt: skip
+        check(crc == crc32c(data[12:]), "the record's checksum does not match")
+        check(version == 1 and reserved == 0, "the record is of another version")
+        texts, at = [], RECORD.size
+        for length in (agent, c1, c2, c3, c4, c5):
+            check(at + length <= len(data), "a text beyond the record's end")
+            texts.append(_text(data[at : at + length]))
+            at += length
+        record = cls(
+            uuid.UUID(bytes=id_), time, channel, texts[0], epoch, sequence, (previous[0], previous[1]),
+            texts[1], texts[2], schema, texts[3], content, uuid.UUID(bytes=causation),
+            uuid.UUID(bytes=correlation), texts[4], texts[5], policy, data[at:])  # fmt: skip
+        record.check()
+        return record
+
+
+@dataclass
+class Frame:
+    """Records of one lane on their way to the agent ``via``; ``remaining`` is in microseconds."""
+
+    via: str
+    topology_version: int
+    hops: int
+    remaining: int | None
+    records: list[Record]
+
+    def check(self) -> None:
+        check(1 <= len(self.records) <= 256, "a frame carries 1 to 256 records")
+        check(is_name(self.via), "a bad agent to pass the frame on")
+        lanes = {(record.lane, record.channel) for record in self.records}
+        check(len(lanes) == 1, "the records are of several lanes")
+
+    def encode(self) -> bytes:
+        self.check()
+        topic = f"{self.via}/{self.records[0].lane}".encode()
+        remaining = ENDLESS if self.remaining is None else min(max(self.remaining, 0), ENDLESS - 1)
+        head = FRAME.pack(1, self.hops, self.topology_version, remaining, len(self.records) - 1)
+        body = b"".join(record.encode() for record in self.records)
+        return topic + b"\0" + struct.pack("<I", crc32c(topic + head)) + head + body
+
+    @classmethod
+    def decode(cls, data: bytes) -> Frame:
+        topic, end, rest = data.partition(b"\0")
+        check(bool(end) and len(rest) >= 4 + FRAME.size, "a frame is cut short")
+        crc, head = struct.unpack("<I", rest[:4])[0], rest[4 : 4 + FRAME.size]
+        check(crc == crc32c(topic + head), "the frame's checksum does not match")
+        version, hops, topology_version, remaining, last = FRAME.unpack(head)
+        check(version == 1, "the frame is of another version")
+        records, rest = [], rest[4 + FRAME.size :]
+        for _ in range(last + 1):
+            length = Record.length(rest)
+            records.append(Record.decode(rest[:length]))
+            rest = rest[length:]
+        check(not rest, "bytes beyond the frame's end")
+        via = _text(topic).partition("/")[0]
+        frame = cls(via, topology_version, hops, None if remaining == ENDLESS else remaining, records)
+        frame.check()
+        check(topic == f"{via}/{records[0].lane}".encode(), "the topic does not name the records' lane")
+        return frame
+
+
+def control_kind(data: bytes) -> int:
+    """The kind of a control message whose magic, checksum and version are right."""
+    check(len(data) >= 10 and data[:4] == b"HYC1", "no control message")
+    check(struct.unpack_from("<I", data, 4)[0] == crc32c(data[8:]), "the message's checksum does not match")
+    check(data[8] == 1, "the message is of another version")
+    return data[9]
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise WireError("a text is not UTF-8") from error
+
+
+def examples(page: str) -> dict[str, bytes]:
+    """The ```hex NAME blocks of a page. ``#`` begins a comment, ``@NAME`` stands for another block's bytes."""
+    found: dict[str, bytes] = {}
+    for name, block in re.findall(r"^```hex (\S+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        words = [word for line in block.splitlines() for word in line.partition("#")[0].split()]
+        found[name] = b"".join(found[w[1:]] if w[0] == "@" else bytes.fromhex(w) for w in words)
+    return found
+
+
+def self_test() -> None:
+    """Decodes each example of docs/wire-format.md, and encodes it again to the same bytes."""
+    page = pathlib.Path(__file__).resolve().parent.parent / "docs" / "wire-format.md"
+    found = examples(page.read_text(encoding="utf-8"))
+    check(crc32c(b"123456789") == 0xE3069283, "the checksum's check value is wrong")
+    check({"record", "frame"} <= found.keys(), f"{page} has no examples")
+    for name, data in found.items():
+        if name.startswith("control-"):
+            check(control_kind(data) in range(1, 8), f"{name}: unknown kind")
+        else:
+            codec = Record if name.startswith("record") else Frame
+            check(codec.decode(data).encode() == data, f"{name}: encodes to other bytes")
+            for place in range(len(data)):  # Nothing altered is taken.
+                try:
+                    codec.decode(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+                except WireError:
+                    continue
+                raise WireError(f"{name}: a flipped bit at byte {place} was not seen")
+        print(f"{name}: {len(data)} bytes, as expected")
+
+
+def show(data: bytes) -> str:
+    """A record or frame as a line of JSON."""
+    is_record = data[:4] == b"HYR1" and int.from_bytes(data[4:8], "little") == len(data)
+    item: Record | Frame = Record.decode(data) if is_record else Frame.decode(data)
+    check(item.encode() == data, "it encodes to other bytes")
+    plain = lambda value: value.hex() if isinstance(value, bytes) else str(value)  # noqa: E731
+    return json.dumps(dataclasses.asdict(item), default=plain, sort_keys=True)
+
+
+if __name__ == "__main__":
+    try:
+        if sys.argv[1:] == ["--self-test"]:
+            self_test()
+        elif len(sys.argv) == 1:
+            for line in sys.stdin:
+                print(show(bytes.fromhex(line)))
+        else:
+            sys.exit(__doc__)
+    except (ValueError, struct.error) as error:  # WireError is a ValueError
+        sys.exit(f"hypha_wire.py: {error}")
