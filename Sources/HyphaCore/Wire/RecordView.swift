@@ -156,18 +156,31 @@ extension RecordView {
     return RecordHeader(
       id: id, time: time, channel: channel, agent: agent, epoch: epoch, sequence: sequence,
       previous: previous, addressee: addressee.isEmpty ? nil : try name(addressee), type: try name(type),
-      schemaVersion: schemaVersion, subject: try name(subject), contentType: contentType,
+      schemaVersion: schemaVersion, subject: try checkedSubject(), contentType: contentType,
       causation: causation, correlation: correlation,
       authority: Authority(
         // Nearly every agent acts in its own name.
-        principal: principal.elementsEqual(self.agent) ? agent : try name(principal),
+        principal: principal.hasBytes(of: self.agent) ? agent : try name(principal),
         grant: try text(grant), policyVersion: policyVersion))
   }
 
-  private func name<Checked: CheckedText>(_ bytes: UnsafeRawBufferPointer) throws(HyphaError) -> Checked {
+  private func name<Checked: Name>(_ bytes: UnsafeRawBufferPointer) throws(HyphaError) -> Checked {
+    if Checked.admits(bytes) { return Checked(unchecked: String(decoding: bytes, as: UTF8.self)) }
+    return try sayingWhy(bytes) { try Checked($0) }
+  }
+
+  private func checkedSubject() throws(HyphaError) -> Subject {
+    if Subject.admits(subject) { return Subject(unchecked: String(decoding: subject, as: UTF8.self)) }
+    return try sayingWhy(subject) { try Subject($0) }
+  }
+
+  /// What only the whole grammar can tell: whether a text is right, and else what is wrong with it.
+  private func sayingWhy<Checked>(
+    _ bytes: UnsafeRawBufferPointer, _ check: (String) throws -> Checked
+  ) throws(HyphaError) -> Checked {
     let text = try text(bytes)
     do {
-      return try Checked(text)
+      return try check(text)
     } catch {
       throw HyphaError(.invalidRecord, "a record has a bad name", cause: "\(error)")
     }

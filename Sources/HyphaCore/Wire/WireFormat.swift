@@ -75,35 +75,45 @@ extension WireFormat {
         remedy: "keep it to \(Authority.grantByteCountMax) bytes")
     }
     try checkNumbers(point: header.point, previous: header.previous, schemaVersion: header.schemaVersion)
-    let texts = [
-      header.agent.text, header.addressee?.text ?? "", header.type.text, header.subject.text,
-      header.authority.principal.text, header.authority.grant,
-    ]
-    let payloadOffset = texts.reduce(recordHeaderByteCount) { $0 + $1.utf8.count }
-    var writer = ByteWriter(capacity: payloadOffset + payload.count)
-    writer.write(recordMagic)
-    writer.write(UInt32(payloadOffset + payload.count))
-    writer.write(UInt32(0))
-    writer.write(recordVersion)
-    writer.write(header.channel.rawValue)
-    writer.write(header.contentType.rawValue)
-    writer.write(UInt8(texts[0].utf8.count))
-    writer.write(header.id)
-    writer.write(header.time.rawValue)
-    writer.write(header.epoch)
-    writer.write(header.sequence)
-    writer.write(header.previous.epoch)
-    writer.write(header.previous.sequence)
-    writer.write(header.causation)
-    writer.write(header.correlation)
-    writer.write(header.authority.policyVersion)
-    writer.write(header.schemaVersion)
-    for text in texts.dropFirst() { writer.write(UInt8(text.utf8.count)) }
-    writer.write(UInt8(0))
-    for text in texts { writer.write(text) }
-    writer.write(payload)
-    writer.patch(writer.bytes.withUnsafeBytes { CRC32C.checksum(.init(rebasing: $0[12...])) }, at: 8)
-    return (writer.bytes, payloadOffset)
+    let (agent, addressee, principal) = (
+      header.agent.text, header.addressee?.text ?? "", header.authority.principal.text
+    )
+    let (type, subject, grant) = (header.type.text, header.subject.text, header.authority.grant)
+    let payloadOffset =
+      recordHeaderByteCount + agent.utf8.count + addressee.utf8.count + type.utf8.count + subject.utf8.count
+      + principal.utf8.count + grant.utf8.count
+    let byteCount = payloadOffset + payload.count
+    let bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, initializedCount in
+      let record = UnsafeMutableRawBufferPointer(
+        rebasing: UnsafeMutableRawBufferPointer(buffer)[..<byteCount])
+      record.put(recordMagic, at: 0)
+      record.put(UInt32(byteCount), at: 4)
+      record[12] = recordVersion
+      record[13] = header.channel.rawValue
+      record[14] = header.contentType.rawValue
+      record.put(header.id, at: 16)
+      record.put(header.time.rawValue, at: 32)
+      record.put(header.epoch, at: 40)
+      record.put(header.sequence, at: 48)
+      record.put(header.previous.epoch, at: 56)
+      record.put(header.previous.sequence, at: 64)
+      record.put(header.causation, at: 72)
+      record.put(header.correlation, at: 88)
+      record.put(header.authority.policyVersion, at: 104)
+      record.put(header.schemaVersion, at: 108)
+      record[115] = 0
+      var end = recordHeaderByteCount
+      record.put(agent, at: &end, lengthAt: 15)
+      record.put(addressee, at: &end, lengthAt: 110)
+      record.put(type, at: &end, lengthAt: 111)
+      record.put(subject, at: &end, lengthAt: 112)
+      record.put(principal, at: &end, lengthAt: 113)
+      record.put(grant, at: &end, lengthAt: 114)
+      UnsafeMutableRawBufferPointer(rebasing: record[end...]).copyBytes(from: payload)
+      record.put(CRC32C.checksum(UnsafeRawBufferPointer(rebasing: record[12...])), at: 8)
+      initializedCount = byteCount
+    }
+    return (bytes, payloadOffset)
   }
 
   /// Numbers count from 1, and an event follows the one before it in its lane.
@@ -222,6 +232,26 @@ extension WireFormat {
     guard seconds >= 0, attoseconds >= 0 else { return 0 }
     guard seconds < 4_294 else { return withoutEnd - 1 }
     return UInt32(seconds * 1_000_000 + (attoseconds + 999_999_999_999) / 1_000_000_000_000)
+  }
+}
+
+extension UnsafeMutableRawBufferPointer {
+  /// Stores an integer, least significant byte first.
+  fileprivate func put(_ value: some FixedWidthInteger & BitwiseCopyable, at offset: Int) {
+    storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
+  }
+
+  /// Stores the sixteen bytes of an event id in the order of a UUID.
+  fileprivate func put(_ id: EventID, at offset: Int) {
+    put(id.high.byteSwapped, at: offset)
+    put(id.low.byteSwapped, at: offset + 8)
+  }
+
+  /// Stores a text's UTF-8 at `end`, which then lies behind it, and its length at `lengthOffset`.
+  fileprivate func put(_ text: String, at end: inout Int, lengthAt lengthOffset: Int) {
+    self[lengthOffset] = UInt8(text.utf8.count)
+    UnsafeMutableRawBufferPointer(rebasing: self[end...]).copyBytes(from: text.utf8)
+    end += text.utf8.count
   }
 }
 
