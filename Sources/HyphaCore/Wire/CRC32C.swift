@@ -26,15 +26,16 @@ package enum CRC32C {
   /// Whether this processor has the instruction.
   private static let hasInstruction = hypha_crc32c_is_available()
 
-  static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-    guard hasInstruction else { return checksumByTables(bytes) }
-    return ~hypha_crc32c_update(.max, bytes.baseAddress, bytes.count)
+  static func checksum(_ bytes: UnsafeRawBufferPointer, after previous: UInt32) -> UInt32 {
+    guard hasInstruction else { return checksumByTables(bytes, after: previous) }
+    return ~hypha_crc32c_update(~previous, bytes.baseAddress, bytes.count)
   }
 
   /// The same, on any processor.
-  package static func checksumByTables(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+  package static func checksumByTables(_ bytes: UnsafeRawBufferPointer, after previous: UInt32 = 0) -> UInt32
+  {
     table.withUnsafeBufferPointer { table in
-      var crc: UInt32 = 0xFFFF_FFFF
+      var crc = ~previous
       var offset = 0
       while offset + 8 <= bytes.count {
         let low = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)) ^ crc
@@ -55,5 +56,9 @@ package enum CRC32C {
   }
 }
 
-/// The CRC-32C of `bytes`, as records, frames, control messages and log entries carry it.
-public func checksumCRC32C(_ bytes: UnsafeRawBufferPointer) -> UInt32 { CRC32C.checksum(bytes) }
+/// The CRC-32C of `bytes`, as records, frames, control messages and log entries carry it; with `previous`, that
+/// of the bytes it is the checksum of and of these behind them. About 8 bytes a nanosecond where the processor
+/// has the instruction.
+public func checksumCRC32C(_ bytes: UnsafeRawBufferPointer, after previous: UInt32 = 0) -> UInt32 {
+  CRC32C.checksum(bytes, after: previous)
+}

@@ -18,7 +18,7 @@ public struct RecordView {
     guard try Self.byteCount(atFrontOf: bytes, limits: limits) == bytes.count else {
       throw HyphaError(.invalidRecord, "a record has bytes beyond its end")
     }
-    guard bytes.littleEndian(at: 8) == CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[12...])) else {
+    guard bytes.littleEndian(at: 8) == checksumCRC32C(UnsafeRawBufferPointer(rebasing: bytes[12...])) else {
       throw HyphaError(.invalidRecord, "a record's checksum does not match: it was altered or damaged")
     }
     guard bytes[12] == WireFormat.recordVersion else {
@@ -118,6 +118,12 @@ extension RecordView {
   public var payload: UnsafeRawBufferPointer { slice(ends.grant, bytes.count) }
   /// Where the payload begins.
   var payloadOffset: Int { ends.grant }
+
+  /// Whether both are of one lane: the same agent, channel and target.
+  public func sharesLane(with other: RecordView) -> Bool {
+    channel == other.channel && agent.hasBytes(of: other.agent) && addressee.hasBytes(of: other.addressee)
+      && (!addressee.isEmpty || type.hasBytes(of: other.type))
+  }
 
   private func slice(_ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(rebasing: bytes[start..<end])

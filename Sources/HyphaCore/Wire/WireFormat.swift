@@ -110,7 +110,7 @@ extension WireFormat {
       record.put(principal, at: &end, lengthAt: 113)
       record.put(grant, at: &end, lengthAt: 114)
       UnsafeMutableRawBufferPointer(rebasing: record[end...]).copyBytes(from: payload)
-      record.put(CRC32C.checksum(UnsafeRawBufferPointer(rebasing: record[12...])), at: 8)
+      record.put(checksumCRC32C(UnsafeRawBufferPointer(rebasing: record[12...])), at: 8)
       initializedCount = byteCount
     }
     return (bytes, payloadOffset)
@@ -133,10 +133,14 @@ extension WireFormat {
 extension WireFormat {
   static func encodeFrame(_ frame: Frame) -> [UInt8] {
     precondition((1...256).contains(frame.records.count), "a frame carries 1 to 256 records")
-    let lane = frame.records[0].header.lane
+    let header = frame.records[0].header
     let recordByteCount = frame.records.reduce(0) { $0 + $1.bytes.count }
     var writer = ByteWriter(capacity: 272 + recordByteCount)
-    writer.write("\(frame.via)/\(lane.agent)/\(lane.target)")
+    writer.write(frame.via.text)
+    writer.write("/")
+    writer.write(header.agent.text)
+    writer.write(header.addressee == nil ? "/#" : "/@")
+    writer.write(header.addressee?.text ?? header.type.text)
     let topicByteCount = writer.bytes.count
     writer.write(UInt8(0))
     writer.write(UInt32(0))
@@ -145,7 +149,9 @@ extension WireFormat {
     writer.write(frame.topologyVersion)
     writer.write(encode(remaining: frame.remaining))
     writer.write(UInt8(frame.records.count - 1))
-    writer.patch(headerChecksum(writer.bytes, topicByteCount: topicByteCount), at: topicByteCount + 1)
+    writer.patch(
+      writer.bytes.withUnsafeBytes { headerChecksum($0, topicByteCount: topicByteCount) },
+      at: topicByteCount + 1)
     for record in frame.records { writer.write(record.bytes) }
     return writer.bytes
   }
@@ -158,7 +164,7 @@ extension WireFormat {
       throw HyphaError(.invalidFrame, "a frame has no end of topic")
     }
     var reader = ByteReader(bytes, noun: "a frame")
-    let topic = try reader.readText(count: topicByteCount)
+    let topic = try reader.read(count: topicByteCount)
     _ = try reader.read(UInt8.self)
     let stated: UInt32 = try reader.read()
     guard reader.remaining >= frameHeaderByteCount else {
@@ -180,49 +186,58 @@ extension WireFormat {
     guard count <= limits.frameRecordCountMax else {
       throw HyphaError(.tooLarge, "a frame claims \(count) records")
     }
-    var records: [Record] = []
+    let first = try nextRecord(&reader, of: bytes, limits: limits)
+    var records = [try Record(first)]
     records.reserveCapacity(count)
-    for _ in 0..<count {
-      let rest = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
-      let byteCount = try RecordView.byteCount(atFrontOf: rest, limits: limits)
-      records.append(try Record(decoding: try reader.read(count: byteCount), limits: limits))
+    for _ in 1..<count {
+      let next = try nextRecord(&reader, of: bytes, limits: limits)
+      guard next.sharesLane(with: first) else { throw notTheLane() }
+      records.append(try Record(next))
     }
     try reader.finish()
-    let via = try checkTopic(topic, against: records)
+    let via = try via(of: topic, to: first)
     return Frame(
       via: via, topologyVersion: topologyVersion, hops: hops,
       remaining: remaining == withoutEnd ? nil : .microseconds(Int64(remaining)), records: records)
   }
 
-  /// The topic must name the lane that every record stands in; returns its first part.
-  private static func checkTopic(_ topic: String, against records: [Record]) throws -> AgentID {
-    let lane = records[0].header.lane
-    // Bytes are compared, not characters: a topic is what subscribers filter on, byte by byte.
-    let suffix = "/\(lane.agent)/\(lane.target)".utf8
-    guard topic.utf8.suffix(suffix.count).elementsEqual(suffix),
-      records.dropFirst().allSatisfy({ $0.header.lane == lane })
-    else {
-      throw HyphaError(.invalidFrame, "a frame's topic does not name the lane of its records")
-    }
+  private static func nextRecord(
+    _ reader: inout ByteReader, of bytes: UnsafeRawBufferPointer, limits: WireLimits
+  ) throws -> RecordView {
+    let rest = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
+    let byteCount = try RecordView.byteCount(atFrontOf: rest, limits: limits)
+    return try RecordView(checking: try reader.read(count: byteCount), limits: limits)
+  }
+
+  /// The first part of a topic, which else must name the lane of `record`. Bytes are compared, not characters:
+  /// a topic is what subscribers filter on, byte by byte.
+  private static func via(of topic: UnsafeRawBufferPointer, to record: RecordView) throws -> AgentID {
+    let (agent, isPublished) = (record.agent, record.addressee.isEmpty)
+    let target = isPublished ? record.type : record.addressee
+    let agentOffset = topic.count - target.count - 2 - agent.count
+    let targetOffset = topic.count - target.count
+    guard agentOffset >= 1, topic[agentOffset - 1] == UInt8(ascii: "/"),
+      UnsafeRawBufferPointer(rebasing: topic[agentOffset..<targetOffset - 2]).hasBytes(of: agent),
+      topic[targetOffset - 2] == UInt8(ascii: "/"),
+      topic[targetOffset - 1] == (isPublished ? UInt8(ascii: "#") : UInt8(ascii: "@")),
+      UnsafeRawBufferPointer(rebasing: topic[targetOffset...]).hasBytes(of: target)
+    else { throw notTheLane() }
     do {
-      return try AgentID(String(Substring(topic.utf8.dropLast(suffix.count))))
+      return try AgentID(String(decoding: topic[..<(agentOffset - 1)], as: UTF8.self))
     } catch {
       throw HyphaError(.invalidFrame, "a frame's topic names no agent to pass it on", cause: "\(error)")
     }
   }
 
-  private static func headerChecksum(_ bytes: [UInt8], topicByteCount: Int) -> UInt32 {
-    bytes.withUnsafeBytes { headerChecksum($0, topicByteCount: topicByteCount) }
+  private static func notTheLane() -> HyphaError {
+    HyphaError(.invalidFrame, "a frame's topic does not name the lane of its records")
   }
 
   private static func headerChecksum(_ bytes: UnsafeRawBufferPointer, topicByteCount: Int) -> UInt32 {
-    let topic = bytes[..<topicByteCount]
     let header = bytes[(topicByteCount + 5)..<(topicByteCount + 5 + frameHeaderByteCount)]
-    return withUnsafeTemporaryAllocation(byteCount: topic.count + header.count, alignment: 1) { joined in
-      joined.copyBytes(from: topic)
-      UnsafeMutableRawBufferPointer(rebasing: joined[topic.count...]).copyBytes(from: header)
-      return CRC32C.checksum(UnsafeRawBufferPointer(joined))
-    }
+    return checksumCRC32C(
+      UnsafeRawBufferPointer(rebasing: header),
+      after: checksumCRC32C(UnsafeRawBufferPointer(rebasing: bytes[..<topicByteCount])))
   }
 
   /// Rounded up, so that a time to live that is not over does not become zero; at most about 71 minutes.
