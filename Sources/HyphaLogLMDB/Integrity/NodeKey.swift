@@ -151,13 +151,14 @@ extension NodeKey {
 // MARK: Signed heads
 
 extension SignedHead {
-  /// Signs `head`. Takes about 50 µs.
+  /// Signs `head`. Takes about 15 µs.
   public init(signing head: LogHead, at time: Timestamp, with key: NodeKey) {
     let unsigned = SignedHead(head, signedAt: time, key: key.publicKey, signature: [])
     self.init(head, signedAt: time, key: key.publicKey, signature: key.sign(unsigned.signedBytes))
   }
 
-  /// Checks that the holder of the secret to ``key`` signed exactly this head. Whose key it is, is another question.
+  /// Checks that the holder of the secret to ``key`` signed exactly this head. Whose key it is, is another question. Takes about
+  /// 40 µs.
   ///
   /// - Throws: ``HyphaError/Code/invalidInput`` when the signature does not match.
   public func verifySignature() throws {

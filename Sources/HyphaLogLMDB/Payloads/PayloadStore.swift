@@ -26,8 +26,6 @@ public final class PayloadStore: Sendable {
     var spared: Set<Digest>?
     /// Whether the directories stand, durably, and leftovers are gone.
     var isPrepared = false
-    /// The shards whose name is durable, by number.
-    var readyShards: Set<UInt8> = []
     /// Why nothing can be stored any more: the disk failed to write a name down, and would not say so a second time.
     var failure: HyphaError?
   }
@@ -43,10 +41,9 @@ public final class PayloadStore: Sendable {
 
   func shard(_ number: UInt8) -> String { path + "/" + (number < 16 ? "0" : "") + String(number, radix: 16) }
 
-  func file(_ digest: Digest) -> String {
-    let name = digest.description
-    return "\(path)/\(name.prefix(2))/\(name.dropFirst(2))"
-  }
+  func shard(of digest: Digest) -> String { shard(digest.withUnsafeBytes { $0[0] }) }
+
+  func file(_ digest: Digest) -> String { "\(shard(of: digest))/\(digest.description.dropFirst(2))" }
 }
 
 /// A payload that is on the disk, and stays there at least for as long as this object lives.
@@ -79,7 +76,7 @@ extension PayloadStore {
       throw HyphaError(.tooLarge, "a payload has \(payload.count) bytes", remedy: "keep it below 4 GiB")
     }
     let reference = PayloadReference(digest: Digest.of(payload), byteCount: byteCount)
-    let directory = try prepare(reference.digest)
+    try prepare()
     hold(reference.digest)
     let stored = StoredPayload(reference, in: self)
     let path = file(reference.digest)
@@ -97,7 +94,7 @@ extension PayloadStore {
     }
     // Also for a file that was there: whoever renamed it may have ended, or may be, before this step.
     do {
-      try DurableFile.syncDirectory(directory)
+      try DurableFile.syncDirectory(shard(of: reference.digest))
     } catch {
       state.withLock { $0.failure = error.code == .logFailed ? error : $0.failure }
       throw error
@@ -105,25 +102,20 @@ extension PayloadStore {
     return stored
   }
 
-  /// Makes the directories that a digest's file needs, once a process; returns the last of them.
-  private func prepare(_ digest: Digest) throws -> String {
-    let number = digest.withUnsafeBytes { $0[0] }
-    let directory = shard(number)
+  /// Makes all directories, before the first payload of this process. They are few, and made one by one each would
+  /// cost a sync of its own.
+  private func prepare() throws {
     try state.withLock { state in
       if let failure = state.failure { throw failure }
-      if !state.isPrepared {
-        try create(path)
-        try DurableFile.syncDirectory(path + "/..")
-        try create(temporary)
-        for name in try names(in: temporary) { unlink(temporary + "/" + name) }
-        state.isPrepared = true
-      }
-      guard !state.readyShards.contains(number) else { return }
-      try create(directory)
+      guard !state.isPrepared else { return }
+      try create(path)
+      try create(temporary)
+      for number in UInt8.min ... .max { try create(shard(number)) }
       try DurableFile.syncDirectory(path)
-      state.readyShards.insert(number)
+      try DurableFile.syncDirectory(path + "/..")
+      for name in try names(in: temporary) { unlink(temporary + "/" + name) }
+      state.isPrepared = true
     }
-    return directory
   }
 
   private func create(_ directory: String) throws {
