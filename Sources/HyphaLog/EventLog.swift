@@ -62,6 +62,11 @@ public protocol LogReader: AnyObject, Sendable {
   /// The newest events of every stream in the log.
   func streamHeads() throws -> [StreamID: StreamHead]
 
+  /// The newest position with the newest events of every lane and stream, all as of one commit.
+  ///
+  /// What the calls above give one after the other need not agree while the log is written.
+  func heads() throws -> LogHeads
+
   /// A consumer's durable place, or nil where it has handled nothing.
   func cursor(_ key: CursorKey) throws -> Cursor?
 
@@ -222,6 +227,23 @@ public struct Cursor: Hashable, Sendable {
   public init(position: Position, handledCount: UInt64) {
     self.position = position
     self.handledCount = handledCount
+  }
+}
+
+/// The ends of a log and of everything in it, as of one commit.
+public struct LogHeads: Hashable, Sendable {
+  /// The position of the newest entry.
+  public var position: Position
+  /// The newest event of every lane.
+  public var lanes: [Lane: LaneHead]
+  /// The newest events of every stream.
+  public var streams: [StreamID: StreamHead]
+
+  /// Heads by their parts.
+  public init(position: Position, lanes: [Lane: LaneHead], streams: [StreamID: StreamHead]) {
+    self.position = position
+    self.lanes = lanes
+    self.streams = streams
   }
 }
 

@@ -133,6 +133,13 @@ public final class MemoryLog: EventLog {
   public func laneHead(_ lane: Lane) throws -> LaneHead? { store.read { $0.planner.lanes[lane] } }
   public func laneHeads() throws -> [Lane: LaneHead] { store.read { $0.planner.lanes } }
   public func streamHeads() throws -> [StreamID: StreamHead] { store.read { $0.planner.streams } }
+  public func heads() throws -> LogHeads {
+    store.read { contents in
+      let planner = contents.planner
+      return LogHeads(position: planner.head, lanes: planner.lanes, streams: planner.streams)
+    }
+  }
+
   public func cursor(_ key: CursorKey) throws -> Cursor? { store.read { $0.cursors[key] } }
   public func cursors() throws -> [CursorKey: Cursor] { store.read { $0.cursors } }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { store.read { $0.snapshots[agent] } }

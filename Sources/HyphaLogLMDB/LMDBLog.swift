@@ -91,6 +91,7 @@ public final class LMDBLog: EventLog {
   public func laneHead(_ lane: Lane) throws -> LaneHead? { try open().laneHead(lane) }
   public func laneHeads() throws -> [Lane: LaneHead] { try open().laneHeads() }
   public func streamHeads() throws -> [StreamID: StreamHead] { try open().streamHeads() }
+  public func heads() throws -> LogHeads { try open().heads() }
   public func cursor(_ key: CursorKey) throws -> Cursor? { try open().cursor(key) }
   public func cursors() throws -> [CursorKey: Cursor] { try open().cursors() }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { try open().snapshot(of: agent) }

@@ -36,6 +36,7 @@ public final class LMDBLogReader: LogReader {
   public func laneHead(_ lane: Lane) throws -> LaneHead? { try store.laneHead(lane) }
   public func laneHeads() throws -> [Lane: LaneHead] { try store.laneHeads() }
   public func streamHeads() throws -> [StreamID: StreamHead] { try store.streamHeads() }
+  public func heads() throws -> LogHeads { try store.heads() }
   public func cursor(_ key: CursorKey) throws -> Cursor? { try store.cursor(key) }
   public func cursors() throws -> [CursorKey: Cursor] { try store.cursors() }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { try store.snapshot(of: agent) }

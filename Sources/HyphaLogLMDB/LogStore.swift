@@ -93,14 +93,24 @@ final class LogStore: Sendable {
     return try transaction.value(TableLayout.key(of: lane), in: environment.lanes, TableLayout.laneHead)
   }
 
-  func laneHeads() throws -> [Lane: LaneHead] {
-    let transaction = try environment.beginReading()
-    return try transaction.table(environment.lanes, key: TableLayout.lane, value: TableLayout.laneHead)
+  func laneHeads() throws -> [Lane: LaneHead] { try laneHeads(environment.beginReading()) }
+
+  private func laneHeads(_ transaction: borrowing ReadTransaction) throws -> [Lane: LaneHead] {
+    try transaction.table(environment.lanes, key: TableLayout.lane, value: TableLayout.laneHead)
   }
 
-  func streamHeads() throws -> [StreamID: StreamHead] {
-    let transaction = try environment.beginReading()
-    return try transaction.table(environment.streams, key: TableLayout.stream, value: TableLayout.streamHead)
+  func streamHeads() throws -> [StreamID: StreamHead] { try streamHeads(environment.beginReading()) }
+
+  private func streamHeads(_ transaction: borrowing ReadTransaction) throws -> [StreamID: StreamHead] {
+    try transaction.table(environment.streams, key: TableLayout.stream, value: TableLayout.streamHead)
+  }
+
+  func heads() throws -> LogHeads { try heads(environment.beginReading()) }
+
+  private func heads(_ transaction: borrowing ReadTransaction) throws -> LogHeads {
+    LogHeads(
+      position: try head(transaction), lanes: try laneHeads(transaction),
+      streams: try streamHeads(transaction))
   }
 
   func cursor(_ key: CursorKey) throws -> Cursor? {
