@@ -77,6 +77,11 @@ public protocol LogReader: AnyObject, Sendable {
   /// The newest events of every stream in the log.
   func streamHeads() throws -> [StreamID: StreamHead]
 
+  /// The newest position with the newest events of every lane and stream, all as of one commit.
+  ///
+  /// What the calls above give one after the other need not agree while the log is written.
+  func heads() throws -> LogHeads
+
   /// A consumer's durable place, or nil where it has handled nothing.
   func cursor(_ key: CursorKey) throws -> Cursor?
 

@@ -31,6 +31,23 @@ public struct Cursor: Hashable, Sendable {
   }
 }
 
+/// The ends of a log and of everything in it, as of one commit.
+public struct LogHeads: Hashable, Sendable {
+  /// The position of the newest entry.
+  public var position: Position
+  /// The newest event of every lane.
+  public var lanes: [Lane: LaneHead]
+  /// The newest events of every stream.
+  public var streams: [StreamID: StreamHead]
+
+  /// Heads by their parts.
+  public init(position: Position, lanes: [Lane: LaneHead], streams: [StreamID: StreamHead]) {
+    self.position = position
+    self.lanes = lanes
+    self.streams = streams
+  }
+}
+
 /// The newest event of a lane in one log.
 public struct LaneHead: Hashable, Sendable {
   /// The event's place in the lane.

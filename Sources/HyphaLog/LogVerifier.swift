@@ -57,9 +57,8 @@ extension LogReader {
       return check.verification
     }
     // A writer may have gone on meanwhile, so heads are compared only when it has not.
-    if try head() == end {
-      check.compare(lanes: try laneHeads(), streams: try streamHeads())
-    }
+    let heads = try heads()
+    if heads.position == end { check.compare(lanes: heads.lanes, streams: heads.streams) }
     return check.verification
   }
 }

@@ -151,6 +151,10 @@ public final class MemoryLog: EventLog {
   public func laneHeads() throws -> [Lane: LaneHead] { store.read { $0.lanes } }
   public func streamHead(_ stream: StreamID) throws -> StreamHead? { store.read { $0.streams[stream] } }
   public func streamHeads() throws -> [StreamID: StreamHead] { store.read { $0.streams } }
+  public func heads() throws -> LogHeads {
+    store.read { LogHeads(position: $0.head, lanes: $0.lanes, streams: $0.streams) }
+  }
+
   public func cursor(_ key: CursorKey) throws -> Cursor? { store.read { $0.cursors[key] } }
   public func cursors() throws -> [CursorKey: Cursor] { store.read { $0.cursors } }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { store.read { $0.snapshots[agent] } }

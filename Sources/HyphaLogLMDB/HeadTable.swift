@@ -76,11 +76,15 @@ final class HeadTable: Sendable {
     { _, new in new }
   }
 
-  /// Reads what came since the last look, then gives `body` what has moved.
+  /// What is in memory is newer than the view, so the table in the view lacks what was let go of since.
+  struct ViewIsStale: Error {}
+
+  /// Reads what came since the last look, then gives `body` what has moved up to the view's head.
   private func caughtUp<Value: Sendable>(_ view: LogView, _ body: (borrowing Moved) -> Value) throws -> Value
   {
     try moved.withLock { moved in
       if moved.through < view.head.position { try moved.catchUp(view) }
+      guard moved.through == view.head.position else { throw ViewIsStale() }
       return body(moved)
     }
   }

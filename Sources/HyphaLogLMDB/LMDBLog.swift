@@ -97,6 +97,7 @@ public final class LMDBLog: EventLog {
   public func streamHead(_ stream: StreamID) throws -> StreamHead? { try open().streamHead(stream) }
   public func gaps() throws -> [LogGap] { try open().gaps() }
   public func streamHeads() throws -> [StreamID: StreamHead] { try open().streamHeads() }
+  public func heads() throws -> LogHeads { try open().allHeads() }
   public func cursor(_ key: CursorKey) throws -> Cursor? { try open().cursor(key) }
   public func cursors() throws -> [CursorKey: Cursor] { try open().cursors() }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { try open().snapshot(of: agent) }

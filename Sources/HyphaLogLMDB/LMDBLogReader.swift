@@ -42,6 +42,7 @@ public final class LMDBLogReader: LogReader {
   public func streamHead(_ stream: StreamID) throws -> StreamHead? { try store.streamHead(stream) }
   public func gaps() throws -> [LogGap] { try store.gaps() }
   public func streamHeads() throws -> [StreamID: StreamHead] { try store.streamHeads() }
+  public func heads() throws -> LogHeads { try store.allHeads() }
   public func cursor(_ key: CursorKey) throws -> Cursor? { try store.cursor(key) }
   public func cursors() throws -> [CursorKey: Cursor] { try store.cursors() }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { try store.snapshot(of: agent) }

@@ -78,10 +78,28 @@ final class LogStore: Sendable {
   }
 
   func gaps() throws -> [LogGap] { try view().gaps() }
-  func laneHead(_ lane: Lane) throws -> LaneHead? { try heads.laneHead(lane, view()) }
-  func laneHeads() throws -> [Lane: LaneHead] { try heads.laneHeads(view()) }
-  func streamHead(_ stream: StreamID) throws -> StreamHead? { try heads.streamHead(stream, view()) }
-  func streamHeads() throws -> [StreamID: StreamHead] { try heads.streamHeads(view()) }
+
+  func laneHead(_ lane: Lane) throws -> LaneHead? { try withHeads { try heads.laneHead(lane, $0) } }
+  func laneHeads() throws -> [Lane: LaneHead] { try withHeads { try heads.laneHeads($0) } }
+  func streamHead(_ stream: StreamID) throws -> StreamHead? {
+    try withHeads { try heads.streamHead(stream, $0) }
+  }
+
+  func streamHeads() throws -> [StreamID: StreamHead] { try withHeads { try heads.streamHeads($0) } }
+
+  func allHeads() throws -> LogHeads {
+    try withHeads { view in
+      LogHeads(
+        position: view.head.position, lanes: try heads.laneHeads(view), streams: try heads.streamHeads(view))
+    }
+  }
+
+  /// Calls `body` with a view as new as the heads in memory.
+  private func withHeads<Value>(_ body: (LogView) throws -> Value) throws -> Value {
+    while true {
+      do { return try body(view()) } catch is HeadTable.ViewIsStale {}
+    }
+  }
 
   func cursor(_ key: CursorKey) throws -> Cursor? {
     try view().value(TableLayout.key(of: key), TableLayout.cursor)
@@ -102,7 +120,7 @@ final class LogStore: Sendable {
 
 extension LogStore: HeadSource {
   func newestEpoch(of agent: AgentID, on channel: Channel) throws -> UInt64? {
-    try heads.newestEpoch(of: agent, on: channel, view())
+    try withHeads { try heads.newestEpoch(of: agent, on: channel, $0) }
   }
 
   func keptReceipt(_ key: IdempotencyKey) throws -> KeptReceipt? {

@@ -107,24 +107,28 @@ import Testing
     #expect(refusedCount > commands.count / 2)
   }
 
-  @Test func `a flipped bit in any copy of a record in use is found`() async throws {
+  @Test func `a flipped bit in any record is found`() async throws {
     let home = try await makeLog()
+    let log = try home.openLMDB()
+    let records = try log.read(after: .start, limit: 300, byteLimit: 1 << 30).map(\.record)
+    log.close()
     let data = try Data(contentsOf: URL(fileURLWithPath: home.dataFile))
     let seed = SeededGenerator.seed
     var random = SeededGenerator(seed: seed)
-    // Bytes of records and keys: damage that LMDB itself does not look at.
-    let marker = Data("payload of bob".utf8)
-    var commands: [String] = []
-    var from = data.startIndex
-    while let range = data.range(of: marker, in: from..<data.endIndex) {
-      let offset = Int.random(in: range.lowerBound..<range.lowerBound + 3_000, using: &random)
-      commands.append("flip \(offset) \(1 << Int.random(in: 0..<8, using: &random))")
-      from = range.upperBound
-    }
-    for (command, line) in zip(commands, try probe(home, commands)) {
-      for outcome in line.split(separator: "\t") {
-        #expect(!outcome.hasPrefix("ok 300 0"), "HYPHA_SEED=\(seed) \(command): \(outcome)")
+    for record in records.filter({ _ in Int.random(in: 0..<6, using: &random) == 0 }) {
+      let place = Int.random(in: record.bytes.indices, using: &random)
+      let mask = 1 << Int.random(in: 0..<8, using: &random)
+      // LMDB leaves copies of pages about, so one of the places that have the record is the one in use.
+      var commands: [String] = []
+      var from = data.startIndex
+      while let range = data.range(of: Data(record.bytes), in: from..<data.endIndex) {
+        commands.append("flip \(range.lowerBound + place) \(mask)")
+        from = range.upperBound
       }
+      let lines = try probe(home, commands)
+      #expect(
+        lines.contains { line in line.split(separator: "\t").allSatisfy { !$0.hasPrefix("ok 300 0") } },
+        "HYPHA_SEED=\(seed) \(commands): \(lines)")
     }
   }
 
