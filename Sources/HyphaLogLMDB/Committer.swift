@@ -5,11 +5,11 @@ import HyphaLog
 final class Committer {
   let store: LogStore
   /// What the newest commit left behind.
-  private(set) var head: LogHead
+  private(set) var head: CommitHead
   private var planner: AppendPlanner
   private let time: any TimeSource
 
-  init(store: LogStore, head: LogHead, time: any TimeSource) {
+  init(store: LogStore, head: CommitHead, time: any TimeSource) {
     self.store = store
     self.head = head
     self.time = time
@@ -148,7 +148,7 @@ extension WriteTransaction {
   }
 
   /// Writes down what the commit leaves behind. Every commit does.
-  func putHead(_ head: LogHead, in state: Environment.Table) throws {
+  func putHead(_ head: CommitHead, in state: Environment.Table) throws {
     try putSealed(TableLayout.value(of: head), at: TableLayout.headKey, in: state)
   }
 

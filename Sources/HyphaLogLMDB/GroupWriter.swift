@@ -16,7 +16,7 @@ final class GroupWriter: Sendable {
   private let threadID = Atomic<Int>(0)
 
   init(
-    store: LogStore, lock: WriterLock, head: LogHead, settings: LMDBLogSettings, time: any TimeSource,
+    store: LogStore, lock: WriterLock, head: CommitHead, settings: LMDBLogSettings, time: any TimeSource,
     observers: HeadObservers
   ) throws {
     queue = WriteQueue(

@@ -6,7 +6,7 @@ enum LogOpening {
   /// Opens the log of a directory whose writer's lock the caller holds, or makes it.
   static func openForWriting(
     _ place: DataDirectory, node: NodeID, settings: LMDBLogSettings, time: some TimeSource
-  ) throws -> (LogStore, LogHead) {
+  ) throws -> (LogStore, CommitHead) {
     if try !place.hasLog() {
       let now = Timestamp(microseconds: time.microseconds())
       let id = EventID(time: now, random: .random(in: .min ... .max))
@@ -50,7 +50,7 @@ enum LogOpening {
       try transaction.putSealed(version, at: TableLayout.formatKey, in: environment.state)
       let owner = TableLayout.value(of: identity)
       try transaction.putSealed(owner, at: TableLayout.identityKey, in: environment.state)
-      let head = LogHead(commitNumber: transaction.commitNumber, link: HashChain(of: identity).head)
+      let head = CommitHead(commitNumber: transaction.commitNumber, link: HashChain(of: identity).head)
       try transaction.putHead(head, in: environment.state)
     }
     try place.adoptNewLog()

@@ -138,7 +138,7 @@ extension LogStore {
   ///
   /// For whoever holds the writer's lock: nothing changes between its reads. It takes as long for a large log
   /// as for a small one.
-  func checkTail() throws -> LogHead {
+  func checkTail() throws -> CommitHead {
     let view = try view()
     let head = view.head
     let cursor = try view.transaction.cursor(in: environment.blocks)

@@ -8,7 +8,7 @@ import HyphaLog
 final class LogView {
   let environment: Environment
   let transaction: ReadTransaction
-  let head: LogHead
+  let head: CommitHead
 
   /// What is committed now.
   ///

@@ -219,7 +219,7 @@ extension TableLayout {
     return cursor
   }
 
-  static func value(of head: LogHead) -> [UInt8] {
+  static func value(of head: CommitHead) -> [UInt8] {
     var writer = ByteWriter(capacity: 72)
     writer.write(head.position.rawValue)
     writer.write(head.commitNumber)
@@ -229,8 +229,8 @@ extension TableLayout {
     return writer.bytes
   }
 
-  static func head(_ reader: inout ByteReader) throws -> LogHead {
-    let head = LogHead(
+  static func head(_ reader: inout ByteReader) throws -> CommitHead {
+    let head = CommitHead(
       position: Position(rawValue: try reader.read()), commitNumber: try reader.read(),
       headsThrough: Position(rawValue: try reader.read()), link: try digest(&reader),
       time: Timestamp(rawValue: try reader.read()))
@@ -321,7 +321,7 @@ extension TableLayout {
 }
 
 /// What the newest commit left behind.
-struct LogHead: Sendable, Equatable {
+struct CommitHead: Sendable, Equatable {
   /// The position of the newest entry.
   var position = Position.start
   /// LMDB's number of the commit.
