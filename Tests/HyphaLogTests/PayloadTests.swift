@@ -178,6 +178,8 @@ import Testing
     expectError(.logFull, "node.key", "free space") { _ = try NodeKey.loadOrCreate(in: disk.path) }
     #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path) == ["ballast"])
     try ballast.truncate(atOffset: 0)
+    // An open file would keep the disk from going away.
+    try ballast.close()
     _ = try NodeKey.loadOrCreate(in: disk.path)
     withExtendedLifetime(disk) {}
   }
