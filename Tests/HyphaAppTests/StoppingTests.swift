@@ -70,6 +70,20 @@ extension Processes {
       scratch.expectNothingLeft()
     }
 
+    @Test func `a run is stopped before its end also where the worker's node has not come up`() async throws {
+      let scratch = try Scratch()
+      let file = try scratch.file("topology.yaml", Self.endless)
+      let run = try scratch.start("run", file, "--data", scratch("data"))
+      #expect(await becomesTrue { run.node("b") != nil })
+      let node = try #require(run.node("b"))
+      kill(node, SIGSTOP)
+      #expect(await becomesTrue { run.output.contains("1/2 nodes") || run.output.contains("2/2 nodes") })
+      run.signal(SIGINT)
+      #expect(await becomesTrue { run.errors.contains("waiting for 'b' to stop; press Ctrl-C again") })
+      run.signal(SIGINT)
+      #expect(await run.end().status == 130)
+    }
+
     @Test func `where nobody has anything to finish, to be stopped is the end`() async throws {
       let scratch = try Scratch()
       let run = try await start(Self.idle, in: scratch)
