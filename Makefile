@@ -29,7 +29,7 @@ endif
 
 test: setup ## Build for debugging and run all tests, a few minutes
 	@swift build --build-tests
-	@swift test --skip-build
+	@tools/run-tests
 
 lint: ## Check the format of all sources
 	@swift format lint --strict --recursive Package.swift Sources Tests
