@@ -18,17 +18,22 @@ public struct LMDBLogSettings: Sendable {
   /// When a group is complete.
   public var groupPolicy: GroupPolicy
 
+  /// Sizes and paces of the index; nil: none is kept, and reads scan.
+  public var index: LogIndexSettings?
+
   /// 64 GiB at first, 4,096 events and 8 MiB a group, nice 10.
   public static let standard = LMDBLogSettings()
 
   /// Settings by their parts.
   public init(
     mapByteCount: Int = 64 << 30, mapByteCountMax: Int = 1 << 46, groupAppendCountMax: Int = 4_096,
-    groupByteCountMax: Int = 8 << 20, niceValue: Int32 = 10, groupPolicy: GroupPolicy = GroupPolicy()
+    groupByteCountMax: Int = 8 << 20, niceValue: Int32 = 10, groupPolicy: GroupPolicy = GroupPolicy(),
+    index: LogIndexSettings? = .standard
   ) {
     self.mapByteCount = mapByteCount
     self.mapByteCountMax = mapByteCountMax
     self.groupPolicy = groupPolicy
+    self.index = index
     self.groupAppendCountMax = groupAppendCountMax
     self.groupByteCountMax = groupByteCountMax
     self.niceValue = niceValue
