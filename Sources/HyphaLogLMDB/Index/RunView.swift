@@ -25,7 +25,7 @@ struct RunView {
   ///
   /// - Throws: ``HyphaError/Code/logInvalid`` when the header is not whole.
   init(_ bytes: UnsafeRawBufferPointer, last: Position) throws {
-    guard bytes.count > RunLayout.headerByteCount else {
+    guard bytes.count >= RunLayout.headerByteCount else {
       throw RunLayout.damaged(last, "is cut short: \(bytes.count) bytes")
     }
     func word(_ offset: Int) -> UInt32 {
