@@ -21,6 +21,9 @@ public struct LMDBLogSettings: Sendable {
   /// When a group is complete.
   public var groupPolicy: GroupPolicy
 
+  /// Sizes and paces of the index; nil: none is kept, and reads scan.
+  public var index: LogIndexSettings?
+
   /// 64 GiB at first, 4,096 events and 8 MiB a group, nice 10.
   public static let standard = LMDBLogSettings()
 
@@ -28,12 +31,13 @@ public struct LMDBLogSettings: Sendable {
   public init(
     mapByteCount: Int = 64 << 30, mapByteCountMax: Int = 1 << 46, groupAppendCountMax: Int = 4_096,
     groupByteCountMax: Int = 8 << 20, niceValue: Int32 = 10, inlinePayloadByteCountMax: Int = 64 << 10,
-    groupPolicy: GroupPolicy = GroupPolicy()
+    groupPolicy: GroupPolicy = GroupPolicy(), index: LogIndexSettings? = .standard
   ) {
     self.mapByteCount = mapByteCount
     self.mapByteCountMax = mapByteCountMax
     self.inlinePayloadByteCountMax = max(1 << 10, inlinePayloadByteCountMax)
     self.groupPolicy = groupPolicy
+    self.index = index
     self.groupAppendCountMax = groupAppendCountMax
     self.groupByteCountMax = groupByteCountMax
     self.niceValue = niceValue

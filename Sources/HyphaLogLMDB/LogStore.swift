@@ -80,6 +80,15 @@ final class LogStore: Sendable {
     return try block.withEntry(at: position, payloads: payloads) { try $0.entry() }
   }
 
+  /// Throws when the log's file was removed or replaced.
+  func confirmPresence() throws {
+    let log = environment.failure.log
+    guard EnvironmentRegistry.isPresent(lease, log: log) else {
+      throw HyphaError(
+        .logFailed, "the log in \(log) was removed or replaced while it was read", remedy: "open it again")
+    }
+  }
+
   func gaps() throws -> [LogGap] { try view().gaps() }
 
   func laneHead(_ lane: Lane) throws -> LaneHead? { try withHeads { try heads.laneHead(lane, $0) } }
