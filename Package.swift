@@ -32,6 +32,7 @@ let package = Package(
     .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
 
     // The ground: events, and the protocols of log and transport with their in-memory twins.
     target("HyphaCore", []),
@@ -40,7 +41,7 @@ let package = Package(
     target("HyphaTopology", ["HyphaCore"]),
 
     // The C-facing targets.
-    target("HyphaLogLMDB", ["HyphaCore", "HyphaLog", "CLMDB"]),
+    target("HyphaLogLMDB", ["HyphaCore", "HyphaLog", "CLMDB", "CSodium"]),
     target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ"]),
     target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib"]),
 

@@ -93,14 +93,25 @@ public struct Record: Hashable, Sendable {
   /// - Throws: ``HyphaError/Code/invalidRecord``, which says what is wrong and where;
   ///   ``HyphaError/Code/tooLarge`` when it exceeds `limits`.
   public init(decoding bytes: UnsafeRawBufferPointer, limits: WireLimits = .standard) throws {
-    (header, payloadOffset) = try WireFormat.decodeRecord(bytes, limits: limits)
-    self.bytes = Array(bytes)
+    try self.init(RecordView(checking: bytes, limits: limits))
   }
 
   /// Decodes and verifies one whole record.
   public init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws {
-    (header, payloadOffset) = try bytes.withUnsafeBytes { try WireFormat.decodeRecord($0, limits: limits) }
+    (header, payloadOffset) = try bytes.withUnsafeBytes { bytes in
+      let view = try RecordView(checking: bytes, limits: limits)
+      return (try view.header(), view.payloadOffset)
+    }
     self.bytes = bytes
+  }
+
+  /// A copy of what `view` sees, its names checked.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidRecord`` when a name breaks its grammar or a text is not UTF-8.
+  public init(_ view: RecordView) throws(HyphaError) {
+    header = try view.header()
+    bytes = Array(view.bytes)
+    payloadOffset = view.payloadOffset
   }
 
   /// The payload's bytes.

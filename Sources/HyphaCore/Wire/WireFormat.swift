@@ -74,7 +74,7 @@ extension WireFormat {
         .tooLarge, "the grant of \(header.type) by \(header.agent) is too long",
         remedy: "keep it to \(Authority.grantByteCountMax) bytes")
     }
-    try checkPoints(of: header)
+    try checkNumbers(point: header.point, previous: header.previous, schemaVersion: header.schemaVersion)
     let texts = [
       header.agent.text, header.addressee?.text ?? "", header.type.text, header.subject.text,
       header.authority.principal.text, header.authority.grant,
@@ -106,99 +106,11 @@ extension WireFormat {
     return (writer.bytes, payloadOffset)
   }
 
-  /// The length that the record at the front of `bytes` claims, once magic and bounds are checked.
-  static func recordByteCount(atFrontOf bytes: UnsafeRawBufferPointer, limits: WireLimits) throws -> Int {
-    guard bytes.count >= recordHeaderByteCount else {
-      throw HyphaError(.invalidRecord, "a record is cut short: \(bytes.count) bytes")
-    }
-    let magic = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt32.self))
-    guard magic == recordMagic else {
-      throw HyphaError(.invalidRecord, "a record does not begin with HYR1")
-    }
-    let byteCount = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
-    guard byteCount >= recordHeaderByteCount else {
-      throw HyphaError(.invalidRecord, "a record claims \(byteCount) bytes")
-    }
-    guard byteCount <= recordOverheadByteCountMax + limits.payloadByteCountMax else {
-      throw HyphaError(
-        .tooLarge, "a record claims \(byteCount) bytes",
-        remedy: "raise limits.payload above \(limits.payloadByteCountMax)")
-    }
-    guard byteCount <= bytes.count else {
-      throw HyphaError(.invalidRecord, "a record is cut short: \(bytes.count) of \(byteCount) bytes")
-    }
-    return byteCount
-  }
-
-  static func decodeRecord(
-    _ bytes: UnsafeRawBufferPointer, limits: WireLimits
-  ) throws -> (header: RecordHeader, payloadOffset: Int) {
-    guard try recordByteCount(atFrontOf: bytes, limits: limits) == bytes.count else {
-      throw HyphaError(.invalidRecord, "a record has bytes beyond its end")
-    }
-    let stated = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
-    let actual = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[12...]))
-    guard stated == actual else {
-      throw HyphaError(.invalidRecord, "a record's checksum does not match: it was altered or damaged")
-    }
-    var reader = ByteReader(bytes, code: .invalidRecord, noun: "a record")
-    _ = try reader.read(count: 12)
-    let version: UInt8 = try reader.read()
-    guard version == recordVersion else {
-      throw HyphaError(
-        .invalidRecord, "a record has version \(version), this program knows \(recordVersion)",
-        remedy: "upgrade this node")
-    }
-    guard let channel = Channel(rawValue: try reader.read()) else {
-      throw HyphaError(.invalidRecord, "a record names no known channel")
-    }
-    let contentType = ContentType(rawValue: try reader.read())
-    let agentCount = Int(try reader.read(UInt8.self))
-    let id = try reader.readEventID()
-    let time = Timestamp(rawValue: try reader.read())
-    let epoch: UInt64 = try reader.read()
-    let sequence: UInt64 = try reader.read()
-    let previous = LanePoint(epoch: try reader.read(), sequence: try reader.read())
-    let causation = try reader.readEventID()
-    let correlation = try reader.readEventID()
-    let policyVersion: UInt32 = try reader.read()
-    let schemaVersion: UInt16 = try reader.read()
-    let counts = try (0..<5).map { _ in Int(try reader.read(UInt8.self)) }
-    guard try reader.read(UInt8.self) == 0 else {
-      throw HyphaError(.invalidRecord, "a record's reserved byte is not 0", remedy: "upgrade this node")
-    }
-    let header: RecordHeader
-    do {
-      let agent = try AgentID(reader.readText(count: agentCount))
-      let addressee = counts[0] == 0 ? nil : try AgentID(reader.readText(count: counts[0]))
-      let type = try EventTypeName(reader.readText(count: counts[1]))
-      let subject = try Subject(reader.readText(count: counts[2]))
-      let principal = try AgentID(reader.readText(count: counts[3]))
-      guard counts[4] <= Authority.grantByteCountMax else {
-        throw HyphaError(.invalidRecord, "a record's grant is too long")
-      }
-      let grant = try reader.readText(count: counts[4])
-      header = RecordHeader(
-        id: id, time: time, channel: channel, agent: agent, epoch: epoch, sequence: sequence,
-        previous: previous, addressee: addressee, type: type, schemaVersion: schemaVersion,
-        subject: subject, contentType: contentType, causation: causation, correlation: correlation,
-        authority: Authority(principal: principal, grant: grant, policyVersion: policyVersion))
-    } catch let error as HyphaError where error.code == .invalidName {
-      throw HyphaError(.invalidRecord, "a record has a bad name", cause: error.description)
-    }
-    try checkPoints(of: header)
-    guard reader.remaining <= limits.payloadByteCountMax else {
-      throw HyphaError(
-        .tooLarge, "event \(id) has a payload of \(reader.remaining) bytes",
-        remedy: "raise limits.payload above \(limits.payloadByteCountMax)")
-    }
-    return (header, reader.offset)
-  }
-
   /// Numbers count from 1, and an event follows the one before it in its lane.
-  private static func checkPoints(of header: RecordHeader) throws {
-    let previous = header.previous
-    guard header.epoch > 0, header.sequence > 0, header.schemaVersion > 0, previous < header.point,
+  static func checkNumbers(
+    point: LanePoint, previous: LanePoint, schemaVersion: UInt16
+  ) throws(HyphaError) {
+    guard point.epoch > 0, point.sequence > 0, schemaVersion > 0, previous < point,
       previous == .start || (previous.epoch > 0 && previous.sequence > 0)
     else {
       throw HyphaError(.invalidRecord, "a record's epoch, sequence, version or back-pointer is impossible")
@@ -262,7 +174,7 @@ extension WireFormat {
     records.reserveCapacity(count)
     for _ in 0..<count {
       let rest = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
-      let byteCount = try recordByteCount(atFrontOf: rest, limits: limits)
+      let byteCount = try RecordView.byteCount(atFrontOf: rest, limits: limits)
       records.append(try Record(decoding: try reader.read(count: byteCount), limits: limits))
     }
     try reader.finish()
