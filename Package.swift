@@ -33,9 +33,11 @@ let package = Package(
     .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
+    // A header alone: the processor's checksum instruction.
+    .systemLibrary(name: "CCRC32C"),
 
     // The ground: events, and the protocols of log and transport with their in-memory twins.
-    target("HyphaCore", []),
+    target("HyphaCore", ["CCRC32C"]),
     target("HyphaLog", ["HyphaCore"]),
     target("HyphaTransport", ["HyphaCore"]),
     target("HyphaTopology", ["HyphaCore"]),

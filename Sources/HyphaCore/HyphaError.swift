@@ -36,7 +36,7 @@ public struct HyphaError: Error, Sendable, CustomStringConvertible {
 
 extension StringProtocol {
   /// The first `count` scalars as an error quotes them, on one line: what would steer a terminal is spelt out.
-  func shown(_ count: Int = 255) -> String {
+  public func shown(_ count: Int = 255) -> String {
     unicodeScalars.prefix(count).reduce(into: "") { shown, scalar in
       switch scalar.properties.generalCategory {
       case .control, .lineSeparator, .paragraphSeparator:

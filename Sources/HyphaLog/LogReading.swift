@@ -2,15 +2,35 @@ public import HyphaCore
 
 /// Reads that every backend gets from the few of ``LogReader``.
 extension LogReader {
+  /// Up to `limit` entries after `position`, oldest first, cut off after about `byteLimit` bytes but never
+  /// empty while there is one.
+  public func read(after position: Position, limit: Int, byteLimit: Int) throws -> [LogEntry] {
+    guard limit > 0, position.rawValue < .max else { return [] }
+    var found: [LogEntry] = []
+    var byteCount = 0
+    try visit(position.next...Position(rawValue: .max), .forward) { view in
+      byteCount += view.record.bytes.count
+      if byteCount > byteLimit && !found.isEmpty { return false }
+      found.append(try view.entry())
+      return found.count < limit
+    }
+    return found
+  }
+
   /// The last position whose entry was taken before `time`, found by bisection: reading after it begins at
-  /// `time`.
+  /// `time`. Where entries are gone, the end of their gap stands for them.
   public func position(before time: Timestamp) throws -> Position {
-    var low = Position.start
+    var low = try gaps().filter { $0.kind == .pruned }.map(\.range.upperBound).max() ?? .start
     var high = try head().next
     while low.next < high {
-      let middle = Position(rawValue: (low.rawValue + high.rawValue) / 2)
-      guard let entry = try entry(at: middle) else { throw Self.hole(at: middle) }
-      if entry.appendedAt < time { low = middle } else { high = middle }
+      let middle = Position(rawValue: low.rawValue + (high.rawValue - low.rawValue) / 2)
+      // An entry that is gone has the time of the next one that is not.
+      var next: (position: Position, time: Timestamp)?
+      try visit(middle...Position(rawValue: high.rawValue - 1), .forward) { view in
+        next = (view.position, view.appendedAt)
+        return false
+      }
+      if let next, next.time < time { low = next.position } else { high = middle }
     }
     return low
   }
@@ -23,7 +43,8 @@ extension LogReader {
     var positions: [Position] = []
     var next = try laneHead(lane)?.position ?? .start
     while next > .start {
-      guard let entry = try entry(at: next) else { throw Self.hole(at: next) }
+      // What was pruned is gone, and all before it.
+      guard let entry = try entry(at: next) else { break }
       guard entry.record.header.point > point else { break }
       positions.append(next)
       next = entry.previousInLane
@@ -36,9 +57,10 @@ extension LogReader {
   public func read(stream: StreamID, from sequence: UInt64 = 1, limit: Int = .max) throws -> [LogEntry] {
     guard limit > 0 else { return [] }
     var found: [LogEntry] = []
-    var next = try streamHeads()[stream]?.position ?? .start
+    var next = try streamHead(stream)?.position ?? .start
     while next > .start {
-      guard let entry = try entry(at: next) else { throw Self.hole(at: next) }
+      // What was pruned is gone, and all before it.
+      guard let entry = try entry(at: next) else { break }
       // Repairs may have put a received stream's entries out of order, so the walk goes to its end.
       if entry.record.header.sequence >= sequence { found.append(entry) }
       if case .stated = entry.source, entry.record.header.sequence <= sequence { break }
@@ -54,23 +76,7 @@ extension LogReader {
   /// - Throws: ``HyphaError/Code/logInvalid`` when the entries end before that head.
   public func scan(after position: Position = .start, _ body: (LogEntry) throws -> Bool) throws {
     let end = try head()
-    var last = position
-    while last < end {
-      let chunk = try read(after: last, limit: 1024, byteLimit: 4 << 20)
-      guard let newest = chunk.last else { throw Self.hole(at: last.next) }
-      for entry in chunk {
-        guard entry.position == last.next else { throw Self.hole(at: last.next) }
-        last = entry.position
-        if entry.position > end { return }
-        guard try body(entry) else { return }
-      }
-      last = newest.position
-    }
-  }
-
-  static func hole(at position: Position) -> HyphaError {
-    HyphaError(
-      .logInvalid, "the log has no entry at position \(position), though its head lies beyond",
-      remedy: "run 'hypha log verify' and restore from a copy")
+    guard position < end else { return }
+    try visit(position.next...end, .forward) { try body($0.entry()) }
   }
 }

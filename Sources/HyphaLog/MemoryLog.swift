@@ -25,6 +25,8 @@ public final class MemoryLog: EventLog {
   }
 
   public let identity: LogIdentity
+  public var headObservers: HeadObservers? { observers }
+  private let observers = HeadObservers()
   private let store: MemoryLogStore
   private let time: any TimeSource
   private let commitLater: @Sendable (@escaping @Sendable () -> Void) -> Void
@@ -104,35 +106,55 @@ public final class MemoryLog: EventLog {
       let now = Timestamp(microseconds: time.microseconds())
       let results = store.commit(group.map(\.0), now: now)
       for ((_, completion), result) in zip(group, results) { completion(result) }
+      observers.tell(store.read { $0.head })
       state.withLock { $0.isCommitting = false }
     }
   }
 
-  public func head() throws -> Position { store.read { $0.planner.head } }
+  public func head() throws -> Position { store.read { $0.head } }
 
-  public func read(after position: Position, limit: Int, byteLimit: Int) throws -> [LogEntry] {
-    store.read { contents in
-      var found: [LogEntry] = []
-      var byteCount = 0
-      for entry in contents.entries.dropFirst(Int(clamping: position.rawValue)).prefix(limit) {
-        byteCount += entry.record.bytes.count
-        if byteCount > byteLimit && !found.isEmpty { break }
-        found.append(entry)
+  /// The entries of the range are copied out in parts, so `body` may do what it likes.
+  public func visit(
+    _ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool
+  ) throws {
+    let head = try head()
+    guard range.lowerBound <= head, range.upperBound > .start else { return }
+    var rest = max(range.lowerBound.rawValue, 1)...min(range.upperBound.rawValue, head.rawValue)
+    while true {
+      let part =
+        order == .forward
+        ? rest.lowerBound...min(rest.upperBound, rest.lowerBound + 255)
+        : max(rest.lowerBound, rest.upperBound - min(rest.upperBound, 255))...rest.upperBound
+      let entries = store.read { $0.entries[(Int(part.lowerBound) - 1)...(Int(part.upperBound) - 1)] }
+      for offset in entries.indices {
+        let entry = entries[
+          order == .forward ? offset : entries.endIndex - 1 - (offset - entries.startIndex)]
+        guard try entry.withView(body) else { return }
       }
-      return found
+      guard part != rest else { return }
+      rest =
+        order == .forward
+        ? part.upperBound + 1...rest.upperBound : rest.lowerBound...part.lowerBound - 1
     }
   }
 
   public func entry(at position: Position) throws -> LogEntry? {
     store.read { contents in
-      guard position > .start, position <= contents.planner.head else { return nil }
+      guard position > .start, position <= contents.head else { return nil }
       return contents.entries[Int(position.rawValue) - 1]
     }
   }
 
-  public func laneHead(_ lane: Lane) throws -> LaneHead? { store.read { $0.planner.lanes[lane] } }
-  public func laneHeads() throws -> [Lane: LaneHead] { store.read { $0.planner.lanes } }
-  public func streamHeads() throws -> [StreamID: StreamHead] { store.read { $0.planner.streams } }
+  /// Nothing is ever removed from memory.
+  public func gaps() throws -> [LogGap] { [] }
+  public func laneHead(_ lane: Lane) throws -> LaneHead? { store.read { $0.lanes[lane] } }
+  public func laneHeads() throws -> [Lane: LaneHead] { store.read { $0.lanes } }
+  public func streamHead(_ stream: StreamID) throws -> StreamHead? { store.read { $0.streams[stream] } }
+  public func streamHeads() throws -> [StreamID: StreamHead] { store.read { $0.streams } }
+  public func heads() throws -> LogHeads {
+    store.read { LogHeads(position: $0.head, lanes: $0.lanes, streams: $0.streams) }
+  }
+
   public func cursor(_ key: CursorKey) throws -> Cursor? { store.read { $0.cursors[key] } }
   public func cursors() throws -> [CursorKey: Cursor] { store.read { $0.cursors } }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { store.read { $0.snapshots[agent] } }
@@ -140,13 +162,24 @@ public final class MemoryLog: EventLog {
 
 /// What outlives a ``MemoryLog``, as a disk outlives a process.
 public final class MemoryLogStore: Sendable {
-  struct Contents {
+  struct Contents: HeadSource {
     var planner = AppendPlanner()
     var entries: [LogEntry] = []
+    var lanes: [Lane: LaneHead] = [:]
+    var streams: [StreamID: StreamHead] = [:]
+    var keys: [IdempotencyKey: KeptReceipt] = [:]
     var cursors: [CursorKey: Cursor] = [:]
     var snapshots: [AgentID: [UInt8]] = [:]
     var isLocked = false
     var isFull = false
+
+    var head: Position { planner.head }
+    func laneHead(_ lane: Lane) -> LaneHead? { lanes[lane] }
+    func streamHead(_ stream: StreamID) -> StreamHead? { streams[stream] }
+    func keptReceipt(_ key: IdempotencyKey) -> KeptReceipt? { keys[key] }
+    func newestEpoch(of agent: AgentID, on channel: Channel) -> UInt64? {
+      streams.keys.lazy.filter { $0.agent == agent && $0.channel == channel }.map(\.epoch).max()
+    }
   }
 
   /// Who the log belongs to.
@@ -185,18 +218,41 @@ public final class MemoryLogStore: Sendable {
           .logFull, "the in-memory log of \(identity.node) is full", remedy: "call setFull(false)")
         return batches.map { _ in .failure(error) }
       }
-      contents.planner.beginGroup()
-      return batches.map { batch in
-        do throws(HyphaError) {
-          let (entries, receipt) = try contents.planner.plan(batch, now: now)
-          contents.entries += entries
-          contents.cursors.merge(batch.cursors) { _, new in new }
-          contents.snapshots.merge(batch.snapshots) { _, new in new }
-          return .success(receipt)
-        } catch {
-          return .failure(error)
+      return contents.commit(batches, now: now)
+    }
+  }
+}
+
+extension MemoryLogStore.Contents {
+  fileprivate mutating func commit(
+    _ batches: [LogBatch], now: Timestamp
+  ) -> [Result<CommitReceipt, HyphaError>] {
+    planner.beginGroup()
+    let results = batches.map { batch in commit(batch, now: now) }
+    planner.forEachMovedLane { lanes[$0] = $1 }
+    planner.forEachMovedStream { streams[$0] = $1 }
+    keys.merge(planner.keys) { _, new in new }
+    return results
+  }
+
+  private mutating func commit(_ batch: LogBatch, now: Timestamp) -> Result<CommitReceipt, HyphaError> {
+    do {
+      // What the batch says is its body: there is room for it here.
+      let body = batch.idempotencyKey == nil ? [] : batch.bodyBytes
+      switch try planner.plan(batch, body: body, now: now, heads: self) {
+      case .repeated(let receipt): return .success(receipt)
+      case .take(let receipt):
+        for (append, placement) in zip(batch.appends, planner.placements.suffix(batch.appends.count)) {
+          entries.append(LogEntry(append, placement))
         }
+        cursors.merge(batch.cursors) { _, new in new }
+        snapshots.merge(batch.snapshots) { _, new in new }
+        return .success(receipt)
       }
+    } catch let error as HyphaError {
+      return .failure(error)
+    } catch {
+      return .failure(HyphaError(.logFailed, "the in-memory log failed", cause: "\(error)"))
     }
   }
 }

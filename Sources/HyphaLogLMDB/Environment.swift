@@ -19,22 +19,26 @@ final class Environment: @unchecked Sendable {
   /// What an environment is opened for.
   enum Mode: Equatable {
     case reading
-    case writing(mapByteCount: Int)
-    case creating(mapByteCount: Int)
+    case writing(mapByteCount: Int, mapByteCountMax: Int)
+    case creating(mapByteCount: Int, mapByteCountMax: Int)
   }
 
   /// A table's name with LMDB's handle, valid as long as the environment is open.
   struct Table: Sendable {
     let name: String
     fileprivate(set) var handle: MDB_dbi = 0
-    /// Entries never grow by more than one table.
-    static let names = ["entries", "lanes", "streams", "cursors", "snapshots", "meta"]
+    /// The tables of the environment `log`.
+    static let ofLog = ["blocks", "state", "snapshots", "gaps"]
   }
 
   let failure: LogFailure
   let isWritable: Bool
   private let handle: OpaquePointer
+  private let mapByteCountMax: Int
   private var tables: [Table] = []
+  /// Held shared by each transaction, and alone by whoever moves the map: LMDB allows that only while this
+  /// process has no transaction open (lmdb.h, `mdb_env_set_mapsize`).
+  private let gate = Gate()
   private let idle = Mutex<[IdleTransaction]>([])
 
   /// A read transaction that was reset and waits for its next use.
@@ -46,28 +50,26 @@ final class Environment: @unchecked Sendable {
   private static let idleCountMax = 16
   private static let readerCountMax: UInt32 = 510
 
-  var entries: Table { tables[0] }
-  var lanes: Table { tables[1] }
-  var streams: Table { tables[2] }
-  var cursors: Table { tables[3] }
-  var snapshots: Table { tables[4] }
-  var meta: Table { tables[5] }
+  var blocks: Table { tables[0] }
+  var state: Table { tables[1] }
+  var snapshots: Table { tables[2] }
+  var gaps: Table { tables[3] }
 
   /// Opens the environment in the directory `log`, whose file was checked before.
   ///
   /// LMDB allows it once in a process: go through ``EnvironmentRegistry``.
-  init(log: String, mode: Mode) throws {
+  init(log: String, mode: Mode, tables names: [String] = Table.ofLog) throws {
     let failure = LogFailure(log: log)
     var created: OpaquePointer?
     try failure.check(mdb_env_create(&created), "mdb_env_create")
     guard let handle = created else { throw failure.error(ENOMEM, "mdb_env_create") }
     do {
-      try failure.check(mdb_env_set_maxdbs(handle, MDB_dbi(Table.names.count)), "mdb_env_set_maxdbs")
+      try failure.check(mdb_env_set_maxdbs(handle, MDB_dbi(names.count)), "mdb_env_set_maxdbs")
       try failure.check(mdb_env_set_maxreaders(handle, Self.readerCountMax), "mdb_env_set_maxreaders")
       var flags = MDB_NOTLS
       switch mode {
       case .reading: flags |= MDB_RDONLY
-      case .writing(let byteCount), .creating(let byteCount):
+      case .writing(let byteCount, _), .creating(let byteCount, _):
         try failure.check(mdb_env_set_mapsize(handle, byteCount), "mdb_env_set_mapsize")
       }
       try failure.check(mdb_env_open(handle, log, UInt32(flags), 0o600), "mdb_env_open")
@@ -75,7 +77,7 @@ final class Environment: @unchecked Sendable {
       var descriptor: mdb_filehandle_t = -1
       try failure.check(mdb_env_get_fd(handle, &descriptor), "mdb_env_get_fd")
       _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-      tables = try Self.openTables(handle, mode: mode, failure: failure)
+      tables = try Self.openTables(names, handle, mode: mode, failure: failure)
     } catch {
       // lmdb.h: after a failed open, the handle must be closed.
       mdb_env_close(handle)
@@ -84,16 +86,22 @@ final class Environment: @unchecked Sendable {
     self.failure = failure
     self.handle = handle
     isWritable = mode != .reading
+    switch mode {
+    case .reading: mapByteCountMax = 0
+    case .writing(_, let byteCountMax), .creating(_, let byteCountMax): mapByteCountMax = byteCountMax
+    }
   }
 
-  private static func openTables(_ handle: OpaquePointer, mode: Mode, failure: LogFailure) throws -> [Table] {
+  private static func openTables(
+    _ names: [String], _ handle: OpaquePointer, mode: Mode, failure: LogFailure
+  ) throws -> [Table] {
     let creates = if case .creating = mode { true } else { false }
     var begun: OpaquePointer?
     try failure.check(
       mdb_txn_begin(handle, nil, creates ? 0 : UInt32(MDB_RDONLY), &begun), "mdb_txn_begin")
     var tables: [Table] = []
     do {
-      for name in Table.names {
+      for name in names {
         var table = Table(name: name)
         let code = mdb_dbi_open(begun, name, creates ? UInt32(MDB_CREATE) : 0, &table.handle)
         if code == MDB_NOTFOUND {
@@ -125,11 +133,27 @@ final class Environment: @unchecked Sendable {
 extension Environment {
   /// A view of what is committed now. Its handle returns here when it goes out of scope.
   func beginReading() throws -> ReadTransaction {
-    ReadTransaction(handle: try begin(), environment: self)
+    gate.enter()
+    do {
+      return ReadTransaction(handle: try begin(), environment: self)
+    } catch is MapIsOutgrown {
+      gate.leave()
+      // Another process has made the map larger: take its size.
+      try resizeMap(to: 0)
+      gate.enter()
+      do { return ReadTransaction(handle: try begin(), environment: self) } catch {
+        gate.leave()
+        throw error is MapIsOutgrown ? failure.error(MDB_MAP_RESIZED, "mdb_txn_begin") : error
+      }
+    } catch {
+      gate.leave()
+      throw error
+    }
   }
 
   /// Takes back the handle of a view that has ended.
   func endReading(_ transaction: OpaquePointer) {
+    defer { gate.leave() }
     mdb_txn_reset(transaction)
     let isKept = idle.withLock { idle in
       guard idle.count < Self.idleCountMax else { return false }
@@ -144,12 +168,43 @@ extension Environment {
       let code = mdb_txn_renew(transaction.handle)
       if code == MDB_SUCCESS { return transaction.handle }
       mdb_txn_abort(transaction.handle)
+      if code == MDB_MAP_RESIZED { throw MapIsOutgrown() }
       throw failure.error(code, "mdb_txn_renew")
     }
     var begun: OpaquePointer?
-    try failure.check(mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &begun), "mdb_txn_begin")
+    let code = mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &begun)
+    if code == MDB_MAP_RESIZED { throw MapIsOutgrown() }
+    try failure.check(code, "mdb_txn_begin")
     guard let begun else { throw failure.error(ENOMEM, "mdb_txn_begin") }
     return begun
+  }
+
+  /// Writes what `body` puts, in one transaction and with one sync; the map grows where it must. `body` may
+  /// run several times, and each time nothing of the times before is there.
+  ///
+  /// - Throws: ``HyphaError/Code/logFull`` when the map has reached its largest size; nothing was written
+  ///   whenever it throws.
+  func write(_ body: (borrowing WriteTransaction) throws -> Void) throws {
+    while true {
+      do {
+        var transaction = try beginWriting()
+        try body(transaction)
+        return try transaction.commit()
+      } catch is MapIsFull {
+        try grow()
+      }
+    }
+  }
+
+  private func grow() throws {
+    let present = try facts().mapByteCount
+    let next = min(present * 2, mapByteCountMax)
+    guard next > present else { throw failure.error(MDB_MAP_FULL, "mdb_put") }
+    try resizeMap(to: next)
+  }
+
+  private func resizeMap(to byteCount: Int) throws {
+    try gate.alone { try failure.check(mdb_env_set_mapsize(handle, byteCount), "mdb_env_set_mapsize") }
   }
 
   /// A transaction that writes. It must be used and ended on the calling thread.
@@ -165,12 +220,18 @@ extension Environment {
     try failure.check(mdb_reader_check(handle, nil), "mdb_reader_check")
   }
 
-  /// The flags that the environment is open with, and how many transactions were ever committed.
-  func facts() throws -> (flags: Int32, commitCount: Int) {
+  /// The flags that the environment is open with, how many transactions were ever committed, the size of the
+  /// map, and how many bytes of it are in use or were.
+  func facts() throws -> (flags: Int32, commitCount: Int, mapByteCount: Int, usedByteCount: Int) {
     var flags: UInt32 = 0
     try failure.check(mdb_env_get_flags(handle, &flags), "mdb_env_get_flags")
     var info = MDB_envinfo()
     try failure.check(mdb_env_info(handle, &info), "mdb_env_info")
-    return (Int32(bitPattern: flags), info.me_last_txnid)
+    var sizes = MDB_stat()
+    try failure.check(mdb_env_stat(handle, &sizes), "mdb_env_stat")
+    return (
+      Int32(bitPattern: flags), info.me_last_txnid, info.me_mapsize,
+      (info.me_last_pgno + 1) * Int(sizes.ms_psize)
+    )
   }
 }

@@ -22,6 +22,8 @@ public final class LMDBLog: EventLog {
   public let identity: LogIdentity
   /// The data directory, as it was given.
   public let directory: String
+  public var headObservers: HeadObservers? { observers }
+  private let observers = HeadObservers()
   private let writer: GroupWriter
   private let store: Mutex<LogStore?>
 
@@ -29,8 +31,7 @@ public final class LMDBLog: EventLog {
   ///
   /// The directory and its parents are made where they are missing (mode 0700). Before anything is mapped,
   /// the file's meta pages, its size and the roots of its tables are checked, so that a truncated or
-  /// damaged file is an error and no fault. A large log opens as fast as a small one, but for its tables
-  /// of lanes and streams, which are read whole.
+  /// damaged file is an error and no fault. A large log opens as fast as a small one.
   ///
   /// - Parameters:
   ///   - directory: the node's data directory, on a local file system.
@@ -47,10 +48,11 @@ public final class LMDBLog: EventLog {
     let place = DataDirectory(path: directory)
     try place.create()
     let lock = try WriterLock(place)
-    let (store, planner) = try LogOpening.openForWriting(place, node: node, settings: settings, time: time)
+    let (store, head) = try LogOpening.openForWriting(place, node: node, settings: settings, time: time)
     self.directory = directory
     identity = store.identity
-    writer = try GroupWriter(store: store, lock: lock, planner: planner, settings: settings, time: time)
+    writer = try GroupWriter(
+      store: store, lock: lock, head: head, settings: settings, time: time, observers: observers)
     self.store = Mutex(store)
   }
 
@@ -67,7 +69,7 @@ public final class LMDBLog: EventLog {
   public func submit(
     _ batch: LogBatch, completion: @escaping @Sendable (Result<CommitReceipt, HyphaError>) -> Void
   ) {
-    guard writer.queue.add(.init(batch: batch, completion: completion)) else {
+    guard writer.queue.add(WriteQueue.Waiting(batch, completion: completion)) else {
       return completion(.failure(closed))
     }
   }
@@ -83,14 +85,19 @@ public final class LMDBLog: EventLog {
 
   public func head() throws -> Position { try open().head() }
 
-  public func read(after position: Position, limit: Int, byteLimit: Int) throws -> [LogEntry] {
-    try open().read(after: position, limit: limit, byteLimit: byteLimit)
+  public func visit(
+    _ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool
+  ) throws {
+    try open().visit(range, order, body)
   }
 
   public func entry(at position: Position) throws -> LogEntry? { try open().entry(at: position) }
   public func laneHead(_ lane: Lane) throws -> LaneHead? { try open().laneHead(lane) }
   public func laneHeads() throws -> [Lane: LaneHead] { try open().laneHeads() }
+  public func streamHead(_ stream: StreamID) throws -> StreamHead? { try open().streamHead(stream) }
+  public func gaps() throws -> [LogGap] { try open().gaps() }
   public func streamHeads() throws -> [StreamID: StreamHead] { try open().streamHeads() }
+  public func heads() throws -> LogHeads { try open().allHeads() }
   public func cursor(_ key: CursorKey) throws -> Cursor? { try open().cursor(key) }
   public func cursors() throws -> [CursorKey: Cursor] { try open().cursors() }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { try open().snapshot(of: agent) }

@@ -13,6 +13,8 @@ public final class LMDBLogReader: LogReader {
   public let identity: LogIdentity
   /// The data directory, as it was given.
   public let directory: String
+  /// Another process writes, and tells nobody.
+  public var headObservers: HeadObservers? { nil }
   private let store: LogStore
 
   /// Opens the log in `directory`, the data directory of a node.
@@ -28,14 +30,19 @@ public final class LMDBLogReader: LogReader {
 
   public func head() throws -> Position { try store.head() }
 
-  public func read(after position: Position, limit: Int, byteLimit: Int) throws -> [LogEntry] {
-    try store.read(after: position, limit: limit, byteLimit: byteLimit)
+  public func visit(
+    _ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool
+  ) throws {
+    try store.visit(range, order, body)
   }
 
   public func entry(at position: Position) throws -> LogEntry? { try store.entry(at: position) }
   public func laneHead(_ lane: Lane) throws -> LaneHead? { try store.laneHead(lane) }
   public func laneHeads() throws -> [Lane: LaneHead] { try store.laneHeads() }
+  public func streamHead(_ stream: StreamID) throws -> StreamHead? { try store.streamHead(stream) }
+  public func gaps() throws -> [LogGap] { try store.gaps() }
   public func streamHeads() throws -> [StreamID: StreamHead] { try store.streamHeads() }
+  public func heads() throws -> LogHeads { try store.allHeads() }
   public func cursor(_ key: CursorKey) throws -> Cursor? { try store.cursor(key) }
   public func cursors() throws -> [CursorKey: Cursor] { try store.cursors() }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { try store.snapshot(of: agent) }

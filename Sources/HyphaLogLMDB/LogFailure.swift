@@ -14,7 +14,9 @@ struct LogFailure: Sendable {
   ///
   /// - Throws: what `code` means, with `call` and LMDB's own message as the cause.
   func check(_ code: Int32, _ call: StaticString) throws {
-    if code != MDB_SUCCESS { throw error(code, call) }
+    if code == MDB_SUCCESS { return }
+    if code == MDB_MAP_FULL { throw MapIsFull() }
+    throw error(code, call)
   }
 
   func error(_ code: Int32, _ call: StaticString) -> HyphaError {
@@ -23,7 +25,7 @@ struct LogFailure: Sendable {
     case MDB_MAP_FULL:
       return HyphaError(
         .logFull, "the log in \(log) has reached the size of its map",
-        remedy: "raise log.map-size and start the node again", cause: cause)
+        remedy: "prune it, or raise log.map-size-max and start the node again", cause: cause)
     case ENOSPC, EDQUOT: return full("its file system is full", cause)
     case EFBIG: return fileLimit(cause)
     case EIO:
@@ -92,3 +94,9 @@ struct LogFailure: Sendable {
     return status.f_bavail * status.f_frsize < 65_536
   }
 }
+
+/// A transaction found no room in the map: it can be made larger.
+struct MapIsFull: Error {}
+
+/// Another process has made the map larger than this one has it.
+struct MapIsOutgrown: Error {}

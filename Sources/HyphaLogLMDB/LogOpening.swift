@@ -6,13 +6,14 @@ enum LogOpening {
   /// Opens the log of a directory whose writer's lock the caller holds, or makes it.
   static func openForWriting(
     _ place: DataDirectory, node: NodeID, settings: LMDBLogSettings, time: some TimeSource
-  ) throws -> (LogStore, AppendPlanner) {
+  ) throws -> (LogStore, CommitHead) {
     if try !place.hasLog() {
       let now = Timestamp(microseconds: time.microseconds())
       let id = EventID(time: now, random: .random(in: .min ... .max))
       try create(LogIdentity(id: id, node: node), in: place, settings: settings)
     }
-    let mode = Environment.Mode.writing(mapByteCount: settings.mapByteCountRounded)
+    let mode = Environment.Mode.writing(
+      mapByteCount: settings.mapByteCountRounded, mapByteCountMax: settings.mapByteCountMaxRounded)
     let store = try LogStore(EnvironmentRegistry.lease(log: place.log, mode: mode))
     guard store.identity.node == node else {
       throw HyphaError(
@@ -20,7 +21,7 @@ enum LogOpening {
         remedy: "give the data directory of \(node), or another --data directory")
     }
     try store.environment.clearDeadReaders()
-    return (store, try store.loadPlanner())
+    return (store, try store.checkTail())
   }
 
   /// Opens the log of a directory that another process may be writing.
@@ -40,28 +41,18 @@ enum LogOpening {
     try place.createNewLog()
     // Nobody else knows of this directory, so it needs no registry.
     let environment = try Environment(
-      log: place.newLog, mode: .creating(mapByteCount: settings.mapByteCountRounded))
+      log: place.newLog,
+      mode: .creating(
+        mapByteCount: settings.mapByteCountRounded, mapByteCountMax: settings.mapByteCountMaxRounded))
     defer { environment.close() }
-    var transaction = try environment.beginWriting()
-    let version = TableLayout.bytes(of: TableLayout.formatVersion)
-    try transaction.putSealed(version, at: TableLayout.formatKey, in: environment.meta)
-    let owner = TableLayout.value(of: identity)
-    try transaction.putSealed(owner, at: TableLayout.identityKey, in: environment.meta)
-    try transaction.putHead(.start, in: environment.meta)
-    try transaction.commit()
+    try environment.write { transaction in
+      let version = TableLayout.bytes(of: TableLayout.formatVersion)
+      try transaction.putSealed(version, at: TableLayout.formatKey, in: environment.state)
+      let owner = TableLayout.value(of: identity)
+      try transaction.putSealed(owner, at: TableLayout.identityKey, in: environment.state)
+      let head = CommitHead(commitNumber: transaction.commitNumber, link: HashChain(of: identity).head)
+      try transaction.putHead(head, in: environment.state)
+    }
     try place.adoptNewLog()
-  }
-}
-
-extension WriteTransaction {
-  /// Writes down the newest position and the number of this commit. Every commit does.
-  func putHead(_ position: Position, in meta: Environment.Table) throws {
-    let head = TableLayout.value(ofHead: position, commitNumber: commitNumber)
-    try putSealed(head, at: TableLayout.headKey, in: meta)
-  }
-
-  /// Sets a value with its check behind it.
-  func putSealed(_ value: [UInt8], at key: [UInt8], in table: Environment.Table) throws {
-    try put(TableLayout.seal(value, key: key), at: key, in: table)
   }
 }

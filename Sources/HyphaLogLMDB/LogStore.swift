@@ -3,11 +3,16 @@ import HyphaLog
 
 /// A log that is open: its reads, and what opening it checks.
 ///
-/// Every call is one short read transaction, on the calling thread; what it returns is copied out and was
-/// checked.
+/// Every call is one short read transaction, on the calling thread, or several one after the other; what it
+/// returns is copied out and was checked.
 final class LogStore: Sendable {
   let identity: LogIdentity
+  /// Heads of lanes and streams; the writer tells it what it commits.
+  let heads = HeadTable()
   private let lease: EnvironmentLease
+
+  /// How long a read transaction may live in a long visit, in nanoseconds.
+  private static let chunkNanoseconds: UInt64 = 10_000_000
 
   /// Reads who the log belongs to, and refuses a format that it does not know.
   init(_ lease: EnvironmentLease) throws {
@@ -15,7 +20,7 @@ final class LogStore: Sendable {
     let log = environment.failure.log
     self.lease = lease
     let transaction = try environment.beginReading()
-    let version = try transaction.value(TableLayout.formatKey, in: environment.meta) {
+    let version = try transaction.value(TableLayout.formatKey, in: environment.state) {
       try $0.read(UInt32.self)
     }
     guard let version, version > 0 else {
@@ -30,101 +35,96 @@ final class LogStore: Sendable {
         remedy: "upgrade this program")
     }
     let identity = try transaction.value(
-      TableLayout.identityKey, in: environment.meta, TableLayout.identity)
-    guard let identity else { throw TableLayout.damaged("meta", "does not say whose log it is") }
+      TableLayout.identityKey, in: environment.state, TableLayout.identity)
+    guard let identity else { throw TableLayout.damaged("state", "does not say whose log it is") }
     self.identity = identity
   }
 
   var environment: Environment { lease.environment }
 
-  func head() throws -> Position { try head(environment.beginReading()) }
+  /// What is committed now.
+  func view() throws -> LogView { try LogView(environment) }
 
-  private func head(_ transaction: borrowing ReadTransaction) throws -> Position {
-    guard
-      let (head, number) = try transaction.value(TableLayout.headKey, in: environment.meta, TableLayout.head)
-    else { throw TableLayout.damaged("meta", "has lost the log's head") }
-    guard number == transaction.commitNumber else {
-      throw TableLayout.damaged("meta", "is that of commit \(number), not of \(transaction.commitNumber)")
-    }
-    return head
-  }
+  func head() throws -> Position { try view().head.position }
 
-  func read(after position: Position, limit: Int, byteLimit: Int) throws -> [LogEntry] {
-    let transaction = try environment.beginReading()
-    let head = try head(transaction)
-    guard position < head, limit > 0 else { return [] }
-    var found: [LogEntry] = []
-    var byteCount = 0
-    var isCutOff = false
-    var expected = position.next
-    try EntryLayout.withKey(expected) { key in
-      try transaction.forEach(in: environment.entries, from: key) { key, value in
-        guard try EntryLayout.position(ofKey: key) == expected, expected <= head else {
-          throw Self.hole(at: expected)
-        }
-        byteCount += value.count - EntryLayout.headerByteCount
-        if byteCount > byteLimit && !found.isEmpty {
-          isCutOff = true
-          return false
-        }
-        found.append(try EntryLayout.read(value, at: expected))
-        isCutOff = found.count == limit || expected == head
-        expected = expected.next
-        return !isCutOff
-      }
+  func visit(
+    _ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool
+  ) throws {
+    var view = try view()
+    // The head of the first view bounds the whole visit.
+    let head = view.head.position
+    guard range.lowerBound <= head, range.upperBound > .start else { return }
+    var rest = max(range.lowerBound, Position(rawValue: 1))...min(range.upperBound, head)
+    while true {
+      let deadline = LogView.nanoseconds() + Self.chunkNanoseconds
+      guard case .next(let position) = try view.visit(rest, order, until: deadline, body) else { return }
+      rest = order == .forward ? position...rest.upperBound : rest.lowerBound...position
+      view = try self.view()
     }
-    // A damaged tree may end early without an error, so the end must be the one that is expected.
-    guard isCutOff else { throw Self.hole(at: expected) }
-    return found
   }
 
   func entry(at position: Position) throws -> LogEntry? {
-    let transaction = try environment.beginReading()
-    guard position > .start, try position <= head(transaction) else { return nil }
-    let entry = try EntryLayout.withKey(position) { key in
-      try transaction.value(of: key, in: environment.entries) { try EntryLayout.read($0, at: position) }
+    let view = try view()
+    guard position > .start, position <= view.head.position else { return nil }
+    guard let block = try view.block(at: position) else {
+      if case .quarantined(let reason)? = try view.gap(at: position)?.kind {
+        throw HyphaError(
+          .logInvalid, "the entry at position \(position) was quarantined: \(reason)",
+          remedy: "take it from a copy, or from a peer's log")
+      }
+      return nil
     }
-    guard let entry else { throw Self.hole(at: position) }
-    return entry
+    return try block.withEntry(at: position) { try $0.entry() }
   }
 
-  func laneHead(_ lane: Lane) throws -> LaneHead? {
-    let transaction = try environment.beginReading()
-    return try transaction.value(TableLayout.key(of: lane), in: environment.lanes, TableLayout.laneHead)
+  func gaps() throws -> [LogGap] { try view().gaps() }
+
+  func laneHead(_ lane: Lane) throws -> LaneHead? { try withHeads { try heads.laneHead(lane, $0) } }
+  func laneHeads() throws -> [Lane: LaneHead] { try withHeads { try heads.laneHeads($0) } }
+  func streamHead(_ stream: StreamID) throws -> StreamHead? {
+    try withHeads { try heads.streamHead(stream, $0) }
   }
 
-  func laneHeads() throws -> [Lane: LaneHead] {
-    let transaction = try environment.beginReading()
-    return try transaction.table(environment.lanes, key: TableLayout.lane, value: TableLayout.laneHead)
+  func streamHeads() throws -> [StreamID: StreamHead] { try withHeads { try heads.streamHeads($0) } }
+
+  func allHeads() throws -> LogHeads {
+    try withHeads { view in
+      LogHeads(
+        position: view.head.position, lanes: try heads.laneHeads(view), streams: try heads.streamHeads(view))
+    }
   }
 
-  func streamHeads() throws -> [StreamID: StreamHead] {
-    let transaction = try environment.beginReading()
-    return try transaction.table(environment.streams, key: TableLayout.stream, value: TableLayout.streamHead)
+  /// Calls `body` with a view as new as the heads in memory.
+  private func withHeads<Value>(_ body: (LogView) throws -> Value) throws -> Value {
+    while true {
+      do { return try body(view()) } catch is HeadTable.ViewIsStale {}
+    }
   }
 
   func cursor(_ key: CursorKey) throws -> Cursor? {
-    let transaction = try environment.beginReading()
-    return try transaction.value(TableLayout.key(of: key), in: environment.cursors, TableLayout.cursor)
+    try view().value(TableLayout.key(of: key), TableLayout.cursor)
   }
 
   func cursors() throws -> [CursorKey: Cursor] {
-    let transaction = try environment.beginReading()
-    return try transaction.table(environment.cursors, key: TableLayout.cursorKey, value: TableLayout.cursor)
+    try view().values(of: .cursor, key: TableLayout.cursorKey, value: TableLayout.cursor)
   }
 
   func snapshot(of agent: AgentID) throws -> [UInt8]? {
-    let transaction = try environment.beginReading()
+    let view = try view()
     let key = TableLayout.key(ofSnapshotOf: agent)
-    return try transaction.value(key, in: environment.snapshots) { reader in
+    return try view.transaction.value(key, in: environment.snapshots) { reader in
       Array(try reader.read(count: reader.remaining))
     }
   }
+}
 
-  private static func hole(at position: Position) -> HyphaError {
-    HyphaError(
-      .logInvalid, "the log has no entry at position \(position), though its head lies beyond",
-      remedy: LogFailure.restore)
+extension LogStore: HeadSource {
+  func newestEpoch(of agent: AgentID, on channel: Channel) throws -> UInt64? {
+    try withHeads { try heads.newestEpoch(of: agent, on: channel, $0) }
+  }
+
+  func keptReceipt(_ key: IdempotencyKey) throws -> KeptReceipt? {
+    try view().value(TableLayout.key(of: key), TableLayout.keptReceipt)
   }
 }
 
@@ -134,70 +134,48 @@ extension LogStore {
   /// How many of the newest entries are read when the log is opened for writing.
   private static let tailEntryCount: UInt64 = 64
 
-  /// A planner that goes on where the log ends, once heads and newest entries were found to agree.
+  /// What the newest commit left behind, once it and the newest entries were found to agree.
   ///
-  /// For whoever holds the writer's lock: nothing changes between its reads.
-  func loadPlanner() throws -> AppendPlanner {
-    let transaction = try environment.beginReading()
-    let head = try head(transaction)
-    let keyCount = try transaction.keyCount(in: environment.entries)
-    let lastKey = try transaction.lastKey(in: environment.entries, EntryLayout.position)
-    guard lastKey ?? .start == head, keyCount == head.rawValue else {
-      throw TableLayout.damaged(
-        "entries", "has \(keyCount) entries up to position \(lastKey ?? .start), but the head is \(head)")
-    }
-    let lanes = try laneHeads()
-    let streams = try streamHeads()
-    // A count above its position would be wrong, and adding to it might overflow.
-    guard lanes.values.allSatisfy({ $0.position <= head && $0.count <= $0.position.rawValue }) else {
-      throw TableLayout.damaged("lanes", "has heads beyond the head of the log")
-    }
-    guard streams.values.allSatisfy({ $0.position <= head && $0.count <= $0.position.rawValue }) else {
-      throw TableLayout.damaged("streams", "has heads beyond the head of the log")
-    }
-    let tailBegin = Position(rawValue: head.rawValue - min(head.rawValue, Self.tailEntryCount))
-    let tail = try read(after: tailBegin, limit: Int(Self.tailEntryCount), byteLimit: .max)
-    if let last = tail.last {
-      let header = last.record.header
-      guard lanes[header.lane]?.position == head, lanes[header.lane]?.point == header.point else {
-        throw TableLayout.damaged("lanes", "does not name the newest entry as the head of its lane")
+  /// For whoever holds the writer's lock: nothing changes between its reads. It takes as long for a large log
+  /// as for a small one.
+  func checkTail() throws -> CommitHead {
+    let view = try view()
+    let head = view.head
+    let cursor = try view.transaction.cursor(in: environment.blocks)
+    let newest = try cursor.last().map { try BlockView($0.value, last: BlockLayout.position(ofKey: $0.key)) }
+    guard let newest else {
+      guard try head.position == .start || view.gap(at: head.position) != nil else {
+        throw TableLayout.damaged("blocks", "is empty, but the head is \(head.position)")
       }
-      guard streams[header.stream]?.position == head else {
-        throw TableLayout.damaged("streams", "does not name the newest entry as the head of its stream")
-      }
+      return head
     }
-    return AppendPlanner(
-      head: head, lastTime: tail.last?.appendedAt ?? .zero, lanes: lanes, streams: streams)
-  }
-}
-
-extension ReadTransaction {
-  /// The decoded value of a key whose check matches, or nil where there is none.
-  fileprivate func value<Value>(
-    _ key: [UInt8], in table: Environment.Table, _ decode: (inout ByteReader) throws -> Value
-  ) throws -> Value? {
-    try key.withUnsafeBytes { key in
-      try value(of: key, in: table) { sealed in
-        var reader = try TableLayout.unseal(sealed, key: key, table: table.name)
-        return try decode(&reader)
-      }
+    if newest.last != head.position, try view.gap(at: head.position) == nil {
+      throw TableLayout.damaged("blocks", "ends at position \(newest.last), but the head is \(head.position)")
     }
-  }
-
-  /// A whole table, decoded and checked.
-  fileprivate func table<Key: Hashable, Value>(
-    _ table: Environment.Table, key decodeKey: (UnsafeRawBufferPointer) throws -> Key,
-    value decodeValue: (inout ByteReader) throws -> Value
-  ) throws -> [Key: Value] {
-    var decoded: [Key: Value] = [:]
-    try forEach(in: table) { key, sealed in
-      var reader = try TableLayout.unseal(sealed, key: key, table: table.name)
-      decoded[try decodeKey(key)] = try decodeValue(&reader)
+    guard newest.last != head.position || newest.link == head.link else {
+      throw TableLayout.damaged("state", "does not name the newest block's link of the chain")
+    }
+    let begin = Position(
+      rawValue: max(1, head.position.rawValue &- min(head.position.rawValue, Self.tailEntryCount) + 1))
+    var last: (header: RecordHeader, time: Timestamp, position: Position)?
+    try view.visit(begin...head.position, .forward) { entry in
+      guard entry.position > last?.position ?? .start, entry.appendedAt > last?.time ?? .zero else {
+        throw TableLayout.damaged("blocks", "has times that do not grow at position \(entry.position)")
+      }
+      last = (try entry.record.header(), entry.appendedAt, entry.position)
       return true
     }
-    guard UInt64(decoded.count) == (try keyCount(in: table)) else {
-      throw TableLayout.damaged(table.name, "ends before its last value")
+    guard let last, last.position == head.position else { return head }
+    guard last.time == head.time else {
+      throw TableLayout.damaged("state", "does not name the newest entry's time")
     }
-    return decoded
+    let lane = try heads.laneHead(last.header.lane, view)
+    guard lane?.position == head.position, lane?.point == last.header.point else {
+      throw TableLayout.damaged("state", "does not name the newest entry as the head of its lane")
+    }
+    guard try heads.streamHead(last.header.stream, view)?.position == head.position else {
+      throw TableLayout.damaged("state", "does not name the newest entry as the head of its stream")
+    }
+    return head
   }
 }

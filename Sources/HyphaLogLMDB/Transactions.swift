@@ -1,4 +1,5 @@
 import CLMDB
+import Glibc
 import HyphaCore
 
 /// A view of the tables at one moment.
@@ -33,39 +34,12 @@ struct ReadTransaction: ~Copyable {
     return try body(found.bytes)
   }
 
-  /// Calls `body` with each key and value from `key` on, or from the first, until it returns false.
-  func forEach(
-    in table: Environment.Table, from key: UnsafeRawBufferPointer? = nil,
-    _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Bool
-  ) throws {
+  /// A cursor over a table, which must not outlive this view.
+  func cursor(in table: Environment.Table) throws -> ReadCursor {
     var opened: OpaquePointer?
     try failure.check(mdb_cursor_open(handle, table.handle, &opened), "mdb_cursor_open")
-    defer { mdb_cursor_close(opened) }
-    var place = key.map { MDB_val($0) } ?? MDB_val()
-    var value = MDB_val()
-    var step = key == nil ? MDB_FIRST : MDB_SET_RANGE
-    while true {
-      let code = mdb_cursor_get(opened, &place, &value, step)
-      if code == MDB_NOTFOUND { return }
-      try failure.check(code, "mdb_cursor_get")
-      guard try body(place.bytes, value.bytes) else { return }
-      step = MDB_NEXT
-    }
-  }
-
-  /// The last key of a table, or nil when it is empty.
-  func lastKey<Key>(in table: Environment.Table, _ body: (UnsafeRawBufferPointer) throws -> Key) throws
-    -> Key?
-  {
-    var opened: OpaquePointer?
-    try failure.check(mdb_cursor_open(handle, table.handle, &opened), "mdb_cursor_open")
-    defer { mdb_cursor_close(opened) }
-    var place = MDB_val()
-    var value = MDB_val()
-    let code = mdb_cursor_get(opened, &place, &value, MDB_LAST)
-    if code == MDB_NOTFOUND { return nil }
-    try failure.check(code, "mdb_cursor_get")
-    return try body(place.bytes)
+    guard let opened else { throw failure.error(ENOMEM, "mdb_cursor_open") }
+    return ReadCursor(handle: opened, failure: failure)
   }
 
   /// How many keys LMDB counts in a table.
@@ -108,6 +82,13 @@ struct WriteTransaction: ~Copyable {
     try failure.check(code, "mdb_put")
   }
 
+  /// Removes a key; does nothing where it is not there.
+  func remove(_ key: UnsafeRawBufferPointer, from table: Environment.Table) throws {
+    var key = MDB_val(key)
+    let code = mdb_del(handle, table.handle, &key, nil)
+    if code != MDB_NOTFOUND { try failure.check(code, "mdb_del") }
+  }
+
   /// Appends a value of `byteCount` bytes behind the table's last key; `write` fills it in place.
   ///
   /// LMDB refuses a key that is not above all others, so an entry can never be overwritten.
@@ -129,13 +110,4 @@ struct WriteTransaction: ~Copyable {
     handle = nil
     try failure.check(mdb_txn_commit(ending), "mdb_txn_commit")
   }
-}
-
-extension MDB_val {
-  /// LMDB takes keys and values through a mutable pointer, but does not write to them.
-  fileprivate init(_ bytes: UnsafeRawBufferPointer) {
-    self.init(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
-  }
-
-  fileprivate var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: mv_data, count: mv_size) }
 }

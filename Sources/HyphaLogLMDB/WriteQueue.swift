@@ -10,11 +10,25 @@ import Synchronization
 final class WriteQueue: Sendable {
   struct Waiting: Sendable {
     let batch: LogBatch
+    /// The hash of each event's record, in order.
+    let leaves: [Digest]
+    /// What stands for the batch's body under its idempotency key.
+    let body: [UInt8]
     let completion: @Sendable (Result<CommitReceipt, HyphaError>) -> Void
+
+    /// What can be worked out before the writer has it is worked out here, on the caller's thread.
+    init(
+      _ batch: LogBatch, completion: @escaping @Sendable (Result<CommitReceipt, HyphaError>) -> Void
+    ) {
+      self.batch = batch
+      leaves = batch.appends.map { Digest.of($0.record.bytes) }
+      body = batch.idempotencyKey == nil ? [] : Digest.of(batch.bodyBytes).withUnsafeBytes { Array($0) }
+      self.completion = completion
+    }
 
     /// What the batch adds to a group's size.
     var byteCount: Int {
-      batch.appends.reduce(0) { $0 + EntryLayout.headerByteCount + $1.record.bytes.count }
+      batch.appends.reduce(0) { $0 + BlockLayout.entryHeaderByteCount + $1.record.bytes.count }
         + batch.snapshots.values.reduce(0) { $0 + $1.count }
     }
   }
@@ -23,8 +37,29 @@ final class WriteQueue: Sendable {
     var urgent = FirstInFirstOut()
     var others = FirstInFirstOut()
     var isClosed = false
-    /// Whether the writer waits for ``WriteQueue/wake``.
-    var isWriterAsleep = false
+    /// Work between groups, in order.
+    var operations: [Operation] = []
+    /// The writer waits for ``WriteQueue/wake`` until so many batches wait; 0 while it does not.
+    var wakeCount = 0
+
+    var waitingCount: Int { urgent.count + others.count }
+
+    /// Whether the writer is to be woken; it is woken once.
+    mutating func wakes() -> Bool {
+      guard wakeCount > 0, waitingCount >= wakeCount || urgent.count > 0 || isClosed || !operations.isEmpty
+      else { return false }
+      wakeCount = 0
+      return true
+    }
+  }
+
+  /// What is done between two groups, on the writer's thread.
+  typealias Operation = @Sendable (Committer) -> Void
+
+  /// What the writer is to do next.
+  enum Work {
+    case group([Waiting], arrivedMeanwhile: Int)
+    case operation(Operation)
   }
 
   private let groupAppendCountMax: Int
@@ -43,8 +78,18 @@ final class WriteQueue: Sendable {
     let (isAdded, wakes) = state.withLock { state in
       guard !state.isClosed else { return (false, false) }
       if waiting.batch.isUrgent { state.urgent.add(waiting) } else { state.others.add(waiting) }
-      defer { state.isWriterAsleep = false }
-      return (true, state.isWriterAsleep)
+      return (true, state.wakes())
+    }
+    if wakes { wake.signal() }
+    return isAdded
+  }
+
+  /// Adds work that is done after the group in hand; false when the queue is closed.
+  func add(_ operation: @escaping Operation) -> Bool {
+    let (isAdded, wakes) = state.withLock { state in
+      guard !state.isClosed else { return (false, false) }
+      state.operations.append(operation)
+      return (true, state.wakes())
     }
     if wakes { wake.signal() }
     return isAdded
@@ -54,25 +99,50 @@ final class WriteQueue: Sendable {
   func close() {
     let wakes = state.withLock { state in
       state.isClosed = true
-      defer { state.isWriterAsleep = false }
-      return state.isWriterAsleep
+      return state.wakes()
     }
     if wakes { wake.signal() }
   }
 
-  /// The next group, once there is one; nil when the queue is closed and empty. For one thread only.
-  func take() -> [Waiting]? {
+  /// What is to be done next, once there is something; nil when the queue is closed and empty. For one thread
+  /// only.
+  ///
+  /// - Parameter policy: says how long a group gathers.
+  func take(_ policy: GroupPolicy) -> Work? {
+    var gatheringSince: ContinuousClock.Instant?
     while true {
-      let (group, isOver) = state.withLock { state in
+      let waited = gatheringSince.map { .now - $0 } ?? Duration.zero
+      let (work, isOver, upTo) = state.withLock { state -> (Work?, Bool, Duration?) in
+        state.wakeCount = 0
+        if !state.operations.isEmpty { return (.operation(state.operations.removeFirst()), false, nil) }
+        let count = state.waitingCount
+        guard count > 0 else {
+          state.wakeCount = 1
+          return (nil, state.isClosed, nil)
+        }
+        if state.urgent.count == 0, !state.isClosed, count < groupAppendCountMax,
+          case .gather(let untilCount, let upTo) = policy.decide(waitingCount: count, waited: waited)
+        {
+          state.wakeCount = untilCount
+          return (nil, false, upTo)
+        }
         let group = takeGroup(&state)
-        state.isWriterAsleep = group.isEmpty && !state.isClosed
-        return (group, group.isEmpty && state.isClosed)
+        return (.group(group, arrivedMeanwhile: count - group.count), false, nil)
       }
+      if let work { return work }
       if isOver { return nil }
-      if !group.isEmpty { return group }
-      wake.wait()
+      if let upTo {
+        gatheringSince = gatheringSince ?? .now
+        // Whoever comes last, or the end of the time.
+        _ = wake.wait(timeout: .now() + .nanoseconds(Int(upTo.components.attoseconds / 1_000_000_000)))
+      } else {
+        wake.wait()
+      }
     }
   }
+
+  /// How many batches wait.
+  var waitingCount: Int { state.withLock { $0.waitingCount } }
 
   private func takeGroup(_ state: inout State) -> [Waiting] {
     var group: [Waiting] = []
@@ -96,6 +166,7 @@ private struct FirstInFirstOut {
   private var front = 0
 
   var first: WriteQueue.Waiting? { front < waiting.count ? waiting[front] : nil }
+  var count: Int { waiting.count - front }
 
   mutating func add(_ new: WriteQueue.Waiting) { waiting.append(new) }
 

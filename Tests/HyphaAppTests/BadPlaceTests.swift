@@ -131,16 +131,18 @@ extension Processes {
       #expect(try await run(scratch).status == 0)
       do {
         let log = DataDirectory(path: scratch("data/a")).log
-        let lease = try EnvironmentRegistry.lease(log: log, mode: .writing(mapByteCount: 64 << 20))
-        var transaction = try lease.environment.beginWriting()
-        try transaction.putSealed(
-          TableLayout.bytes(of: TableLayout.formatVersion + 1) + [1], at: TableLayout.formatKey,
-          in: lease.environment.meta)
-        try transaction.commit()
+        let lease = try EnvironmentRegistry.lease(
+          log: log, mode: .writing(mapByteCount: 64 << 20, mapByteCountMax: 64 << 20))
+        let environment = lease.environment
+        try environment.write { transaction in
+          try transaction.putSealed(
+            TableLayout.bytes(of: TableLayout.formatVersion + 1) + [1], at: TableLayout.formatKey,
+            in: environment.state)
+        }
       }
       let result = try await run(scratch)
       #expect(result.status == 1 && result.errorLines.count == 2)
-      #expect(result.errors.contains("format 2") && result.errors.contains("upgrade"))
+      #expect(result.errors.contains("format 3") && result.errors.contains("upgrade"))
       let verify = try await scratch.hypha("log", "verify", scratch("data"), "--json")
       #expect(verify.status == 1 && verify.lines.count == 2 && verify.lines[0].contains("\"isSound\":false"))
     }

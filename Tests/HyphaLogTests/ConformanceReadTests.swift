@@ -1,3 +1,4 @@
+import Foundation
 import HyphaCore
 import HyphaLog
 import Testing
@@ -11,6 +12,7 @@ import Testing
     #expect(try log.read(after: .start, limit: 10, byteLimit: 10) == [])
     #expect(try log.laneHeads() == [:])
     #expect(try log.streamHeads() == [:])
+    #expect(try log.heads() == LogHeads(position: .start, lanes: [:], streams: [:]))
     #expect(try log.cursors() == [:])
     #expect(try log.position(before: Timestamp(microseconds: 5)) == .start)
     let verification = try log.verify()
@@ -88,6 +90,26 @@ import Testing
     }
     #expect(try log.position(before: .zero) == .start)
     #expect(try log.position(before: Timestamp(rawValue: .max)) == Position(rawValue: 40))
+    log.close()
+  }
+
+  @Test(arguments: Backend.allCases)
+  func `heads are of one commit while the log is written`(_ backend: Backend) throws {
+    let log = try backend.makeHome().open()
+    let outcomes = Outcomes()
+    let commitCount = 1_000
+    Thread.detachNewThread {
+      var ana = Author("ana")
+      // The batches are valid, as their author has the log to itself.
+      for tag in 0..<commitCount { log.submit(try! ana.batch(1), completion: outcomes.completion(tag)) }
+    }
+    var heads = try log.heads()
+    while heads.position.rawValue < commitCount {
+      heads = try log.heads()
+      #expect(heads.lanes.values.reduce(0) { $0 + $1.count } == heads.position.rawValue)
+      #expect(heads.streams.values.reduce(0) { $0 + $1.count } == heads.position.rawValue)
+    }
+    _ = outcomes.wait(commitCount)
     log.close()
   }
 

@@ -24,13 +24,14 @@ import Testing
     let home = Backend.lmdb.makeHome()
     var settings = LMDBLogSettings.small
     settings.mapByteCount = 1 << 20
+    settings.mapByteCountMax = 1 << 20
     let log = try home.openLMDB(settings)
     var ana = Author("ana")
     let taken = try await fill(log, &ana)
     #expect(try log.head().rawValue == UInt64(taken))
     #expect(try log.verify().isSound)
     log.close()
-    settings.mapByteCount = 4 << 20
+    settings.mapByteCountMax = 4 << 20
     let larger = try home.openLMDB(settings)
     #expect(try larger.head().rawValue == UInt64(taken))
     ana.beginEpoch()
@@ -50,7 +51,7 @@ import Testing
         taken += 4
       } catch let error as HyphaError {
         #expect(error.code == .logFull)
-        #expect(error.description.contains("raise log.map-size"))
+        #expect(error.description.contains("raise log.map-size-max"))
         #expect(error.description.contains("MDB_MAP_FULL"))
         return taken
       }
@@ -61,6 +62,7 @@ import Testing
     let home = Backend.lmdb.makeHome()
     var settings = LMDBLogSettings.small
     settings.mapByteCount = 1 << 20
+    settings.mapByteCountMax = 1 << 20
     let log = try home.openLMDB(settings)
     var ana = Author("ana")
     let large = LogBatch(appends: [.init(try ana.next(payload: [UInt8](repeating: 1, count: 1 << 20)))])

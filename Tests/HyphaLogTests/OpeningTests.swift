@@ -112,14 +112,16 @@ import Testing
     try home.openLMDB().close()
     do {
       let log = DataDirectory(path: home.directory).log
-      let lease = try EnvironmentRegistry.lease(log: log, mode: .writing(mapByteCount: 1 << 30))
-      var transaction = try lease.environment.beginWriting()
-      try transaction.putSealed(
-        TableLayout.bytes(of: UInt32(2)) + [1, 2], at: TableLayout.formatKey, in: lease.environment.meta)
-      try transaction.commit()
+      let lease = try EnvironmentRegistry.lease(
+        log: log, mode: .writing(mapByteCount: 1 << 30, mapByteCountMax: 1 << 30))
+      let environment = lease.environment
+      try environment.write { transaction in
+        try transaction.putSealed(
+          TableLayout.bytes(of: UInt32(3)) + [1, 2], at: TableLayout.formatKey, in: environment.state)
+      }
     }
-    expectError(.logTooNew, "format 2", "knows 1", "upgrade") { _ = try home.openLMDB() }
-    expectError(.logTooNew, "format 2") { _ = try LMDBLogReader(directory: home.directory) }
+    expectError(.logTooNew, "format 3", "knows 2", "upgrade") { _ = try home.openLMDB() }
+    expectError(.logTooNew, "format 3") { _ = try LMDBLogReader(directory: home.directory) }
   }
 
   @Test(arguments: ["", "garbage", String(repeating: "not a log at all ", count: 5_000)])

@@ -33,21 +33,28 @@ public struct EventID: Hashable, Comparable, Sendable {
 extension EventID: CustomStringConvertible {
   /// The 36 characters of a UUID in lower case.
   public var description: String {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(36)
-    for (index, byte) in Self.bytes(of: high, low).enumerated() {
-      if index == 4 || index == 6 || index == 8 || index == 10 { bytes.append(UInt8(ascii: "-")) }
-      bytes.append(Self.digit(byte >> 4))
-      bytes.append(Self.digit(byte & 15))
+    withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { bytes in
+      String(unsafeUninitializedCapacity: 36) { text in
+        var end = 0
+        for (index, byte) in bytes.enumerated() {
+          if index == 4 || index == 6 || index == 8 || index == 10 {
+            text[end] = UInt8(ascii: "-")
+            end += 1
+          }
+          text[end] = Self.digit(byte >> 4)
+          text[end + 1] = Self.digit(byte & 15)
+          end += 2
+        }
+        return end
+      }
     }
-    return String(decoding: bytes, as: UTF8.self)
   }
 
   /// The id that `text` spells as a UUID, in either case.
   ///
   /// - Throws: ``HyphaError/Code/invalidName`` when it is not 32 hexadecimal digits in groups of 8-4-4-4-12.
   public init(_ text: String) throws {
-    var halves: [UInt64] = [0, 0]
+    var (high, low): (UInt64, UInt64) = (0, 0)
     var digits = 0
     for (index, byte) in text.utf8.enumerated() {
       if index == 8 || index == 13 || index == 18 || index == 23 {
@@ -55,21 +62,17 @@ extension EventID: CustomStringConvertible {
         continue
       }
       guard digits < 32, let value = Self.value(byte) else { throw Self.malformed(text) }
-      halves[digits / 16] = halves[digits / 16] << 4 | UInt64(value)
+      (high, low) = (high << 4 | low >> 60, low << 4 | UInt64(value))
       digits += 1
     }
     guard digits == 32 else { throw Self.malformed(text) }
-    self.init(high: halves[0], low: halves[1])
+    self.init(high: high, low: low)
   }
 
   private static func malformed(_ text: String) -> HyphaError {
     HyphaError(
       .invalidName, "'\(text.shown(80))' is not an event id",
       remedy: "give a UUID such as 01932f6e-8a3c-7d21-9f44-5b0c6c1f2e3d")
-  }
-
-  private static func bytes(of high: UInt64, _ low: UInt64) -> [UInt8] {
-    [high, low].flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (56 - 8 * $0)) } }
   }
 
   private static func digit(_ value: UInt8) -> UInt8 {

@@ -16,7 +16,7 @@ extension Name {
   ///
   /// - Throws: ``HyphaError/Code/invalidName`` with the rule that was broken.
   public init(_ text: String) throws {
-    try Self.check(text)
+    guard text.withBytes(Self.admits) else { throw Self.refusal(of: text) }
     self.init(unchecked: text)
   }
 
@@ -26,31 +26,44 @@ extension Name {
   }
 
   /// Whether `byte` may stand in a name.
-  static func allows(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
-      true
-    default: false
-    }
+  static func allows(_ byte: UInt8) -> Bool { mayStandInName(byte) }
+
+  /// Whether `bytes` are such a name. Text that is not must be told why, by ``init(_:)``.
+  static func admits(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    isName(bytes, byteCountMax: byteCountMax)
   }
 
-  private static func check(_ text: String) throws {
+  private static func refusal(of text: String) -> HyphaError {
     let count = text.utf8.count
     guard count > 0, count <= byteCountMax else {
-      throw HyphaError(
+      return HyphaError(
         .invalidName, "the \(noun) '\(text.shown(80))' has \(count) bytes",
         remedy: "use 1 to \(byteCountMax)")
     }
     guard text != ".", text != ".." else {
-      throw HyphaError(
+      return HyphaError(
         .invalidName, "the \(noun) '\(text)' stands for a directory", remedy: "use a name of its own")
     }
-    guard text.utf8.allSatisfy(allows) else {
-      throw HyphaError(
-        .invalidName, "the \(noun) '\(text.shown())' has a character that is not allowed",
-        remedy: "use letters, digits, '.', '_' and '-'")
-    }
+    return HyphaError(
+      .invalidName, "the \(noun) '\(text.shown())' has a character that is not allowed",
+      remedy: "use letters, digits, '.', '_' and '-'")
+  }
+}
+
+/// The grammar of names. It is not a member of the protocol, so that it is compiled once and for bytes.
+private func isName(_ bytes: UnsafeRawBufferPointer, byteCountMax: Int) -> Bool {
+  guard bytes.count > 0, bytes.count <= byteCountMax else { return false }
+  for byte in bytes where !mayStandInName(byte) { return false }
+  // A dot or two alone stand for a directory.
+  return bytes.count > 2 || bytes[0] != UInt8(ascii: ".") || bytes[bytes.count - 1] != UInt8(ascii: ".")
+}
+
+private func mayStandInName(_ byte: UInt8) -> Bool {
+  switch byte {
+  case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+    true
+  default: false
   }
 }
 

@@ -14,6 +14,8 @@ public struct Subject: CheckedText {
   ///
   /// - Throws: ``HyphaError/Code/invalidName`` with the rule that was broken.
   public init(_ text: String) throws {
+    self.text = text
+    if text.withBytes(Self.admits) { return }
     try checkTokens(of: text, noun: "subject") { token, _ in
       guard token != "*", token != ">" else {
         throw HyphaError(
@@ -21,7 +23,22 @@ public struct Subject: CheckedText {
           remedy: "name one subject; wildcards belong in patterns")
       }
     }
-    self.text = text
+  }
+
+  /// Whether `bytes` are a subject in ASCII, as most are. Whether others are one, ``init(_:)`` knows.
+  static func admits(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard bytes.count <= byteCountMax else { return false }
+    var isTokenEmpty = true
+    for byte in bytes {
+      switch byte {
+      case UInt8(ascii: "."):
+        if isTokenEmpty { return false }
+        isTokenEmpty = true
+      case UInt8(ascii: "*"), UInt8(ascii: ">"), ...0x20, 0x7F...: return false
+      default: isTokenEmpty = false
+      }
+    }
+    return !isTokenEmpty
   }
 
   /// Wraps text that is known to follow the grammar.
@@ -36,9 +53,7 @@ public struct Subject: CheckedText {
       ? tokens.map { $0.isEmpty ? "-" : $0 }.joined(separator: ".") : text
   }
 
-  public static func == (left: Subject, right: Subject) -> Bool {
-    left.text.utf8.elementsEqual(right.text.utf8)
-  }
+  public static func == (left: Subject, right: Subject) -> Bool { left.text.hasBytes(of: right.text) }
   public func hash(into hasher: inout Hasher) { text.hashBytes(into: &hasher) }
 
   /// The tokens between the dots.
@@ -72,9 +87,7 @@ public struct Pattern: CheckedText {
 
   private init(unchecked text: String) { self.text = text }
 
-  public static func == (left: Pattern, right: Pattern) -> Bool {
-    left.text.utf8.elementsEqual(right.text.utf8)
-  }
+  public static func == (left: Pattern, right: Pattern) -> Bool { left.text.hasBytes(of: right.text) }
   public func hash(into hasher: inout Hasher) { text.hashBytes(into: &hasher) }
 
   /// The tokens between the dots.
@@ -105,15 +118,6 @@ private func takeToken(_ rest: inout Substring.UTF8View) -> Substring.UTF8View {
   let token = rest[..<dot]
   rest = dot == rest.endIndex ? rest[dot...] : rest[rest.index(after: dot)...]
   return token
-}
-
-extension StringProtocol {
-  /// Hashes the bytes alone; a string's own hash is that of its normal form.
-  func hashBytes(into hasher: inout Hasher) {
-    let isDone = utf8.withContiguousStorageIfAvailable { hasher.combine(bytes: .init($0)) } != nil
-    // Every native string has contiguous bytes.
-    if !isDone { hasher.combine(utf8.count) }
-  }
 }
 
 /// The tokens between the dots. Splitting characters instead of bytes would miss a dot that a combining mark

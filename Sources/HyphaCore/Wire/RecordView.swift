@@ -18,7 +18,7 @@ public struct RecordView {
     guard try Self.byteCount(atFrontOf: bytes, limits: limits) == bytes.count else {
       throw HyphaError(.invalidRecord, "a record has bytes beyond its end")
     }
-    guard bytes.littleEndian(at: 8) == CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[12...])) else {
+    guard bytes.littleEndian(at: 8) == checksumCRC32C(UnsafeRawBufferPointer(rebasing: bytes[12...])) else {
       throw HyphaError(.invalidRecord, "a record's checksum does not match: it was altered or damaged")
     }
     guard bytes[12] == WireFormat.recordVersion else {
@@ -119,6 +119,12 @@ extension RecordView {
   /// Where the payload begins.
   var payloadOffset: Int { ends.grant }
 
+  /// Whether both are of one lane: the same agent, channel and target.
+  public func sharesLane(with other: RecordView) -> Bool {
+    channel == other.channel && agent.hasBytes(of: other.agent) && addressee.hasBytes(of: other.addressee)
+      && (!addressee.isEmpty || type.hasBytes(of: other.type))
+  }
+
   private func slice(_ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(rebasing: bytes[start..<end])
   }
@@ -156,18 +162,31 @@ extension RecordView {
     return RecordHeader(
       id: id, time: time, channel: channel, agent: agent, epoch: epoch, sequence: sequence,
       previous: previous, addressee: addressee.isEmpty ? nil : try name(addressee), type: try name(type),
-      schemaVersion: schemaVersion, subject: try name(subject), contentType: contentType,
+      schemaVersion: schemaVersion, subject: try checkedSubject(), contentType: contentType,
       causation: causation, correlation: correlation,
       authority: Authority(
         // Nearly every agent acts in its own name.
-        principal: principal.elementsEqual(self.agent) ? agent : try name(principal),
+        principal: principal.hasBytes(of: self.agent) ? agent : try name(principal),
         grant: try text(grant), policyVersion: policyVersion))
   }
 
-  private func name<Checked: CheckedText>(_ bytes: UnsafeRawBufferPointer) throws(HyphaError) -> Checked {
+  private func name<Checked: Name>(_ bytes: UnsafeRawBufferPointer) throws(HyphaError) -> Checked {
+    if Checked.admits(bytes) { return Checked(unchecked: String(decoding: bytes, as: UTF8.self)) }
+    return try sayingWhy(bytes) { try Checked($0) }
+  }
+
+  private func checkedSubject() throws(HyphaError) -> Subject {
+    if Subject.admits(subject) { return Subject(unchecked: String(decoding: subject, as: UTF8.self)) }
+    return try sayingWhy(subject) { try Subject($0) }
+  }
+
+  /// What only the whole grammar can tell: whether a text is right, and else what is wrong with it.
+  private func sayingWhy<Checked>(
+    _ bytes: UnsafeRawBufferPointer, _ check: (String) throws -> Checked
+  ) throws(HyphaError) -> Checked {
     let text = try text(bytes)
     do {
-      return try Checked(text)
+      return try check(text)
     } catch {
       throw HyphaError(.invalidRecord, "a record has a bad name", cause: "\(error)")
     }

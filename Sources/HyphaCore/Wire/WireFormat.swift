@@ -75,35 +75,45 @@ extension WireFormat {
         remedy: "keep it to \(Authority.grantByteCountMax) bytes")
     }
     try checkNumbers(point: header.point, previous: header.previous, schemaVersion: header.schemaVersion)
-    let texts = [
-      header.agent.text, header.addressee?.text ?? "", header.type.text, header.subject.text,
-      header.authority.principal.text, header.authority.grant,
-    ]
-    let payloadOffset = texts.reduce(recordHeaderByteCount) { $0 + $1.utf8.count }
-    var writer = ByteWriter(capacity: payloadOffset + payload.count)
-    writer.write(recordMagic)
-    writer.write(UInt32(payloadOffset + payload.count))
-    writer.write(UInt32(0))
-    writer.write(recordVersion)
-    writer.write(header.channel.rawValue)
-    writer.write(header.contentType.rawValue)
-    writer.write(UInt8(texts[0].utf8.count))
-    writer.write(header.id)
-    writer.write(header.time.rawValue)
-    writer.write(header.epoch)
-    writer.write(header.sequence)
-    writer.write(header.previous.epoch)
-    writer.write(header.previous.sequence)
-    writer.write(header.causation)
-    writer.write(header.correlation)
-    writer.write(header.authority.policyVersion)
-    writer.write(header.schemaVersion)
-    for text in texts.dropFirst() { writer.write(UInt8(text.utf8.count)) }
-    writer.write(UInt8(0))
-    for text in texts { writer.write(text) }
-    writer.write(payload)
-    writer.patch(writer.bytes.withUnsafeBytes { CRC32C.checksum(.init(rebasing: $0[12...])) }, at: 8)
-    return (writer.bytes, payloadOffset)
+    let (agent, addressee, principal) = (
+      header.agent.text, header.addressee?.text ?? "", header.authority.principal.text
+    )
+    let (type, subject, grant) = (header.type.text, header.subject.text, header.authority.grant)
+    let payloadOffset =
+      recordHeaderByteCount + agent.utf8.count + addressee.utf8.count + type.utf8.count + subject.utf8.count
+      + principal.utf8.count + grant.utf8.count
+    let byteCount = payloadOffset + payload.count
+    let bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, initializedCount in
+      let record = UnsafeMutableRawBufferPointer(
+        rebasing: UnsafeMutableRawBufferPointer(buffer)[..<byteCount])
+      record.put(recordMagic, at: 0)
+      record.put(UInt32(byteCount), at: 4)
+      record[12] = recordVersion
+      record[13] = header.channel.rawValue
+      record[14] = header.contentType.rawValue
+      record.put(header.id, at: 16)
+      record.put(header.time.rawValue, at: 32)
+      record.put(header.epoch, at: 40)
+      record.put(header.sequence, at: 48)
+      record.put(header.previous.epoch, at: 56)
+      record.put(header.previous.sequence, at: 64)
+      record.put(header.causation, at: 72)
+      record.put(header.correlation, at: 88)
+      record.put(header.authority.policyVersion, at: 104)
+      record.put(header.schemaVersion, at: 108)
+      record[115] = 0
+      var end = recordHeaderByteCount
+      record.put(agent, at: &end, lengthAt: 15)
+      record.put(addressee, at: &end, lengthAt: 110)
+      record.put(type, at: &end, lengthAt: 111)
+      record.put(subject, at: &end, lengthAt: 112)
+      record.put(principal, at: &end, lengthAt: 113)
+      record.put(grant, at: &end, lengthAt: 114)
+      UnsafeMutableRawBufferPointer(rebasing: record[end...]).copyBytes(from: payload)
+      record.put(checksumCRC32C(UnsafeRawBufferPointer(rebasing: record[12...])), at: 8)
+      initializedCount = byteCount
+    }
+    return (bytes, payloadOffset)
   }
 
   /// Numbers count from 1, and an event follows the one before it in its lane.
@@ -123,10 +133,14 @@ extension WireFormat {
 extension WireFormat {
   static func encodeFrame(_ frame: Frame) -> [UInt8] {
     precondition((1...256).contains(frame.records.count), "a frame carries 1 to 256 records")
-    let lane = frame.records[0].header.lane
+    let header = frame.records[0].header
     let recordByteCount = frame.records.reduce(0) { $0 + $1.bytes.count }
     var writer = ByteWriter(capacity: 272 + recordByteCount)
-    writer.write("\(frame.via)/\(lane.agent)/\(lane.target)")
+    writer.write(frame.via.text)
+    writer.write("/")
+    writer.write(header.agent.text)
+    writer.write(header.addressee == nil ? "/#" : "/@")
+    writer.write(header.addressee?.text ?? header.type.text)
     let topicByteCount = writer.bytes.count
     writer.write(UInt8(0))
     writer.write(UInt32(0))
@@ -135,7 +149,9 @@ extension WireFormat {
     writer.write(frame.topologyVersion)
     writer.write(encode(remaining: frame.remaining))
     writer.write(UInt8(frame.records.count - 1))
-    writer.patch(headerChecksum(writer.bytes, topicByteCount: topicByteCount), at: topicByteCount + 1)
+    writer.patch(
+      writer.bytes.withUnsafeBytes { headerChecksum($0, topicByteCount: topicByteCount) },
+      at: topicByteCount + 1)
     for record in frame.records { writer.write(record.bytes) }
     return writer.bytes
   }
@@ -148,7 +164,7 @@ extension WireFormat {
       throw HyphaError(.invalidFrame, "a frame has no end of topic")
     }
     var reader = ByteReader(bytes, noun: "a frame")
-    let topic = try reader.readText(count: topicByteCount)
+    let topic = try reader.read(count: topicByteCount)
     _ = try reader.read(UInt8.self)
     let stated: UInt32 = try reader.read()
     guard reader.remaining >= frameHeaderByteCount else {
@@ -170,49 +186,58 @@ extension WireFormat {
     guard count <= limits.frameRecordCountMax else {
       throw HyphaError(.tooLarge, "a frame claims \(count) records")
     }
-    var records: [Record] = []
+    let first = try nextRecord(&reader, of: bytes, limits: limits)
+    var records = [try Record(first)]
     records.reserveCapacity(count)
-    for _ in 0..<count {
-      let rest = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
-      let byteCount = try RecordView.byteCount(atFrontOf: rest, limits: limits)
-      records.append(try Record(decoding: try reader.read(count: byteCount), limits: limits))
+    for _ in 1..<count {
+      let next = try nextRecord(&reader, of: bytes, limits: limits)
+      guard next.sharesLane(with: first) else { throw notTheLane() }
+      records.append(try Record(next))
     }
     try reader.finish()
-    let via = try checkTopic(topic, against: records)
+    let via = try via(of: topic, to: first)
     return Frame(
       via: via, topologyVersion: topologyVersion, hops: hops,
       remaining: remaining == withoutEnd ? nil : .microseconds(Int64(remaining)), records: records)
   }
 
-  /// The topic must name the lane that every record stands in; returns its first part.
-  private static func checkTopic(_ topic: String, against records: [Record]) throws -> AgentID {
-    let lane = records[0].header.lane
-    // Bytes are compared, not characters: a topic is what subscribers filter on, byte by byte.
-    let suffix = "/\(lane.agent)/\(lane.target)".utf8
-    guard topic.utf8.suffix(suffix.count).elementsEqual(suffix),
-      records.dropFirst().allSatisfy({ $0.header.lane == lane })
-    else {
-      throw HyphaError(.invalidFrame, "a frame's topic does not name the lane of its records")
-    }
+  private static func nextRecord(
+    _ reader: inout ByteReader, of bytes: UnsafeRawBufferPointer, limits: WireLimits
+  ) throws -> RecordView {
+    let rest = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
+    let byteCount = try RecordView.byteCount(atFrontOf: rest, limits: limits)
+    return try RecordView(checking: try reader.read(count: byteCount), limits: limits)
+  }
+
+  /// The first part of a topic, which else must name the lane of `record`. Bytes are compared, not characters:
+  /// a topic is what subscribers filter on, byte by byte.
+  private static func via(of topic: UnsafeRawBufferPointer, to record: RecordView) throws -> AgentID {
+    let (agent, isPublished) = (record.agent, record.addressee.isEmpty)
+    let target = isPublished ? record.type : record.addressee
+    let agentOffset = topic.count - target.count - 2 - agent.count
+    let targetOffset = topic.count - target.count
+    guard agentOffset >= 1, topic[agentOffset - 1] == UInt8(ascii: "/"),
+      UnsafeRawBufferPointer(rebasing: topic[agentOffset..<targetOffset - 2]).hasBytes(of: agent),
+      topic[targetOffset - 2] == UInt8(ascii: "/"),
+      topic[targetOffset - 1] == (isPublished ? UInt8(ascii: "#") : UInt8(ascii: "@")),
+      UnsafeRawBufferPointer(rebasing: topic[targetOffset...]).hasBytes(of: target)
+    else { throw notTheLane() }
     do {
-      return try AgentID(String(Substring(topic.utf8.dropLast(suffix.count))))
+      return try AgentID(String(decoding: topic[..<(agentOffset - 1)], as: UTF8.self))
     } catch {
       throw HyphaError(.invalidFrame, "a frame's topic names no agent to pass it on", cause: "\(error)")
     }
   }
 
-  private static func headerChecksum(_ bytes: [UInt8], topicByteCount: Int) -> UInt32 {
-    bytes.withUnsafeBytes { headerChecksum($0, topicByteCount: topicByteCount) }
+  private static func notTheLane() -> HyphaError {
+    HyphaError(.invalidFrame, "a frame's topic does not name the lane of its records")
   }
 
   private static func headerChecksum(_ bytes: UnsafeRawBufferPointer, topicByteCount: Int) -> UInt32 {
-    let topic = bytes[..<topicByteCount]
     let header = bytes[(topicByteCount + 5)..<(topicByteCount + 5 + frameHeaderByteCount)]
-    return withUnsafeTemporaryAllocation(byteCount: topic.count + header.count, alignment: 1) { joined in
-      joined.copyBytes(from: topic)
-      UnsafeMutableRawBufferPointer(rebasing: joined[topic.count...]).copyBytes(from: header)
-      return CRC32C.checksum(UnsafeRawBufferPointer(joined))
-    }
+    return checksumCRC32C(
+      UnsafeRawBufferPointer(rebasing: header),
+      after: checksumCRC32C(UnsafeRawBufferPointer(rebasing: bytes[..<topicByteCount])))
   }
 
   /// Rounded up, so that a time to live that is not over does not become zero; at most about 71 minutes.
@@ -222,6 +247,26 @@ extension WireFormat {
     guard seconds >= 0, attoseconds >= 0 else { return 0 }
     guard seconds < 4_294 else { return withoutEnd - 1 }
     return UInt32(seconds * 1_000_000 + (attoseconds + 999_999_999_999) / 1_000_000_000_000)
+  }
+}
+
+extension UnsafeMutableRawBufferPointer {
+  /// Stores an integer, least significant byte first.
+  fileprivate func put(_ value: some FixedWidthInteger & BitwiseCopyable, at offset: Int) {
+    storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
+  }
+
+  /// Stores the sixteen bytes of an event id in the order of a UUID.
+  fileprivate func put(_ id: EventID, at offset: Int) {
+    put(id.high.byteSwapped, at: offset)
+    put(id.low.byteSwapped, at: offset + 8)
+  }
+
+  /// Stores a text's UTF-8 at `end`, which then lies behind it, and its length at `lengthOffset`.
+  fileprivate func put(_ text: String, at end: inout Int, lengthAt lengthOffset: Int) {
+    self[lengthOffset] = UInt8(text.utf8.count)
+    UnsafeMutableRawBufferPointer(rebasing: self[end...]).copyBytes(from: text.utf8)
+    end += text.utf8.count
   }
 }
 

@@ -33,18 +33,17 @@ struct LogInfoCommand: Command {
 
   private func add(_ path: String, to table: inout Table) throws {
     let log = try Program.require().readLog(path)
-    let head = try log.head()
-    let streams = try log.streamHeads()
-    let lanes = try log.laneHeads()
+    // The node may be writing: what is added up must be of one moment.
+    let heads = try log.heads()
     // A stream of which the first entry was stated here was stated here as a whole.
-    let stated = try streams.values.reduce(UInt64(0)) { sum, stream in
+    let stated = try heads.streams.values.reduce(UInt64(0)) { sum, stream in
       try log.entry(at: stream.position)?.source == .stated ? sum + stream.count : sum
     }
     table.add([
-      .string(log.identity.node.text), .integer(Int(head.rawValue)), .integer(Int(stated)),
-      .integer(streams.count), .integer(lanes.count), .integer(try log.cursors().count),
+      .string(log.identity.node.text), .integer(Int(heads.position.rawValue)), .integer(Int(stated)),
+      .integer(heads.streams.count), .integer(heads.lanes.count), .integer(try log.cursors().count),
       .bytes(Self.byteCountOnDisk(path)), .optional(try Self.time(of: Position(rawValue: 1), log)),
-      .optional(try Self.time(of: head, log)),
+      .optional(try Self.time(of: heads.position, log)),
     ])
   }
 

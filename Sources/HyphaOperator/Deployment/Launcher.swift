@@ -154,12 +154,19 @@ final class Launcher {
       if late.isEmpty { return }
       if !hasTold, clock.now >= began + Self.stopQuietness {
         hasTold = true
-        let names = late.map { "'\($0.node)'" }.joined(separator: ", ")
-        try? note("waiting for \(names) to stop; press Ctrl-C again to end at once")
+        try? note("waiting for \(Self.names(late)) to stop; press Ctrl-C again to end at once")
       }
       try? await Task.sleep(for: .milliseconds(20))
     }
-    for process in all where process.ending == nil { process.kill() }
+    let late = all.filter { $0.ending == nil }
+    if !late.isEmpty, !stop.isUrgent {
+      try? note("\(Self.names(late)) did not stop within \(Self.stopPatience); ending at once")
+    }
+    for process in late { process.kill() }
+  }
+
+  private static func names(_ processes: [NodeProcess]) -> String {
+    processes.map { "'\($0.node)'" }.joined(separator: ", ")
   }
 
   private static func text(_ ending: NodeProcess.Ending) -> String {

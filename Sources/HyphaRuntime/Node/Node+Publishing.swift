@@ -39,7 +39,7 @@ extension Node: NodeServices {
       } catch let error as HyphaError where error.code == .logConflict {
         throw error
       } catch {
-        note("\(error)")
+        note(error)
         if isStopped { return }
         await pause(.seconds(1))
       }
@@ -79,7 +79,7 @@ extension Node: NodeServices {
         self.deliver(group, receipt, alreadySent: true)
         self.append(self.alerts.appended(group, of: agent), of: agent)
       case .failure(let error):
-        self.note("\(error)")
+        self.note(error)
         guard self.alerts.refused(group, of: agent), !self.isStopped else { return }
         self.scheduler.schedule(after: .seconds(1)) {
           self.append(self.alerts.retry(agent), of: agent)

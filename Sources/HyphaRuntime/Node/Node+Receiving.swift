@@ -121,7 +121,7 @@ extension Node: TransportReceiver {
         }
         self.state.withLock { $0.untakenCount -= taken.count }
       case .failure(let error):
-        self.note("\(error)")
+        self.note(error)
         // A log that is closed says so at once, while this thread has the courier locked.
         self.scheduler.schedule(after: .zero) {
           self.fallBack(taken, box)

@@ -317,9 +317,17 @@ public final class Node: Sendable {
   }
 
   /// Tells the operator, once per text.
-  public func note(_ text: String) {
+  public func note(_ text: String) { note(text) { $0 == text } }
+
+  /// Tells the operator of a failure, once per problem: each attempt may fail with another cause.
+  func note(_ failure: any Error) {
+    guard let error = failure as? HyphaError else { return note("\(failure)") }
+    note("\(error)") { $0.hasPrefix("\(error.code): \(error.problem)") }
+  }
+
+  private func note(_ text: String, unless isTold: (String) -> Bool) {
     state.withLock { state in
-      guard !state.notes.contains(text) else { return }
+      guard !state.notes.contains(where: isTold) else { return }
       if state.notes.count >= 100 { state.notes.removeFirst() }
       state.notes.append(text)
     }

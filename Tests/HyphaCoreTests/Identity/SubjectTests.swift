@@ -63,6 +63,25 @@ import Testing
     ) { try Subject(text: "a.b*") }
   }
 
+  @Test func `a random text is a subject where it is a pattern without wildcards`() {
+    var random = seededRandom()
+    let alphabet: [Unicode.Scalar] = [
+      ".", ".", "a", "Z", "9", "*", ">", " ", "\u{7F}", "~", "!", "ä", "\u{301}",
+    ]
+    var subjectCount = 0
+    for _ in 0..<5_000 {
+      var text = ""
+      for _ in 0..<random.int(0...6) {
+        text.unicodeScalars.append(alphabet[random.int(0...(random.chance(0.7) ? 4 : alphabet.count - 1))])
+      }
+      let hasWildcard = text.utf8.contains(UInt8(ascii: "*")) || text.utf8.contains(UInt8(ascii: ">"))
+      let isSubject = (try? Subject(text)) != nil
+      #expect(isSubject == ((try? Pattern(text)) != nil && !hasWildcard), "\(text.debugDescription)")
+      if isSubject { subjectCount += 1 }
+    }
+    #expect(subjectCount > 300)
+  }
+
   @Test func `a pattern's wildcards are whole tokens, and the rest comes last`() {
     for text in ["*", ">", "a.*.b", "*.*.>", "a.>"] { #expect(throws: Never.self) { try Pattern(text) } }
     expectError("invalidName: the pattern 'a.>.b' has '>' before its end; use '*' for one token") {

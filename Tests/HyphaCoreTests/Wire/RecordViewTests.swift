@@ -32,6 +32,28 @@ import Testing
     }
   }
 
+  @Test func `views share a lane where their headers' lanes are equal`() throws {
+    var random = seededRandom()
+    var sharedCount = 0
+    for _ in 0..<2_000 {
+      var header = random.header()
+      let record = try Record(header, payload: [])
+      if random.chance(0.2) { header.channel = Channel.allCases[random.int(0...2)] }
+      if random.chance(0.2) { header.agent = random.agent() }
+      if random.chance(0.2) { header.addressee = random.chance(0.5) ? random.agent() : nil }
+      if random.chance(0.2) { header.type = EventTypeName(unchecked: random.name(127)) }
+      let other = try Record(header, payload: [])
+      let isShared = try record.bytes.withUnsafeBytes { bytes in
+        try other.bytes.withUnsafeBytes {
+          try RecordView(checking: bytes).sharesLane(with: RecordView(checking: $0))
+        }
+      }
+      #expect(isShared == (record.header.lane == header.lane), "\(record.header.lane), \(header.lane)")
+      if isShared { sharedCount += 1 }
+    }
+    #expect((500..<1_900).contains(sharedCount))
+  }
+
   /// Hostile bytes: altered, cut, grown, with the length and the checksum put right or left wrong.
   @Test func `views and records refuse the same bytes in the same words, names aside`() throws {
     var random = seededRandom()

@@ -11,11 +11,16 @@ import Testing
 /// A transport that looks into the log whenever something is sent.
 private final class SpyTransport: Transport {
   private let log: any EventLog
+  private let opensLinks: Bool
   let findings = Mutex<(sent: [Channel: Int], early: [Channel: Int])>(([:], [:]))
 
-  init(_ log: any EventLog) { self.log = log }
+  init(_ log: any EventLog, opensLinks: Bool = true) {
+    self.log = log
+    self.opensLinks = opensLinks
+  }
 
   func start(_ receiver: any TransportReceiver) throws {
+    guard opensLinks else { return }
     for channel in Channel.allCases { receiver.linksOpened(channel) }
   }
 
@@ -141,6 +146,39 @@ private final class SpyTransport: Transport {
         .encoded())
     ])
     #expect(try log.head().rawValue == 1)
+  }
+
+  @Test func `a problem is told once, whatever the cause of each attempt's failure`() throws {
+    let loop = SimulationLoop()
+    let (log, _) = try memoryLog("x")
+    let configuration = Node.Configuration(
+      topology: try topology("entry"), node: "x", kinds: try KindRegistry(BuiltInKinds.all))
+    let node = try Node(
+      configuration, log: log, transport: SpyTransport(log), scheduler: loop, executor: loop)
+    for cause in ["a short write", "no space left", "a short write"] {
+      node.note(HyphaError(.logFull, "the log of x cannot grow", remedy: "free space", cause: cause))
+    }
+    node.note(HyphaError(.logFull, "the log of y cannot grow", remedy: "free space"))
+    #expect(
+      node.status().notes == [
+        "logFull: the log of x cannot grow; free space (a short write)",
+        "logFull: the log of y cannot grow; free space",
+      ])
+  }
+
+  @Test func `a node that waits for its neighbours stops at once`() throws {
+    let loop = SimulationLoop()
+    let (log, _) = try memoryLog("x")
+    let configuration = Node.Configuration(
+      topology: try topology("entry"), node: "x", kinds: try KindRegistry(BuiltInKinds.all))
+    let node = try Node(
+      configuration, log: log, transport: SpyTransport(log, opensLinks: false), scheduler: loop,
+      executor: loop)
+    let began = loop.microseconds()
+    loop.schedule(after: .milliseconds(10)) { Task(executorPreference: loop) { await node.stop() } }
+    try loop.run { try await node.start() }
+    #expect(loop.microseconds() - began == 10_000)
+    #expect(node.status().notes.isEmpty)
   }
 
   @Test func `after a restart a deployment is complete only when all nodes know of all that is for them`() {

@@ -1,0 +1,37 @@
+import Synchronization
+
+/// Those who want to know at once when a log has a new head.
+///
+/// They are told on the writer's thread, after the sync, and must not block.
+public final class HeadObservers: Sendable {
+  /// A place in the list, for ``remove(_:)``.
+  public struct Token: Hashable, Sendable { fileprivate let number: Int }
+
+  private struct State {
+    var nextNumber = 0
+    var observers: [Int: @Sendable (Position) -> Void] = [:]
+  }
+
+  private let state = Mutex(State())
+
+  /// An empty list.
+  public init() {}
+
+  /// Calls `observer` with each new head from now on.
+  public func add(_ observer: @escaping @Sendable (Position) -> Void) -> Token {
+    state.withLock { state in
+      state.nextNumber += 1
+      state.observers[state.nextNumber] = observer
+      return Token(number: state.nextNumber)
+    }
+  }
+
+  /// Ends it. One call may still be under way.
+  public func remove(_ token: Token) { state.withLock { $0.observers[token.number] = nil } }
+
+  /// Tells everyone of a new head.
+  public func tell(_ head: Position) {
+    let observers = state.withLock { Array($0.observers.values) }
+    for observer in observers { observer(head) }
+  }
+}

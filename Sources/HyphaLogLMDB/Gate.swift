@@ -1,0 +1,30 @@
+import Glibc
+
+/// Lets many in at a time, or one alone.
+///
+/// Whoever enters leaves on the same thread, and may enter again within; whoever wants to be alone must not be
+/// inside.
+final class Gate: @unchecked Sendable {
+  // Safe to share: the lock guards itself. It lives at one address as long as the object.
+  private let lock: UnsafeMutablePointer<pthread_rwlock_t>
+
+  init() {
+    lock = .allocate(capacity: 1)
+    lock.initialize(to: pthread_rwlock_t())
+    pthread_rwlock_init(lock, nil)
+  }
+
+  deinit {
+    pthread_rwlock_destroy(lock)
+    lock.deallocate()
+  }
+
+  func enter() { pthread_rwlock_rdlock(lock) }
+  func leave() { pthread_rwlock_unlock(lock) }
+
+  func alone(_ body: () throws -> Void) rethrows {
+    pthread_rwlock_wrlock(lock)
+    defer { pthread_rwlock_unlock(lock) }
+    try body()
+  }
+}
