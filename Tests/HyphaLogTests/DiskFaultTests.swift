@@ -19,7 +19,8 @@ import Testing
       let isAlive = try run.work(
         seed: seed, roundCount: 12, faults: ["AT": "\(first)", "LAST": "\(last)", "DO": what])
       #expect(isAlive, context)
-      let lines = try run.lines()
+      // What closing the log writes behind the last batch is nobody's loss.
+      let lines = try run.lines().prefix { $0 != "done" }
       if let fault = lines.firstIndex(where: { $0.hasPrefix("fault ") && !$0.contains("/index/") }) {
         faultCount += 1
         let refusal = lines[fault...].first { $0.hasPrefix("fail ") || $0.hasPrefix("error ") }

@@ -35,12 +35,16 @@ final class CrasherRun {
 
   /// Everything of this run; removed with it.
   let place = NSTemporaryDirectory() + "hypha-run-\(UUID().uuidString)"
-  var directory: String { place + "/data" }
+  let directory: String
   var trace: String { place + "/trace" }
   /// What all workloads in this directory said; see History in the crasher.
   var history: String { place + "/history" }
 
-  init() throws {
+  /// - Parameter disk: the file system that has the data directory; nil for that of the others.
+  init(in disk: String? = nil) throws {
+    directory = disk.map { $0 + "/data" } ?? place + "/data"
+    try? FileManager.default.removeItem(atPath: directory)
+    try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     try Data().write(to: URL(fileURLWithPath: history))
   }
@@ -67,6 +71,14 @@ final class CrasherRun {
     process.waitUntilExit()
     try output.close()
     return process.terminationReason == .exit
+  }
+
+  /// Adds to the history what a workload said elsewhere.
+  func note(_ lines: [String]) throws {
+    let output = try FileHandle(forWritingTo: URL(fileURLWithPath: history))
+    try output.seekToEnd()
+    try output.write(contentsOf: Data(lines.map { $0 + "\n" }.joined().utf8))
+    try output.close()
   }
 
   /// What was said, a line each.

@@ -5,7 +5,8 @@ import HyphaCore
 ///
 /// A write is pending until a sync of its file has returned; until then a power cut may leave it undone, done, or
 /// done in part. A write that was pending when a sync *failed* may be lost for good, whatever is synced later. Names
-/// (files made, renamed and removed, directories made) reach the disk in their order, with the next sync of any file.
+/// (files made, renamed and removed, directories made) reach the disk in their order; the sync of a directory keeps all
+/// that were given before it.
 struct Disk {
   /// Part of a pending write or a change of a file's size, within one page.
   struct Piece {
@@ -80,9 +81,11 @@ struct Disk {
     case .write where entry.isSynced:
       settle { [callCount] in $0.call == callCount }
     case .sync:
-      // A directory has no bytes of its own; its sync makes names durable.
-      if let file = fileOfInode[entry.inode] { settle { $0.file == file && !$0.isDoomed } }
-      durableNamingCount = namings.count
+      if let file = fileOfInode[entry.inode] {
+        settle { $0.file == file && !$0.isDoomed }
+      } else {
+        durableNamingCount = namings.count
+      }
     case .failedSync:
       guard let file = fileOfInode[entry.inode] else { return }
       for index in pending.indices where pending[index].file == file { pending[index].isDoomed = true }

@@ -5,7 +5,7 @@ import HyphaLogLMDB
 import Synchronization
 
 /// Appends of every shape, in rounds: lone events, many batches at once, a large batch, a batch of no events. Each
-/// round waits for all its batches. What was refused is submitted once again; what is refused again ends the work.
+/// round waits for all its batches.
 struct Workload {
   private struct Submission {
     var author: Int
@@ -25,12 +25,18 @@ struct Workload {
     for agent in Self.agents { authors.append(try Author(agent, epoch: epoch, in: log)) }
   }
 
-  /// Works until the rounds are over, or the log refuses twice.
-  mutating func run(roundCount: Int) throws {
+  /// Works until the rounds are over.
+  ///
+  /// - Parameter triesAgain: whether what was refused is submitted once more; asked with how often it was already.
+  mutating func run(roundCount: Int, triesAgain: (Int) -> Bool) throws {
     for _ in 0..<roundCount {
       var refused = submit(try nextRound())
-      if !refused.isEmpty { refused = submit(refused) }
-      guard refused.isEmpty else { return say("end") }
+      var tryCount = 1
+      while !refused.isEmpty {
+        guard triesAgain(tryCount) else { return say("end") }
+        refused = submit(refused)
+        tryCount += 1
+      }
     }
     say("done")
   }
@@ -83,10 +89,21 @@ struct Workload {
   }
 }
 
-/// `work DIR EPOCH SEED ROUNDS`
+/// `work DIR EPOCH SEED ROUNDS`: what the log refuses twice ends the work.
 func work(_ directory: String, epoch: UInt64, seed: UInt64, roundCount: Int) throws {
   let log = try openLog(directory)
   var workload = try Workload(log, epoch: epoch, seed: seed)
-  try workload.run(roundCount: roundCount)
+  try workload.run(roundCount: roundCount) { $0 < 2 }
+  log.close()
+}
+
+/// `strain DIR EPOCH SEED`: works without end; where the log refuses, prints `full` and waits for a line of input.
+func strain(_ directory: String, epoch: UInt64, seed: UInt64) throws {
+  let log = try openLog(directory)
+  var workload = try Workload(log, epoch: epoch, seed: seed)
+  try workload.run(roundCount: .max) { _ in
+    say("full")
+    return readLine() != nil
+  }
   log.close()
 }

@@ -8,6 +8,7 @@ import Glibc
 //   probe FILE DIR                damages copies of a log, as its input says, and prints what opening them gives
 //   fill DIR BYTES                appends until the file reaches a limit, lifts the limit, and appends again
 //   work DIR EPOCH SEED ROUNDS    appends in every shape, and prints its history (see History)
+//   strain DIR EPOCH SEED         the same without end; where the log refuses, waits for a line of input
 //   judge DIR                     holds logs against their histories, as its input says; DIR is for damaged copies
 //   count TRACE                   prints how many writes and syncs a trace has
 //   cut TRACE ROOT DIR SEED COUNT cuts the power COUNT times at each moment of a trace of ROOT, and writes what is
@@ -24,6 +25,7 @@ do {
   case "probe": try probe(words[2], words[3])
   case "fill": try fill(words[2], byteLimit: UInt64(words[3]) ?? 1 << 20)
   case "work": try work(words[2], epoch: UInt64(words[3]) ?? 1, seed: seed, roundCount: count)
+  case "strain": try strain(words[2], epoch: UInt64(words[3]) ?? 1, seed: seed)
   case "judge": try judge(copy: words[2])
   case "count":
     say("\(try TraceEntry.read(words[2]).count { $0.kind != .note })")
@@ -31,7 +33,7 @@ do {
     try cutPower(
       trace: words[2], root: words[3], target: words[4], seed: UInt64(words[5]) ?? 1,
       cutsPerMoment: Int(words[6]) ?? 1)
-  default: say("usage: append | hold | follow | probe | fill | work | judge | count | cut")
+  default: say("usage: append | hold | follow | probe | fill | work | strain | judge | count | cut")
   }
 } catch {
   say("error \(error)")
