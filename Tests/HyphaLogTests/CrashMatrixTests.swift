@@ -8,7 +8,9 @@ import Testing
   func `kill -9 at any call of a commit, or in it, loses nothing and adds nothing`() throws {
     let seed = SeededGenerator.seed
     var random = SeededGenerator(seed: seed)
-    let callCount = try CrasherRun.callCount(seed: seed, roundCount: 12)
+    // In a soak long enough that the map grows.
+    let roundCount = Soak.seconds == nil ? 12 : 60
+    let callCount = try CrasherRun.callCount(seed: seed, roundCount: roundCount)
     let steps = (1...callCount).flatMap { call in
       ["kill-before", "kill-torn", "kill-after"].map { (call, $0) }
     }
@@ -16,7 +18,7 @@ import Testing
     var killCount = 0
     for (call, what) in Soak.sample(60, of: steps, &random) {
       let run = try CrasherRun()
-      let isAlive = try run.work(seed: seed, roundCount: 12, faults: ["AT": "\(call)", "DO": what])
+      let isAlive = try run.work(seed: seed, roundCount: roundCount, faults: ["AT": "\(call)", "DO": what])
       killCount += isAlive ? 0 : 1
       let answer = try judge.check(run)
       #expect(answer == "sound", "HYPHA_SEED=\(seed), \(what) at call \(call)")

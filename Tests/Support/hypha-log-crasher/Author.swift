@@ -35,7 +35,7 @@ struct Author {
     let point = LanePoint(epoch: epoch, sequence: sequence)
     var random = SeededGenerator(seed: epoch << 32 | sequence, name: agent.text)
     let (kind, size, filler) = (random.next() % 50, random.next(), UInt8(random.next() & 0xFF))
-    let fillerCount = kind == 0 ? 70_000 + size % 5_000 : kind < 4 ? 4_000 + size % 5_000 : size % 200
+    let fillerCount = kind < 2 ? 70_000 + size % 5_000 : kind < 5 ? 4_000 + size % 5_000 : size % 200
     let payload = Array("\(agent) \(point) ".utf8) + [UInt8](repeating: filler, count: Int(fillerCount))
     let id = EventID(high: epoch << 32 | sequence, low: random.next())
     let header = RecordHeader(

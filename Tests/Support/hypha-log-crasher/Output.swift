@@ -12,7 +12,8 @@ struct WallClock: TimeSource {
   func microseconds() -> UInt64 { UInt64(Date().timeIntervalSince1970 * 1_000_000) }
 }
 
-let settings = LMDBLogSettings(mapByteCount: 1 << 32)
+/// The smallest map, so that it grows under the tests.
+let settings = LMDBLogSettings(mapByteCount: 1 << 20)
 
 func openLog(_ directory: String) throws -> LMDBLog {
   try LMDBLog(directory: directory, node: "hq", settings: settings, time: WallClock())
