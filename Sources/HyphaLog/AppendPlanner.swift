@@ -225,15 +225,12 @@ public struct KeptReceipt: Hashable, Sendable {
 /// A head is addressed by its slot, so that a run of events of one lane costs one comparison each and no
 /// lookup. Between groups the cache is emptied when it has grown beyond its bound.
 private struct HeadCache<Key: Hashable & Sendable, Head: Sendable>: Sendable {
-  private struct Slot: Sendable {
-    let key: Key
-    var head: Head?
-    var isMoved = false
-  }
-
   private static var countMax: Int { 65_536 }
 
-  private var slots: [Slot] = []
+  // One array each, so that looking at a head copies no key.
+  private var keys: [Key] = []
+  private var heads: [Head?] = []
+  private var isMoved: [Bool] = []
   private var numbers: [Key: Int] = [:]
   private var newest = 0
   private var undo: [(slot: Int, head: Head?, wasMoved: Bool)] = []
@@ -242,48 +239,51 @@ private struct HeadCache<Key: Hashable & Sendable, Head: Sendable>: Sendable {
   var mark: Int { undo.count }
 
   mutating func beginGroup() {
-    for change in undo { slots[change.slot].isMoved = false }
+    for change in undo { isMoved[change.slot] = false }
     undo.removeAll(keepingCapacity: true)
-    guard slots.count > Self.countMax else { return }
-    slots.removeAll(keepingCapacity: true)
+    guard keys.count > Self.countMax else { return }
+    keys.removeAll(keepingCapacity: true)
+    heads.removeAll(keepingCapacity: true)
+    isMoved.removeAll(keepingCapacity: true)
     numbers.removeAll(keepingCapacity: true)
     newest = 0
   }
 
-  subscript(slot: Int) -> Head? { slots[slot].head }
+  subscript(slot: Int) -> Head? { heads[slot] }
 
   mutating func slot(of key: Key, _ find: (Key) throws -> Head?) rethrows -> Int {
-    if newest < slots.count, slots[newest].key == key { return newest }
+    if newest < keys.count, keys[newest] == key { return newest }
     if let number = numbers[key] {
       newest = number
       return number
     }
     let head = try find(key)
-    newest = slots.count
-    slots.append(Slot(key: key, head: head))
+    newest = keys.count
+    keys.append(key)
+    heads.append(head)
+    isMoved.append(false)
     numbers[key] = newest
     return newest
   }
 
   mutating func move(_ slot: Int, to head: Head) {
-    undo.append((slot, slots[slot].head, slots[slot].isMoved))
-    slots[slot].head = head
-    slots[slot].isMoved = true
+    undo.append((slot, heads[slot], isMoved[slot]))
+    heads[slot] = head
+    isMoved[slot] = true
   }
 
   mutating func revert(to mark: Int) {
     while undo.count > mark {
       let (slot, head, wasMoved) = undo.removeLast()
-      slots[slot].head = head
-      slots[slot].isMoved = wasMoved
+      heads[slot] = head
+      isMoved[slot] = wasMoved
     }
   }
 
   /// Each moved head once: at the change that found it unmoved.
   func forEachMoved(_ body: (Key, Head) throws -> Void) rethrows {
     for change in undo where !change.wasMoved {
-      let slot = slots[change.slot]
-      if let head = slot.head { try body(slot.key, head) }
+      if let head = heads[change.slot] { try body(keys[change.slot], head) }
     }
   }
 }
