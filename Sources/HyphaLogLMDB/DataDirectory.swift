@@ -10,6 +10,8 @@ import HyphaCore
 ///     data.mdb         0600  everything
 ///     lock.mdb         0600  LMDB's marks of readers; of no worth when no process has the log open
 ///   log.new/                 a log that is being made; it is renamed to log/ once it is whole
+///   index/             0700  what is derived from the log; it may be removed while nobody has it open
+///   index.new/               an index that is being made
 /// ```
 ///
 /// So whatever stands at `log/data.mdb` was a whole log once: an empty or a short file is damage, never a

@@ -43,7 +43,13 @@ final class PostingBuffer {
   /// Forgets the postings behind the first `count`.
   func truncate(to count: Int) { self.count = count }
 
-  /// Calls `body` with the postings from `start` on in ascending order. What the buffer holds stays as it was.
+  /// Calls `body` with all postings in ascending order. The buffer has them in another order then.
+  func sortAll<Value>(_ body: (UnsafeBufferPointer<UInt64>) throws -> Value) rethrows -> Value {
+    let sorted = RadixSort.sort(storage, scratch, count: count)
+    return try body(UnsafeBufferPointer(start: sorted, count: count))
+  }
+
+  /// Calls `body` with the postings from `start` on in ascending order. The buffer has them as it had.
   func withSorted<Value>(
     from start: Int, _ body: (UnsafeBufferPointer<UInt64>) throws -> Value
   ) rethrows -> Value {

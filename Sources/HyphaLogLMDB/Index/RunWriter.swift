@@ -68,15 +68,23 @@ final class RunWriter {
   }
 
   func endTerm() {
-    rows.reserve(16)
-    rows.add(UInt32(truncatingIfNeeded: term))
-    rows.add(UInt16(truncatingIfNeeded: term >> 32))
     if isList {
       endList()
-      rows.add(UInt32(listStart))
+      addRow(term, UInt32(listStart))
     } else {
-      rows.add(UInt32(truncatingIfNeeded: lastPosting) | RunLayout.inlineFlag)
+      addRow(term, UInt32(truncatingIfNeeded: lastPosting) | RunLayout.inlineFlag)
     }
+  }
+
+  /// Adds a term with a single posting, between two others.
+  @inline(__always)
+  func add(_ term: UInt64, single posting: UInt32) { addRow(term, posting | RunLayout.inlineFlag) }
+
+  @inline(__always)
+  private func addRow(_ term: UInt64, _ reference: UInt32) {
+    rows.reserve(RunLayout.rowByteCount)
+    rows.add(term | UInt64(reference) << 48)
+    rows.add(UInt16(truncatingIfNeeded: reference >> 16))
   }
 
   // MARK: Lists
@@ -173,19 +181,22 @@ extension RunWriter {
   ) {
     begin(first: first, spanCount: spanCount)
     let shift = UInt32(base) << 2
+    guard let last = postings.indices.last else { return }
     var index = 0
-    while index < postings.count {
-      var next = TermPosting(rawValue: postings[index])
-      let term = next.term
+    while index <= last {
+      let term = TermPosting(rawValue: postings[index]).term
+      if index == last || TermPosting(rawValue: postings[index &+ 1]).term != term {
+        add(term, single: TermPosting(rawValue: postings[index]).posting &- shift)
+        index &+= 1
+        continue
+      }
       beginTerm(term)
       repeat {
-        let posting = next.posting &- shift
+        let posting = TermPosting(rawValue: postings[index]).posting &- shift
         // Two terms of one event may collide; the posting counts once.
         if Int64(posting) != lastPosting { add(posting) }
         index &+= 1
-        guard index < postings.count else { break }
-        next = TermPosting(rawValue: postings[index])
-      } while next.term == term
+      } while index <= last && TermPosting(rawValue: postings[index]).term == term
       endTerm()
     }
   }
