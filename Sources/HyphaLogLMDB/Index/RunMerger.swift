@@ -70,12 +70,15 @@ enum RunMerger {
         let term = tree[1] >> 4
         var (leaf, row) = try takeRow(tree[1])
         // Most terms are ids that one event has.
-        if tree[1] >> 4 != term, let single = try sources[leaf].single(atRow: row) {
+        let isAlone = tree[1] >> 4 != term
+        if isAlone, let single = try sources[leaf].single(atRow: row) {
           writer.add(term, single: single + bases[leaf] << 2)
           continue
         }
+        let list = try sources[leaf].list(atRow: row)
+        if isAlone, try writer.add(term, copying: list, base: bases[leaf]) { continue }
         writer.beginTerm(term)
-        try writer.add(sources[leaf].list(atRow: row), base: bases[leaf])
+        try writer.add(list, base: bases[leaf])
         while tree[1] >> 4 == term {
           (leaf, row) = try takeRow(tree[1])
           try writer.add(sources[leaf].list(atRow: row), base: bases[leaf])
