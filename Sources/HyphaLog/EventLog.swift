@@ -65,6 +65,9 @@ public protocol LogReader: AnyObject, Sendable {
     withAllOf groups: [[LogTerm]], in range: ClosedRange<Position>, _ order: ReadOrder, limit: Int
   ) throws -> IndexedPositions?
 
+  /// How far the index is; nil where there is none, or none that is right for the log.
+  func indexStatus() throws -> LogIndexStatus?
+
   /// Throws ``HyphaError/Code/logFailed`` when what is read is no longer the log at its place.
   func confirmPresence() throws
 

@@ -10,8 +10,10 @@ import HyphaCore
 ///     data.mdb         0600  everything
 ///     lock.mdb         0600  LMDB's marks of readers; of no worth when no process has the log open
 ///   log.new/                 a log that is being made; it is renamed to log/ once it is whole
-///   index/             0700  what is derived from the log; it may be removed while nobody has it open
+///   index/             0700  what finds entries; it follows from the log and may be removed
 ///   index.new/               an index that is being made
+///   payloads/          0700  large payloads, each in a file named by its content
+///   node.key           0600  the key that the node signs the log's head with
 /// ```
 ///
 /// So whatever stands at `log/data.mdb` was a whole log once: an empty or a short file is damage, never a

@@ -40,13 +40,9 @@ final class BareLMDB: @unchecked Sendable {
     self.environment = environment
     value = []
     table = 1
-    do {
-      try Self.check(mdb_env_open(environment, path, UInt32(MDB_NOTLS), 0o600), "mdb_env_open")
-      try read { _ in }
-    } catch {
-      mdb_env_close(environment)
-      throw error
-    }
+    // The object is whole from here on: its end closes the environment, also when this throws.
+    try Self.check(mdb_env_open(environment, path, UInt32(MDB_NOTLS), 0o600), "mdb_env_open")
+    try read { _ in }
   }
 
   deinit { mdb_env_close(environment) }

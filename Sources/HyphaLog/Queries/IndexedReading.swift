@@ -17,4 +17,7 @@ extension LogReader {
   ///
   /// - Throws: ``HyphaError/Code/logFailed`` when it is not.
   public func confirmPresence() throws {}
+
+  /// There is no index.
+  public func indexStatus() throws -> LogIndexStatus? { nil }
 }

@@ -1,8 +1,8 @@
 import CLMDB
 import Dispatch
 import Glibc
-public import HyphaCore
-public import HyphaLog
+import HyphaCore
+import HyphaLog
 import Synchronization
 
 /// Keeps the index of a log that this process writes: one thread that follows the commits.
@@ -78,23 +78,6 @@ final class LogIndexer: Sendable {
     shared.wakes.signal()
     thread.join()
     reader.close()
-  }
-}
-
-/// How far an index is.
-public struct LogIndexStatus: Sendable {
-  /// The newest position that is indexed.
-  public let through: Position
-  /// How many entries are not; reads scan these.
-  public let lagCount: UInt64
-  /// Why the index does not go on; nil where it does.
-  public let failure: HyphaError?
-
-  /// A status by its parts.
-  public init(through: Position, lagCount: UInt64, failure: HyphaError?) {
-    self.through = through
-    self.lagCount = lagCount
-    self.failure = failure
   }
 }
 

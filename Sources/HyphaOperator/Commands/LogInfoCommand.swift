@@ -17,7 +17,9 @@ struct LogInfoCommand: Command {
       .init("node"), .init("entries", alignment: .right),
       .init("stated here", key: "stated", alignment: .right),
       .init("streams", alignment: .right), .init("lanes", alignment: .right),
-      .init("consumers", alignment: .right), .init("on disk", key: "bytesOnDisk", alignment: .right),
+      .init("consumers", alignment: .right),
+      .init("index lag", key: "indexLag", alignment: .right),
+      .init("on disk", key: "bytesOnDisk", alignment: .right),
       .init("first"), .init("last"),
     ])
     let paths = try DataPlaces.logs(in: data)
@@ -42,6 +44,7 @@ struct LogInfoCommand: Command {
     table.add([
       .string(log.identity.node.text), .integer(Int(heads.position.rawValue)), .integer(Int(stated)),
       .integer(heads.streams.count), .integer(heads.lanes.count), .integer(try log.cursors().count),
+      try log.indexStatus().map { .integer(Int($0.lagCount)) } ?? .none,
       .bytes(Self.byteCountOnDisk(path)), .optional(try Self.time(of: Position(rawValue: 1), log)),
       .optional(try Self.time(of: heads.position, log)),
     ])
