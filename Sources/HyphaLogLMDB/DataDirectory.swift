@@ -11,6 +11,7 @@ import HyphaCore
 ///     lock.mdb         0600  LMDB's marks of readers; of no worth when no process has the log open
 ///   log.new/                 a log that is being made; it is renamed to log/ once it is whole
 ///   index/             0700  what finds entries; it follows from the log and may be removed
+///   index.new/               an index that is being made
 ///   payloads/          0700  large payloads, each in a file named by its content
 ///   node.key           0600  the key that the node signs the log's head with
 /// ```
