@@ -42,7 +42,7 @@ extension HyphaApp {
       let program = try HyphaProgram.make(name: name, agents: agents)
       return await Program.$current.withValue(program) {
         await CommandLineRunner.main(
-          RootCommand.self, name: name, arguments: arguments, version: HyphaVersion.text)
+          ProgramCommand.self, name: name, arguments: arguments, version: HyphaVersion.text)
       }
     } catch {
       try? Output.standardError.writeLine("\(name): \(error)")

@@ -14,7 +14,8 @@ enum LogOpening {
     }
     let mode = Environment.Mode.writing(
       mapByteCount: settings.mapByteCountRounded, mapByteCountMax: settings.mapByteCountMaxRounded)
-    let store = try LogStore(EnvironmentRegistry.lease(log: place.log, mode: mode))
+    let store = try LogStore(
+      EnvironmentRegistry.lease(log: place.log, mode: mode), payloads: PayloadStore(in: place.path))
     guard store.identity.node == node else {
       throw HyphaError(
         .logInvalid, "the log in \(place.path) is that of node \(store.identity.node), not of \(node)",
@@ -30,7 +31,8 @@ enum LogOpening {
       throw HyphaError(
         .fileUnavailable, "there is no log in \(place.path)", remedy: "give the data directory of a node")
     }
-    return try LogStore(EnvironmentRegistry.lease(log: place.log, mode: .reading))
+    return try LogStore(
+      EnvironmentRegistry.lease(log: place.log, mode: .reading), payloads: PayloadStore(in: place.path))
   }
 
   /// Makes an empty log beside its place and moves it there when it is on disk.

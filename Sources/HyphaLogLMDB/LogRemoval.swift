@@ -13,6 +13,7 @@ extension LMDBLog {
     let places = try directories.map { DataDirectory(path: $0) }.filter { try $0.hasLog() }
     let locks = try places.map { try WriterLock($0) }
     for place in places {
+      try place.removeIndexes()
       try place.removeNewLog()
       try place.removeLog()
     }
