@@ -4,7 +4,7 @@ import HyphaCore
 import HyphaLog
 import HyphaLogLMDB
 
-/// What the bench runs in another process: `open MODE DIR`, `allocations DIR`.
+/// What the bench runs in another process: `open MODE DIR`, `allocations DIR`, `follow DIR COUNT`.
 public enum LogBenchChild {
   /// Does what `words` say and prints what it measured.
   ///
@@ -12,6 +12,8 @@ public enum LogBenchChild {
   public static func run(_ words: [String]) async throws {
     switch words.first {
     case "open" where words.count == 3: try open(words[1], words[2])
+    case "follow" where words.count == 3:
+      try await follow(words[1], eventCount: Int(words[2]) ?? 0)
     case "allocations" where words.count == 2: try countAllocations(words[1])
     default:
       throw HyphaError(.usage, "'\(words.joined(separator: " "))' is nothing to do for the bench's child")
@@ -48,6 +50,14 @@ public enum LogBenchChild {
     next = Position(rawValue: 1)
     let count = try AllocationTrace.count { slice = try LogAccess.scan(log, from: &next, until: 0) }
     if let count { print("\(slice.eventCount) \(count)") }
+  }
+
+  /// Follows a log that another process writes; prints when each event came.
+  private static func follow(_ directory: String, eventCount: Int) async throws {
+    let log = try LMDBLogReader(directory: directory)
+    print("ready")
+    fflush(nil)
+    for time in try await LogBench.arrivals(of: eventCount, in: log) { print(time) }
   }
 
   /// What of this process is in memory, its own and mapped (proc(5), `statm`).
