@@ -1,4 +1,4 @@
-import CLMDB
+import Foundation
 import Glibc
 import HyphaCore
 import HyphaLog
@@ -52,8 +52,13 @@ public enum LogBenchChild {
     if let count { print("\(slice.eventCount) \(count)") }
   }
 
-  /// Follows a log that another process writes; prints when each event came.
+  /// Follows a log that another process writes; prints when each event came. It ends with that process.
   private static func follow(_ directory: String, eventCount: Int) async throws {
+    Thread.detachNewThread {
+      var byte: UInt8 = 0
+      while Glibc.read(STDIN_FILENO, &byte, 1) > 0 {}
+      exit(1)
+    }
     let log = try LMDBLogReader(directory: directory)
     print("ready")
     fflush(nil)
@@ -68,6 +73,6 @@ public enum LogBenchChild {
       max(0, Glibc.read(descriptor, $0.baseAddress, 128))
     }
     let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-    return pages * sysconf(Int32(_SC_PAGESIZE))
+    return pages * Int(getpagesize())
   }
 }

@@ -17,9 +17,9 @@ extension LogBench {
       progress("follow: \(count) events")
       async let arrivals = Self.arrivals(of: count, in: ours.log)
       let acknowledgements = try await acknowledgements(of: count, in: ours.log)
-      var rows = Self.rows("same process", acknowledgements, try await arrivals)
+      var rows = try Self.rows("the same process", acknowledgements, try await arrivals)
       if let child {
-        rows += Self.rows("another process", acknowledgements, child.finish().compactMap { UInt64($0) })
+        rows += try Self.rows("another process", acknowledgements, child.finish().compactMap { UInt64($0) })
       }
       try ours.check()
       return rows
@@ -56,8 +56,14 @@ extension LogBench {
     return times
   }
 
-  private static func rows(_ place: String, _ acknowledgements: [UInt64], _ arrivals: [UInt64]) -> [BenchRow]
+  private static func rows(_ place: String, _ acknowledgements: [UInt64], _ arrivals: [UInt64]) throws
+    -> [BenchRow]
   {
+    guard arrivals.count == acknowledgements.count else {
+      throw HyphaError(
+        .failed, "a follower in \(place) got \(arrivals.count) of \(acknowledgements.count) events",
+        remedy: "take none of these figures; run 'hypha log verify' on a log of this version")
+    }
     // A follower may see an event before the appender is told of it.
     let lags = zip(acknowledgements, arrivals).map { Double($1 > $0 ? $1 - $0 : 0) / 1e9 }.sorted()
     guard let spread = Spread(lags), let last = lags.quantile(0.99) else { return [] }
