@@ -1,10 +1,25 @@
+import Foundation
 import HyphaCore
 import HyphaLog
-@testable import HyphaLogLMDB
 import Testing
+
+@testable import HyphaLogLMDB
 
 /// Heads of lanes and streams, which are written down now and then.
 @Suite struct HeadTableTests {
+  /// Opens a copy of the log as it is now, and lets it write its heads down.
+  private func expectGoesOnAsAfterAKill(_ home: LogHome, _ author: Author, seed: UInt64) async throws {
+    let copy = Backend.lmdb.makeHome()
+    try FileManager.default.copyItem(atPath: home.directory, toPath: copy.directory)
+    let log = try copy.openLMDB()
+    var author = author
+    for _ in 0..<33 { _ = try await log.append(author.batch(2_000)) }
+    #expect(try log.open().view().head.headsThrough.rawValue > HeadTable.writeLimit * 2)
+    let verification = try log.verify()
+    #expect(verification.isSound, "HYPHA_SEED=\(seed): \(verification.findings)")
+    log.close()
+  }
+
   @Test func `heads are right before and after they are written, for the writer and for readers`()
     async throws
   {
@@ -37,6 +52,7 @@ import Testing
       }
     }
     #expect(writtenThrough.count >= 3)
+    try await expectGoesOnAsAfterAKill(home, authors[0], seed: seed)
     let heads = try log.heads()
     #expect(heads.position.rawValue == total)
     #expect(try early.heads() == heads)
