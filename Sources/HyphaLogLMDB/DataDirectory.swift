@@ -9,7 +9,8 @@ import HyphaCore
 ///   log/               0700
 ///     data.mdb         0600  everything
 ///     lock.mdb         0600  LMDB's marks of readers; of no worth when no process has the log open
-///   log.new/                 a log that is being made; it is renamed to log/ once it is whole
+///   log.new/                 a log that is being made, or made anew by a compaction; it takes the place of log/ once it
+///                            is whole
 /// ```
 ///
 /// So whatever stands at `log/data.mdb` was a whole log once: an empty or a short file is damage, never a

@@ -10,8 +10,9 @@ import Synchronization
 /// and no stray pointer can write to it. Read-ahead stays on: the long reads of a log (replay, catch-up,
 /// verify) go along the file.
 ///
-/// The log never deletes within a transaction, so every page up to the last that a meta page names has
-/// been written, and a file that is shorter was cut. Who adds deletion must write the loose pages too.
+/// A file that is shorter than the last page that a meta page names was cut. LMDB itself leaves one so where a
+/// transaction gives up pages that it has taken itself, which none does that only puts; whoever deletes makes
+/// the file longer first (see ``extendFile(pageCount:)``).
 ///
 /// `@unchecked Sendable`: LMDB allows its environment on any thread (lmdb.h, "Caveats"); the handle is
 /// closed by the registry when nobody has it any more, and the list of idle transactions has a lock.
@@ -33,7 +34,7 @@ final class Environment: @unchecked Sendable {
 
   let failure: LogFailure
   let isWritable: Bool
-  private let handle: OpaquePointer
+  let handle: OpaquePointer
   private let mapByteCountMax: Int
   private var tables: [Table] = []
   /// Held shared by each transaction, and alone by whoever moves the map: LMDB allows that only while this
@@ -182,23 +183,26 @@ extension Environment {
   /// Writes what `body` puts, in one transaction and with one sync; the map grows where it must. `body` may
   /// run several times, and each time nothing of the times before is there.
   ///
+  /// - Parameter extraByteCount: by how much the map may grow beyond its largest size.
   /// - Throws: ``HyphaError/Code/logFull`` when the map has reached its largest size; nothing was written
   ///   whenever it throws.
-  func write(_ body: (borrowing WriteTransaction) throws -> Void) throws {
+  func write(
+    extraByteCount: Int = 0, _ body: (borrowing WriteTransaction) throws -> Void
+  ) throws {
     while true {
       do {
         var transaction = try beginWriting()
         try body(transaction)
         return try transaction.commit()
       } catch is MapIsFull {
-        try grow()
+        try grow(extraByteCount)
       }
     }
   }
 
-  private func grow() throws {
+  private func grow(_ extraByteCount: Int) throws {
     let present = try facts().mapByteCount
-    let next = min(present * 2, mapByteCountMax)
+    let next = min(present * 2, mapByteCountMax + extraByteCount)
     guard next > present else { throw failure.error(MDB_MAP_FULL, "mdb_put") }
     try resizeMap(to: next)
   }

@@ -17,6 +17,9 @@ public struct LMDBLogSettings: Sendable {
 
   /// When a group is complete.
   public var groupPolicy: GroupPolicy
+  /// Told, on the writer's thread, of each reader that looks at one commit for more than 10 s or is more than 10,000
+  /// commits behind, once each; it must not block. Default: nobody.
+  public var reportLongReader: (@Sendable (LongReader) -> Void)?
 
   /// 64 GiB at first, 4,096 events and 8 MiB a group, nice 10.
   public static let standard = LMDBLogSettings()
@@ -24,11 +27,13 @@ public struct LMDBLogSettings: Sendable {
   /// Settings by their parts.
   public init(
     mapByteCount: Int = 64 << 30, mapByteCountMax: Int = 1 << 46, groupAppendCountMax: Int = 4_096,
-    groupByteCountMax: Int = 8 << 20, niceValue: Int32 = 10, groupPolicy: GroupPolicy = GroupPolicy()
+    groupByteCountMax: Int = 8 << 20, niceValue: Int32 = 10, groupPolicy: GroupPolicy = GroupPolicy(),
+    reportLongReader: (@Sendable (LongReader) -> Void)? = nil
   ) {
     self.mapByteCount = mapByteCount
     self.mapByteCountMax = mapByteCountMax
     self.groupPolicy = groupPolicy
+    self.reportLongReader = reportLongReader
     self.groupAppendCountMax = groupAppendCountMax
     self.groupByteCountMax = groupByteCountMax
     self.niceValue = niceValue

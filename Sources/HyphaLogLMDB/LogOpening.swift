@@ -11,6 +11,9 @@ enum LogOpening {
       let now = Timestamp(microseconds: time.microseconds())
       let id = EventID(time: now, random: .random(in: .min ... .max))
       try create(LogIdentity(id: id, node: node), in: place, settings: settings)
+    } else {
+      // What a compaction has left that was cut off.
+      try place.removeNewLog()
     }
     let mode = Environment.Mode.writing(
       mapByteCount: settings.mapByteCountRounded, mapByteCountMax: settings.mapByteCountMaxRounded)

@@ -10,6 +10,9 @@ import Synchronization
 //   hold DIR           opens for writing, prints `open`, and waits until its input ends
 //   follow DIR         opens for reading; for each line of input prints the head and what verify finds
 //   probe FILE DIR     damages copies of a log, as its input says, and prints what opening them gives
+//   prune DIR COUNT N  removes all but the newest COUNT entries, but kills itself after N steps of that
+//   replay DIR         reads all entries of a log, 20 µs each, again and again until its input ends
+//   copy DIR OUT       backs the log up to OUT; compact DIR: compacts it
 //   fill DIR BYTES     appends until the file reaches a limit, lifts the limit, and appends again
 
 func say(_ line: String) {
@@ -173,15 +176,59 @@ func fill(_ directory: String, byteLimit: UInt64) throws {
   log.close()
 }
 
+func prune(_ directory: String, keeping count: UInt64, killAfter stepCount: Int) async throws {
+  let log = try openLog(directory)
+  let now = Timestamp(microseconds: WallClock().microseconds())
+  let plan = try log.planPrune(RetentionPolicy(entryCountMax: count), now: now)
+  let steps = Mutex(0)
+  if stepCount == 0 { kill(getpid(), SIGKILL) }
+  let report = try await log.prune(plan, principal: "ops", time: WallClock()) { position in
+    say("step \(position)")
+    if steps.withLock({ $0 += 1; return $0 }) == stepCount { kill(getpid(), SIGKILL) }
+  }
+  say("done \(report.through) \(report.keyCount)")
+  log.close()
+}
+
+/// A reader that is far slower than the writer.
+func replay(_ directory: String) throws {
+  let log = try LMDBLogReader(directory: directory)
+  let isOver = Atomic(false)
+  let thread = Thread {
+    while readLine() != nil {}
+    isOver.store(true, ordering: .relaxed)
+  }
+  thread.start()
+  say("open")
+  var count = 0
+  while !isOver.load(ordering: .relaxed) {
+    try log.visit(Position(rawValue: 1)...Position(rawValue: .max), .forward) { _ in
+      usleep(20)
+      count += 1
+      return !isOver.load(ordering: .relaxed)
+    }
+  }
+  say("read \(count)")
+}
+
 do {
-  let words = CommandLine.arguments.dropFirst() + ["", "", ""]
+  let words = CommandLine.arguments.dropFirst() + ["", "", "", ""]
   switch words[1] {
   case "append": try appendForever(words[2], epoch: UInt64(words[3]) ?? 1)
   case "hold": try hold(words[2])
   case "follow": try follow(words[2])
   case "probe": try probe(words[2], words[3])
+  case "prune":
+    try await prune(words[2], keeping: UInt64(words[3]) ?? 1, killAfter: Int(words[4]) ?? .max)
+  case "replay": try replay(words[2])
+  case "copy":
+    let report = try LMDBRetention().backUp(words[2], to: words[3], withKey: false) { _, _ in }
+    say("done \(report.head) \(report.link)")
+  case "compact":
+    let report = try LMDBRetention().compact(words[2]) { _, _ in }
+    say("done \(report.byteCountBefore) \(report.byteCountAfter)")
   case "fill": try fill(words[2], byteLimit: UInt64(words[3]) ?? 1 << 20)
-  default: say("usage: append | hold | follow | probe | fill")
+  default: say("usage: append | hold | follow | probe | prune | replay | copy | compact | fill")
   }
 } catch {
   say("error \(error)")

@@ -1,0 +1,91 @@
+public import HyphaCore
+public import HyphaLog
+import Synchronization
+
+extension LMDBLog {
+  /// What a prune would remove: whole blocks from the front, as many as `policy` takes, below all consumers' cursors and
+  /// all of `guards`. Nothing is changed.
+  ///
+  /// What other nodes have not taken yet the log does not know; say so with guards.
+  ///
+  /// - Complexity: one step for each block that would go.
+  public func planPrune(
+    _ policy: RetentionPolicy, guards: [PruneGuard] = [], now: Timestamp
+  ) throws -> PrunePlan {
+    try open().planPrune(policy, guards: guards, now: now)
+  }
+
+  /// Removes what `plan` says, while the log is written and read.
+  ///
+  /// First the event ``LogPruned`` is appended, by the agent `log` on the persistent channel. Then blocks go, some in
+  /// each transaction, between the commits of others; the heads of their lanes and streams stay. At last the idempotency
+  /// keys go that only those entries had. Each transaction leaves a sound log, and a process that ends in between leaves
+  /// the rest to the next prune. The pages that become free are used again by what is appended later; the file does not
+  /// get shorter (compacting does that).
+  ///
+  /// - Parameters:
+  ///   - principal: who wants it; stands in the event as its authority.
+  ///   - time: when the event is stated.
+  ///   - progress: told of the position up to which entries are gone after each step; on the writer's thread.
+  /// - Throws: ``HyphaError/Code/logLocked`` while another prune runs; ``HyphaError/Code/logFull`` where the disk has not
+  ///   even the few pages that removing one block takes.
+  public func prune(
+    _ plan: PrunePlan, principal: AgentID, time: some TimeSource,
+    progress: @escaping @Sendable (Position) -> Void = { _ in }
+  ) async throws -> PruneReport {
+    guard let last = plan.range?.upperBound, let event = LogPruned(plan, principal: principal) else {
+      throw HyphaError(.usage, "there is nothing to prune", remedy: "make a plan that removes something")
+    }
+    guard isPruning.withLock({ isPruning in
+      defer { isPruning = true }
+      return !isPruning
+    }) else {
+      throw HyphaError(
+        .logLocked, "the log in \(directory) is being pruned", remedy: "wait until that is done")
+    }
+    defer { isPruning.withLock { $0 = false } }
+    let record = try record(of: event, time: Timestamp(microseconds: time.microseconds()))
+    let receipt = try await append(LogBatch(appends: [.init(record)]))
+    var through = Position.start
+    while let end = try await onWriter({ try $0.pruneNext(through: last) }) {
+      through = end
+      progress(end)
+    }
+    var (keyCount, next): (Int, [UInt8]?) = (0, nil)
+    repeat {
+      let after = next
+      let part = try await onWriter { try $0.pruneKeys(through: last, after: after) }
+      keyCount += part.count
+      next = part.next
+    } while next != nil
+    return PruneReport(event: receipt.first, through: through, keyCount: keyCount)
+  }
+
+  /// The event's record, the first of a new activation of the agent `log`.
+  private func record(of event: LogPruned, time: Timestamp) throws -> Record {
+    let store = try open()
+    let lane = Lane(agent: LogPruned.agent, channel: .persistent, target: .type(LogPruned.eventType))
+    let epoch = try store.newestEpoch(of: lane.agent, on: lane.channel) ?? 0
+    let id = EventID(time: time, random: .random(in: .min ... .max))
+    var payload: [UInt8] = []
+    try event.encode(into: &payload)
+    return try Record(
+      RecordHeader(
+        id: id, time: time, channel: lane.channel, agent: lane.agent, epoch: epoch + 1, sequence: 1,
+        previous: store.laneHead(lane)?.point ?? .start, addressee: nil, type: LogPruned.eventType,
+        subject: event.subject, correlation: id, authority: Authority(principal: event.principal)),
+      payload: payload)
+  }
+
+  /// Does work on the writer's thread, after the group in hand.
+  private func onWriter<Value: Sendable>(
+    _ body: @escaping @Sendable (Committer) throws -> Value
+  ) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+      let isAdded = writer.queue.add { committer in
+        continuation.resume(with: Result { try body(committer) })
+      }
+      if !isAdded { continuation.resume(throwing: closed) }
+    }
+  }
+}
