@@ -123,13 +123,9 @@ final class Committer {
   }
 
   /// Commits other work than a group, between groups. `body` may run several times.
-  ///
-  /// - Parameter extraByteCount: by how much the map may grow beyond its largest size.
-  func commit(
-    extraByteCount: Int = 0, _ body: (borrowing WriteTransaction, inout CommitHead) throws -> Void
-  ) throws {
+  func commit(_ body: (borrowing WriteTransaction, inout CommitHead) throws -> Void) throws {
     var next = head
-    try store.environment.write(extraByteCount: extraByteCount) { transaction in
+    try store.environment.write { transaction in
       next = head
       next.commitNumber = transaction.commitNumber
       try body(transaction, &next)

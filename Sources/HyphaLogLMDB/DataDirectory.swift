@@ -9,6 +9,7 @@ import HyphaCore
 ///   log/               0700
 ///     data.mdb         0600  everything
 ///     lock.mdb         0600  LMDB's marks of readers; of no worth when no process has the log open
+///   log.reserve        0600  room that is kept for a prune on a full disk
 ///   log.new/                 a log that is being made, or made anew by a compaction; it takes the place of log/ once it
 ///                            is whole
 /// ```
@@ -23,6 +24,7 @@ struct DataDirectory: Sendable {
   var writerLock: String { path + "/writer.lock" }
   static func dataFile(in log: String) -> String { log + "/data.mdb" }
   static func lockFile(in log: String) -> String { log + "/lock.mdb" }
+  static func reserve(of log: String) -> String { log + ".reserve" }
 
   /// Makes the directory, and its parents, where they are missing.
   func create() throws {

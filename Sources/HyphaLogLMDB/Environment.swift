@@ -35,7 +35,7 @@ final class Environment: @unchecked Sendable {
   let failure: LogFailure
   let isWritable: Bool
   let handle: OpaquePointer
-  private let mapByteCountMax: Int
+  let mapByteCountMax: Int
   private var tables: [Table] = []
   /// Held shared by each transaction, and alone by whoever moves the map: LMDB allows that only while this
   /// process has no transaction open (lmdb.h, `mdb_env_set_mapsize`).
@@ -183,31 +183,28 @@ extension Environment {
   /// Writes what `body` puts, in one transaction and with one sync; the map grows where it must. `body` may
   /// run several times, and each time nothing of the times before is there.
   ///
-  /// - Parameter extraByteCount: by how much the map may grow beyond its largest size.
   /// - Throws: ``HyphaError/Code/logFull`` when the map has reached its largest size; nothing was written
   ///   whenever it throws.
-  func write(
-    extraByteCount: Int = 0, _ body: (borrowing WriteTransaction) throws -> Void
-  ) throws {
+  func write(_ body: (borrowing WriteTransaction) throws -> Void) throws {
     while true {
       do {
         var transaction = try beginWriting()
         try body(transaction)
         return try transaction.commit()
       } catch is MapIsFull {
-        try grow(extraByteCount)
+        try grow()
       }
     }
   }
 
-  private func grow(_ extraByteCount: Int) throws {
+  private func grow() throws {
     let present = try facts().mapByteCount
-    let next = min(present * 2, mapByteCountMax + extraByteCount)
+    let next = min(present * 2, mapByteCountMax)
     guard next > present else { throw failure.error(MDB_MAP_FULL, "mdb_put") }
     try resizeMap(to: next)
   }
 
-  private func resizeMap(to byteCount: Int) throws {
+  func resizeMap(to byteCount: Int) throws {
     try gate.alone { try failure.check(mdb_env_set_mapsize(handle, byteCount), "mdb_env_set_mapsize") }
   }
 

@@ -24,6 +24,7 @@ enum LogOpening {
         remedy: "give the data directory of \(node), or another --data directory")
     }
     try store.environment.clearDeadReaders()
+    store.environment.keepReserve()
     return (store, try store.checkTail())
   }
 

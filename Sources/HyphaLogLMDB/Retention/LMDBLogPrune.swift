@@ -27,8 +27,8 @@ extension LMDBLog {
   ///   - principal: who wants it; stands in the event as its authority.
   ///   - time: when the event is stated.
   ///   - progress: told of the position up to which entries are gone after each step; on the writer's thread.
-  /// - Throws: ``HyphaError/Code/logLocked`` while another prune runs; ``HyphaError/Code/logFull`` where the disk has not
-  ///   even the few pages that removing one block takes.
+  /// - Throws: ``HyphaError/Code/logLocked`` while another prune runs; ``HyphaError/Code/logFull`` where the disk is so
+  ///   full that even the room kept for this moment does not do (see `log.reserve` in the data directory).
   public func prune(
     _ plan: PrunePlan, principal: AgentID, time: some TimeSource,
     progress: @escaping @Sendable (Position) -> Void = { _ in }
@@ -45,9 +45,9 @@ extension LMDBLog {
     }
     defer { isPruning.withLock { $0 = false } }
     let record = try record(of: event, time: Timestamp(microseconds: time.microseconds()))
-    let receipt = try await append(LogBatch(appends: [.init(record)]))
+    let receipt = try await withReserve { try await append(LogBatch(appends: [.init(record)])) }
     var through = Position.start
-    while let end = try await onWriter({ try $0.pruneNext(through: last) }) {
+    while let end = try await withReserve({ try await onWriter { try $0.pruneNext(through: last) } }) {
       through = end
       progress(end)
     }
@@ -58,6 +58,7 @@ extension LMDBLog {
       keyCount += part.count
       next = part.next
     } while next != nil
+    try await onWriter { try $0.settlePrune() }
     return PruneReport(event: receipt.first, through: through, keyCount: keyCount)
   }
 
@@ -75,6 +76,16 @@ extension LMDBLog {
         previous: store.laneHead(lane)?.point ?? .start, addressee: nil, type: LogPruned.eventType,
         subject: event.subject, correlation: id, authority: Authority(principal: event.principal)),
       payload: payload)
+  }
+
+  /// Does what needs room, with that of the reserve where there is no other.
+  private func withReserve<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+    do {
+      return try await body()
+    } catch let error as HyphaError where error.code == .logFull {
+      try await onWriter { try $0.store.environment.lendReserve() }
+      return try await body()
+    }
   }
 
   /// Does work on the writer's thread, after the group in hand.

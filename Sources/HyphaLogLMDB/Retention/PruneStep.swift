@@ -60,15 +60,19 @@ extension Committer {
   /// A disk without room gets smaller and smaller steps: LMDB needs free pages to change any, and the fewer blocks go,
   /// the fewer it needs.
   func pruneNext(through last: Position) throws -> Position? {
-    // The heads of what goes could not be read from it any more.
-    try writeHeads()
     var blockCountMax = PruneStep.blockCountMax
     while true {
-      let step = try PruneStep(of: store.view(), through: last, blockCountMax: blockCountMax)
-      guard let end = step.blocks.last else { return nil }
+      let step = try PruneStep(
+        of: store.view(), through: min(last, head.headsThrough), blockCountMax: blockCountMax)
+      guard let end = step.blocks.last else {
+        guard head.headsThrough < last else { return nil }
+        // The heads of what goes could not be read from it any more. Not before that is so: it takes room.
+        try writeHeads()
+        continue
+      }
       do {
         try store.environment.extendFile(pageCount: step.pageCountMax)
-        try commit(extraByteCount: step.pageCountMax * 4_096) { transaction, _ in
+        try commit { transaction, _ in
           try step.apply(to: transaction, in: store.environment)
         }
         return end
@@ -78,13 +82,20 @@ extension Committer {
     }
   }
 
+  /// Makes what has become free ready for the next commit, and keeps the reserve again.
+  func settlePrune() throws {
+    // LMDB uses pages again from the second commit on after the one that freed them.
+    try commit { _, _ in }
+    try store.environment.returnReserve()
+  }
+
   /// Removes idempotency keys whose entries are all at or before `last`: those behind `key` in the table, some at a
   /// time. Returns how many went, and where to go on, or nil at the end.
   func pruneKeys(through last: Position, after key: [UInt8]?) throws -> (count: Int, next: [UInt8]?) {
     let (expired, next) = try store.view().expiredKeys(through: last, after: key, limit: 4_096)
     guard !expired.isEmpty else { return (0, next) }
     try store.environment.extendFile(pageCount: 256)
-    try commit(extraByteCount: 1 << 20) { transaction, _ in
+    try commit { transaction, _ in
       for key in expired {
         try key.withUnsafeBytes { try transaction.remove($0, from: store.environment.state) }
       }
