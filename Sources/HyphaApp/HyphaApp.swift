@@ -62,7 +62,7 @@ enum HyphaProgram {
           settings: LMDBLogSettings(mapByteCount: Int(clamping: settings.mapByteCount)), time: time)
       },
       readLog: { try LMDBLogReader(directory: $0) },
-      removeLogs: { try LMDBLog.remove(directories: $0) },
+      removeLogs: { try LMDBLog.remove(directories: $0) }, retention: LMDBRetention(),
       makeTransport: { plan, directory, limits in
         try ZMQTransport(
           plan: plan,

@@ -29,19 +29,22 @@ public struct Program: Sendable {
   public var readLog: ReadLog
   /// Removes logs.
   public var removeLogs: RemoveLogs
+  /// Makes room in logs, and copies of them.
+  public var retention: any LogRetention
   /// Makes transports.
   public var makeTransport: MakeTransport
 
   /// A program of its parts.
   public init(
     name: String, kinds: KindRegistry, openLog: @escaping OpenLog, readLog: @escaping ReadLog,
-    removeLogs: @escaping RemoveLogs, makeTransport: @escaping MakeTransport
+    removeLogs: @escaping RemoveLogs, retention: any LogRetention, makeTransport: @escaping MakeTransport
   ) {
     self.name = name
     self.kinds = kinds
     self.openLog = openLog
     self.readLog = readLog
     self.removeLogs = removeLogs
+    self.retention = retention
     self.makeTransport = makeTransport
   }
 

@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [(1, 100), (4, 1_000), (4, 9_000), (1, 120_000)])
+  @Test(arguments: [(20, 100), (4, 1_000), (4, 9_000), (1, 120_000)])
   func `in a full map room is made by pruning, and the log goes on`(count: Int, payload: Int) async throws {
     let home = Backend.lmdb.makeHome()
     var settings = LMDBLogSettings.small
