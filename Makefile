@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format mutants clean
+.PHONY: help setup run bench test soak fuzz fuzz-short lint format mutants clean
 
 INPUT ?=
 DATA ?=
@@ -27,9 +27,27 @@ else
 	@$(HYPHA) run "$(or $(DATA),data/acted)/topology.yaml" --data "$(or $(DATA),data/acted)" --fresh
 endif
 
+bench: setup ## Build for release and measure the log beside bare LMDB, some minutes
+	@swift build -c release --product hypha
+	@$(HYPHA) bench log $(if $(DATA),--data "$(DATA)")
+
 test: setup ## Build for debugging and run all tests, a few minutes
 	@swift build --build-tests
-	@swift test --skip-build
+	@tools/run-tests
+
+soak: setup ## Kill, starve and damage the log for long: SECONDS=600
+	@swift build --build-tests
+	@HYPHA_SOAK_SECONDS=$(or $(SECONDS),600) swift test --skip-build --no-parallel \
+		--filter 'SoakTests|CrashMatrixTests|DiskFaultTests|PowerCutTests'
+
+fuzz: setup ## Fuzz the wire and damaged logs for long: SECONDS=600
+	@tools/fuzz wire $(or $(SECONDS),600)
+	@tools/fuzz directory $(or $(SECONDS),600)
+
+# What CI can wait for.
+fuzz-short: setup
+	@tools/fuzz wire 10
+	@tools/fuzz directory 10
 
 lint: ## Check the format of all sources
 	@swift format lint --strict --recursive Package.swift Sources Tests

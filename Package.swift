@@ -44,6 +44,7 @@ let package = Package(
 
     // The C-facing targets.
     target("HyphaLogLMDB", ["HyphaCore", "HyphaLog", "CLMDB", "CSodium"]),
+    target("HyphaBench", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "CLMDB"]),
     target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ"]),
     target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib"]),
 
@@ -58,7 +59,7 @@ let package = Package(
       "HyphaApp",
       [
         "Hypha", "HyphaOperator", "HyphaKinds", "HyphaRuntime", "HyphaTopology", "HyphaLogLMDB",
-        "HyphaTransportZMQ",
+        "HyphaTransportZMQ", "HyphaBench", "HyphaCore",
       ]),
     .executableTarget(
       name: "hypha-cli", dependencies: ["HyphaApp"], path: "Sources/hypha", swiftSettings: rules),
@@ -69,6 +70,7 @@ let package = Package(
       name: "hypha-log-crasher", dependencies: ["HyphaCore", "HyphaLog", "HyphaLogLMDB"],
       path: "Tests/Support/hypha-log-crasher", swiftSettings: rules),
     tests("HyphaLogTests", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "hypha-log-crasher"]),
+    tests("HyphaBenchTests", ["HyphaBench"]),
     tests("HyphaTransportTests", ["HyphaTransport", "HyphaTransportZMQ"]),
     tests("HyphaTopologyTests", ["HyphaTopology", "HyphaFormats"]),
     tests("HyphaFormatsTests", ["HyphaFormats"]),

@@ -2,6 +2,7 @@
 #define HYPHA_CLMDB_SHIM_H
 
 #include <lmdb.h>
+#include <mcheck.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>

@@ -42,7 +42,7 @@ extension HyphaApp {
       let program = try HyphaProgram.make(name: name, agents: agents)
       return await Program.$current.withValue(program) {
         await CommandLineRunner.main(
-          RootCommand.self, name: name, arguments: arguments, version: HyphaVersion.text)
+          ProgramCommand.self, name: name, arguments: arguments, version: HyphaVersion.text)
       }
     } catch {
       try? Output.standardError.writeLine("\(name): \(error)")
@@ -62,7 +62,9 @@ enum HyphaProgram {
           settings: LMDBLogSettings(mapByteCount: Int(clamping: settings.mapByteCount)), time: time)
       },
       readLog: { try LMDBLogReader(directory: $0) },
-      removeLogs: { try LMDBLog.remove(directories: $0) }, retention: LMDBRetention(),
+      removeLogs: { try LMDBLog.remove(directories: $0) },
+      reindexLog: { try LMDBLog.reindex(directory: $0, progress: $1) },
+      retention: LMDBRetention(),
       makeTransport: { plan, directory, limits in
         try ZMQTransport(
           plan: plan,

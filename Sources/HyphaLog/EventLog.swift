@@ -59,6 +59,18 @@ public protocol LogReader: AnyObject, Sendable {
   /// keeps no old pages; `body` must not wait for an append to the same log.
   func visit(_ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool) throws
 
+  /// What an index beside the log knows of the entries that have at least one term of each group, as
+  /// ``IndexedPositions`` says; nil where there is none, or it covers nothing of `range`.
+  func indexedPositions(
+    withAllOf groups: [[LogTerm]], in range: ClosedRange<Position>, _ order: ReadOrder, limit: Int
+  ) throws -> IndexedPositions?
+
+  /// How far the index is; nil where there is none, or none that is right for the log.
+  func indexStatus() throws -> LogIndexStatus?
+
+  /// Throws ``HyphaError/Code/logFailed`` when what is read is no longer the log at its place.
+  func confirmPresence() throws
+
   /// The entry at a position, or nil where there is none.
   func entry(at position: Position) throws -> LogEntry?
 

@@ -10,6 +10,8 @@ public final class HeadObservers: Sendable {
   private struct State {
     var nextNumber = 0
     var observers: [Int: @Sendable (Position) -> Void] = [:]
+    var head = Position.start
+    var isEnded = false
   }
 
   private let state = Mutex(State())
@@ -31,7 +33,22 @@ public final class HeadObservers: Sendable {
 
   /// Tells everyone of a new head.
   public func tell(_ head: Position) {
-    let observers = state.withLock { Array($0.observers.values) }
+    let observers = state.withLock { state in
+      state.head = head
+      return Array(state.observers.values)
+    }
     for observer in observers { observer(head) }
+  }
+
+  /// Whether the log was closed: there are no new heads.
+  public var isEnded: Bool { state.withLock { $0.isEnded } }
+
+  /// Tells everyone the last head once more: the log was closed.
+  public func end() {
+    let head = state.withLock { state in
+      state.isEnded = true
+      return state.head
+    }
+    tell(head)
   }
 }

@@ -74,11 +74,15 @@ public struct PruneReport: Hashable, Sendable {
   /// How many idempotency keys went with their entries.
   public let keyCount: Int
 
+  /// The size of the payloads beside the log that went with them.
+  public let payloadByteCount: UInt64
+
   /// A report by its parts.
-  public init(event: Position, through: Position, keyCount: Int) {
+  public init(event: Position, through: Position, keyCount: Int, payloadByteCount: UInt64) {
     self.event = event
     self.through = through
     self.keyCount = keyCount
+    self.payloadByteCount = payloadByteCount
   }
 }
 

@@ -77,6 +77,7 @@ public final class MemoryLog: EventLog {
   public func close() {
     state.withLock { $0.isClosed = true }
     drain()
+    observers.end()
   }
 
   /// Ends the log as a killed process would: what waits is gone, and nobody is told.

@@ -148,7 +148,8 @@ public struct PrunePlan: Hashable, Sendable {
     if let most = policy.byteCountMax, byteCountBefore > byteCount, byteCountBefore - byteCount > most {
       return true
     }
-    if let most = policy.entryCountMax, head.rawValue - min(head.rawValue, most) >= block.range.upperBound.rawValue
+    if let most = policy.entryCountMax,
+      head.rawValue - min(head.rawValue, most) >= block.range.upperBound.rawValue
     {
       return true
     }

@@ -39,8 +39,10 @@ struct BlockView {
   var rawBytes: UnsafeRawBufferPointer { bytes }
 
   /// Calls `body` with the entry at a position of this block, once it was checked.
+  ///
+  /// - Parameter payloads: where a payload is found that lies beside the log.
   func withEntry<Value>(
-    at position: Position, _ body: (EntryView) throws -> Value
+    at position: Position, payloads: PayloadStore, _ body: (EntryView) throws -> Value
   ) throws -> Value {
     let header = UnsafeRawBufferPointer(
       start: bytes.baseAddress! + BlockLayout.headerByteCount
@@ -80,7 +82,13 @@ struct BlockView {
         previousInStream: previousInStream, previousInLane: previousInLane, record: checked)
     }
     if header[26] == 0 { return try body(view(stored)) }
-    throw damaged(position, "has its payload beside the log, which is not there")
+    let whole: [UInt8]
+    do {
+      whole = try payloads.record(of: DetachedRecord(checking: stored))
+    } catch {
+      throw damaged(position, "has a payload beside the log that is gone or damaged", cause: "\(error)")
+    }
+    return try whole.withUnsafeBytes { try body(view($0)) }
   }
 
   /// The hash of the record at a position, as its header has it.

@@ -7,11 +7,15 @@ final class Committer {
   /// What the newest commit left behind.
   private(set) var head: CommitHead
   private var planner: AppendPlanner
+  private let inlinePayloadByteCountMax: Int
   private let time: any TimeSource
 
-  init(store: LogStore, head: CommitHead, time: any TimeSource) {
+  init(
+    store: LogStore, head: CommitHead, inlinePayloadByteCountMax: Int, time: any TimeSource
+  ) {
     self.store = store
     self.head = head
+    self.inlinePayloadByteCountMax = inlinePayloadByteCountMax
     self.time = time
     planner = AppendPlanner(head: head.position, lastTime: head.time)
   }
@@ -19,6 +23,8 @@ final class Committer {
   /// What a group adds up to.
   private struct Changes {
     var entries: [PlacedEntry] = []
+    /// Held until the commit is done, or a sweep would take them for leftovers.
+    var payloads: [StoredPayload] = []
     var cursors: [CursorKey: Cursor] = [:]
     var snapshots: [AgentID: [UInt8]] = [:]
     var isEmpty: Bool { entries.isEmpty && cursors.isEmpty && snapshots.isEmpty }
@@ -53,8 +59,7 @@ final class Committer {
           let placements = planner.placements.suffix(appends.count)
           for (index, placement) in placements.enumerated() {
             let append = appends[index]
-            let stored = StoredRecord(
-              bytes: append.record.bytes, isDetached: false, leaf: waiting.leaves[index])
+            let stored = try store(append.record, leaf: waiting.leaves[index], &changes.payloads)
             changes.entries.append(PlacedEntry(placement: placement, source: append.source, stored: stored))
           }
           if !waiting.batch.cursors.isEmpty {
@@ -70,6 +75,21 @@ final class Committer {
       }
     }
     return (changes, results)
+  }
+
+  /// What of a record goes into the log. A large payload is on the disk when this returns.
+  private func store(
+    _ record: Record, leaf: Digest, _ payloads: inout [StoredPayload]
+  ) throws -> StoredRecord {
+    guard record.payload.count > inlinePayloadByteCountMax else {
+      return StoredRecord(bytes: record.bytes, isDetached: false, leaf: leaf)
+    }
+    let payload = try record.withPayload { try store.payloads.put($0) }
+    payloads.append(payload)
+    let detached = record.bytes.withUnsafeBytes {
+      DetachedRecord.split($0, payloadOffset: record.payload.startIndex, payload: payload.reference)
+    }
+    return StoredRecord(bytes: detached, isDetached: true, leaf: leaf)
   }
 
   /// One transaction, one sync. When it throws, nothing was written.

@@ -12,6 +12,9 @@ import HyphaCore
 ///   log.reserve        0600  room that is kept for a prune on a full disk
 ///   log.new/                 a log that is being made, or made anew by a compaction; it takes the place of log/ once it
 ///                            is whole
+///   index/             0700  what finds entries; it follows from the log and may be removed
+///   payloads/          0700  large payloads, each in a file named by its content
+///   node.key           0600  the key that the node signs the log's head with
 /// ```
 ///
 /// So whatever stands at `log/data.mdb` was a whole log once: an empty or a short file is damage, never a

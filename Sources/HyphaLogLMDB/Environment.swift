@@ -36,7 +36,7 @@ final class Environment: @unchecked Sendable {
   let isWritable: Bool
   let handle: OpaquePointer
   let mapByteCountMax: Int
-  private var tables: [Table] = []
+  private(set) var tables: [Table] = []
   /// Held shared by each transaction, and alone by whoever moves the map: LMDB allows that only while this
   /// process has no transaction open (lmdb.h, `mdb_env_set_mapsize`).
   private let gate = Gate()

@@ -23,7 +23,9 @@ enum EnvironmentRegistry {
   /// Opens the environment in the directory `log`, or shares it when it is open here already.
   ///
   /// The file is checked before LMDB maps it.
-  static func lease(log: String, mode: Environment.Mode) throws -> EnvironmentLease {
+  static func lease(
+    log: String, mode: Environment.Mode, tables: [String] = Environment.Table.ofLog
+  ) throws -> EnvironmentLease {
     try open.withLock { open in
       let key = try key(ofFile: DataDirectory.dataFile(in: log))
       if let shared = open[key] {
@@ -36,7 +38,7 @@ enum EnvironmentRegistry {
         return EnvironmentLease(environment: shared.environment, key: key)
       }
       try MetaPageCheck.check(log: log, isBeingWritten: mode == .reading)
-      let environment = try Environment(log: log, mode: mode)
+      let environment = try Environment(log: log, mode: mode, tables: tables)
       open[key] = Shared(environment: environment, leaseCount: 1)
       return EnvironmentLease(environment: environment, key: key)
     }
@@ -53,6 +55,11 @@ enum EnvironmentRegistry {
         shared.environment.close()
       }
     }
+  }
+
+  /// Whether the file at `path` is the one that `lease` holds.
+  static func isPresent(_ lease: EnvironmentLease, log: String) -> Bool {
+    (try? key(ofFile: DataDirectory.dataFile(in: log))) == lease.key
   }
 
   private static func key(ofFile path: String) throws -> FileKey {
@@ -72,7 +79,7 @@ enum EnvironmentRegistry {
 /// Keeps an environment open while it lives.
 final class EnvironmentLease: Sendable {
   let environment: Environment
-  private let key: EnvironmentRegistry.FileKey
+  fileprivate let key: EnvironmentRegistry.FileKey
 
   fileprivate init(environment: Environment, key: EnvironmentRegistry.FileKey) {
     self.environment = environment

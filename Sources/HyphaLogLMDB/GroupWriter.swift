@@ -21,7 +21,8 @@ final class GroupWriter: Sendable {
   ) throws {
     queue = WriteQueue(
       groupAppendCountMax: settings.groupAppendCountMax, groupByteCountMax: settings.groupByteCountMax)
-    let committer = Committer(store: store, head: head, time: time)
+    let committer = Committer(
+      store: store, head: head, inlinePayloadByteCountMax: settings.inlinePayloadByteCountMax, time: time)
     let start = Start(
       writer: self, committer: committer, lock: lock, settings: settings, observers: observers)
     let context = Unmanaged.passRetained(start)

@@ -28,6 +28,7 @@ public final class LMDBLog: EventLog {
   /// Whether a prune is under way: one at a time.
   let isPruning = Mutex(false)
   private let store: Mutex<LogStore?>
+  private let indexer: LogIndexer?
 
   /// Opens the log in `directory`, or begins one where there is none.
   ///
@@ -56,6 +57,8 @@ public final class LMDBLog: EventLog {
     writer = try GroupWriter(
       store: store, lock: lock, head: head, settings: settings, time: time, observers: observers)
     self.store = Mutex(store)
+    indexer = try settings.index.map { try LogIndexer(place, of: store, settings: $0) }
+    if let indexer { _ = observers.add { indexer.noteCommit(head: $0) } }
   }
 
   deinit { close() }
@@ -82,7 +85,9 @@ public final class LMDBLog: EventLog {
   /// when the writer has run dry.
   public func close() {
     writer.finish()
+    indexer?.close()
     store.withLock { $0 = nil }
+    observers.end()
   }
 
   public func head() throws -> Position { try open().head() }
@@ -92,6 +97,15 @@ public final class LMDBLog: EventLog {
   ) throws {
     try open().visit(range, order, body)
   }
+
+  public func indexedPositions(
+    withAllOf groups: [[LogTerm]], in range: ClosedRange<Position>, _ order: ReadOrder, limit: Int
+  ) throws -> IndexedPositions? {
+    indexer?.reader.positions(withAllOf: groups, in: range, order, limit: limit)
+  }
+
+  /// How far the index is; nil where none is kept.
+  public func indexStatus() -> LogIndexStatus? { indexer?.status() }
 
   public func entry(at position: Position) throws -> LogEntry? { try open().entry(at: position) }
   public func laneHead(_ lane: Lane) throws -> LaneHead? { try open().laneHead(lane) }

@@ -16,6 +16,7 @@ public final class LMDBLogReader: LogReader {
   /// Another process writes, and tells nobody.
   public var headObservers: HeadObservers? { nil }
   let store: LogStore
+  private let index: IndexReader
 
   /// Opens the log in `directory`, the data directory of a node.
   ///
@@ -26,6 +27,7 @@ public final class LMDBLogReader: LogReader {
     self.directory = directory
     store = try LogOpening.openForReading(DataDirectory(path: directory))
     identity = store.identity
+    index = IndexReader(DataDirectory(path: directory), of: store)
   }
 
   public func head() throws -> Position { try store.head() }
@@ -35,6 +37,22 @@ public final class LMDBLogReader: LogReader {
   ) throws {
     try store.visit(range, order, body)
   }
+
+  public func indexedPositions(
+    withAllOf groups: [[LogTerm]], in range: ClosedRange<Position>, _ order: ReadOrder, limit: Int
+  ) throws -> IndexedPositions? {
+    index.positions(withAllOf: groups, in: range, order, limit: limit)
+  }
+
+  /// How far the index is; nil where there is none, or none that is right for the log.
+  public func indexStatus() throws -> LogIndexStatus? {
+    guard let through = index.through() else { return nil }
+    let head = try head()
+    return LogIndexStatus(
+      through: through, lagCount: head > through ? head.rawValue - through.rawValue : 0, failure: nil)
+  }
+
+  public func confirmPresence() throws { try store.confirmPresence() }
 
   public func entry(at position: Position) throws -> LogEntry? { try store.entry(at: position) }
   public func laneHead(_ lane: Lane) throws -> LaneHead? { try store.laneHead(lane) }

@@ -15,11 +15,17 @@ public struct LMDBLogSettings: Sendable {
   /// beside two busy threads at 0 those took 1.2 ms at p99, with the busy ones at 10 only 50 µs.
   public var niceValue: Int32
 
+  /// A payload of more bytes is stored once by its content, beside the log, and the record refers to it. At
+  /// least 1 KiB.
+  public var inlinePayloadByteCountMax: Int
   /// When a group is complete.
   public var groupPolicy: GroupPolicy
   /// Told, on the writer's thread, of each reader that looks at one commit for more than 10 s or is more than 10,000
   /// commits behind, once each; it must not block. Default: nobody.
   public var reportLongReader: (@Sendable (LongReader) -> Void)?
+
+  /// Sizes and paces of the index; nil: none is kept, and reads scan.
+  public var index: LogIndexSettings?
 
   /// 64 GiB at first, 4,096 events and 8 MiB a group, nice 10.
   public static let standard = LMDBLogSettings()
@@ -27,12 +33,15 @@ public struct LMDBLogSettings: Sendable {
   /// Settings by their parts.
   public init(
     mapByteCount: Int = 64 << 30, mapByteCountMax: Int = 1 << 46, groupAppendCountMax: Int = 4_096,
-    groupByteCountMax: Int = 8 << 20, niceValue: Int32 = 10, groupPolicy: GroupPolicy = GroupPolicy(),
+    groupByteCountMax: Int = 8 << 20, niceValue: Int32 = 10, inlinePayloadByteCountMax: Int = 64 << 10,
+    groupPolicy: GroupPolicy = GroupPolicy(), index: LogIndexSettings? = .standard,
     reportLongReader: (@Sendable (LongReader) -> Void)? = nil
   ) {
     self.mapByteCount = mapByteCount
     self.mapByteCountMax = mapByteCountMax
+    self.inlinePayloadByteCountMax = max(1 << 10, inlinePayloadByteCountMax)
     self.groupPolicy = groupPolicy
+    self.index = index
     self.reportLongReader = reportLongReader
     self.groupAppendCountMax = groupAppendCountMax
     self.groupByteCountMax = groupByteCountMax

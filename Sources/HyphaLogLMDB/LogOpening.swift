@@ -17,14 +17,16 @@ enum LogOpening {
     }
     let mode = Environment.Mode.writing(
       mapByteCount: settings.mapByteCountRounded, mapByteCountMax: settings.mapByteCountMaxRounded)
-    let store = try LogStore(EnvironmentRegistry.lease(log: place.log, mode: mode))
+    let store = try LogStore(
+      EnvironmentRegistry.lease(log: place.log, mode: mode), payloads: PayloadStore(in: place.path))
     guard store.identity.node == node else {
       throw HyphaError(
         .logInvalid, "the log in \(place.path) is that of node \(store.identity.node), not of \(node)",
         remedy: "give the data directory of \(node), or another --data directory")
     }
     try store.environment.clearDeadReaders()
-    store.environment.keepReserve()
+    // A small disk is the log's in the first place.
+    store.environment.keepReserve(share: 16)
     return (store, try store.checkTail())
   }
 
@@ -34,7 +36,8 @@ enum LogOpening {
       throw HyphaError(
         .fileUnavailable, "there is no log in \(place.path)", remedy: "give the data directory of a node")
     }
-    return try LogStore(EnvironmentRegistry.lease(log: place.log, mode: .reading))
+    return try LogStore(
+      EnvironmentRegistry.lease(log: place.log, mode: .reading), payloads: PayloadStore(in: place.path))
   }
 
   /// Makes an empty log beside its place and moves it there when it is on disk.

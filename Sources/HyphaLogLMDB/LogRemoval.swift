@@ -13,6 +13,7 @@ extension LMDBLog {
     let places = try directories.map { DataDirectory(path: $0) }.filter { try $0.hasLog() }
     let locks = try places.map { try WriterLock($0) }
     for place in places {
+      try place.removeIndexes()
       try place.removeNewLog()
       try place.removeLog()
     }
@@ -23,7 +24,8 @@ extension LMDBLog {
 extension DataDirectory {
   /// Removes the log, its directory last: after a death in the middle, removing it again brings it to its end.
   fileprivate func removeLog() throws {
-    for file in [Self.lockFile(in: log), Self.dataFile(in: log), Self.reserve(of: log)] where unlink(file) != 0 && errno != ENOENT {
+    for file in [Self.lockFile(in: log), Self.dataFile(in: log), Self.reserve(of: log)]
+    where unlink(file) != 0 && errno != ENOENT {
       throw Self.unavailable(file, "unlink", errno)
     }
     guard rmdir(log) == 0 || errno == ENOENT else { throw Self.unavailable(log, "rmdir", errno) }

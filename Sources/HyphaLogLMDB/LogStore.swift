@@ -9,16 +9,19 @@ final class LogStore: Sendable {
   let identity: LogIdentity
   /// Heads of lanes and streams; the writer tells it what it commits.
   let heads = HeadTable()
+  /// Large payloads, beside the log.
+  let payloads: PayloadStore
   private let lease: EnvironmentLease
 
   /// How long a read transaction may live in a long visit, in nanoseconds.
   private static let chunkNanoseconds: UInt64 = 10_000_000
 
   /// Reads who the log belongs to, and refuses a format that it does not know.
-  init(_ lease: EnvironmentLease) throws {
+  init(_ lease: EnvironmentLease, payloads: PayloadStore) throws {
     let environment = lease.environment
     let log = environment.failure.log
     self.lease = lease
+    self.payloads = payloads
     let transaction = try environment.beginReading()
     let version = try transaction.value(TableLayout.formatKey, in: environment.state) {
       try $0.read(UInt32.self)
@@ -43,7 +46,7 @@ final class LogStore: Sendable {
   var environment: Environment { lease.environment }
 
   /// What is committed now.
-  func view() throws -> LogView { try LogView(environment) }
+  func view() throws -> LogView { try LogView(environment, payloads: payloads) }
 
   func head() throws -> Position { try view().head.position }
 
@@ -74,7 +77,16 @@ final class LogStore: Sendable {
       }
       return nil
     }
-    return try block.withEntry(at: position) { try $0.entry() }
+    return try block.withEntry(at: position, payloads: payloads) { try $0.entry() }
+  }
+
+  /// Throws when the log's file was removed or replaced.
+  func confirmPresence() throws {
+    let log = environment.failure.log
+    guard EnvironmentRegistry.isPresent(lease, log: log) else {
+      throw HyphaError(
+        .logFailed, "the log in \(log) was removed or replaced while it was read", remedy: "open it again")
+    }
   }
 
   func gaps() throws -> [LogGap] { try view().gaps() }

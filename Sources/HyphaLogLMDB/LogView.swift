@@ -7,6 +7,7 @@ import HyphaLog
 /// It stays on the thread that made it, and lives for a chunk of a read at most.
 final class LogView {
   let environment: Environment
+  let payloads: PayloadStore
   let transaction: ReadTransaction
   let head: CommitHead
 
@@ -14,8 +15,9 @@ final class LogView {
   ///
   /// - Throws: ``HyphaError/Code/logInvalid`` when the head is not that of the newest commit: a damaged meta page
   ///   then leads to tables of some commits ago.
-  init(_ environment: Environment) throws {
+  init(_ environment: Environment, payloads: PayloadStore) throws {
     self.environment = environment
+    self.payloads = payloads
     transaction = try environment.beginReading()
     let state = environment.state
     let found = try transaction.value(TableLayout.headKey, in: state, TableLayout.head)
@@ -135,7 +137,9 @@ extension LogView {
       }
       let last = order == .forward ? min(block.last, range.upperBound) : max(block.first, range.lowerBound)
       while true {
-        guard try block.withEntry(at: position, body), position != range.end(order) else { return .over }
+        guard try block.withEntry(at: position, payloads: payloads, body), position != range.end(order) else {
+          return .over
+        }
         let isEnd = position == last
         position = Position(
           rawValue: order == .forward ? position.rawValue + 1 : position.rawValue - 1)

@@ -18,7 +18,8 @@ final class WriterLock: Sendable {
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
       let holder = Self.readHolder(descriptor)
-      _ = Glibc.close(descriptor)
+      // The object is whole, so its end closes the file, also when this throws; a second close would hit whatever
+      // another thread has opened meanwhile.
       guard code == EWOULDBLOCK else { throw DataDirectory.unavailable(path, "flock", code) }
       throw HyphaError(
         .logLocked, "the log in \(directory.path) is open for writing by \(holder)",

@@ -15,6 +15,9 @@ public struct Program: Sendable {
   public typealias ReadLog = @Sendable (_ directory: String) throws -> any LogReader
   /// Removes the logs in these data directories; none where one of them is being written.
   public typealias RemoveLogs = @Sendable (_ directories: [String]) throws -> Void
+  /// Drops the index of the log in a data directory and makes it anew; tells the newest position indexed, and the head.
+  public typealias ReindexLog =
+    @Sendable (_ directory: String, _ progress: (Position, Position) -> Void) throws -> LogIndexStatus
   /// Makes a node's transport; local sockets go to the runtime directory.
   public typealias MakeTransport =
     @Sendable (_ plan: LinkPlan, _ runtimeDirectory: String, _ limits: WireLimits) throws -> any Transport
@@ -29,6 +32,8 @@ public struct Program: Sendable {
   public var readLog: ReadLog
   /// Removes logs.
   public var removeLogs: RemoveLogs
+  /// Makes the index of a log anew.
+  public var reindexLog: ReindexLog
   /// Makes room in logs, and copies of them.
   public var retention: any LogRetention
   /// Makes transports.
@@ -37,13 +42,15 @@ public struct Program: Sendable {
   /// A program of its parts.
   public init(
     name: String, kinds: KindRegistry, openLog: @escaping OpenLog, readLog: @escaping ReadLog,
-    removeLogs: @escaping RemoveLogs, retention: any LogRetention, makeTransport: @escaping MakeTransport
+    removeLogs: @escaping RemoveLogs, reindexLog: @escaping ReindexLog, retention: any LogRetention,
+    makeTransport: @escaping MakeTransport
   ) {
     self.name = name
     self.kinds = kinds
     self.openLog = openLog
     self.readLog = readLog
     self.removeLogs = removeLogs
+    self.reindexLog = reindexLog
     self.retention = retention
     self.makeTransport = makeTransport
   }

@@ -44,6 +44,9 @@ enum RuntimeDirectory {
     }
   }
 
+  /// Removes the directory unless somebody is in it. Who is about to enter it makes it again.
+  static func removeIfEmpty(_ path: String) { rmdir(path) }
+
   fileprivate static func failure(_ call: String) -> String { "\(call): \(String(cString: strerror(errno)))" }
 }
 
@@ -117,7 +120,7 @@ final class NodeLock: Sendable {
     guard holderCount.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
     let sockets = Endpoints.Role.allCases.map { "\(directory)/\(node).\($0)" }
     for file in sockets + [Self.file(of: node, in: directory)] { unlink(file) }
-    rmdir(directory)
+    RuntimeDirectory.removeIfEmpty(directory)
     // A child process that is just being started has a copy of the descriptor; closing is not enough.
     flock(descriptor, LOCK_UN)
     close(descriptor)

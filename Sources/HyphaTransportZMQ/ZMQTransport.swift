@@ -58,12 +58,17 @@ public final class ZMQTransport: Transport {
       let lock = try prepareDirectory()
       // Each thread holds the lock for itself, as long as it has sockets.
       defer { lock?.leave() }
-      try urgent.open(plan, options, endpoints, tally, lock, receiver)
       do {
-        try bulk.open(plan, options, endpoints, tally, lock, receiver)
+        try urgent.open(plan, options, endpoints, tally, lock, receiver)
+        do {
+          try bulk.open(plan, options, endpoints, tally, lock, receiver)
+        } catch {
+          urgent.beginStop()
+          urgent.waitForStop()
+          throw error
+        }
       } catch {
-        urgent.beginStop()
-        urgent.waitForStop()
+        leaveDirectory()
         throw error
       }
       phase = .running([urgent, bulk])
@@ -78,6 +83,13 @@ public final class ZMQTransport: Transport {
     try RuntimeDirectory.prepare(options.runtimeDirectory)
     guard plan.addresses[plan.node] == .local else { return nil }
     return try NodeLock(locking: plan.node, in: options.runtimeDirectory)
+  }
+
+  /// Removes the runtime directory that was made for the neighbours, where none of them is in it. A node that is in
+  /// it itself does so with its lock.
+  private func leaveDirectory() {
+    guard plan.addresses.values.contains(.local), plan.addresses[plan.node] != .local else { return }
+    RuntimeDirectory.removeIfEmpty(options.runtimeDirectory)
   }
 
   public func send(_ frames: [OutboundFrame]) {
@@ -126,5 +138,6 @@ public final class ZMQTransport: Transport {
     }
     threads.forEach { $0.beginStop() }
     threads.forEach { $0.waitForStop() }
+    if !threads.isEmpty { leaveDirectory() }
   }
 }

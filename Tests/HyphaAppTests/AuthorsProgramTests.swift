@@ -108,7 +108,7 @@ extension Processes {
       let build = try Hypha(
         ["swift", "build", "--package-path", scratch("package"), "--scratch-path", scratch("build")],
         in: scratch, program: "/usr/bin/env")
-      let built = await build.end(within: .seconds(240))
+      let built = await build.end(within: .seconds(900))
       try #require(built.status == 0, "\(built.output)\(built.errors)")
       let invoices = scratch("build/debug/invoices")
 

@@ -132,7 +132,7 @@ extension Processes {
       let scratch = try Scratch()
       for (name, text) in Self.files { _ = try scratch.file(name, text) }
       let words = mistake.arguments.replacing("SCRATCH", with: scratch.path).split(separator: " ")
-      let result = try await Hypha.run(words.map(String.init), in: scratch, within: .seconds(10))
+      let result = try await Hypha.run(words.map(String.init), in: scratch)
       #expect(result.status == mistake.status)
       #expect(result.errorLines == [mistake.line.replacing("SCRATCH", with: scratch.path)])
       #expect(result.output == "")

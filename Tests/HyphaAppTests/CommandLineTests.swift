@@ -1,17 +1,19 @@
 import Foundation
-import HyphaApp
 import Testing
 
+@testable import HyphaApp
 @testable import HyphaOperator
 
 extension Processes {
   /// The habits of a good command line, on the program itself.
   @Suite struct CommandLineTests {
     /// The words of every command that does something.
-    static let commands = ["run", "validate", "init", "log info", "log cat", "log verify", "completion"]
+    static let commands = [
+      "run", "validate", "init", "log info", "log cat", "log verify", "bench log", "completion",
+    ]
 
     @Test func `the tree of commands obeys all rules`() {
-      #expect(CommandTree.lint(RootCommand.self) == [])
+      #expect(CommandTree.lint(ProgramCommand.self) == [])
     }
 
     @Test(arguments: commands)

@@ -35,12 +35,15 @@ extension Processes {
       let scratch = try Scratch()
       let acted = try await makeActed(scratch)
       let run = try acted.start()
+      var killed: Set<Int32> = []
       for round in rounds {
         try await waitForMoment(acted, &random)
         for node in round {
           // A node that was killed before must be back to be killed again.
-          #expect(await becomesTrue { run.node(node) != nil })
-          if let id = run.node(node) { kill(id, SIGKILL) }
+          #expect(await becomesTrue { run.node(node, after: killed) != nil })
+          let id = try #require(run.node(node, after: killed))
+          killed.insert(id)
+          kill(id, SIGKILL)
         }
       }
       let result = await run.end()
@@ -65,10 +68,8 @@ extension Processes {
       #expect(nodes.count == 4)
       run.signal(SIGKILL)
       _ = await run.end()
-      let isEmpty = await becomesTrue(within: .seconds(5)) {
-        nodes.allSatisfy { ProcessTable.entry($0).map { $0.state == "Z" } ?? true }
-      }
-      #expect(isEmpty, "the nodes outlive their launcher; seed \(seed)")
+      let haveEnded = await becomesTrue { nodes.allSatisfy(ProcessTable.hasEnded) }
+      #expect(haveEnded, "the nodes outlive their launcher; seed \(seed)")
       scratch.expectNothingLeft()
       try acted.expectAllDelivered(await acted.start().end())
       scratch.expectNothingLeft()
@@ -83,8 +84,11 @@ extension Processes {
       let acted = try await makeActed(scratch)
       let run = try acted.start()
       try await waitForMoment(acted, &random)
-      for id in run.nodes() + [run.id] { kill(id, SIGKILL) }
+      let nodes = run.nodes()
+      for id in nodes + [run.id] { kill(id, SIGKILL) }
       _ = await run.end()
+      // A node that is still dying has its log locked.
+      #expect(await becomesTrue { nodes.allSatisfy(ProcessTable.hasEnded) })
       try acted.expectAllDelivered(await acted.start().end())
       scratch.expectNothingLeft()
     }

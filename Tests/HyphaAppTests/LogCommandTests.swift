@@ -1,5 +1,7 @@
 import Foundation
 import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
 import HyphaOperator
 import Testing
 
@@ -119,6 +121,12 @@ extension Processes {
       #expect(await becomesTrue { run.output.contains("2/2 nodes") })
       var counts: [UInt64] = []
       for isRunning in [true, true, false] {
+        // Both go on as fast as the disk lets them.
+        #expect(
+          try await becomesTrue {
+            try LMDBLogReader(directory: scratch("data/b")).head().rawValue > counts.last ?? 0
+              && !LMDBLogReader(directory: scratch("data/a")).cursors().isEmpty
+          })
         if !isRunning {
           run.signal(SIGINT)
           #expect(await run.end().status == 130)

@@ -33,7 +33,7 @@ extension Processes {
       let scratch = try Scratch()
       let acted = try await ActedLog(recorded.file, "--resource", recorded.resource, in: scratch)
       #expect(acted.recording.count == recorded.handOverCount)
-      try acted.expectAllDelivered(await acted.start().end(within: .seconds(120)))
+      try acted.expectAllDelivered(await acted.start().end(within: .seconds(600)))
       scratch.expectNothingLeft()
     }
 

@@ -215,7 +215,7 @@ import Testing
       let lease = try EnvironmentRegistry.lease(
         log: place.log, mode: .writing(mapByteCount: 1 << 30, mapByteCountMax: 1 << 30))
       let environment = lease.environment
-      var wrong = try LogView(environment).head
+      var wrong = try LogView(environment, payloads: PayloadStore(in: home.directory)).head
       wrong.position = Position(rawValue: head)
       try environment.write { transaction in
         if let lane, let laneHead {

@@ -63,6 +63,7 @@ import Testing
     var settings = LMDBLogSettings.small
     settings.mapByteCount = 1 << 20
     settings.mapByteCountMax = 1 << 20
+    settings.inlinePayloadByteCountMax = 2 << 20
     let log = try home.openLMDB(settings)
     var ana = Author("ana")
     let large = LogBatch(appends: [.init(try ana.next(payload: [UInt8](repeating: 1, count: 1 << 20)))])

@@ -17,7 +17,8 @@ import Testing
     #expect(try mode("/log") == 0o700)
     for file in ["/log/data.mdb", "/log/lock.mdb", "/writer.lock"] { #expect(try mode(file) == 0o600) }
     #expect(
-      try FileManager.default.contentsOfDirectory(atPath: home.directory).sorted() == ["log", "writer.lock"])
+      try FileManager.default.contentsOfDirectory(atPath: home.directory).sorted()
+        == ["index", "log", "writer.lock"])
     let holder = try String(contentsOfFile: home.directory + "/writer.lock", encoding: .utf8)
     #expect(holder == "\(getpid())\n")
     log.close()

@@ -42,10 +42,12 @@ import Testing
     try await fill(log, isPruned: isPruned)
     let before = (try entries(log), try log.heads(), try log.gaps(), try log.cursors())
     log.close()
-    let link = try retention.backUp(home.directory, to: home.directory + "/b", withKey: false) { _, _ in }.link
+    let link = try retention.backUp(home.directory, to: home.directory + "/b", withKey: false) { _, _ in }
+      .link
     let report = try retention.compact(home.directory) { _, _ in }
     #expect(report.byteCountAfter < report.byteCountBefore)
-    print("compacted\(isPruned ? " after a prune" : ""): \(report.byteCountBefore) → \(report.byteCountAfter)")
+    print(
+      "compacted\(isPruned ? " after a prune" : ""): \(report.byteCountBefore) → \(report.byteCountAfter)")
     log = try home.openLMDB()
     #expect(try entries(log) == before.0)
     #expect(try log.heads() == before.1 && log.gaps() == before.2 && log.cursors() == before.3)
@@ -61,7 +63,8 @@ import Testing
     log = try home.openLMDB()
     #expect(try log.verify().isSound && log.head() == before.1.position.next.next.next)
     log.close()
-    let compacted = try retention.backUp(home.directory, to: home.directory + "/c", withKey: false) { _, _ in }
+    let compacted = try retention.backUp(home.directory, to: home.directory + "/c", withKey: false) { _, _ in
+    }
     #expect(compacted.link != link)
   }
 
@@ -80,7 +83,9 @@ import Testing
     let home = Backend.lmdb.makeHome()
     let writer = try Child("hold", home.directory)
     #expect(writer.readLine() == "open")
-    expectError(.logLocked, "by process \(writer.id)") { _ = try retention.compact(home.directory) { _, _ in } }
+    expectError(.logLocked, "by process \(writer.id)") {
+      _ = try retention.compact(home.directory) { _, _ in }
+    }
     writer.endInput()
     _ = writer.endsWithoutSignal()
     let reader = try Child("follow", home.directory)

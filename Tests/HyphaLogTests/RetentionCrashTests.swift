@@ -35,7 +35,8 @@ import Testing
     #expect(try UInt64(entries.count) == log.head().rawValue - gone, "\(note)")
   }
 
-  @Test func `after kill -9 at any step a prune has left a sound log, and the next one goes on`() async throws {
+  @Test func `after kill -9 at any step a prune has left a sound log, and the next one goes on`() async throws
+  {
     let home = Backend.lmdb.makeHome()
     try await fill(home, 400)
     var log = try home.openLMDB()
@@ -70,7 +71,9 @@ import Testing
       try await fill(home, 200, payload: round % 2 == 0 ? 600 : 12_000)
       var log = try home.openLMDB()
       let seen = model.last?.position ?? .start
-      model += try log.read(after: seen, limit: .max, byteLimit: .max).filter { $0.record.header.agent == "ana" }
+      model += try log.read(after: seen, limit: .max, byteLimit: .max).filter {
+        $0.record.header.agent == "ana"
+      }
       log.close()
       let child = try Child("prune", home.directory, "\(Int.random(in: 1...200, using: &random))")
       // The first step may come, or the kill before it: any moment will do.

@@ -59,7 +59,9 @@ import Testing
   }
 
   @Test func `the lowest guard is the bound, to the end of a block, and is named`() {
-    let guards = [PruneGuard(keeping: Position(rawValue: 61)), PruneGuard("b", through: Position(rawValue: 49))]
+    let guards = [
+      PruneGuard(keeping: Position(rawValue: 61)), PruneGuard("b", through: Position(rawValue: 49)),
+    ]
     let plan = plan(RetentionPolicy(entryCountMax: 1), guards: guards)
     #expect(plan.range == Position(rawValue: 1)...Position(rawValue: 40))
     #expect(plan.heldBackBy?.name == "b")

@@ -1,9 +1,10 @@
 import Foundation
 import HyphaCore
 import HyphaLog
-@testable import HyphaLogLMDB
 import Synchronization
 import Testing
+
+@testable import HyphaLogLMDB
 
 /// Readers that are slow, and a map that grows under them.
 @Suite(.serialized) struct RetentionReaderTests {

@@ -114,10 +114,8 @@ final class PlainListener: Sendable {
         bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
       }
     }
-    guard isBound, listen(descriptor, 1) == 0 else {
-      close(descriptor)
-      return nil
-    }
+    // Its end closes the socket in either case.
+    guard isBound, listen(descriptor, 1) == 0 else { return nil }
   }
 
   deinit { close(descriptor) }
@@ -126,7 +124,7 @@ final class PlainListener: Sendable {
   func answer(_ text: String, times: Int) -> Bool {
     for _ in 0..<times {
       var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-      guard poll(&item, 1, 10_000) == 1 else { return false }
+      guard poll(&item, 1, 120_000) == 1 else { return false }
       let connection = accept(descriptor, nil, nil)
       send(connection, text, text.utf8.count, Int32(MSG_NOSIGNAL))
       close(connection)

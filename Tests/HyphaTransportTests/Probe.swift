@@ -72,7 +72,7 @@ final class Probe: TransportReceiver, @unchecked Sendable {
 /// Waits until `isReached` holds, for what nobody tells a probe. Returns false after ten seconds.
 func waitUntil(_ isReached: () -> Bool) -> Bool {
   let clock = ContinuousClock()
-  let deadline = clock.now + .seconds(10)
+  let deadline = clock.now + .seconds(120)
   while !isReached() {
     guard clock.now < deadline else { return false }
     sched_yield()

@@ -11,8 +11,8 @@ final class RawSocket {
     context = zmq_ctx_new()
     handle = zmq_socket(context, type)
     set(ZMQ_LINGER, 1000)
-    set(ZMQ_RCVTIMEO, 10_000)
-    set(ZMQ_SNDTIMEO, 10_000)
+    set(ZMQ_RCVTIMEO, 120_000)
+    set(ZMQ_SNDTIMEO, 120_000)
     if let routingID {
       zmq_setsockopt(handle, ZMQ_ROUTING_ID, routingID, routingID.utf8.count)
     }
@@ -38,7 +38,7 @@ final class RawSocket {
     }
   }
 
-  /// The next part, or nil after ten seconds.
+  /// The next part, or nil after two minutes, or what `ZMQ_RCVTIMEO` was set to.
   func receive() -> [UInt8]? {
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     let count = zmq_recv(handle, &buffer, buffer.count, 0)

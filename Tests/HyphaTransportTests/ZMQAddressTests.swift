@@ -91,6 +91,26 @@ import Testing
     #expect(startError(at: .tcp(host: "127.0.0.1", port: port)) == nil)
   }
 
+  @Test func `a node on TCP leaves no directory behind that it made for its neighbours`() throws {
+    let options = ZMQTransport.Options(runtimeDirectory: TemporaryDirectory.make())
+    let isThere = { FileManager.default.fileExists(atPath: options.runtimeDirectory) }
+    func transport(at port: UInt16) throws -> ZMQTransport {
+      let addresses: [NodeID: NodeAddress] = ["ops": .tcp(host: "127.0.0.1", port: port), "hq": .local]
+      let plan = LinkPlan(node: "ops", addresses: addresses, incoming: [:], outgoing: [:])
+      return try ZMQTransport(plan: plan, options: options)
+    }
+    let port = Ports.next()
+    let listener = try #require(PlainListener(port: port))
+    #expect(throws: HyphaError.self) { try transport(at: port).start(Probe()) }
+    withExtendedLifetime(listener) {}
+    #expect(!isThere(), "it could not start")
+    let started = try transport(at: Ports.next())
+    try started.start(Probe())
+    #expect(isThere())
+    started.stop()
+    #expect(!isThere(), "it has stopped")
+  }
+
   @Test func `an address of another machine is refused`() {
     #expect(
       startError(at: .tcp(host: "192.0.2.1", port: 20_000))

@@ -101,7 +101,8 @@ struct DirectoryCopy {
   }
 
   /// Opens the copied log and checks its newest entries; what it is then, and its size.
-  private static func check(_ copied: DataDirectory, is identity: LogIdentity) throws -> (CommitHead, UInt64) {
+  private static func check(_ copied: DataDirectory, is identity: LogIdentity) throws -> (CommitHead, UInt64)
+  {
     defer { unlink(DataDirectory.lockFile(in: copied.log)) }
     let store = try LogOpening.openForReading(copied)
     guard store.identity == identity else {

@@ -6,7 +6,8 @@ import HyphaLog
 
 /// What making room, copying and watching need of LMDB.
 extension Environment {
-  private func descriptor() throws -> Int32 {
+  /// The file.
+  func descriptor() throws -> Int32 {
     var descriptor: mdb_filehandle_t = -1
     try failure.check(mdb_env_get_fd(handle, &descriptor), "mdb_env_get_fd")
     return descriptor

@@ -5,23 +5,40 @@ import HyphaLog
 extension LogStore {
   /// What a prune by `policy` would remove.
   func planPrune(_ policy: RetentionPolicy, guards: [PruneGuard], now: Timestamp) throws -> PrunePlan {
-    var view = try view()
+    let view = try view()
     let byteCount = try environment.byteCount(of: environment.blocks, in: view.transaction)
     let consumers = try cursors().map { PruneGuard($0, at: $1) }.sorted { $0.name < $1.name }
     var plan = PrunePlan(
       policy, head: view.head.position, byteCount: byteCount, guards: consumers + guards, now: now)
+    try visitBlocks { block in block.last <= plan.head && plan.add(PrunePlan.Block(block)) }
+    return plan
+  }
+
+  /// The payloads beside the log that its entries refer to.
+  func payloadReferences() throws -> Set<Digest> {
+    var references: Set<Digest> = []
+    try visitBlocks { block in
+      try block.forEachPayload { references.insert($0.digest) }
+      return true
+    }
+    return references
+  }
+
+  /// Calls `body` with each block from the first one on, until it returns false. No view is held for long.
+  private func visitBlocks(_ body: (BlockView) throws -> Bool) throws {
+    var end: Position?
     var isOver = false
     while !isOver {
+      let view = try view()
       let deadline = LogView.nanoseconds() + 10_000_000
       isOver = true
-      try view.visitFront(after: plan.range?.upperBound) { block in
-        guard block.last <= plan.head, plan.add(PrunePlan.Block(block)) else { return false }
+      try view.visitFront(after: end) { block in
+        guard try body(block) else { return false }
+        end = block.last
         isOver = LogView.nanoseconds() <= deadline
         return isOver
       }
-      view = try self.view()
     }
-    return plan
   }
 }
 
@@ -61,6 +78,24 @@ extension BlockView {
     let offset = BlockLayout.headerByteCount + index * BlockLayout.entryHeaderByteCount
     return Timestamp(
       rawValue: UInt64(littleEndian: rawBytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+  }
+
+  /// Calls `body` with each payload that lies beside the log and that an entry refers to.
+  fileprivate func forEachPayload(_ body: (PayloadReference) -> Void) throws {
+    for index in 0...Int(last.rawValue - first.rawValue) {
+      let header = UnsafeRawBufferPointer(
+        rebasing: rawBytes[(BlockLayout.headerByteCount + index * BlockLayout.entryHeaderByteCount)...])
+      guard header[26] == 1 else { continue }
+      let offset = Int(UInt32(littleEndian: header.loadUnaligned(fromByteOffset: 28, as: UInt32.self)))
+      let count = Int(UInt32(littleEndian: header.loadUnaligned(fromByteOffset: 32, as: UInt32.self)))
+      guard offset <= rawBytes.count - count else {
+        throw HyphaError(
+          .logInvalid, "the block that ends at position \(last) has an entry beyond its end",
+          remedy: LogFailure.restore)
+      }
+      let stored = UnsafeRawBufferPointer(rebasing: rawBytes[offset..<offset + count])
+      body(try DetachedRecord(checking: stored).payload)
+    }
   }
 
   /// The bytes that LMDB uses for the block, about: pages of its own, or a part of one.

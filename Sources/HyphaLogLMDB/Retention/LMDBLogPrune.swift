@@ -19,7 +19,7 @@ extension LMDBLog {
   ///
   /// First the event ``LogPruned`` is appended, by the agent `log` on the persistent channel. Then blocks go, some in
   /// each transaction, between the commits of others; the heads of their lanes and streams stay. At last the idempotency
-  /// keys go that only those entries had. Each transaction leaves a sound log, and a process that ends in between leaves
+  /// keys go that those entries had, and the payloads beside the log that only they referred to. Each transaction leaves a sound log, and a process that ends in between leaves
   /// the rest to the next prune. The pages that become free are used again by what is appended later; the file does not
   /// get shorter (compacting does that).
   ///
@@ -36,10 +36,12 @@ extension LMDBLog {
     guard let last = plan.range?.upperBound, let event = LogPruned(plan, principal: principal) else {
       throw HyphaError(.usage, "there is nothing to prune", remedy: "make a plan that removes something")
     }
-    guard isPruning.withLock({ isPruning in
-      defer { isPruning = true }
-      return !isPruning
-    }) else {
+    guard
+      isPruning.withLock({ isPruning in
+        defer { isPruning = true }
+        return !isPruning
+      })
+    else {
       throw HyphaError(
         .logLocked, "the log in \(directory) is being pruned", remedy: "wait until that is done")
     }
@@ -58,8 +60,10 @@ extension LMDBLog {
       keyCount += part.count
       next = part.next
     } while next != nil
+    try await waitForOldViews()
     try await onWriter { try $0.settlePrune() }
-    return PruneReport(event: receipt.first, through: through, keyCount: keyCount)
+    return PruneReport(
+      event: receipt.first, through: through, keyCount: keyCount, payloadByteCount: try sweepPayloads())
   }
 
   /// The event's record, the first of a new activation of the agent `log`.
@@ -78,13 +82,31 @@ extension LMDBLog {
       payload: payload)
   }
 
+  /// Removes the payloads beside the log that no entry refers to any more; returns their size.
+  private func sweepPayloads() throws -> UInt64 {
+    let store = try open()
+    guard store.payloads.isThere else { return 0 }
+    return try store.payloads.sweep(isDryRun: false) { try store.payloadReferences() }.removedByteCount
+  }
+
   /// Does what needs room, with that of the reserve where there is no other.
   private func withReserve<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
     do {
       return try await body()
     } catch let error as HyphaError where error.code == .logFull {
       try await onWriter { try $0.store.environment.lendReserve() }
+      try await waitForOldViews()
       return try await body()
+    }
+  }
+
+  /// Waits until nobody looks at an older commit than the newest of now, for a second at most: what is free since then
+  /// cannot be used before. Views live for some milliseconds each.
+  private func waitForOldViews() async throws {
+    let newest = UInt64(try open().environment.facts().commitCount)
+    for _ in 0..<1_000 {
+      guard try readers().contains(where: { $0.commit.map { $0 < newest } ?? false }) else { return }
+      try await Task.sleep(for: .milliseconds(1))
     }
   }
 

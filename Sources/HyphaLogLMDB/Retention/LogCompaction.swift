@@ -67,7 +67,8 @@ enum LogCompaction {
   /// Compares the copy with the log; returns the size of its file.
   private static func check(_ log: String, against store: LogStore, _ head: CommitHead) throws -> UInt64 {
     defer { unlink(DataDirectory.lockFile(in: log)) }
-    let copy = try LogStore(EnvironmentRegistry.lease(log: log, mode: .reading))
+    let copy = try LogStore(
+      EnvironmentRegistry.lease(log: log, mode: .reading), payloads: store.payloads)
     var expected = head
     expected.commitNumber = try copy.view().head.commitNumber
     let (environment, old) = (copy.environment, store.environment)

@@ -35,7 +35,8 @@ struct LogBackupCommand: Command {
     if json { return try Output.standard.writeLine(JSON.text(CopyJSON(report, path: output))) }
     try Output.standard.writeLine("\(output): \(report.line)")
     if report.grownByteCount > 0 {
-      try Output.standard.writeLine("  the log's file grew by \(Human.bytes(report.grownByteCount)) meanwhile")
+      try Output.standard.writeLine(
+        "  the log's file grew by \(Human.bytes(report.grownByteCount)) meanwhile")
     }
   }
 }

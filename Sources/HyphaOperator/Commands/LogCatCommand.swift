@@ -10,11 +10,14 @@ struct LogCatCommand: Command {
     name: "cat", abstract: "Print the events of a node's log.",
     discussion: """
       Filters of different kinds all have to match; of --stream and --type, which can be given again, one. Reads \
-      what is there when it begins, while the node runs or not.
+      what is there when it begins, while the node runs or not; with --follow also what comes, until it is stopped. \
+      What the log's index knows (events, causes, conversations, streams, types, subjects) is found without reading \
+      the rest.
       """,
     examples: [
       "hypha log cat data/incident-room/hq --subject 'case.>' --limit 20",
       "hypha log cat data/incident-room/hq --stream ana@1/persistent --format json",
+      "hypha log cat data/incident-room/hq --type incident.Opened --follow",
       "hypha log cat data/incident-room/hq --since 2026-01-31T12:00:00Z --format cloudevents",
     ])
 
@@ -24,28 +27,56 @@ struct LogCatCommand: Command {
   @Option(help: "Only subjects that match; '*' is one token, a last '>' the rest.", valueName: "pattern")
   var subject: Pattern?
   @Option(help: "Only these event types.", valueName: "type") var type: [EventTypeName] = []
+  @Option(help: "Only the event with this id.", valueName: "id") var event: EventID?
   @Option(help: "Only events of this conversation.", valueName: "id") var correlation: EventID?
+  @Option(help: "Only events that this one caused directly.", valueName: "id") var cause: EventID?
+  @Option(help: "Only events of this channel.") var channel: Channel?
   @Option(help: "Only events from this time on.", valueName: "time") var since: Moment?
   @Option(help: "Only events before this time.", valueName: "time") var until: Moment?
   @Option(help: "Begin after this position.", valueName: "position") var after: UInt64 = 0
   @Option(help: "Stop after this many events.", valueName: "count") var limit: Int?
+  @Flag(help: "Newest first.") var reverse = false
+  @Flag(help: "Go on with what comes, until it is stopped.") var follow = false
   @Option(help: "How to print.") var format: Format = .table
   @Flag(help: "Print as JSON lines; short for --format json.") var json = false
 
   func run() async throws {
+    if reverse && follow {
+      throw HyphaError(.usage, "--reverse and --follow exclude each other", remedy: "leave one of them out")
+    }
     let log = try Program.require().readLog(DataPlaces.log(at: data))
     let filter = EntryFilter(
-      streams: stream, subject: subject, types: Set(type), correlation: correlation, since: since?.timestamp,
-      until: until?.timestamp)
+      event: event, cause: cause, streams: stream, subject: subject, types: Set(type),
+      correlation: correlation,
+      channel: channel, since: since?.timestamp, until: until?.timestamp)
+    var query = filter.query
     var printer = EntryPrinter(format: json ? .json : format)
     var left = limit ?? .max
     guard left > 0 else { return }
-    try log.scan(after: Position(rawValue: after)) { entry in
-      guard filter.matches(entry) else { return true }
-      try printer.print(entry)
-      left -= 1
-      return left > 0
+    if follow {
+      var entries = log.follow(query, after: Position(rawValue: after)).makeAsyncIterator()
+      while left > 0, let batch = try await entries.nextBatch() {
+        for entry in batch.filter(filter.matches).prefix(left) {
+          try printer.print(entry)
+          left -= 1
+        }
+        // Whoever looks on sees each entry as it comes.
+        try printer.finish()
+      }
+      return
     }
+    guard after < .max else { return }
+    query.positions = Position(rawValue: after + 1)...Position(rawValue: .max)
+    query.order = reverse ? .backward : .forward
+    var cursor: LogCursor?
+    repeat {
+      let page = try log.page(of: query, after: cursor)
+      for entry in page.entries.filter(filter.matches).prefix(left) {
+        try printer.print(entry)
+        left -= 1
+      }
+      cursor = page.next
+    } while left > 0 && cursor != nil
     try printer.finish()
   }
 }

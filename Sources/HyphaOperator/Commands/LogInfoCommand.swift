@@ -17,8 +17,10 @@ struct LogInfoCommand: Command {
       .init("node"), .init("entries", alignment: .right),
       .init("stated here", key: "stated", alignment: .right),
       .init("streams", alignment: .right), .init("lanes", alignment: .right),
-      .init("consumers", alignment: .right), .init("pruned", alignment: .right),
-      .init("readers", alignment: .right), .init("on disk", key: "bytesOnDisk", alignment: .right),
+      .init("consumers", alignment: .right),
+      .init("index lag", key: "indexLag", alignment: .right),
+      .init("pruned", alignment: .right), .init("readers", alignment: .right),
+      .init("on disk", key: "bytesOnDisk", alignment: .right),
       .init("first"), .init("last"),
     ])
     let paths = try DataPlaces.logs(in: data)
@@ -44,9 +46,10 @@ struct LogInfoCommand: Command {
       try log.entry(at: stream.position)?.source == .stated ? sum + stream.count : sum
     }
     table.add([
-      .string(log.identity.node.text), 
+      .string(log.identity.node.text),
       .integer(Int(heads.position.rawValue) - gaps.reduce(0) { $0 + $1.count }), .integer(Int(stated)),
       .integer(heads.streams.count), .integer(heads.lanes.count), .integer(try log.cursors().count),
+      try log.indexStatus().map { .integer(Int($0.lagCount)) } ?? .none,
       .integer(pruned), .integer(Set(readers.map(\.process)).count), .bytes(Self.byteCountOnDisk(path)),
       .optional(try Self.time(after: .start, log)),
       .optional(try Self.time(after: Position(rawValue: max(heads.position.rawValue, 1) - 1), log)),

@@ -55,6 +55,7 @@ struct LogPruneCommand: Command {
     let heldBackBy: String?
     let event: UInt64?
     let idempotencyKeys: Int?
+    let payloadBytes: UInt64?
   }
 
   func run() async throws {
@@ -79,13 +80,16 @@ struct LogPruneCommand: Command {
       path: path, isDone: report != nil, first: plan.range?.lowerBound.rawValue ?? 0,
       last: plan.range?.upperBound.rawValue ?? 0, entries: plan.entryCount, bytes: plan.byteCount,
       blocks: UInt64(plan.blockCount), anchor: plan.anchor?.description, heldBackBy: plan.heldBackBy?.name,
-      event: report?.event.rawValue, idempotencyKeys: report?.keyCount)
+      event: report?.event.rawValue, idempotencyKeys: report?.keyCount, payloadBytes: report?.payloadByteCount
+    )
     if json { return try Output.standard.writeLine(JSON.text(result)) }
     for line in lines(path, plan, report) { try Output.standard.writeLine(line) }
   }
 
   private var authority: AgentID {
-    principal ?? AgentID(slug: ProcessInfo.processInfo.environment["USER"].flatMap { $0.isEmpty ? nil : $0 } ?? "operator")
+    principal
+      ?? AgentID(
+        slug: ProcessInfo.processInfo.environment["USER"].flatMap { $0.isEmpty ? nil : $0 } ?? "operator")
   }
 
   private func lines(_ path: String, _ plan: PrunePlan, _ report: PruneReport?) -> [String] {
@@ -103,6 +107,9 @@ struct LogPruneCommand: Command {
     }
     if let report {
       lines.append("  the log says so at position \(report.event)")
+      if report.payloadByteCount > 0 {
+        lines.append("  \(Human.bytes(report.payloadByteCount)) of payloads beside the log went with them")
+      }
     } else if plan.range != nil {
       lines.append("  nothing was changed; give --yes to do it")
     }

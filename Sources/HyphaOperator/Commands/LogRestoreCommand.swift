@@ -37,6 +37,7 @@ struct LogRestoreCommand: Command {
     if let aside = report.movedAside {
       try Output.standard.writeLine("  what was there is in \(aside)")
     }
-    try Output.standard.writeLine("  what the node stated after position \(report.copy.head) is not in this log")
+    try Output.standard.writeLine(
+      "  what the node stated after position \(report.copy.head) is not in this log")
   }
 }

@@ -82,8 +82,10 @@ struct RunCommand: Command {
     if let failure = outcome.failure {
       throw HyphaError(.failed, failure, remedy: "see the messages above")
     }
-    // A deployment without workers has no end of its own, so to stop it is its end.
-    if !outcome.isComplete, outcome.summary.workerCount > 0 || outcome.summary.nodes.isEmpty {
+    // A deployment without workers has no end of its own, so to stop it is its end. Not all nodes need have said
+    // what they have, so this is asked of the topology.
+    if !outcome.isComplete, try topology.agents.contains(where: { try program.kinds.kind($0.kind).finishes })
+    {
       throw stop.signalNumber.map(ExitStatus.stopped) ?? ExitStatus.failure
     }
   }

@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 
 /// Turns signals that ask a program to end into a wish to stop that loops can look at.
-final class StopSignal: Sendable {
+package final class StopSignal: Sendable {
   private struct State {
     var isRaised = false
     /// The signals that came, in order.
@@ -17,7 +17,7 @@ final class StopSignal: Sendable {
 
   /// Listens to these signals, which then do not end the process by themselves. One of SIGHUP that is ignored
   /// already, as by nohup(1), stays ignored.
-  init(_ signals: [Int32] = [SIGINT, SIGTERM, SIGHUP]) {
+  package init(_ signals: [Int32] = [SIGINT, SIGTERM, SIGHUP]) {
     let signals = signals.filter { $0 != SIGHUP || !Self.isIgnored($0) }
     sources = signals.map { number in
       signal(number, SIG_IGN)
@@ -36,7 +36,7 @@ final class StopSignal: Sendable {
   var isUrgent: Bool { state.withLock { $0.signals.count > 1 } }
 
   /// The first signal that came, if any.
-  var signalNumber: Int32? { state.withLock { $0.signals.first } }
+  package var signalNumber: Int32? { state.withLock { $0.signals.first } }
 
   /// Wishes to stop.
   func raise() { raise(by: nil) }
@@ -53,7 +53,7 @@ final class StopSignal: Sendable {
   }
 
   /// Calls `action` when somebody wishes to stop, at once where that was before.
-  func whenRaised(_ action: @escaping @Sendable () -> Void) {
+  package func whenRaised(_ action: @escaping @Sendable () -> Void) {
     let isRaised = state.withLock { state in
       if !state.isRaised { state.actions.append(action) }
       return state.isRaised

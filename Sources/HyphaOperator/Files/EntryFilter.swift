@@ -33,12 +33,7 @@ struct EntryFilter: Sendable {
     }
 
     private static func channel(_ text: Substring) throws -> Channel {
-      guard let channel = Channel(name: String(text)) else {
-        throw HyphaError(
-          .usage, "'\(text)' is no channel",
-          remedy: "use one of \(Channel.allCases.map(\.description).joined(separator: ", "))")
-      }
-      return channel
+      try Channel.parse(argument: String(text))
     }
 
     func matches(_ header: RecordHeader) -> Bool {
@@ -47,16 +42,40 @@ struct EntryFilter: Sendable {
     }
   }
 
+  var event: EventID?
+  var cause: EventID?
   var streams: [StreamSelection] = []
   var subject: Pattern?
   var types: Set<EventTypeName> = []
   var correlation: EventID?
+  var channel: Channel?
   var since: Timestamp?
   var until: Timestamp?
+
+  /// What of it a log can be asked: everything that it finds nothing for is nothing that matches.
+  var query: LogQuery {
+    var query = LogQuery()
+    query.event = event
+    query.causes = cause.map { [$0] } ?? []
+    query.correlation = correlation
+    query.channel = channel
+    query.types = types.sorted()
+    query.subject = subject
+    if streams.count == 1, let selection = streams.first {
+      query.agent = selection.agent
+      if let epoch = selection.epoch, let channel = selection.channel {
+        query.stream = StreamID(agent: selection.agent, epoch: epoch, channel: channel)
+      }
+    }
+    return query
+  }
 
   /// Whether an entry is one of them; times are those of the event.
   func matches(_ entry: LogEntry) -> Bool {
     let header = entry.record.header
+    if let event, header.id != event { return false }
+    if let cause, header.causation != cause { return false }
+    if let channel, header.channel != channel { return false }
     if !streams.isEmpty && !streams.contains(where: { $0.matches(header) }) { return false }
     if let subject, !subject.matches(header.subject) { return false }
     if !types.isEmpty && !types.contains(header.type) { return false }
@@ -120,4 +139,18 @@ extension EventTypeName: ExpressibleByArgument {
   }
   /// The name that `argument` spells, or why it is none.
   public static func parse(argument: String) throws -> EventTypeName { try EventTypeName(argument) }
+}
+
+extension Channel: ExpressibleByArgument {
+  /// The channel that `argument` names.
+  public init?(argument: String) { self.init(name: argument) }
+  /// The channel that `argument` names, or which there are.
+  public static func parse(argument: String) throws -> Channel {
+    guard let channel = Channel(name: argument) else {
+      throw HyphaError(
+        .usage, "'\(argument)' is no channel",
+        remedy: "use one of \(allCases.map(\.description).joined(separator: ", "))")
+    }
+    return channel
+  }
 }

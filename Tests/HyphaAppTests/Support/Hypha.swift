@@ -12,6 +12,14 @@ final class Hypha {
 
     /// The lines on standard error that are not empty.
     var errorLines: [String] { errors.split(separator: "\n").map(String.init) }
+
+    /// The same without those that only say that something takes its time, as it may on a slow machine.
+    var complaints: [String] {
+      errorLines.filter { line in
+        !line.hasPrefix("waiting for ") && !line.contains("not all neighbours took their links within ")
+      }
+    }
+
     var lines: [String] { output.split(separator: "\n").map(String.init) }
   }
 
@@ -62,15 +70,18 @@ final class Hypha {
 
   func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 
-  /// The process of a node that this launcher has started.
-  func node(_ name: String) -> Int32? {
-    ProcessTable.children(of: id).first { $0.command.contains("--node \(name) ") && $0.state != "Z" }?.id
+  /// The process of a node that this launcher has started, but for `former`: a process that was killed may be
+  /// seen for a while.
+  func node(_ name: String, after former: Set<Int32> = []) -> Int32? {
+    ProcessTable.children(of: id).first {
+      $0.command.contains("--node \(name) ") && $0.state != "Z" && !former.contains($0.id)
+    }?.id
   }
 
   func nodes() -> [Int32] { ProcessTable.children(of: id).map(\.id) }
 
   /// Waits for the end; a program that does not end in time is killed and the test fails.
-  func end(within limit: Duration = .seconds(60), _ location: SourceLocation = #_sourceLocation) async
+  func end(within limit: Duration = patience, _ location: SourceLocation = #_sourceLocation) async
     -> Result
   {
     let isOver = await becomesTrue(within: limit) { !process.isRunning }
@@ -88,7 +99,7 @@ final class Hypha {
   /// Runs `hypha` to its end.
   static func run(
     _ arguments: [String], in scratch: Scratch, environment: [String: String] = [:],
-    within limit: Duration = .seconds(60), _ location: SourceLocation = #_sourceLocation
+    within limit: Duration = patience, _ location: SourceLocation = #_sourceLocation
   ) async throws -> Result {
     try await Hypha(arguments, in: scratch, environment: environment).end(within: limit, location)
   }
@@ -97,7 +108,7 @@ final class Hypha {
 extension Scratch {
   /// Runs `hypha` here to its end.
   func hypha(
-    _ arguments: String..., environment: [String: String] = [:], within limit: Duration = .seconds(60),
+    _ arguments: String..., environment: [String: String] = [:], within limit: Duration = patience,
     _ location: SourceLocation = #_sourceLocation
   ) async throws -> Hypha.Result {
     try await Hypha.run(arguments, in: self, environment: environment, within: limit, location)

@@ -16,6 +16,9 @@ enum ProcessTable {
     return names.compactMap { Int32($0) }.compactMap(entry)
   }
 
+  /// Whether a process has ended; nobody need have asked for its status.
+  static func hasEnded(_ id: Int32) -> Bool { entry(id).map { $0.state == "Z" } ?? true }
+
   static func children(of parent: Int32) -> [Entry] { all.filter { $0.parent == parent } }
 
   static func entry(_ id: Int32) -> Entry? {
@@ -33,11 +36,14 @@ enum ProcessTable {
   }
 }
 
+/// How long a test waits for what has to happen: far longer than it takes on a slow machine with a slow disk. A
+/// test fails here only where nothing happens any more; how long something took is never what it checks.
+let patience = Duration.seconds(120)
+
 /// Waits until `condition` holds, 20 ms at a time.
 ///
 /// - Returns: whether it came to hold before the deadline.
-func becomesTrue(within limit: Duration = .seconds(30), _ condition: () throws -> Bool) async rethrows -> Bool
-{
+func becomesTrue(within limit: Duration = patience, _ condition: () throws -> Bool) async rethrows -> Bool {
   let deadline = ContinuousClock.now + limit
   while ContinuousClock.now < deadline {
     if try condition() { return true }

@@ -52,7 +52,7 @@ final class PseudoTerminal {
   func type(_ text: String) { _ = write(master, text, text.utf8.count) }
 
   /// The exit status, once the program has ended.
-  func end(within limit: Duration = .seconds(30)) async -> Int32 {
+  func end(within limit: Duration = patience) async -> Int32 {
     // What is written must be read all the time, or the program waits for room.
     let isOver = await becomesTrue(within: limit) {
       _ = text()

@@ -1,0 +1,77 @@
+/// What a figure is to reach, and where that was said.
+public struct BenchGoal: Hashable, Sendable {
+  /// What a figure is held against.
+  enum Bound: Hashable, Sendable {
+    case ratioAtLeast(Double)
+    case ratioAtMost(Double)
+    case oursAtMost(Double)
+    case oursBelow(Double)
+    /// On a machine whose bare part gives at least `bare`; another one proves nothing.
+    case oursAtLeast(Double, whereBareIsAtLeast: Double = 0)
+  }
+
+  let bound: Bound
+  /// The goal as the bench prints it: `ratio ≥ 0.4`.
+  public let text: String
+  /// The words that set it.
+  public let source: String
+
+  /// Whether figures reach the goal; nil where they cannot say.
+  func isMet(ours: Double, bare: Double?, ratio: Double?) -> Bool? {
+    switch bound {
+    case .ratioAtLeast(let least): ratio.map { $0 >= least }
+    case .ratioAtMost(let most): ratio.map { $0 <= most }
+    case .oursAtMost(let most): ours <= most
+    case .oursBelow(let limit): ours < limit
+    case .oursAtLeast(let least, let bareLeast):
+      ours >= least ? true : (bare ?? 0) >= bareLeast ? false : nil
+    }
+  }
+}
+
+/// Every goal of the log's speed, in one place.
+extension BenchGoal {
+  /// Concurrent synced appends against bare LMDB at the same group size.
+  static let concurrentAppendRatio = BenchGoal(
+    bound: .ratioAtLeast(0.4), text: "ratio ≥ 0.4",
+    source: """
+      concurrent synced appends of 128 B, the index following: at least 0.4 of bare LMDB (one table, no index) at \
+      the same group size
+      """)
+
+  /// The same at groups of about 1,000, in events a second.
+  static let concurrentAppendRate = BenchGoal(
+    bound: .oursAtLeast(600_000, whereBareIsAtLeast: 1_400_000), text: "≥ 600 k/s where bare ≥ 1.4 M/s",
+    source: """
+      at least 600,000 events per second on a two-core machine whose bare LMDB gives 1.4 to 2 million at groups of \
+      1,000
+      """)
+
+  /// One appender that waits for each of its events.
+  static let loneLatency = BenchGoal(
+    bound: .ratioAtMost(1.3), text: "ratio ≤ 1.3",
+    source: "a lone appender's synced latency: at most 1.3 of the bare LMDB commit")
+
+  /// A sequential scan with decoded headers.
+  static let scanRate = BenchGoal(
+    bound: .oursAtLeast(5_000_000), text: "≥ 5 M/s",
+    source: "scan with decoded headers: at least 5 million events per second")
+
+  /// What that scan allocates. A chunk of the scan may allocate, an event may not.
+  static let scanAllocations = BenchGoal(
+    bound: .oursBelow(0.01), text: "0 per event", source: "scan with decoded headers: no allocation per event"
+  )
+
+  /// Opening a log of 10 million events.
+  static let openTime = BenchGoal(
+    bound: .oursBelow(0.05), text: "< 50 ms", source: "open with 10 million events: under 50 ms")
+
+  /// What an open log takes, beside one a thousandth as long.
+  static let openMemory = BenchGoal(
+    bound: .ratioAtMost(1.1), text: "ratio ≤ 1.1", source: "memory independent of the log's size")
+
+  /// All of them.
+  static let all = [
+    concurrentAppendRatio, concurrentAppendRate, loneLatency, scanRate, scanAllocations, openTime, openMemory,
+  ]
+}

@@ -1,0 +1,63 @@
+import CLMDB
+import Glibc
+import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
+
+/// What the bench runs in another process: `open MODE DIR`, `allocations DIR`.
+public enum LogBenchChild {
+  /// Does what `words` say and prints what it measured.
+  ///
+  /// - Throws: what opening the log throws, or `HyphaError` with the code `usage` for other words.
+  public static func run(_ words: [String]) async throws {
+    switch words.first {
+    case "open" where words.count == 3: try open(words[1], words[2])
+    case "allocations" where words.count == 2: try countAllocations(words[1])
+    default:
+      throw HyphaError(.usage, "'\(words.joined(separator: " "))' is nothing to do for the bench's child")
+    }
+  }
+
+  /// Opens a log; prints the nanoseconds that it took and the bytes that the process has more in memory.
+  private static func open(_ mode: String, _ directory: String) throws {
+    let memory = residentByteCount()
+    let begin = Monotonic.nanoseconds()
+    let opened: any Sendable
+    switch mode {
+    case "write":
+      let log = try LMDBLog(directory: directory, node: "bench", time: WallClock())
+      _ = try log.head()
+      opened = log
+    case "read":
+      let log = try LMDBLogReader(directory: directory)
+      _ = try log.head()
+      opened = log
+    default: opened = try BareLMDB(opening: directory + "/log")
+    }
+    let end = Monotonic.nanoseconds()
+    print("\(end - begin) \(residentByteCount() - memory)")
+    withExtendedLifetime(opened) {}
+  }
+
+  /// Scans a log; prints how many events it has seen and how often it allocated.
+  private static func countAllocations(_ directory: String) throws {
+    let log = try LMDBLogReader(directory: directory)
+    var next = Position(rawValue: 1)
+    // The first scan makes what the later ones keep.
+    var slice = try LogAccess.scan(log, from: &next, until: 0)
+    next = Position(rawValue: 1)
+    let count = try AllocationTrace.count { slice = try LogAccess.scan(log, from: &next, until: 0) }
+    if let count { print("\(slice.eventCount) \(count)") }
+  }
+
+  /// What of this process is in memory, its own and mapped (proc(5), `statm`).
+  private static func residentByteCount() -> Int {
+    let descriptor = Glibc.open("/proc/self/statm", O_RDONLY)
+    defer { _ = close(descriptor) }
+    let text = String(unsafeUninitializedCapacity: 128) {
+      max(0, Glibc.read(descriptor, $0.baseAddress, 128))
+    }
+    let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+    return pages * sysconf(Int32(_SC_PAGESIZE))
+  }
+}

@@ -1,0 +1,83 @@
+import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
+
+/// Hypha's log with its appenders, as a part of a comparison.
+final class OwnLog: Sendable {
+  let directory: String
+  let log: LMDBLog
+  private let appenders: [Appender]
+  private let streamCount: Int
+
+  /// A new log in `directory` for a workload.
+  init(_ directory: String, _ workload: AppendWorkload) throws {
+    self.directory = directory
+    let log = try LMDBLog(directory: directory, node: "bench", time: WallClock())
+    self.log = log
+    streamCount = max(workload.streamCount, workload.appenderCount)
+    let count = streamCount
+    appenders = try (0..<workload.appenderCount).map { index in
+      let agents = stride(from: index, to: count, by: workload.appenderCount)
+      return Appender(
+        log, author: try Author(agents: agents, payloadByteCount: workload.payloadByteCount),
+        batchEventCount: workload.batchEventCount, windowBatchCount: workload.windowBatchCount)
+    }
+  }
+
+  /// The nice value of the log's own threads.
+  static let niceValue = LMDBLogSettings.standard.niceValue
+
+  /// Lets all appenders append until `deadline`, and until all of it is acknowledged.
+  func append(until deadline: UInt64) async throws -> Slice {
+    try await append { try await $0.run(until: deadline) }
+  }
+
+  /// Appends so many events, a share by each appender.
+  func append(eventCount: Int) async throws {
+    let share = (eventCount + appenders.count - 1) / appenders.count
+    _ = try await append { try await $0.run(until: .max, eventCountMax: share) }
+  }
+
+  private func append(_ body: @escaping @Sendable (Appender) async throws -> [Double]) async throws -> Slice {
+    let (head, groups) = (try log.head(), groupCount)
+    let begin = Monotonic.nanoseconds()
+    var slice = Slice(eventCount: 0, nanoseconds: 0)
+    slice.latencies = try await withThrowingTaskGroup(of: [Double].self) { group in
+      for appender in appenders { group.addTask { try await body(appender) } }
+      return try await group.reduce(into: []) { $0 += $1 }
+    }
+    slice.nanoseconds = Monotonic.nanoseconds() - begin
+    slice.latencies.sort()
+    slice.eventCount = Int(try log.head().rawValue - head.rawValue)
+    slice.groupCount = groupCount - groups
+    return slice
+  }
+
+  /// Lets another process open it.
+  func close() { log.close() }
+
+  /// How many transactions the log's file has seen: one a commit group.
+  private var groupCount: Int { Int(Disk.transactionCount(directory + "/log/data.mdb") ?? 0) }
+
+  /// Holds what is in the log against what was appended, so that the figures of a broken log never count.
+  ///
+  /// - Throws: ``HyphaError/Code/failed`` when an event is missing or too many.
+  func check() throws {
+    let head = try log.head()
+    var last = Position.start
+    try log.visit(last.next...max(last.next, head), .forward) { entry in
+      guard entry.position == last.next else { return false }
+      last = entry.position
+      return true
+    }
+    let heads = try log.streamHeads()
+    let counted = heads.values.reduce(UInt64(0)) { $0 + $1.count }
+    let isWhole = heads.values.allSatisfy { $0.count == $0.sequence }
+    guard last == head, counted == head.rawValue, isWhole, heads.count <= streamCount else {
+      throw HyphaError(
+        .failed,
+        "the bench's own log is broken: its head is \(head), a scan came to \(last), its streams count \(counted)",
+        remedy: "take none of these figures; run 'hypha log verify' on a log of this version")
+    }
+  }
+}

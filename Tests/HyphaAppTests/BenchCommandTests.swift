@@ -1,0 +1,54 @@
+import Foundation
+import HyphaBench
+import Testing
+
+extension Processes {
+  /// `hypha bench log` in its short form: that it runs and what it prints, never how fast.
+  @Suite struct BenchCommandTests {
+    private struct Line: Decodable {
+      var name, workload, unit: String
+      var ours: Double
+      var bare, ratio: Double?
+      var goal: String?
+      var met: Bool?
+      var spread: [Double]
+    }
+
+    @Test func `each part prints its rows as JSON lines, those of other processes too`() async throws {
+      let scratch = try Scratch()
+      let bench = try await scratch.hypha(
+        "bench", "log", "--quick", "--seconds", "0.01", "--json", "--data", scratch.path,
+        within: .seconds(120))
+      try #require(bench.status == 0 && bench.errors == "", "\(bench.errors)")
+      let lines = try bench.lines.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+      let names = Set(lines.map(\.name))
+      for part in LogBench.Part.allCases {
+        #expect(names.contains { $0.hasPrefix(part.rawValue) }, "\(part)")
+      }
+      #expect(names.isSuperset(of: ["open-time", "open-memory", "scan-allocations"]))
+      let members = ["name", "workload", "ours", "bare", "ratio", "goal", "met", "spread", "unit"]
+      for line in bench.lines { for member in members { #expect(line.contains("\"\(member)\":")) } }
+      for line in lines { #expect((line.ratio == nil) == (line.bare == nil), "\(line)") }
+      let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
+      #expect(!left.contains { $0.hasPrefix("hypha-bench") })
+    }
+
+    @Test func `one part prints a table`() async throws {
+      let scratch = try Scratch()
+      let bench = try await scratch.hypha(
+        "bench", "log", "--quick", "--only", "lone", "--data", scratch.path)
+      #expect(bench.status == 0 && bench.errors == "")
+      let header = bench.lines.first?.split(separator: " ").map(String.init)
+      #expect(header == ["name", "workload", "ours", "bare", "ratio", "goal", "met", "spread"])
+      #expect(bench.lines.dropFirst().allSatisfy { $0.hasPrefix("lone-") })
+      #expect(bench.output.contains("ratio ≤ 1.3"))
+    }
+
+    @Test func `a part that there is not is refused with the names of those that there are`() async throws {
+      let scratch = try Scratch()
+      let bench = try await scratch.hypha("bench", "log", "--only", "speed")
+      #expect(bench.status == 2 && bench.output == "")
+      #expect(bench.errorLines.count == 1 && bench.errors.contains("append"))
+    }
+  }
+}

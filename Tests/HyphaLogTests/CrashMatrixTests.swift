@@ -1,0 +1,98 @@
+import Foundation
+import HyphaCore
+import Testing
+
+/// The log when its process is killed at one step of a commit, and when its files are not what was written.
+@Suite struct CrashMatrixTests {
+  @Test(.enabled(if: FaultShim.library != nil, FaultShim.isMissing))
+  func `kill -9 at any call of a commit, or in it, loses nothing and adds nothing`() throws {
+    let seed = SeededGenerator.seed
+    var random = SeededGenerator(seed: seed)
+    // In a soak long enough that the map grows.
+    let roundCount = Soak.seconds == nil ? 12 : 60
+    let callCount = try CrasherRun.callCount(seed: seed, roundCount: roundCount)
+    let steps = (1...callCount).flatMap { call in
+      ["kill-before", "kill-torn", "kill-after"].map { (call, $0) }
+    }
+    let judge = try Judge()
+    var killCount = 0
+    for (call, what) in Soak.sample(60, of: steps, &random) {
+      let run = try CrasherRun()
+      let isAlive = try run.work(seed: seed, roundCount: roundCount, faults: ["AT": "\(call)", "DO": what])
+      killCount += isAlive ? 0 : 1
+      let answer = try judge.check(run)
+      #expect(answer == "sound", "HYPHA_SEED=\(seed), \(what) at call \(call)")
+    }
+    // How the batches fall into groups is not the same each time, so the last calls may not come.
+    #expect(killCount > 50)
+  }
+
+  @Test(.enabled(if: FaultShim.library != nil, FaultShim.isMissing))
+  func `a log that is killed again and again keeps all`() throws {
+    let seed = SeededGenerator.seed
+    var random = SeededGenerator(seed: seed)
+    let judge = try Judge()
+    for _ in 0..<(Soak.seconds == nil ? 1 : 20) {
+      let run = try CrasherRun()
+      for epoch in 1...12 {
+        let call = Int.random(in: 1...60, using: &random)
+        let what = ["kill-before", "kill-torn", "kill-after"].randomElement(using: &random) ?? ""
+        try run.work(
+          epoch: epoch * 2, seed: seed, roundCount: 12, faults: ["AT": "\(call)", "DO": what])
+        let answer = try judge.see(run)
+        #expect(answer == "sound", "HYPHA_SEED=\(seed), epoch \(epoch), \(what) at call \(call)")
+      }
+    }
+  }
+
+  @Test func `a file that was cut anywhere is named, and no signal`() throws {
+    let seed = SeededGenerator.seed
+    var random = SeededGenerator(seed: seed)
+    let run = try CrasherRun()
+    try run.work(seed: seed, roundCount: 10)
+    let judge = try Judge()
+    for (file, size) in try run.files() {
+      let pages = Array(stride(from: 0, to: size, by: 4_096))
+      let lastPages = Array(max(0, size - 3 * 4_096)..<size)
+      for length in Soak.sample(20, of: pages, &random) + Soak.sample(60, of: lastPages, &random) {
+        let answer = try judge.damage(run, "cut", file, [length])
+        #expect(answer.hasPrefix("found "), "HYPHA_SEED=\(seed), \(file) cut to \(length): \(answer)")
+      }
+    }
+  }
+
+  @Test func `flipped bits are found, or do not matter`() throws {
+    let seed = SeededGenerator.seed
+    var random = SeededGenerator(seed: seed)
+    let judge = try Judge()
+    var answers: [Substring: Int] = [:]
+    for part in 0..<(Soak.seconds == nil ? 1 : 50) {
+      let run = try CrasherRun()
+      try run.work(seed: seed &+ UInt64(part), roundCount: 10)
+      for (file, size) in try run.files() {
+        for _ in 0..<200 {
+          let flips = (0..<Int.random(in: 1...3, using: &random)).flatMap { _ in
+            [Int.random(in: 0..<size, using: &random), 1 << Int.random(in: 0..<8, using: &random)]
+          }
+          let answer = try judge.damage(run, "flip", file, flips)
+          let word = answer.prefix { $0 != " " }
+          answers[word, default: 0] += 1
+          #expect(word != "WRONG", "HYPHA_SEED=\(seed), \(file), \(flips): \(answer)")
+        }
+      }
+    }
+    #expect(answers["found"] ?? 0 > 20, "\(answers)")
+  }
+}
+
+extension CrasherRun {
+  /// The files that a log keeps, but for locks, with their sizes.
+  fileprivate func files() throws -> [(name: String, byteCount: Int)] {
+    let names = try FileManager.default.subpathsOfDirectory(atPath: directory).sorted()
+    return try names.filter { !$0.hasSuffix("lock.mdb") && !$0.hasSuffix("writer.lock") }.compactMap { name in
+      let facts = try FileManager.default.attributesOfItem(atPath: directory + "/" + name)
+      guard facts[.type] as? FileAttributeType == .typeRegular else { return nil }
+      return (name, facts[.size] as? Int ?? 0)
+    }
+  }
+}

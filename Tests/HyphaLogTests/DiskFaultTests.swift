@@ -1,0 +1,51 @@
+import Foundation
+import HyphaCore
+import Testing
+
+/// The log when its disk refuses a call.
+@Suite(.enabled(if: FaultShim.library != nil, FaultShim.isMissing)) struct DiskFaultTests {
+  @Test(arguments: ["eio", "enospc", "short"])
+  func `a call that fails is an error that says so, and what was acknowledged stays`(_ what: String) throws {
+    let seed = SeededGenerator.seed
+    var random = SeededGenerator(seed: seed)
+    let callCount = try CrasherRun.callCount(seed: seed, roundCount: 12)
+    let judge = try Judge()
+    // Once, or from then on.
+    let faults = (1...callCount).flatMap { call in [(call, call), (call, 0)] }
+    var faultCount = 0
+    for (first, last) in Soak.sample(24, of: faults, &random) {
+      let run = try CrasherRun()
+      let context: Comment = "HYPHA_SEED=\(seed), \(what) at calls \(first) to \(last)"
+      let isAlive = try run.work(
+        seed: seed, roundCount: 12, faults: ["AT": "\(first)", "LAST": "\(last)", "DO": what])
+      #expect(isAlive, context)
+      // What closing the log writes behind the last batch is nobody's loss.
+      let lines = try run.lines().prefix { $0 != "done" }
+      if let fault = lines.firstIndex(where: { $0.hasPrefix("fault ") && !$0.contains("/index/") }) {
+        faultCount += 1
+        let refusal = lines[fault...].first { $0.hasPrefix("fail ") || $0.hasPrefix("error ") }
+        #expect(refusal?.contains("; ") == true, context)
+        #expect(
+          ["logFailed: ", "logFull: ", "fileUnavailable: "].contains { refusal?.contains($0) == true },
+          "\(refusal ?? ""), \(context)")
+      }
+      let answer = try judge.check(run)
+      #expect(answer == "sound", context)
+    }
+    #expect(faultCount > 15)
+  }
+
+  @Test func `after one refused write the log goes on`() throws {
+    let seed = SeededGenerator.seed
+    // The creation of the log takes the first calls; the write after them is the first of a commit.
+    let run = try CrasherRun()
+    try run.work(seed: seed, roundCount: 1)
+    try run.work(epoch: 2, seed: seed, roundCount: 20, faults: ["AT": "1", "DO": "enospc", "CALLS": "write"])
+    let lines = try run.lines()
+    let fault = try #require(lines.firstIndex { $0.hasPrefix("fault ") })
+    #expect(lines[fault...].contains { $0.hasPrefix("fail ") && $0.contains("logFull: ") })
+    #expect(lines.last == "done", "HYPHA_SEED=\(seed)")
+    let answer = try Judge().check(run)
+    #expect(answer == "sound", "HYPHA_SEED=\(seed)")
+  }
+}

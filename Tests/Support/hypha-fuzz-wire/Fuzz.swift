@@ -1,0 +1,103 @@
+import HyphaCore
+import HyphaTransport
+
+/// What libFuzzer calls with each input: hostile bytes on the wire are an error or a value, never a trap, and a value
+/// is written as the bytes that it was read from.
+///
+/// The first byte says what the others are: a record, a frame or a control message; and whether their checksums are
+/// put right first, without which hardly an input would come past them.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ input: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
+  guard let first = input?.pointee else { return 0 }
+  var bytes = Array(UnsafeBufferPointer(start: input, count: count).dropFirst())
+  let mends = first & 4 == 0
+  switch first & 3 {
+  case 0, 3:
+    if mends { mendRecord(&bytes, at: 0) }
+    checkRecord(bytes)
+  case 1:
+    if mends { mendFrame(&bytes) }
+    checkFrame(bytes)
+  default:
+    if mends { mendControlMessage(&bytes) }
+    checkControlMessage(bytes)
+  }
+  return 0
+}
+
+/// Both readers of a record take the same bytes, and see the same in them.
+private func checkRecord(_ bytes: [UInt8]) {
+  let record = value { try Record(decoding: bytes) }
+  bytes.withUnsafeBytes { bytes in
+    let view = value { try RecordView(checking: bytes) }
+    let header = view.flatMap { view in value { try view.header() } }
+    guard let record else { return expect(header == nil, "a view takes what a record does not") }
+    expect(header == record.header, "a view's header is not the record's")
+    expect(view.map { Array($0.payload) } == Array(record.payload), "a view's payload is not the record's")
+    expect(view.flatMap { view in value { try Record(view) } } == record, "a view makes another record")
+  }
+  guard let record else { return }
+  let again = value { try Record(record.header, payload: record.payload) }
+  expect(again?.bytes == bytes, "a record is written in other bytes than it was read from")
+}
+
+private func checkFrame(_ bytes: [UInt8]) {
+  guard let frame = value({ try Frame(decoding: bytes) }) else { return }
+  // The longest times to live are all written as the longest.
+  if let remaining = frame.remaining, remaining >= .seconds(4_294) { return }
+  expect(frame.encoded() == bytes, "a frame is written in other bytes than it was read from")
+}
+
+private func checkControlMessage(_ bytes: [UInt8]) {
+  guard let message = value({ try ControlMessage(decoding: bytes) }) else { return }
+  expect(message.encoded() == bytes, "a control message is written in other bytes than it was read from")
+}
+
+/// What `body` gives, or nil where it throws an error of Hypha's; any other error is a fault.
+private func value<Value>(_ body: () throws -> Value) -> Value? {
+  do {
+    return try body()
+  } catch {
+    expect(error is HyphaError, "\(error)")
+    return nil
+  }
+}
+
+private func expect(_ isTrue: Bool, _ what: String) {
+  if !isTrue { fatalError(what) }
+}
+
+// MARK: Checksums
+
+/// Puts right the length and the checksum of a record.
+private func mendRecord(_ bytes: inout [UInt8], at start: Int) {
+  guard bytes.count - start >= WireFormat.recordHeaderByteCount else { return }
+  put(UInt32(bytes.count - start), at: start + 4, in: &bytes)
+  put(checksum(bytes[(start + 12)...]), at: start + 8, in: &bytes)
+}
+
+/// Puts right the checksums of a frame's header and of its records, as far as their lengths lead.
+private func mendFrame(_ bytes: inout [UInt8]) {
+  guard let topicEnd = bytes.firstIndex(of: 0), topicEnd + 16 <= bytes.count else { return }
+  let header = bytes[..<topicEnd] + bytes[(topicEnd + 5)..<(topicEnd + 16)]
+  put(checksum(header), at: topicEnd + 1, in: &bytes)
+  var start = topicEnd + 16
+  while bytes.count - start >= WireFormat.recordHeaderByteCount {
+    let claimed = bytes[(start + 4)..<(start + 8)].reversed().reduce(0) { $0 << 8 | Int($1) }
+    guard claimed >= WireFormat.recordHeaderByteCount, claimed < bytes.count - start else { break }
+    put(checksum(bytes[(start + 12)..<(start + claimed)]), at: start + 8, in: &bytes)
+    start += claimed
+  }
+  mendRecord(&bytes, at: start)
+}
+
+private func mendControlMessage(_ bytes: inout [UInt8]) {
+  guard bytes.count >= 8 else { return }
+  put(checksum(bytes[8...]), at: 4, in: &bytes)
+}
+
+private func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 { bytes.withUnsafeBytes { checksumCRC32C($0) } }
+
+private func put(_ value: UInt32, at offset: Int, in bytes: inout [UInt8]) {
+  withUnsafeBytes(of: value.littleEndian) { bytes.replaceSubrange(offset..<offset + 4, with: $0) }
+}

@@ -1,0 +1,60 @@
+import Glibc
+import HyphaCore
+import HyphaTransport
+
+/// Writes an input of every kind to the directory `HYPHA_FUZZ_SEEDS`, and ends; else fuzzing begins.
+@_cdecl("LLVMFuzzerInitialize")
+public func initialize(_ count: UnsafeMutableRawPointer, _ arguments: UnsafeMutableRawPointer) -> Int32 {
+  guard let directory = getenv("HYPHA_FUZZ_SEEDS") else { return 0 }
+  do {
+    for (name, bytes) in try seeds() {
+      guard let file = fopen("\(String(cString: directory))/\(name)", "w") else { exit(1) }
+      fwrite(bytes, 1, bytes.count, file)
+      fclose(file)
+    }
+  } catch {
+    fatalError("\(error)")
+  }
+  exit(0)
+}
+
+private func seeds() throws -> [(name: String, bytes: [UInt8])] {
+  let records = [
+    try record(1, payload: []), try record(2, to: "bob", payload: Array(#"{"a":[1,2.5,"x"]}"#.utf8)),
+    try record(3, payload: [UInt8](repeating: 7, count: 40), grant: "grant-7"),
+  ]
+  var seeds: [(String, [UInt8])] = []
+  for (index, record) in records.enumerated() { seeds.append(("record-\(index)", [0] + record.bytes)) }
+  let lone = Frame(
+    via: "hub", topologyVersion: 3, hops: 1, remaining: .milliseconds(9), records: [records[1]])
+  let run = Frame(via: "hub", topologyVersion: 3, hops: 2, records: [records[0], records[2]])
+  seeds += [("frame-lone", [1] + lone.encoded()), ("frame-run", [1] + run.encoded())]
+  let lane = records[0].header.lane
+  let log = EventID(high: 5, low: 6)
+  let messages: [ControlMessage] = [
+    .hello(node: "hq", topologyVersion: 3, topologyHash: 77), .welcome(node: "hq", topologyVersion: 3),
+    .refused(reason: "no"), .sync(log: log, since: 9),
+    .heads(log: log, through: 9, heads: [.init(lane: lane, point: records[2].header.point)]),
+    .fetch(lane: lane, after: .start),
+    .records(lane: lane, after: .start, records: [records[0], records[2]]),
+  ]
+  for (index, message) in messages.enumerated() {
+    seeds.append(("control-\(index)", [2] + message.encoded()))
+  }
+  return seeds
+}
+
+private func record(
+  _ sequence: UInt64, to addressee: AgentID? = nil, payload: [UInt8], grant: String = ""
+) throws -> Record {
+  let id = EventID(high: 1, low: sequence)
+  let header = RecordHeader(
+    id: id, time: Timestamp(microseconds: sequence), channel: sequence == 2 ? .alert : .persistent,
+    agent: "ana",
+    epoch: 1, sequence: sequence, previous: sequence == 3 ? LanePoint(epoch: 1, sequence: 1) : .start,
+    addressee: addressee, type: "order.placed", subject: "orders.eu.7",
+    contentType: sequence == 2 ? .json : .bytes,
+    causation: sequence == 3 ? EventID(high: 1, low: 1) : .none, correlation: EventID(high: 1, low: 1),
+    authority: Authority(principal: sequence == 2 ? "boss" : "ana", grant: grant, policyVersion: 4))
+  return try Record(header, payload: payload)
+}

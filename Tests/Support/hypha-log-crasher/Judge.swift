@@ -1,0 +1,68 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
+
+/// Holds logs against their histories, as the lines of input say, one answer a line.
+///
+///   history FILE           what the following logs are held against; answers `history`
+///   check DIR              opens the log for reading and for writing, and appends to it: `sound` or `WRONG` and why
+///   see DIR                only opens it
+///   cut DIR FILE LENGTH    what a copy of DIR says whose FILE (named within it) is cut to a length: `sound`, `found`
+///                          and what it finds itself, or `WRONG`
+///   flip DIR FILE OFFSET MASK   the same with some bits of a byte flipped
+///   flip DIR FILE OFFSET MASK OFFSET MASK ...   with several
+func judge(copy: String) throws {
+  var history = History()
+  var answerCount = 0
+  while let line = readLine() {
+    answerCount += 1
+    let words = line.split(separator: " ").map(String.init)
+    do {
+      switch words[0] {
+      case "history":
+        history = History()
+        let text = try String(contentsOfFile: words[1], encoding: .utf8)
+        for line in text.split(separator: "\n") { history.take(line) }
+        say("history")
+      case "check", "see":
+        if history.head > 0 { try LMDBLogReader(directory: words[1]).hold(against: history) }
+        let log = try openLog(words[1])
+        defer { log.close() }
+        try log.hold(against: history)
+        if words[0] == "check" { try log.goOn(epoch: history.nextEpoch) }
+        say("sound")
+      default:
+        try damage(words, copy: copy)
+        let isReading = answerCount % 2 == 0
+        let log: any LogReader = try isReading ? LMDBLogReader(directory: copy) : openLog(copy)
+        defer { (log as? LMDBLog)?.close() }
+        try log.hold(against: history)
+        say("sound")
+      }
+    } catch let wrong as Wrong {
+      say("WRONG \(wrong.what)")
+    } catch {
+      // What nobody damaged must be sound.
+      say("\(words.count == 2 ? "WRONG" : "found") \((error as? Found)?.what ?? "\(error)")")
+    }
+  }
+}
+
+/// Puts a copy of a log in its place, with what the words say done to one of its files.
+private func damage(_ words: [String], copy: String) throws {
+  let files = FileManager.default
+  try? files.removeItem(atPath: copy)
+  try files.copyItem(atPath: words[1], toPath: copy)
+  let url = URL(fileURLWithPath: copy + "/" + words[2])
+  var data = try Data(contentsOf: url)
+  let numbers = words.dropFirst(3).compactMap { Int($0) }
+  if words[0] == "cut" {
+    data = data.prefix(numbers[0])
+  } else {
+    for index in stride(from: 0, to: numbers.count - 1, by: 2) {
+      data[numbers[index]] ^= UInt8(truncatingIfNeeded: numbers[index + 1])
+    }
+  }
+  try data.write(to: url)
+}
