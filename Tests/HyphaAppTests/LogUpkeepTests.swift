@@ -72,15 +72,18 @@ extension Processes {
       let process = try #require(run.node("b"))
       let held = try await scratch.hypha("log", "compact", scratch("data/b"))
       #expect(held.status == 1 && held.errors.contains("by process \(process)"), "\(held)")
-      _ = await becomesTrue { (try? FileManager.default.attributesOfItem(
-        atPath: scratch("data/b/log/data.mdb"))[.size] as? Int) ?? 0 > 200_000 }
+      _ = await becomesTrue {
+        (try? FileManager.default.attributesOfItem(
+          atPath: scratch("data/b/log/data.mdb"))[.size] as? Int) ?? 0 > 200_000
+      }
       let locked = try await scratch.hypha(
         "log", "prune", scratch("data/b"), "--keep-newest", "1", "--yes")
       #expect(locked.status == 1 && locked.errors.contains("by process \(process)"), "\(locked)")
 
       // A backup needs no such peace.
       let backup = try await scratch.hypha("log", "backup", scratch("data/b"), "--output", scratch("copy"))
-      #expect(backup.status == 0 && backup.output.contains("log of node b, events up to position"), "\(backup)")
+      #expect(
+        backup.status == 0 && backup.output.contains("log of node b, events up to position"), "\(backup)")
       run.signal(SIGINT)
       #expect(await run.end().status == 130)
       let verify = try await scratch.hypha("log", "verify", scratch("copy"))

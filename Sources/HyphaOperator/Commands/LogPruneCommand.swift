@@ -87,9 +87,8 @@ struct LogPruneCommand: Command {
   }
 
   private var authority: AgentID {
-    principal
-      ?? AgentID(
-        slug: ProcessInfo.processInfo.environment["USER"].flatMap { $0.isEmpty ? nil : $0 } ?? "operator")
+    let user = ProcessInfo.processInfo.environment["USER"] ?? ""
+    return principal ?? AgentID(slug: user.isEmpty ? "operator" : user)
   }
 
   private func lines(_ path: String, _ plan: PrunePlan, _ report: PruneReport?) -> [String] {
