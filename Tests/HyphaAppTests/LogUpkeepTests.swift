@@ -6,11 +6,11 @@ import Testing
 extension Processes {
   /// `hypha log prune`, `compact`, `backup` and `restore`.
   @Suite struct LogUpkeepTests {
-    private func finished(_ scratch: Scratch) async throws -> String {
+    private func finished(_ scratch: Scratch) async throws -> (room: IncidentRoom, node: String) {
       let room = try IncidentRoom(in: scratch)
       let run = try await scratch.hypha("run", room.file, "--data", scratch("data"))
       try #require(run.status == 0, "\(run.errors)")
-      return scratch("data/desk")
+      return (room, scratch("data/desk"))
     }
 
     private struct Pruned: Decodable {
@@ -28,7 +28,7 @@ extension Processes {
 
     @Test func `prune says what it would do, does it with --yes, and the log says so`() async throws {
       let scratch = try Scratch()
-      let node = try await finished(scratch)
+      let (room, node) = try await finished(scratch)
       let before = try await scratch.hypha("log", "cat", node, "--json").lines
       let dry = try await prune(scratch, node, "--keep-newest", "100", "--protect", "200")
       #expect(!dry.isDone && dry.first == 1 && dry.last < 200 && dry.last > 0 && dry.event == nil)
@@ -53,7 +53,6 @@ extension Processes {
       #expect(compact.status == 0 && compact.output.contains("\"bytesAfter\":"), "\(compact)")
       #expect(try await scratch.hypha("log", "cat", node, "--json").lines == after)
       // The node goes on.
-      let room = try IncidentRoom(in: scratch)
       let again = try await scratch.hypha("run", room.file, "--data", scratch("data"))
       #expect(again.status == 0, "\(again.errors)")
     }
@@ -93,7 +92,7 @@ extension Processes {
 
     @Test func `a backup is restored to an empty directory, or to another one's place`() async throws {
       let scratch = try Scratch()
-      let node = try await finished(scratch)
+      let (room, node) = try await finished(scratch)
       let copy = scratch("copy")
       let backup = try await scratch.hypha("log", "backup", node, "-o", copy, "--json")
       #expect(backup.status == 0 && backup.output.contains("\"link\":\""), "\(backup)")
@@ -110,7 +109,6 @@ extension Processes {
       let replaced = try await scratch.hypha("log", "restore", copy, "--data", node, "--replace", "--json")
       #expect(replaced.status == 0 && replaced.output.contains("desk.replaced"), "\(replaced)")
       #expect(try await scratch.hypha("log", "cat", node + ".replaced", "--json").output == events)
-      let room = try IncidentRoom(in: scratch)
       let again = try await scratch.hypha("run", room.file, "--data", scratch("data"))
       #expect(again.status == 0, "\(again.errors)")
     }

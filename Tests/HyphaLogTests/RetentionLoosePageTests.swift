@@ -1,16 +1,17 @@
 import Foundation
 import HyphaCore
 import HyphaLog
-@testable import HyphaLogLMDB
 import Synchronization
 import Testing
+
+@testable import HyphaLogLMDB
 
 /// The file's length where pages are given up in the transaction that has taken them.
 @Suite struct RetentionLoosePageTests {
   @Test func `after each step of a prune the file has every page that it counts`() async throws {
     let seed = SeededGenerator.seed
     var random = SeededGenerator(seed: seed)
-    for round in 1...24 {
+    for round in 1...8 {
       let home = Backend.lmdb.makeHome()
       var settings = LMDBLogSettings.small
       settings.index = nil
@@ -39,7 +40,10 @@ import Testing
       }
       let plan = try log.planPrune(RetentionPolicy(entryCountMax: 1), now: .zero)
       if plan.range != nil {
+        // While somebody looks at what was, no page is used again: all that the prune takes lies at the end.
+        let view = try log.open().view()
         _ = try await log.prune(plan, principal: "ops", time: TestTime()) { _ in try? look() }
+        _ = view.head
       }
       try look()
       #expect(short.withLock { $0 } == 0, "HYPHA_SEED=\(seed), round \(round)")

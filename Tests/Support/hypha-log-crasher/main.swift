@@ -42,7 +42,10 @@ do {
     try cutPower(
       trace: words[2], root: words[3], target: words[4], seed: UInt64(words[5]) ?? 1,
       cutsPerMoment: Int(words[6]) ?? 1)
-  default: say("usage: append | hold | follow | probe | fill | prune | replay | copy | compact | work | strain | judge | count | cut")
+  default:
+    say(
+      "usage: append | hold | follow | probe | fill | prune | replay | copy | compact | work | strain | judge | count | cut"
+    )
   }
 } catch {
   say("error \(error)")
