@@ -57,9 +57,12 @@ enum HyphaProgram {
     Program(
       name: name, kinds: try KindRegistry(BuiltInKinds.all + agents),
       openLog: { directory, node, settings, time in
-        try LMDBLog(
+        let byteCountMax = Int(clamping: settings.mapByteCount)
+        let standard = LMDBLogSettings.standard.mapByteCount
+        return try LMDBLog(
           directory: directory, node: node,
-          settings: LMDBLogSettings(mapByteCount: Int(clamping: settings.mapByteCount)), time: time)
+          settings: LMDBLogSettings(
+            mapByteCount: min(byteCountMax, standard), mapByteCountMax: byteCountMax), time: time)
       },
       readLog: { try LMDBLogReader(directory: $0) },
       removeLogs: { try LMDBLog.remove(directories: $0) },

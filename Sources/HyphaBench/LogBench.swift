@@ -5,7 +5,7 @@
 public struct LogBench: Sendable {
   /// What can be measured alone.
   public enum Part: String, CaseIterable, Sendable {
-    case append, lone, scan, lookup, open
+    case append, index, lone, scan, lookup, follow, open
   }
 
   /// What is measured, and for how long.
@@ -57,9 +57,11 @@ public struct LogBench: Sendable {
       let rows =
         switch part {
         case .append: try await appendRows(take)
+        case .index: try await indexRows()
         case .lone: try await loneRows()
         case .scan: try await scanRows()
         case .lookup: try await lookupRows()
+        case .follow: try await followRows()
         case .open: try await openRows()
         }
       for row in rows { try take(row) }

@@ -1,10 +1,10 @@
-import CLMDB
+import Foundation
 import Glibc
 import HyphaCore
 import HyphaLog
 import HyphaLogLMDB
 
-/// What the bench runs in another process: `open MODE DIR`, `allocations DIR`.
+/// What the bench runs in another process: `open MODE DIR`, `allocations DIR`, `follow DIR COUNT`.
 public enum LogBenchChild {
   /// Does what `words` say and prints what it measured.
   ///
@@ -12,6 +12,8 @@ public enum LogBenchChild {
   public static func run(_ words: [String]) async throws {
     switch words.first {
     case "open" where words.count == 3: try open(words[1], words[2])
+    case "follow" where words.count == 3:
+      try await follow(words[1], eventCount: Int(words[2]) ?? 0)
     case "allocations" where words.count == 2: try countAllocations(words[1])
     default:
       throw HyphaError(.usage, "'\(words.joined(separator: " "))' is nothing to do for the bench's child")
@@ -50,6 +52,19 @@ public enum LogBenchChild {
     if let count { print("\(slice.eventCount) \(count)") }
   }
 
+  /// Follows a log that another process writes; prints when each event came. It ends with that process.
+  private static func follow(_ directory: String, eventCount: Int) async throws {
+    Thread.detachNewThread {
+      var byte: UInt8 = 0
+      while Glibc.read(STDIN_FILENO, &byte, 1) > 0 {}
+      exit(1)
+    }
+    let log = try LMDBLogReader(directory: directory)
+    print("ready")
+    fflush(nil)
+    for time in try await LogBench.arrivals(of: eventCount, in: log) { print(time) }
+  }
+
   /// What of this process is in memory, its own and mapped (proc(5), `statm`).
   private static func residentByteCount() -> Int {
     let descriptor = Glibc.open("/proc/self/statm", O_RDONLY)
@@ -58,6 +73,6 @@ public enum LogBenchChild {
       max(0, Glibc.read(descriptor, $0.baseAddress, 128))
     }
     let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-    return pages * sysconf(Int32(_SC_PAGESIZE))
+    return pages * Int(getpagesize())
   }
 }

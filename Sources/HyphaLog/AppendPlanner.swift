@@ -3,8 +3,8 @@ public import HyphaCore
 /// Decides what a commit group becomes: which batches it takes, at which positions, with which links.
 ///
 /// Pure but for what it looks up: both backends plan with it and differ only in where heads come from and where
-/// the result goes. Heads that were used lately are in memory, a bounded number of them; a group that could
-/// not be written is taken back with ``rollBack()``.
+/// the result goes. Heads that were used lately are in memory, a bounded number of them. Each group ends with
+/// ``groupWasCommitted()``, or with ``rollBack()`` when it could not be written.
 public struct AppendPlanner: Sendable {
   /// Where one event of the group goes.
   public struct Placement: Sendable, Hashable {
@@ -37,6 +37,8 @@ public struct AppendPlanner: Sendable {
   private var lanes = HeadCache<Lane, LaneHead>()
   private var streams = HeadCache<StreamID, StreamHead>()
   private var writers = HeadCache<Writer, UInt64>()
+  /// The writer's slot of each stream's slot, once it is known.
+  private var writerSlots: [Int?] = []
   private var begun: (head: Position, lastTime: Timestamp)
 
   /// An agent on one channel, whose newest epoch fences all older ones.
@@ -52,14 +54,24 @@ public struct AppendPlanner: Sendable {
     begun = (head, lastTime)
   }
 
+  /// Takes heads that have moved since heads were written down, in groups that an earlier planner has planned.
+  public mutating func adopt(lanes: [Lane: LaneHead], streams: [StreamID: StreamHead]) {
+    for (lane, head) in lanes { self.lanes.adopt(lane, head) }
+    for (stream, head) in streams { self.streams.adopt(stream, head) }
+  }
+
   /// Begins a commit group.
   public mutating func beginGroup() {
     begun = (head, lastTime)
     placements.removeAll(keepingCapacity: true)
     keys.removeAll(keepingCapacity: true)
-    lanes.beginGroup()
-    streams.beginGroup()
-    writers.beginGroup()
+    // The slots of all three go together: streams lead to writers.
+    if isCrowded && lanes.isWritten && streams.isWritten {
+      lanes = HeadCache()
+      streams = HeadCache()
+      writers = HeadCache()
+      writerSlots.removeAll(keepingCapacity: true)
+    }
   }
 
   /// Takes a batch into the group, at a time not before `now`.
@@ -112,6 +124,23 @@ public struct AppendPlanner: Sendable {
     return .take(receipt)
   }
 
+  /// The group is durable: from now on the heads that it has moved are those of the log.
+  public mutating func groupWasCommitted() {
+    lanes.endGroup()
+    streams.endGroup()
+    writers.endGroup()
+  }
+
+  /// Whether it is time to write down the heads that have moved, so that they need not stay in memory.
+  public var isCrowded: Bool { lanes.isCrowded || streams.isCrowded }
+
+  /// The heads that have moved were written down, with the group that was committed last.
+  public mutating func headsWereWritten() {
+    lanes.forgetMoved()
+    streams.forgetMoved()
+    writers.forgetMoved()
+  }
+
   /// Forgets the group: it could not be written.
   public mutating func rollBack() {
     (head, lastTime) = begun
@@ -122,12 +151,13 @@ public struct AppendPlanner: Sendable {
     writers.revert(to: 0)
   }
 
-  /// Calls `body` with the new head of each lane that the group has moved.
+  /// Calls `body` once with the head of each lane that has moved since ``headsWereWritten()``, by this group or
+  /// one before it.
   public func forEachMovedLane(_ body: (Lane, LaneHead) throws -> Void) rethrows {
     try lanes.forEachMoved(body)
   }
 
-  /// Calls `body` with the new head of each stream that the group has moved.
+  /// Calls `body` once with the head of each stream that has moved since ``headsWereWritten()``.
   public func forEachMovedStream(_ body: (StreamID, StreamHead) throws -> Void) rethrows {
     try streams.forEachMoved(body)
   }
@@ -152,7 +182,7 @@ public struct AppendPlanner: Sendable {
     let streamSlot = try streams.slot(of: stream, source.streamHead)
     let streamHead = streams[streamSlot]
     if append.source == .stated {
-      try checkEpoch(of: stream, heads: source)
+      try checkEpoch(of: stream, streamSlot, heads: source)
       // A received event may have claimed the last number there is; 0 is then never met.
       let expected = (streamHead?.sequence ?? 0) &+ 1
       guard header.sequence == expected else {
@@ -176,10 +206,21 @@ public struct AppendPlanner: Sendable {
   }
 
   /// An activation that was followed by another may state nothing more.
-  private mutating func checkEpoch(of stream: StreamID, heads source: some HeadSource) throws {
-    let writer = Writer(agent: stream.agent, channel: stream.channel)
-    let slot = try writers.slot(of: writer) { writer in
-      try source.newestEpoch(of: writer.agent, on: writer.channel)
+  private mutating func checkEpoch(
+    of stream: StreamID, _ streamSlot: Int, heads source: some HeadSource
+  ) throws {
+    // All streams of a writer share its slot, which is looked up once for each.
+    if streamSlot >= writerSlots.count {
+      writerSlots += [Int?](repeating: nil, count: streamSlot + 1 - writerSlots.count)
+    }
+    let slot: Int
+    if let known = writerSlots[streamSlot] {
+      slot = known
+    } else {
+      slot = try writers.slot(of: Writer(agent: stream.agent, channel: stream.channel)) { writer in
+        try source.newestEpoch(of: writer.agent, on: writer.channel)
+      }
+      writerSlots[streamSlot] = slot
     }
     let newest = writers[slot] ?? 0
     guard stream.epoch >= newest else {
@@ -220,70 +261,85 @@ public struct KeptReceipt: Hashable, Sendable {
   }
 }
 
-/// Heads that were used lately, with what a group has changed of them.
+/// Heads that were used lately, which of them have moved since they were written down, and what a group has
+/// changed.
 ///
 /// A head is addressed by its slot, so that a run of events of one lane costs one comparison each and no
-/// lookup. Between groups the cache is emptied when it has grown beyond its bound.
+/// lookup.
 private struct HeadCache<Key: Hashable & Sendable, Head: Sendable>: Sendable {
-  private struct Slot: Sendable {
-    let key: Key
-    var head: Head?
-    var isMoved = false
-  }
-
   private static var countMax: Int { 65_536 }
 
-  private var slots: [Slot] = []
+  // One array each, so that looking at a head copies no key.
+  private var keys: [Key] = []
+  private var heads: [Head?] = []
+  private var isMoved: [Bool] = []
   private var numbers: [Key: Int] = [:]
   private var newest = 0
-  private var undo: [(slot: Int, head: Head?, wasMoved: Bool)] = []
+  /// The slots that have moved, in the order in which they did first.
+  private var moved: [Int] = []
+  /// What the group has changed; `isFirst` where that moved the slot.
+  private var undo: [(slot: Int, head: Head?, isFirst: Bool)] = []
 
   /// How much the group has changed so far.
   var mark: Int { undo.count }
+  var isCrowded: Bool { keys.count > Self.countMax }
+  /// Whether nothing has moved since it was written down.
+  var isWritten: Bool { moved.isEmpty }
 
-  mutating func beginGroup() {
-    for change in undo { slots[change.slot].isMoved = false }
-    undo.removeAll(keepingCapacity: true)
-    guard slots.count > Self.countMax else { return }
-    slots.removeAll(keepingCapacity: true)
-    numbers.removeAll(keepingCapacity: true)
-    newest = 0
+  mutating func endGroup() { undo.removeAll(keepingCapacity: true) }
+
+  mutating func forgetMoved() {
+    for slot in moved { isMoved[slot] = false }
+    moved.removeAll(keepingCapacity: true)
   }
 
-  subscript(slot: Int) -> Head? { slots[slot].head }
+  subscript(slot: Int) -> Head? { heads[slot] }
 
   mutating func slot(of key: Key, _ find: (Key) throws -> Head?) rethrows -> Int {
-    if newest < slots.count, slots[newest].key == key { return newest }
+    if newest < keys.count, keys[newest] == key { return newest }
     if let number = numbers[key] {
       newest = number
       return number
     }
     let head = try find(key)
-    newest = slots.count
-    slots.append(Slot(key: key, head: head))
+    newest = keys.count
+    keys.append(key)
+    heads.append(head)
+    isMoved.append(false)
     numbers[key] = newest
     return newest
   }
 
+  mutating func adopt(_ key: Key, _ head: Head) {
+    let slot = slot(of: key) { _ in nil }
+    move(slot, to: head)
+    endGroup()
+  }
+
   mutating func move(_ slot: Int, to head: Head) {
-    undo.append((slot, slots[slot].head, slots[slot].isMoved))
-    slots[slot].head = head
-    slots[slot].isMoved = true
+    let isFirst = !isMoved[slot]
+    undo.append((slot, heads[slot], isFirst))
+    heads[slot] = head
+    if isFirst {
+      isMoved[slot] = true
+      moved.append(slot)
+    }
   }
 
   mutating func revert(to mark: Int) {
     while undo.count > mark {
-      let (slot, head, wasMoved) = undo.removeLast()
-      slots[slot].head = head
-      slots[slot].isMoved = wasMoved
+      let (slot, head, isFirst) = undo.removeLast()
+      heads[slot] = head
+      if isFirst {
+        isMoved[slot] = false
+        moved.removeLast()
+      }
     }
   }
 
-  /// Each moved head once: at the change that found it unmoved.
   func forEachMoved(_ body: (Key, Head) throws -> Void) rethrows {
-    for change in undo where !change.wasMoved {
-      let slot = slots[change.slot]
-      if let head = slot.head { try body(slot.key, head) }
+    for slot in moved {
+      if let head = heads[slot] { try body(keys[slot], head) }
     }
   }
 }

@@ -230,8 +230,10 @@ extension MemoryLogStore.Contents {
   ) -> [Result<CommitReceipt, HyphaError>] {
     planner.beginGroup()
     let results = batches.map { batch in commit(batch, now: now) }
+    planner.groupWasCommitted()
     planner.forEachMovedLane { lanes[$0] = $1 }
     planner.forEachMovedStream { streams[$0] = $1 }
+    planner.headsWereWritten()
     keys.merge(planner.keys) { _, new in new }
     return results
   }

@@ -10,14 +10,18 @@ final class Committer {
   private let inlinePayloadByteCountMax: Int
   private let time: any TimeSource
 
+  /// A committer that goes on behind `head`.
   init(
     store: LogStore, head: CommitHead, inlinePayloadByteCountMax: Int, time: any TimeSource
-  ) {
+  ) throws {
     self.store = store
     self.head = head
     self.inlinePayloadByteCountMax = inlinePayloadByteCountMax
     self.time = time
     planner = AppendPlanner(head: head.position, lastTime: head.time)
+    // What a process did not come to write down before it ended is still to be written.
+    let moved = try store.heads.moved(store.view())
+    planner.adopt(lanes: moved.lanes, streams: moved.streams)
   }
 
   /// What a group adds up to.
@@ -95,7 +99,8 @@ final class Committer {
   /// One transaction, one sync. When it throws, nothing was written.
   private func write(_ changes: Changes) throws {
     let environment = store.environment
-    let isDue = planner.head.rawValue - head.headsThrough.rawValue >= HeadTable.writeLimit
+    let isDue =
+      planner.head.rawValue - head.headsThrough.rawValue >= HeadTable.writeLimit || planner.isCrowded
     var next = head
     try environment.write { transaction in
       next = head
@@ -116,15 +121,17 @@ final class Committer {
           TableLayout.value(of: kept), at: TableLayout.key(of: key), in: environment.state)
       }
       if isDue {
-        try store.heads.write(planner, in: transaction, to: environment.state)
+        try transaction.putHeads(of: planner, in: environment.state)
         next.headsThrough = planner.head
       }
       try transaction.putHead(next, in: environment.state)
     }
     head = next
-    store.heads.advance(through: head.position, planner: planner, isWritten: isDue)
+    planner.groupWasCommitted()
+    guard isDue else { return }
+    planner.headsWereWritten()
     // Readers that died keep old pages from being used again.
-    if isDue { try? environment.clearDeadReaders() }
+    try? environment.clearDeadReaders()
   }
 
   /// Writes the heads down before the log is let go of, so that the next one who opens it need not read them
@@ -134,12 +141,11 @@ final class Committer {
   /// Writes down the heads that have moved since they were written.
   func writeHeads() throws {
     guard head.headsThrough < head.position else { return }
-    planner.beginGroup()
     try commit { transaction, next in
-      try store.heads.write(planner, in: transaction, to: store.environment.state)
+      try transaction.putHeads(of: planner, in: store.environment.state)
       next.headsThrough = next.position
     }
-    store.heads.advance(through: head.position, planner: planner, isWritten: true)
+    planner.headsWereWritten()
   }
 
   /// Commits other work than a group, between groups. `body` may run several times.

@@ -13,6 +13,7 @@ import HyphaCore
 ///   log.new/                 a log that is being made, or made anew by a compaction; it takes the place of log/ once it
 ///                            is whole
 ///   index/             0700  what finds entries; it follows from the log and may be removed
+///   index.new/               an index that is being made
 ///   payloads/          0700  large payloads, each in a file named by its content
 ///   node.key           0600  the key that the node signs the log's head with
 /// ```

@@ -21,7 +21,7 @@ final class GroupWriter: Sendable {
   ) throws {
     queue = WriteQueue(
       groupAppendCountMax: settings.groupAppendCountMax, groupByteCountMax: settings.groupByteCountMax)
-    let committer = Committer(
+    let committer = try Committer(
       store: store, head: head, inlinePayloadByteCountMax: settings.inlinePayloadByteCountMax, time: time)
     let start = Start(
       writer: self, committer: committer, lock: lock, settings: settings, observers: observers)

@@ -1,3 +1,4 @@
+import Glibc
 import HyphaCore
 import HyphaLog
 import Synchronization
@@ -5,8 +6,7 @@ import Synchronization
 /// The heads of lanes and streams: those in the table, and those that have moved since it was written.
 ///
 /// The table is written together now and then (see ``writeLimit``), so what is newer is read from the newest
-/// entries, or handed over by the writer where it is in this process. At most so many heads are in memory,
-/// however large the log is.
+/// entries when someone asks. At most so many heads are in memory, however large the log is.
 final class HeadTable: Sendable {
   /// After so many entries the heads are due to be written: reading as many when a log is opened takes a few
   /// hundredths of a second, and writing is rare enough with tens of thousands of streams.
@@ -76,6 +76,11 @@ final class HeadTable: Sendable {
     { _, new in new }
   }
 
+  /// The heads that have moved since the table was written.
+  func moved(_ view: LogView) throws -> (lanes: [Lane: LaneHead], streams: [StreamID: StreamHead]) {
+    try caughtUp(view) { ($0.lanes, $0.streams) }
+  }
+
   /// What is in memory is newer than the view, so the table in the view lacks what was let go of since.
   struct ViewIsStale: Error {}
 
@@ -113,42 +118,21 @@ extension HeadTable.Moved {
   }
 }
 
-// MARK: Writing
-
-extension HeadTable {
-  /// The writer has committed a group up to `head`.
-  func advance(through head: Position, planner: AppendPlanner, isWritten: Bool) {
-    moved.withLock { moved in
-      if isWritten {
-        moved = Moved()
-      } else {
-        planner.forEachMovedLane { moved.lanes[$0] = $1 }
-        planner.forEachMovedStream { moved.move($0, to: $1) }
-      }
-      moved.through = head
-    }
-  }
-
-  /// Puts all heads into the table that have moved since it was written, the planner's group among them.
-  func write(
-    _ planner: AppendPlanner, in transaction: borrowing WriteTransaction, to table: Environment.Table
-  )
-    throws
-  {
+extension WriteTransaction {
+  /// Puts all heads into the table that have moved since they were put there.
+  func putHeads(of planner: AppendPlanner, in table: Environment.Table) throws {
     var rows: [(key: [UInt8], value: [UInt8])] = []
-    moved.withLock { moved in
-      planner.forEachMovedLane { moved.lanes[$0] = $1 }
-      planner.forEachMovedStream { moved.move($0, to: $1) }
-      rows.reserveCapacity(moved.lanes.count + moved.streams.count)
-      for (lane, head) in moved.lanes {
-        rows.append((TableLayout.key(of: lane), TableLayout.value(of: head)))
-      }
-      for (stream, head) in moved.streams {
-        rows.append((TableLayout.key(of: stream), TableLayout.value(of: head)))
+    planner.forEachMovedLane { rows.append((TableLayout.key(of: $0), TableLayout.value(of: $1))) }
+    planner.forEachMovedStream { rows.append((TableLayout.key(of: $0), TableLayout.value(of: $1))) }
+    // In the order of the table, each of its pages is touched once.
+    rows.sort { left, right in
+      left.key.withUnsafeBytes { left in
+        right.key.withUnsafeBytes { right in
+          let order = memcmp(left.baseAddress!, right.baseAddress!, min(left.count, right.count))
+          return order == 0 ? left.count < right.count : order < 0
+        }
       }
     }
-    // In the order of the table, each of its pages is touched once.
-    rows.sort { $0.key.lexicographicallyPrecedes($1.key) }
-    for row in rows { try transaction.putSealed(row.value, at: row.key, in: table) }
+    for row in rows { try putSealed(row.value, at: row.key, in: table) }
   }
 }

@@ -25,7 +25,7 @@ struct LogFailure: Sendable {
     case MDB_MAP_FULL:
       return HyphaError(
         .logFull, "the log in \(log) has reached the size of its map",
-        remedy: "prune it, or raise log.map-size-max and start the node again", cause: cause)
+        remedy: "prune it, or raise log.map-size and start the node again", cause: cause)
     case ENOSPC, EDQUOT: return full("its file system is full", cause)
     case EFBIG: return fileLimit(cause)
     case EIO:

@@ -59,6 +59,11 @@ struct MetaPageCheck {
           "was cut short: \(file.byteCount) bytes of \((meta.lastPage + 1) &* UInt64(meta.pageByteCount))")
       }
     }
+    // Only the newer one's tables: when a meta page cannot be written, LMDB puts the older numbers back into it, but
+    // leaves the tables of the commit that failed.
+    let name = "meta page \(newer.transaction & 1)"
+    try checkTree(newer.free, flags: 8, in: newer, name: name)
+    try checkTree(newer.main, flags: 0, in: newer, name: name)
     try checkRoots(newer)
   }
 
@@ -121,8 +126,6 @@ struct MetaPageCheck {
       meta.lastPage >= 1, meta.mapByteCount <= 1 << 47,
       meta.lastPage < meta.mapByteCount / UInt64(size)
     else { throw damaged("has an impossible meta page \(number)") }
-    try checkTree(meta.free, flags: 8, in: meta, name: "meta page \(number)")
-    try checkTree(meta.main, flags: 0, in: meta, name: "meta page \(number)")
     return meta
   }
 
@@ -177,9 +180,15 @@ struct MetaPageCheck {
         let (flags, keyCount) = (word(node + 4), word(node + 6))
         let claimed = word(node) | word(node + 2) << 16
         if isLeaf {
-          // A value on pages of its own leaves their number here, 8 bytes.
-          let dataCount = flags & 1 == 1 ? 8 : claimed
-          guard node + 8 + keyCount + dataCount <= size else { throw broken }
+          // 1: a value on pages of its own, whose number stands here, 8 bytes; 2: a table. LMDB follows 4, sorted
+          // duplicates, without a look at whether the table has any.
+          let isApart = flags == 1
+          guard flags <= 2, node + 8 + keyCount + (isApart ? 8 : claimed) <= size else { throw broken }
+          if isApart {
+            let first = page.loadUnaligned(fromByteOffset: node + 8 + keyCount, as: UInt64.self)
+            try checkPagesApart(UInt64(littleEndian: first), byteCount: claimed, in: meta)
+          }
+          let dataCount = isApart ? 8 : claimed
           let key = UnsafeRawBufferPointer(rebasing: page[(node + 8)..<(node + 8 + keyCount)])
           let data = UnsafeRawBufferPointer(
             rebasing: page[(node + 8 + keyCount)..<(node + 8 + keyCount + dataCount)])
@@ -190,6 +199,23 @@ struct MetaPageCheck {
           }
         }
       }
+    }
+  }
+
+  /// Checks that a value of so many bytes lies on the pages from `first` on.
+  private func checkPagesApart(_ first: UInt64, byteCount: Int, in meta: Meta) throws {
+    let size = meta.pageByteCount
+    let broken = damaged("has a broken page \(first)")
+    guard first >= 2, first <= meta.lastPage else { throw broken }
+    let head = file.bytes(at: Int(first) * size, count: 16)
+    guard head.count == 16 else { throw broken }
+    try head.withUnsafeBytes { head in
+      let number = UInt64(littleEndian: head.loadUnaligned(as: UInt64.self))
+      let flags = UInt16(littleEndian: head.loadUnaligned(fromByteOffset: 10, as: UInt16.self))
+      let count = UInt64(UInt32(littleEndian: head.loadUnaligned(fromByteOffset: 12, as: UInt32.self)))
+      guard number == first, flags == 4, count >= 1, count - 1 <= meta.lastPage - first,
+        UInt64(byteCount) + 16 <= count * UInt64(size)
+      else { throw broken }
     }
   }
 

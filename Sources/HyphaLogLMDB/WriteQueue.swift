@@ -23,14 +23,14 @@ final class WriteQueue: Sendable {
       self.batch = batch
       leaves = batch.appends.map { Digest.of($0.record.bytes) }
       body = batch.idempotencyKey == nil ? [] : Digest.of(batch.bodyBytes).withUnsafeBytes { Array($0) }
+      byteCount =
+        batch.appends.reduce(0) { $0 + BlockLayout.entryHeaderByteCount + $1.record.bytes.count }
+        + batch.snapshots.values.reduce(0) { $0 + $1.count }
       self.completion = completion
     }
 
     /// What the batch adds to a group's size.
-    var byteCount: Int {
-      batch.appends.reduce(0) { $0 + BlockLayout.entryHeaderByteCount + $1.record.bytes.count }
-        + batch.snapshots.values.reduce(0) { $0 + $1.count }
-    }
+    let byteCount: Int
   }
 
   private struct State {

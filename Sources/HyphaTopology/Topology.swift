@@ -173,9 +173,10 @@ public struct Subscription: Sendable, Hashable {
 
 /// Settings of every node's log.
 public struct LogSettings: Sendable, Hashable {
-  /// The largest size to which a log may grow, in bytes. It costs address space, not memory or disk.
+  /// The largest size to which a log may grow, in bytes. It grows by itself; a smaller bound keeps a disk free for
+  /// others.
   public var mapByteCount: UInt64
 
-  /// Default: 64 GiB.
-  public init(mapByteCount: UInt64 = 64 << 30) { self.mapByteCount = mapByteCount }
+  /// Default: 64 TiB, which is no bound.
+  public init(mapByteCount: UInt64 = 64 << 40) { self.mapByteCount = mapByteCount }
 }

@@ -56,7 +56,9 @@ import Testing
       let lastPages = Array(max(0, size - 3 * 4_096)..<size)
       for length in Soak.sample(20, of: pages, &random) + Soak.sample(60, of: lastPages, &random) {
         let answer = try judge.damage(run, "cut", file, [length])
-        #expect(answer.hasPrefix("found "), "HYPHA_SEED=\(seed), \(file) cut to \(length): \(answer)")
+        // A damaged index is made anew from the log.
+        let isRight = answer.hasPrefix("found ") || (file.hasPrefix("index/") && answer == "sound")
+        #expect(isRight, "HYPHA_SEED=\(seed), \(file) cut to \(length): \(answer)")
       }
     }
   }

@@ -51,7 +51,7 @@ import Testing
         taken += 4
       } catch let error as HyphaError {
         #expect(error.code == .logFull)
-        #expect(error.description.contains("raise log.map-size-max"))
+        #expect(error.description.contains("raise log.map-size"))
         #expect(error.description.contains("MDB_MAP_FULL"))
         return taken
       }

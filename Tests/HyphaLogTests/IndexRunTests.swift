@@ -18,8 +18,8 @@ struct IndexRunTests {
     for offset in 0..<spanCount {
       buffer.reserve(4)
       for rank in 0..<Int(generator.next() % 4) {
-        // The rank's power makes some terms frequent; every eighth is used once.
-        let name = rank == 3 ? generator.next() : generator.next() % UInt64(termCount) >> UInt64(rank * 3)
+        // The first ranks share terms, some of them frequent; those of the third are used once.
+        let name = rank == 2 ? generator.next() : generator.next() % UInt64(termCount) >> UInt64(rank * 3)
         let hash = (name &+ 1) &* 0x9E37_79B9_7F4A_7C15
         let role = TermRole(rawValue: UInt8(generator.next() % 4)) ?? .itself
         let posting = TermPosting(hash: hash, offset: UInt16(offset), role: role)
@@ -173,6 +173,27 @@ struct IndexRunTests {
       #expect(throws: HyphaError.self, "HYPHA_SEED=\(seed)") { _ = try Self.merge([bytes]) }
     }
     #expect(refusedCount > 100)
+  }
+
+  @Test(arguments: [UInt8(0), 0x3F])
+  func `damaged rows cannot hide a term from the search`(_ filling: UInt8) throws {
+    var generator = SeededGenerator(seed: 11)
+    let spanCount = 3_000
+    let (model, sound) = Self.sample(first: 1, spanCount: spanCount, termCount: 200, &generator)
+    let rowBlockCount = model.count * RunLayout.rowByteCount / RunLayout.blockByteCount
+    #expect(rowBlockCount > 3)
+    for block in 0..<rowBlockCount {
+      var bytes = sound
+      let start = RunLayout.headerByteCount + block * RunLayout.blockByteCount
+      for place in start..<start + RunLayout.blockByteCount { bytes[place] = filling }
+      try bytes.withUnsafeBytes { bytes in
+        let run = try RunView(bytes, last: Position(rawValue: UInt64(spanCount)))
+        for (term, postings) in model {
+          guard let found = try? Self.postings(run, term) else { continue }
+          #expect(found == postings)
+        }
+      }
+    }
   }
 
   @Test func `bytes that are checked but senseless never trap`() throws {

@@ -23,10 +23,27 @@ struct AppendWorkload: Hashable, Sendable {
   /// Whether the goals for concurrent appends of 128 B hold for it.
   var isConcurrentAndSmall: Bool { appenderCount > 1 && payloadByteCount == 128 }
   /// Whether its groups are those that the goal in events a second is set for.
-  var isGrouped: Bool { inFlightEventCount > appenderCount }
+  var isGrouped: Bool { batchEventCount > 1 }
 
-  /// Batches of one appender that are on their way at once.
-  var windowBatchCount: Int { max(1, inFlightEventCount / appenderCount / batchEventCount) }
+  /// The size of groups that a grouped workload aims at.
+  static let groupSizeAimed = 1_000.0
+
+  /// Batches that each appender has on its way at once; together as many as ``inFlightEventCount`` allows, and one at
+  /// least.
+  var windowBatchCounts: [Int] {
+    let (each, more) = (inFlightEventCount / batchEventCount).quotientAndRemainder(dividingBy: appenderCount)
+    return (0..<appenderCount).map { max(1, each + ($0 < more ? 1 : 0)) }
+  }
+
+  /// The workload with as much on its way as should bring groups of `groupSize` to the size aimed at: how much of it
+  /// waits while another group is synced is the log's own choice.
+  func aiming(from groupSize: Double) -> AppendWorkload {
+    guard isGrouped, groupSize > 0 else { return self }
+    let factor = min(2, max(0.5, Self.groupSizeAimed / groupSize))
+    var next = self
+    next.inFlightEventCount = min(8_192, max(512, Int(Double(inFlightEventCount) * factor)))
+    return next
+  }
 
   /// The payload, the appenders and the streams in words; `groupSize` is what was achieved.
   func text(groupSize: Double) -> String {

@@ -42,6 +42,8 @@ struct Slice: Hashable, Sendable {
   var eventCount: Int
   /// How long that took, with the wait for the last acknowledgement.
   var nanoseconds: UInt64
+  /// What the index took longer than the last acknowledgement.
+  var indexNanoseconds: UInt64 = 0
   /// How many syncs or commits it took; 0 where it only read.
   var groupCount = 0
   /// How long each acknowledgement or answer took, in nanoseconds, sorted.
@@ -49,6 +51,8 @@ struct Slice: Hashable, Sendable {
 
   /// Events a second.
   var rate: Double { Double(eventCount) * 1e9 / max(1, Double(nanoseconds)) }
+  /// Events a second until they are acknowledged and indexed.
+  var indexedRate: Double { Double(eventCount) * 1e9 / max(1, Double(nanoseconds + indexNanoseconds)) }
   /// Events in a group, on average.
   var groupSize: Double { Double(eventCount) / Double(max(1, groupCount)) }
 

@@ -8,7 +8,8 @@ final class ChildProcess {
   private let input = Pipe()
   private var rest = Data()
 
-  /// Starts a command, with variables beside those of this process; it ends when its standard input does.
+  /// Starts a command, with variables beside those of this process; its standard input ends with
+  /// this process at the latest.
   init(_ command: [String], environment: [String: String] = [:]) throws {
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.executableURL = URL(fileURLWithPath: command.first ?? "")
@@ -39,9 +40,8 @@ final class ChildProcess {
     }
   }
 
-  /// Lets it end, and returns the lines that it still prints.
+  /// Waits for its end, and returns the lines that it still prints.
   func finish() -> [String] {
-    try? input.fileHandleForWriting.close()
     var lines: [String] = []
     while let line = readLine() { lines.append(line) }
     process.waitUntilExit()

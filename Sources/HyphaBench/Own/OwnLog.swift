@@ -16,16 +16,23 @@ final class OwnLog: Sendable {
     self.log = log
     streamCount = max(workload.streamCount, workload.appenderCount)
     let count = streamCount
-    appenders = try (0..<workload.appenderCount).map { index in
+    appenders = try workload.windowBatchCounts.enumerated().map { index, windowBatchCount in
       let agents = stride(from: index, to: count, by: workload.appenderCount)
       return Appender(
         log, author: try Author(agents: agents, payloadByteCount: workload.payloadByteCount),
-        batchEventCount: workload.batchEventCount, windowBatchCount: workload.windowBatchCount)
+        batchEventCount: workload.batchEventCount, windowBatchCount: windowBatchCount)
     }
   }
 
   /// The nice value of the log's own threads.
   static let niceValue = LMDBLogSettings.standard.niceValue
+
+  /// Changes how much the appenders run ahead.
+  func run(_ workload: AppendWorkload) {
+    for (appender, count) in zip(appenders, workload.windowBatchCounts) {
+      appender.setWindow(batchCount: count)
+    }
+  }
 
   /// Lets all appenders append until `deadline`, and until all of it is acknowledged.
   func append(until deadline: UInt64) async throws -> Slice {
@@ -52,6 +59,25 @@ final class OwnLog: Sendable {
     slice.groupCount = groupCount - groups
     return slice
   }
+
+  /// How many events the index does not have yet.
+  func indexLag() throws -> UInt64 {
+    guard let status = log.indexStatus() else { return 0 }
+    if let failure = status.failure { throw failure }
+    return status.lagCount
+  }
+
+  /// Waits until the index has everything.
+  ///
+  /// - Returns: the nanoseconds that it took.
+  func waitUntilIndexed() async throws -> UInt64 {
+    let begin = Monotonic.nanoseconds()
+    while try indexLag() > 0 { try await Task.sleep(for: .microseconds(500)) }
+    return Monotonic.nanoseconds() - begin
+  }
+
+  /// What of that the index does nothing, since it waits for more to come.
+  static let indexIdleNanoseconds = LogIndexSettings.standard.idleDelay.wholeMicroseconds * 1000
 
   /// Lets another process open it.
   func close() { log.close() }

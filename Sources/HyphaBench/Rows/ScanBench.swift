@@ -36,7 +36,7 @@ extension LogBench {
   func lookupRows() async throws -> [BenchRow] {
     try await withFilledLogs("lookup") { logs, text in
       var rows: [BenchRow] = []
-      for (name, read) in [("position", logs.lookUpPositions(until:))] {
+      for (name, read) in [("position", logs.lookUpPositions(until:)), ("id", logs.lookUpIDs(until:))] {
         let comparison = try await compare(
           "lookup by \(name): \(text)", [{ try read($0) }, { try logs.lookUpLMDB(until: $0) }])
         rows += [
@@ -59,6 +59,7 @@ extension LogBench {
       let parts = try AppendParts(in: directory, .grouped(8))
       try await parts.ours.append(eventCount: count)
       try parts.ours.check()
+      _ = try await parts.ours.waitUntilIndexed()
       _ = try parts.lmdb.append(groupSize: count, until: 0)
       return try await body(FilledLogs(parts), "128 B, \(count) events")
     }
@@ -69,6 +70,8 @@ extension LogBench {
 private final class FilledLogs: Sendable {
   private let parts: AppendParts
   private let state: Mutex<State>
+  /// Ids of some of the log's events.
+  private let ids: [EventID]
   var directory: String { parts.ours.directory }
 
   private struct State {
@@ -77,9 +80,13 @@ private final class FilledLogs: Sendable {
     var random = SeededGenerator(seed: 1)
   }
 
-  init(_ parts: AppendParts) {
+  init(_ parts: AppendParts) throws {
     self.parts = parts
     state = Mutex(State())
+    let head = try parts.ours.log.head().rawValue
+    ids = try stride(from: 1, through: head, by: max(1, Int(head / 10_000))).compactMap {
+      try parts.ours.log.entry(at: Position(rawValue: $0))?.record.header.id
+    }
   }
 
   func scanOurs(until deadline: UInt64) throws -> Slice {
@@ -99,6 +106,14 @@ private final class FilledLogs: Sendable {
     let head = try log.head().rawValue
     return try lookUp(until: deadline) { random in
       try log.entry(at: Position(rawValue: .random(in: 1...head, using: &random))) != nil
+    }
+  }
+
+  func lookUpIDs(until deadline: UInt64) throws -> Slice {
+    let log = parts.ours.log
+    return try lookUp(until: deadline) { random in
+      guard let id = ids.randomElement(using: &random) else { return false }
+      return try log.entry(withID: id)?.record.header.id == id
     }
   }
 

@@ -63,6 +63,9 @@ struct PageAssembly {
   /// How many more entries may be looked at.
   var examinableCount: Int { limits.examinedCountMax - examinedCount }
 
+  /// How many more entries there is room for.
+  var takeableCount: Int { limits.entryCountMax - entries.count }
+
   /// Looks at the next entry; whether there may be more.
   mutating func examine(_ entry: EntryView) throws -> Bool {
     if matcher.matches(entry.record) {

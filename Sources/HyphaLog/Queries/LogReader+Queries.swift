@@ -26,7 +26,8 @@ extension LogReader {
     var page = PageAssembly(query, range: range, limits: limits)
     let groups = query.termGroups
     while let rest = page.rest, !page.isFull {
-      let limit = min(page.examinableCount, Self.candidateCountMax)
+      // Nearly all that the index names is wanted, so a few more than there is room for will do.
+      let limit = min(page.examinableCount, page.takeableCount + Self.candidateSurplus)
       if !groups.isEmpty,
         let known = try indexedPositions(withAllOf: groups, in: rest, query.order, limit: limit)
       {
@@ -105,8 +106,7 @@ extension LogReader {
     if !page.isFull { page.skip(through: order == .forward ? range.upperBound : range.lowerBound) }
   }
 
-  /// How many positions the index is asked for at a time.
-  private static var candidateCountMax: Int { 4_096 }
+  private static var candidateSurplus: Int { 16 }
   private static var neighbourDistanceMax: UInt64 { 8 }
 }
 

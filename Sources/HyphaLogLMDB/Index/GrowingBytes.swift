@@ -55,6 +55,9 @@ final class GrowingBytes {
     count += more.count
   }
 
+  /// Counts `more` bytes that were written behind the end, for which there was room.
+  func extend(by more: Int) { count += more }
+
   /// Inserts `gap` bytes of no meaning at `offset`.
   func openGap(_ gap: Int, at offset: Int) {
     reserve(gap)

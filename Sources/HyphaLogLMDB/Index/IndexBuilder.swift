@@ -7,6 +7,7 @@ import HyphaLog
 /// while try builder.collect(upTo: head) {}   // full runs are written on the way
 /// try builder.writeRest()                    // and what is left, once the log is idle
 /// ```
+/// What could not be read is tried again by the next step; after a failed write a new builder goes on.
 final class IndexBuilder {
   private(set) var store: IndexStore
   private let log: any IndexedLog
@@ -100,11 +101,14 @@ extension IndexBuilder {
   /// Writes the run from `first` up to what was read.
   private func write(from first: Position) throws {
     let last = next.previous
-    let isWhole = first == runs.openFirst
-    buffer.withSorted(from: isWhole ? 0 : restStart) { postings in
-      writer.collect(
-        postings, first: first, spanCount: Int(next.rawValue - first.rawValue),
-        base: Int(first.rawValue - runs.openFirst.rawValue))
+    let spanCount = Int(next.rawValue - first.rawValue)
+    let base = Int(first.rawValue - runs.openFirst.rawValue)
+    if last == runs.openLast, base == 0 {
+      buffer.sortAll { writer.collect($0, first: first, spanCount: spanCount, base: 0) }
+    } else {
+      buffer.withSorted(from: base == 0 ? 0 : restStart) {
+        writer.collect($0, first: first, spanCount: spanCount, base: base)
+      }
     }
     var meta = meta
     meta.through = last
@@ -119,7 +123,11 @@ extension IndexBuilder {
   private func mergeIfDue() throws {
     let sources = runs.mergeable
     guard let first = sources.first?.first, let last = sources.last?.last else { return }
-    try store.withRuns(sources.map(\.last)) { try RunMerger.merge($0, into: writer) }
+    do {
+      try store.withRuns(sources.map(\.last)) { try RunMerger.merge($0, into: writer) }
+    } catch let error as HyphaError where error.code == .logInvalid {
+      throw IndexFailure.Damage(error: error)
+    }
     try commit(replacing: sources.map(\.last), last: last, meta: meta)
     runs.merge(into: IndexRuns.Run(first: first, last: last, byteCount: writer.byteCount))
   }

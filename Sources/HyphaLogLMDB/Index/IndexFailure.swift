@@ -8,7 +8,11 @@ enum IndexFailure {
     HyphaError(.logInvalid, "the index is damaged: \(what)", remedy: remedy, cause: cause)
   }
 
+  /// What the index's own thread met in the index, told apart from damage of the log.
+  struct Damage: Error { let error: HyphaError }
+
   static func from(_ error: any Error) -> HyphaError {
-    error as? HyphaError ?? HyphaError(.logFailed, "the index failed", remedy: remedy, cause: "\(error)")
+    (error as? Damage)?.error ?? error as? HyphaError
+      ?? HyphaError(.logFailed, "the index failed", remedy: remedy, cause: "\(error)")
   }
 }

@@ -20,6 +20,7 @@ struct IndexLookup {
   private static let windowCount: UInt32 = 1 << 16
   /// After so many postings an answer ends where it is: some milliseconds.
   private static let decodedCountMax = 4 << 20
+  private static let weightRatioMax = 256
 
   /// A lookup of what has at least one term of each group.
   init(_ groups: [[LogTerm]], hash: TermHash, order: ReadOrder, limit: Int) {
@@ -39,6 +40,9 @@ struct IndexLookup {
       groups.append(found)
     }
     groups.sort { $0.weight < $1.weight }
+    // Looking at what the rarest group names costs less than decoding one that nearly every entry has.
+    let weightMax = groups[0].weight * Self.weightRatioMax
+    groups.removeAll { $0.weight > weightMax }
     let low = UInt32(max(range.lowerBound, run.first).rawValue - run.first.rawValue)
     let high = UInt32(min(range.upperBound, run.last).rawValue - run.first.rawValue)
     guard let extent = try extent(of: groups[0], in: low..<high + 1) else { return nil }

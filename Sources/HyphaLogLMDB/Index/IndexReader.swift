@@ -15,18 +15,29 @@ final class IndexReader: Sendable {
 
   private struct State {
     var store: IndexStore?
-    /// What stands at the index's place, or stood when it was last found to be of no use.
+    /// What stands at the index's place: the file that is open, or the one that was found to be of no use.
     var file: FileID?
   }
 
-  private struct FileID: Equatable {
+  private struct FileID {
     let device: UInt
     let inode: UInt
+    let changeTime: Int
+    let changeNanoseconds: Int
 
     init?(ofFile path: String) {
       var status = stat()
       guard stat(path, &status) == 0 else { return nil }
       (device, inode) = (UInt(status.st_dev), UInt(status.st_ino))
+      (changeTime, changeNanoseconds) = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
+    }
+
+    /// Whether it is the same file, which keeps its number while it is open.
+    func isFile(_ other: FileID) -> Bool { device == other.device && inode == other.inode }
+
+    /// Whether it is the same file, and nobody has written to it.
+    func isUnchanged(_ other: FileID) -> Bool {
+      isFile(other) && changeTime == other.changeTime && changeNanoseconds == other.changeNanoseconds
     }
   }
 
@@ -62,8 +73,11 @@ final class IndexReader: Sendable {
     do {
       return try body(store)
     } catch {
+      let error = IndexFailure.from(error)
+      // What may pass, such as too many readers, says nothing of the index.
+      guard error.code == .logInvalid else { return nil }
       state.withLock { if $0.store === store { $0.store = nil } }
-      onDamage(IndexFailure.from(error))
+      onDamage(error)
       return nil
     }
   }
@@ -76,13 +90,14 @@ final class IndexReader: Sendable {
         state = State()
         return nil
       }
-      if file == state.file { return state.store }
+      if let known = state.file, state.store == nil ? known.isUnchanged(file) : known.isFile(file) {
+        return state.store
+      }
       state = State(file: file)
       do {
         state.store = try IndexStore(directory: directory, mode: .reading, log: log)
       } catch {
         let error = IndexFailure.from(error)
-        // What may pass, such as too many readers, is tried again.
         if error.code != .logInvalid { state.file = nil } else { onDamage(error) }
       }
       return state.store

@@ -3,12 +3,6 @@ import HyphaCore
 import HyphaLog
 
 /// An index that is open: its environment, once its meta was found to be that of the log.
-///
-/// ```
-/// DIR/
-///   index/               0700  as log/; it may be removed at any time while nobody has it open
-///   index.new/                 an index that is being made
-/// ```
 final class IndexStore: Sendable {
   let hash: TermHash
   private let directory: String

@@ -113,6 +113,7 @@ private final class IndexWork {
         case .rest: waitForCommit()
         }
       } catch {
+        if error is IndexFailure.Damage { shared.isDamaged.store(true, ordering: .releasing) }
         let error = IndexFailure.from(error)
         shared.failure.withLock { $0 = error }
         // It may have been left in the middle of a step.

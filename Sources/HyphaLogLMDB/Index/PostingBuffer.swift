@@ -43,7 +43,13 @@ final class PostingBuffer {
   /// Forgets the postings behind the first `count`.
   func truncate(to count: Int) { self.count = count }
 
-  /// Calls `body` with the postings from `start` on in ascending order. What the buffer holds stays as it was.
+  /// Calls `body` with all postings in ascending order. The buffer has them in another order then.
+  func sortAll<Value>(_ body: (UnsafeBufferPointer<UInt64>) throws -> Value) rethrows -> Value {
+    let sorted = RadixSort.sort(storage, scratch, count: count)
+    return try body(UnsafeBufferPointer(start: sorted, count: count))
+  }
+
+  /// Calls `body` with the postings from `start` on in ascending order. The buffer has them as it had.
   func withSorted<Value>(
     from start: Int, _ body: (UnsafeBufferPointer<UInt64>) throws -> Value
   ) rethrows -> Value {
@@ -63,6 +69,8 @@ final class PostingBuffer {
 enum RadixSort {
   private static let digitBitCount: UInt64 = 11
   private static let lowestBit: UInt64 = 31
+  private static let passCount = 3
+  private static let bucketCount = 1 << 11
 
   /// Sorts `count` keys, using `scratch` of the same size.
   ///
@@ -72,42 +80,58 @@ enum RadixSort {
   ) -> UnsafeMutablePointer<UInt64> {
     var from = keys
     var to = scratch
-    if count > 1 << digitBitCount {
-      for pass in 0..<UInt64(3) {
-        scatter(from, to, count: count, shift: lowestBit + pass * digitBitCount)
+    guard count > 1 << digitBitCount else {
+      var few = UnsafeMutableBufferPointer(start: keys, count: count)
+      few.sort()
+      return keys
+    }
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: passCount * bucketCount) { places in
+      let places = places.baseAddress!
+      countDigits(keys, count: count, places)
+      for pass in 0..<passCount {
+        scatter(from, to, count: count, pass, places + pass * bucketCount)
         swap(&from, &to)
       }
     }
-    if count > 1, count <= 1 << digitBitCount {
-      var few = UnsafeMutableBufferPointer(start: from, count: count)
-      few.sort()
-    } else {
-      insert(from, count: count)
-    }
+    insert(from, count: count)
     return from
   }
 
-  private static func scatter(
-    _ from: UnsafeMutablePointer<UInt64>, _ to: UnsafeMutablePointer<UInt64>, count: Int, shift: UInt64
+  /// How many keys have each digit of each pass.
+  private static func countDigits(
+    _ keys: UnsafeMutablePointer<UInt64>, count: Int, _ places: UnsafeMutablePointer<UInt32>
   ) {
-    let bucketCount = 1 << Int(digitBitCount)
-    let mask = UInt64(bucketCount - 1)
-    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: bucketCount) { places in
-      let places = places.baseAddress!
-      places.initialize(repeating: 0, count: bucketCount)
-      for index in 0..<count { places[Int(truncatingIfNeeded: from[index] &>> shift & mask)] &+= 1 }
-      var sum: UInt32 = 0
-      for bucket in 0..<bucketCount {
-        let size = places[bucket]
-        places[bucket] = sum
-        sum &+= size
-      }
-      for index in 0..<count {
-        let key = from[index]
-        let bucket = Int(truncatingIfNeeded: key &>> shift & mask)
-        to[Int(places[bucket])] = key
-        places[bucket] &+= 1
-      }
+    places.initialize(repeating: 0, count: passCount * bucketCount)
+    for index in 0..<count {
+      let key = keys[index]
+      places[digit(key, 0)] &+= 1
+      places[bucketCount &+ digit(key, 1)] &+= 1
+      places[2 &* bucketCount &+ digit(key, 2)] &+= 1
+    }
+  }
+
+  @inline(__always)
+  private static func digit(_ key: UInt64, _ pass: Int) -> Int {
+    let shift = lowestBit &+ UInt64(truncatingIfNeeded: pass) &* digitBitCount
+    return Int(truncatingIfNeeded: key &>> shift) & (bucketCount &- 1)
+  }
+
+  /// Moves the keys to where their digit of this pass belongs; `places` has how many there are of each.
+  private static func scatter(
+    _ from: UnsafeMutablePointer<UInt64>, _ to: UnsafeMutablePointer<UInt64>, count: Int, _ pass: Int,
+    _ places: UnsafeMutablePointer<UInt32>
+  ) {
+    var sum: UInt32 = 0
+    for bucket in 0..<bucketCount {
+      let size = places[bucket]
+      places[bucket] = sum
+      sum &+= size
+    }
+    for index in 0..<count {
+      let key = from[index]
+      let bucket = digit(key, pass)
+      to[Int(truncatingIfNeeded: places[bucket])] = key
+      places[bucket] &+= 1
     }
   }
 

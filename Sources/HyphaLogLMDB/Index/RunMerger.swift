@@ -47,22 +47,14 @@ enum RunMerger {
       tree[sourceCountMax + leaf] = hasRow ? sources[leaf].term(at: 0) << 4 | UInt64(leaf) : exhausted
     }
     for node in (1..<sourceCountMax).reversed() { tree[node] = min(tree[2 * node], tree[2 * node + 1]) }
-    var term: UInt64?
     try sources.withUnsafeBufferPointer { sources in
-      while tree[1] != exhausted {
-        let winner = tree[1]
+      /// Takes the winner's row, and lets the source's next one into the tournament.
+      func takeRow(_ winner: UInt64) throws -> (leaf: Int, row: Int) {
         let leaf = Int(truncatingIfNeeded: winner & 15)
-        if winner >> 4 != term {
-          if term != nil { writer.endTerm() }
-          term = winner >> 4
-          writer.beginTerm(winner >> 4)
-        }
         let row = rows[leaf]
-        try writer.add(sources[leaf].list(atRow: row), base: bases[leaf])
-        let next = row + 1
-        rows[leaf] = next
-        let isOver = next == sources[leaf].rowCount
-        let replacement = isOver ? exhausted : sources[leaf].term(at: next) << 4 | UInt64(leaf)
+        rows[leaf] = row + 1
+        let isOver = row + 1 == sources[leaf].rowCount
+        let replacement = isOver ? exhausted : sources[leaf].term(at: row + 1) << 4 | UInt64(leaf)
         guard replacement > winner else {
           throw RunLayout.damaged(sources[leaf].first, "has rows that do not ascend")
         }
@@ -72,8 +64,27 @@ enum RunMerger {
           node /= 2
           tree[node] = min(tree[2 * node], tree[2 * node + 1])
         }
+        return (leaf, row)
+      }
+      while tree[1] != exhausted {
+        let term = tree[1] >> 4
+        var (leaf, row) = try takeRow(tree[1])
+        // Most terms are ids that one event has.
+        let isAlone = tree[1] >> 4 != term
+        if isAlone, let single = try sources[leaf].single(atRow: row) {
+          writer.add(term, single: single + bases[leaf] << 2)
+          continue
+        }
+        let list = try sources[leaf].list(atRow: row)
+        if isAlone, try writer.add(term, copying: list, base: bases[leaf]) { continue }
+        writer.beginTerm(term)
+        try writer.add(list, base: bases[leaf])
+        while tree[1] >> 4 == term {
+          (leaf, row) = try takeRow(tree[1])
+          try writer.add(sources[leaf].list(atRow: row), base: bases[leaf])
+        }
+        writer.endTerm()
       }
     }
-    if term != nil { writer.endTerm() }
   }
 }

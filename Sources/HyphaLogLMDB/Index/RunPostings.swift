@@ -18,6 +18,9 @@ extension RunView {
       (self.run, self.data, self.skips, self.last, single) = (run, data, skips, last, nil)
     }
 
+    /// Whether it is a list of few bytes.
+    var isShort: Bool { single == nil && last == nil }
+
     /// How much there is, for comparing lists: about the number of postings.
     var weight: Int { max(1, data.count) }
   }

@@ -96,16 +96,26 @@ struct RunView {
       & 0xFFFF_FFFF_FFFF
   }
 
+  @inline(__always)
+  private func reference(at row: Int) -> UInt32 {
+    let offset = row &* RunLayout.rowByteCount &+ 6
+    return UInt32(littleEndian: body.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+  }
+
+  /// The only posting of a row, whose own block was checked; nil where it has a list.
+  @inline(__always)
+  func single(atRow row: Int) throws -> UInt32? {
+    let reference = reference(at: row)
+    guard reference & RunLayout.inlineFlag != 0 else { return nil }
+    let posting = reference & ~RunLayout.inlineFlag
+    guard posting >> 2 < UInt32(spanCount) else { throw impossible(row) }
+    return posting
+  }
+
   /// The postings of a row, whose own block was checked.
   func list(atRow row: Int) throws -> List {
-    let offset = row * RunLayout.rowByteCount + 6
-    let reference = UInt32(littleEndian: body.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-    if reference & RunLayout.inlineFlag != 0 {
-      let posting = reference & ~RunLayout.inlineFlag
-      guard posting >> 2 < UInt32(spanCount) else { throw impossible(row) }
-      return List(run: self, single: posting)
-    }
-    let start = Int(reference)
+    if let single = try single(atRow: row) { return List(run: self, single: single) }
+    let start = Int(reference(at: row))
     guard start < listByteCount else { throw impossible(row) }
     try check(listStart + start, count: 1)
     let shortByteCount = Int(body[listStart + start])

@@ -50,6 +50,24 @@ final class RunWriter {
     lastPosting = Int64(posting)
   }
 
+  /// Adds a term that only one source has, with its short list, whose positions lie `base` behind this run's first;
+  /// false, and nothing is added, where the list is none, or might become a long one.
+  func add(_ term: UInt64, copying list: RunView.List, base: UInt32) throws -> Bool {
+    guard list.isShort else { return false }
+    let (firstPosting, rest) = try list.split()
+    guard rest.count + RunLayout.differenceByteCountMax <= RunLayout.shortListByteCountMax else {
+      return false
+    }
+    let start = lists.count
+    lists.reserve(1 + RunLayout.differenceByteCountMax + rest.count)
+    lists.add(UInt8(0))
+    lists.addVariable(firstPosting + base << 2 + 1)
+    lists.add(rest)
+    (lists.start + start).storeBytes(of: UInt8(lists.count - start - 1), as: UInt8.self)
+    addRow(term, UInt32(start))
+    return true
+  }
+
   /// Adds a source's whole list, its positions lying `base` behind this run's first: the first posting anew, the
   /// differences behind it as they are.
   func add(_ list: RunView.List, base: UInt32) throws {
@@ -68,15 +86,23 @@ final class RunWriter {
   }
 
   func endTerm() {
-    rows.reserve(16)
-    rows.add(UInt32(truncatingIfNeeded: term))
-    rows.add(UInt16(truncatingIfNeeded: term >> 32))
     if isList {
       endList()
-      rows.add(UInt32(listStart))
+      addRow(term, UInt32(listStart))
     } else {
-      rows.add(UInt32(truncatingIfNeeded: lastPosting) | RunLayout.inlineFlag)
+      addRow(term, UInt32(truncatingIfNeeded: lastPosting) | RunLayout.inlineFlag)
     }
+  }
+
+  /// Adds a term with a single posting, between two others.
+  @inline(__always)
+  func add(_ term: UInt64, single posting: UInt32) { addRow(term, posting | RunLayout.inlineFlag) }
+
+  @inline(__always)
+  private func addRow(_ term: UInt64, _ reference: UInt32) {
+    rows.reserve(RunLayout.rowByteCount)
+    rows.add(term | UInt64(reference) << 48)
+    rows.add(UInt16(truncatingIfNeeded: reference >> 16))
   }
 
   // MARK: Lists
@@ -175,18 +201,46 @@ extension RunWriter {
     let shift = UInt32(base) << 2
     var index = 0
     while index < postings.count {
-      var next = TermPosting(rawValue: postings[index])
-      let term = next.term
-      beginTerm(term)
-      repeat {
-        let posting = next.posting &- shift
-        // Two terms of one event may collide; the posting counts once.
-        if Int64(posting) != lastPosting { add(posting) }
-        index &+= 1
-        guard index < postings.count else { break }
-        next = TermPosting(rawValue: postings[index])
-      } while next.term == term
-      endTerm()
+      let term = TermPosting(rawValue: postings[index]).term
+      var end = index &+ 1
+      while end < postings.count, TermPosting(rawValue: postings[end]).term == term { end &+= 1 }
+      if end == index &+ 1 {
+        add(term, single: TermPosting(rawValue: postings[index]).posting &- shift)
+      } else {
+        beginTerm(term)
+        addList(UnsafeBufferPointer(rebasing: postings[index..<end]), shift: shift)
+        endTerm()
+      }
+      index = end
     }
+  }
+
+  /// Adds a term's postings, at least two: what ``add(_:)`` does for each, with everything at hand.
+  private func addList(_ postings: UnsafeBufferPointer<UInt64>, shift: UInt32) {
+    beginList()
+    lists.reserve(RunLayout.differenceByteCountMax * postings.count)
+    let data = lists.start + dataStart
+    var byteCount = 0
+    var previous: Int64 = -1
+    for raw in postings {
+      let posting = Int64(TermPosting(rawValue: raw).posting &- shift)
+      // Two terms of one event may collide; the posting counts once.
+      guard posting != previous else { continue }
+      var difference = UInt64(truncatingIfNeeded: posting &- previous)
+      previous = posting
+      while difference >= 0x80 {
+        data.storeBytes(
+          of: UInt8(truncatingIfNeeded: difference) | 0x80, toByteOffset: byteCount, as: UInt8.self)
+        byteCount &+= 1
+        difference &>>= 7
+      }
+      data.storeBytes(of: UInt8(truncatingIfNeeded: difference), toByteOffset: byteCount, as: UInt8.self)
+      byteCount &+= 1
+      if byteCount &- lastSkipOffset >= RunLayout.skipIntervalByteCount {
+        noteSkip(UInt32(truncatingIfNeeded: posting), at: byteCount)
+      }
+    }
+    lists.extend(by: byteCount)
+    lastPosting = previous
   }
 }

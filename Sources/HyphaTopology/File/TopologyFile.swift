@@ -8,7 +8,7 @@ public import HyphaCore
 /// version: 1                    # the topology's version; raise it with every change. Default: 1
 ///
 /// log:
-///   map-size: 64GiB             # the largest size of a node's log: KiB to TiB, or kB to TB. Default: 64GiB
+///   map-size: 64GiB             # the largest size of a node's log: KiB to TiB, or kB to TB. Default: 64TiB
 ///
 /// nodes:                        # one process each
 ///   hq: {}                      # local sockets; the same as {address: local}

@@ -29,11 +29,17 @@ struct Disk {
     case removal(String)
   }
 
+  /// What there is under which name.
+  private struct Names {
+    var files: [String: Int] = [:]
+    var directories: Set<String> = []
+  }
+
   private var durable: [Int: [UInt8]] = [:]
   private(set) var pending: [Piece] = []
   private var namings: [Naming] = []
   private var durableNamingCount = 0
-  private var names: [String: Int] = [:]
+  private var names = Names()
   private var fileOfInode: [UInt64: Int] = [:]
   private var callCount = 0
   private static let pageByteCount = 4_096
@@ -69,7 +75,7 @@ struct Disk {
     case .unlink:
       name(.removal(entry.path))
       // Its inode may be given to another file.
-      fileOfInode = fileOfInode.filter { names.values.contains($0.value) }
+      fileOfInode = fileOfInode.filter { names.files.values.contains($0.value) }
     case .sync, .failedSync, .note: break
     case .unseen: throw HyphaError(.failed, "the log was written through a map, which the trace cannot show")
     }
@@ -96,7 +102,7 @@ struct Disk {
   private mutating func file(of entry: TraceEntry) -> Int {
     let file = fileOfInode[entry.inode] ?? callCount
     fileOfInode[entry.inode] = file
-    if names[entry.path] != file { name(.file(entry.path, file)) }
+    if names.files[entry.path] != file { name(.file(entry.path, file)) }
     return file
   }
 
@@ -105,15 +111,20 @@ struct Disk {
     Self.apply(naming, to: &names)
   }
 
-  private static func apply(_ naming: Naming, to names: inout [String: Int]) {
+  private static func apply(_ naming: Naming, to names: inout Names) {
     switch naming {
-    case .file(let path, let file): names[path] = file
-    case .directory: break
-    case .removal(let path): names[path] = nil
+    case .file(let path, let file): names.files[path] = file
+    case .directory(let path): names.directories.insert(path)
+    case .removal(let path): names.files[path] = nil
     case .rename(let old, let new):
-      for (path, file) in names where path == old || path.hasPrefix(old + "/") {
-        names[path] = nil
-        names[new + path.dropFirst(old.count)] = file
+      func isMoved(_ path: String) -> Bool { path == old || path.hasPrefix(old + "/") }
+      for (path, file) in names.files where isMoved(path) {
+        names.files[path] = nil
+        names.files[new + path.dropFirst(old.count)] = file
+      }
+      for path in names.directories where isMoved(path) {
+        names.directories.remove(path)
+        names.directories.insert(new + path.dropFirst(old.count))
       }
     }
   }
@@ -154,32 +165,31 @@ struct Disk {
   ///
   /// - Parameters:
   ///   - root: the directory that was traced.
-  ///   - target: where to write it.
+  ///   - target: where to write it, in place of what is there.
   ///   - pieces: what has reached the disk of what is pending.
-  ///   - keepsNaming: whether one more of the names that are not durable has; asked until it has not.
-  func write(_ root: String, to target: String, pieces: [Piece], keepsNaming: () -> Bool) throws {
-    try? FileManager.default.removeItem(atPath: target)
-    try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
-    var namingCount = durableNamingCount
-    while namingCount < namings.count, keepsNaming() { namingCount += 1 }
-    var names: [String: Int] = [:]
-    for naming in namings[..<namingCount] {
-      Self.apply(naming, to: &names)
-      if case .directory(let path) = naming { try makeDirectory(target + path.dropFirst(root.count)) }
-      if case .rename(let old, let new) = naming {
-        // Directories are moved before any file is in them.
-        _ = rename(target + old.dropFirst(root.count), target + new.dropFirst(root.count))
-      }
-    }
+  ///   - random: chooses how many of the names that are not durable have.
+  func write(_ root: String, to target: String, pieces: [Piece], _ random: inout SeededGenerator) throws {
+    let namingCount = Int.random(in: durableNamingCount...namings.count, using: &random)
+    var names = Names()
+    for naming in namings[..<namingCount] { Self.apply(naming, to: &names) }
     var contents = durable
     for piece in pieces { Self.apply(piece, to: &contents[piece.file, default: []]) }
-    for (path, file) in names {
-      let url = URL(fileURLWithPath: target + path.dropFirst(root.count))
-      try Data(contents[file] ?? []).write(to: url)
+    try Self.clear(target, but: Set(names.directories.map { String($0.dropFirst(root.count + 1)) }))
+    for (path, file) in names.files {
+      try Data(contents[file] ?? []).write(to: URL(fileURLWithPath: target + path.dropFirst(root.count)))
     }
   }
 
-  private func makeDirectory(_ path: String) throws {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  /// Leaves these directories, empty, and nothing else: to make them all anew each time would take longest.
+  private static func clear(_ target: String, but directories: Set<String>) throws {
+    let files = FileManager.default
+    try files.createDirectory(atPath: target, withIntermediateDirectories: true)
+    let present = Set(try files.subpathsOfDirectory(atPath: target))
+    for path in present.subtracting(directories).sorted(by: >) {
+      try files.removeItem(atPath: target + "/" + path)
+    }
+    for path in directories.subtracting(present).sorted() {
+      try files.createDirectory(atPath: target + "/" + path, withIntermediateDirectories: true)
+    }
   }
 }

@@ -53,7 +53,15 @@ func judge(copy: String) throws {
 private func damage(_ words: [String], copy: String) throws {
   let files = FileManager.default
   try? files.removeItem(atPath: copy)
-  try files.copyItem(atPath: words[1], toPath: copy)
+  for path in try files.subpathsOfDirectory(atPath: words[1]) {
+    // Only those directories that have files: there may be hundreds of others.
+    var isDirectory: ObjCBool = false
+    let (from, to) = (words[1] + "/" + path, copy + "/" + path)
+    guard files.fileExists(atPath: from, isDirectory: &isDirectory), !isDirectory.boolValue else { continue }
+    let parent = URL(fileURLWithPath: to).deletingLastPathComponent()
+    try files.createDirectory(at: parent, withIntermediateDirectories: true)
+    try files.copyItem(atPath: from, toPath: to)
+  }
   let url = URL(fileURLWithPath: copy + "/" + words[2])
   var data = try Data(contentsOf: url)
   let numbers = words.dropFirst(3).compactMap { Int($0) }

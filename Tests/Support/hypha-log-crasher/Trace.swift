@@ -14,6 +14,9 @@ struct TraceEntry {
     case unlink = 0x55  // U
     case makeDirectory = 0x4D  // M
     case note = 0x4E  // N
+
+    /// Whether the shim counts such calls.
+    var meetsFaults: Bool { [.write, .size, .grow, .sync, .failedSync, .unseen].contains(self) }
   }
 
   var kind: Kind

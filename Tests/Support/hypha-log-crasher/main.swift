@@ -37,7 +37,7 @@ do {
   case "strain": try strain(words[2], epoch: UInt64(words[3]) ?? 1, seed: seed)
   case "judge": try judge(copy: words[2])
   case "count":
-    say("\(try TraceEntry.read(words[2]).count { $0.kind != .note })")
+    say("\(try TraceEntry.read(words[2]).count { $0.kind.meetsFaults })")
   case "cut":
     try cutPower(
       trace: words[2], root: words[3], target: words[4], seed: UInt64(words[5]) ?? 1,
