@@ -136,16 +136,28 @@ final class Committer {
 
   /// Writes the heads down before the log is let go of, so that the next one who opens it need not read them
   /// together. Without that it would only take longer.
-  func finish() {
+  func finish() { try? writeHeads() }
+
+  /// Writes down the heads that have moved since they were written.
+  func writeHeads() throws {
     guard head.headsThrough < head.position else { return }
-    planner.beginGroup()
-    var next = head
-    next.headsThrough = head.position
-    try? store.environment.write { transaction in
-      next.commitNumber = transaction.commitNumber
+    try commit { transaction, next in
       try transaction.putHeads(of: planner, in: store.environment.state)
+      next.headsThrough = next.position
+    }
+    planner.headsWereWritten()
+  }
+
+  /// Commits other work than a group, between groups. `body` may run several times.
+  func commit(_ body: (borrowing WriteTransaction, inout CommitHead) throws -> Void) throws {
+    var next = head
+    try store.environment.write { transaction in
+      next = head
+      next.commitNumber = transaction.commitNumber
+      try body(transaction, &next)
       try transaction.putHead(next, in: store.environment.state)
     }
+    head = next
   }
 }
 

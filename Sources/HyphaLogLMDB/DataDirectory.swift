@@ -9,7 +9,9 @@ import HyphaCore
 ///   log/               0700
 ///     data.mdb         0600  everything
 ///     lock.mdb         0600  LMDB's marks of readers; of no worth when no process has the log open
-///   log.new/                 a log that is being made; it is renamed to log/ once it is whole
+///   log.reserve        0600  room that is kept for a prune on a full disk
+///   log.new/                 a log that is being made, or made anew by a compaction; it takes the place of log/ once it
+///                            is whole
 ///   index/             0700  what finds entries; it follows from the log and may be removed
 ///   index.new/               an index that is being made
 ///   payloads/          0700  large payloads, each in a file named by its content
@@ -26,6 +28,7 @@ struct DataDirectory: Sendable {
   var writerLock: String { path + "/writer.lock" }
   static func dataFile(in log: String) -> String { log + "/data.mdb" }
   static func lockFile(in log: String) -> String { log + "/lock.mdb" }
+  static func reserve(of log: String) -> String { log + ".reserve" }
 
   /// Makes the directory, and its parents, where they are missing.
   func create() throws {

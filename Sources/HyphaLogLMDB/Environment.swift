@@ -10,8 +10,9 @@ import Synchronization
 /// and no stray pointer can write to it. Read-ahead stays on: the long reads of a log (replay, catch-up,
 /// verify) go along the file.
 ///
-/// The log never deletes within a transaction, so every page up to the last that a meta page names has
-/// been written, and a file that is shorter was cut. Who adds deletion must write the loose pages too.
+/// A file that is shorter than the last page that a meta page names was cut. LMDB itself leaves one so where a
+/// transaction gives up pages that it has taken itself, which none does that only puts; whoever deletes makes
+/// the file longer first (see ``extendFile(pageCount:)``).
 ///
 /// `@unchecked Sendable`: LMDB allows its environment on any thread (lmdb.h, "Caveats"); the handle is
 /// closed by the registry when nobody has it any more, and the list of idle transactions has a lock.
@@ -33,8 +34,8 @@ final class Environment: @unchecked Sendable {
 
   let failure: LogFailure
   let isWritable: Bool
-  private let handle: OpaquePointer
-  private let mapByteCountMax: Int
+  let handle: OpaquePointer
+  let mapByteCountMax: Int
   private(set) var tables: [Table] = []
   /// Held shared by each transaction, and alone by whoever moves the map: LMDB allows that only while this
   /// process has no transaction open (lmdb.h, `mdb_env_set_mapsize`).
@@ -203,7 +204,7 @@ extension Environment {
     try resizeMap(to: next)
   }
 
-  private func resizeMap(to byteCount: Int) throws {
+  func resizeMap(to byteCount: Int) throws {
     try gate.alone { try failure.check(mdb_env_set_mapsize(handle, byteCount), "mdb_env_set_mapsize") }
   }
 

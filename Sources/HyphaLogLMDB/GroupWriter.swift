@@ -62,6 +62,8 @@ final class GroupWriter: Sendable {
     private var policy: GroupPolicy
     private let niceValue: Int32
     private let observers: HeadObservers
+    private let reportLongReader: (@Sendable (LongReader) -> Void)?
+    private var readers = ReaderWatch()
 
     init(
       writer: GroupWriter, committer: Committer, lock: WriterLock, settings: LMDBLogSettings,
@@ -73,6 +75,7 @@ final class GroupWriter: Sendable {
       policy = settings.groupPolicy
       niceValue = settings.niceValue
       self.observers = observers
+      reportLongReader = settings.reportLongReader
     }
 
     func run() {
@@ -97,6 +100,16 @@ final class GroupWriter: Sendable {
       policy.committed(count: group.count, duration: duration, arrivedMeanwhile: writer.queue.waitingCount)
       for (waiting, result) in zip(group, results) { waiting.completion(result) }
       observers.tell(committer.head.position)
+      watchReaders(committer.store.environment)
+    }
+
+    /// Only commits make the file grow, so they are the time to look.
+    private func watchReaders(_ environment: Environment) {
+      let now = ContinuousClock.now
+      guard let reportLongReader, readers.isDue(at: now), let marks = try? environment.readers() else {
+        return
+      }
+      for reader in readers.look(marks, at: now) { reportLongReader(reader) }
     }
   }
 }

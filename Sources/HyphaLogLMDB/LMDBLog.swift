@@ -24,7 +24,9 @@ public final class LMDBLog: EventLog {
   public let directory: String
   public var headObservers: HeadObservers? { observers }
   private let observers = HeadObservers()
-  private let writer: GroupWriter
+  let writer: GroupWriter
+  /// Whether a prune is under way: one at a time.
+  let isPruning = Mutex(false)
   private let store: Mutex<LogStore?>
   private let indexer: LogIndexer?
 
@@ -116,13 +118,16 @@ public final class LMDBLog: EventLog {
   public func cursors() throws -> [CursorKey: Cursor] { try open().cursors() }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { try open().snapshot(of: agent) }
 
+  /// The marks of all who read the log, in this process and in others.
+  public func readers() throws -> [LogReaderMark] { try open().environment.readers() }
+
   /// The open store, which the caller keeps alive for its call even when the log is closed meanwhile.
   func open() throws -> LogStore {
     guard let store = store.withLock({ $0 }) else { throw closed }
     return store
   }
 
-  private var closed: HyphaError {
+  var closed: HyphaError {
     HyphaError(
       .logFailed, "the log of \(identity.node) in \(directory) is closed", remedy: "open it again")
   }

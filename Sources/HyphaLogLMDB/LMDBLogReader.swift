@@ -15,7 +15,7 @@ public final class LMDBLogReader: LogReader {
   public let directory: String
   /// Another process writes, and tells nobody.
   public var headObservers: HeadObservers? { nil }
-  private let store: LogStore
+  let store: LogStore
   private let index: IndexReader
 
   /// Opens the log in `directory`, the data directory of a node.
@@ -64,4 +64,7 @@ public final class LMDBLogReader: LogReader {
   public func cursor(_ key: CursorKey) throws -> Cursor? { try store.cursor(key) }
   public func cursors() throws -> [CursorKey: Cursor] { try store.cursors() }
   public func snapshot(of agent: AgentID) throws -> [UInt8]? { try store.snapshot(of: agent) }
+
+  /// The marks of all who read the log, in this process and in others.
+  public func readers() throws -> [LogReaderMark] { try store.environment.readers() }
 }

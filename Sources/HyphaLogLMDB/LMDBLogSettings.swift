@@ -20,6 +20,9 @@ public struct LMDBLogSettings: Sendable {
   public var inlinePayloadByteCountMax: Int
   /// When a group is complete.
   public var groupPolicy: GroupPolicy
+  /// Told, on the writer's thread, of each reader that looks at one commit for more than 10 s or is more than 10,000
+  /// commits behind, once each; it must not block. Default: nobody.
+  public var reportLongReader: (@Sendable (LongReader) -> Void)?
 
   /// Sizes and paces of the index; nil: none is kept, and reads scan.
   public var index: LogIndexSettings?
@@ -31,13 +34,15 @@ public struct LMDBLogSettings: Sendable {
   public init(
     mapByteCount: Int = 64 << 30, mapByteCountMax: Int = 1 << 46, groupAppendCountMax: Int = 4_096,
     groupByteCountMax: Int = 8 << 20, niceValue: Int32 = 10, inlinePayloadByteCountMax: Int = 64 << 10,
-    groupPolicy: GroupPolicy = GroupPolicy(), index: LogIndexSettings? = .standard
+    groupPolicy: GroupPolicy = GroupPolicy(), index: LogIndexSettings? = .standard,
+    reportLongReader: (@Sendable (LongReader) -> Void)? = nil
   ) {
     self.mapByteCount = mapByteCount
     self.mapByteCountMax = mapByteCountMax
     self.inlinePayloadByteCountMax = max(1 << 10, inlinePayloadByteCountMax)
     self.groupPolicy = groupPolicy
     self.index = index
+    self.reportLongReader = reportLongReader
     self.groupAppendCountMax = groupAppendCountMax
     self.groupByteCountMax = groupByteCountMax
     self.niceValue = niceValue

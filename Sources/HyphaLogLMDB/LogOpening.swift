@@ -11,6 +11,9 @@ enum LogOpening {
       let now = Timestamp(microseconds: time.microseconds())
       let id = EventID(time: now, random: .random(in: .min ... .max))
       try create(LogIdentity(id: id, node: node), in: place, settings: settings)
+    } else {
+      // What a compaction has left that was cut off.
+      try place.removeNewLog()
     }
     let mode = Environment.Mode.writing(
       mapByteCount: settings.mapByteCountRounded, mapByteCountMax: settings.mapByteCountMaxRounded)
@@ -22,6 +25,8 @@ enum LogOpening {
         remedy: "give the data directory of \(node), or another --data directory")
     }
     try store.environment.clearDeadReaders()
+    // A small disk is the log's in the first place.
+    store.environment.keepReserve(share: 16)
     return (store, try store.checkTail())
   }
 

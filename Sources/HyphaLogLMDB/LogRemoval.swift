@@ -24,7 +24,8 @@ extension LMDBLog {
 extension DataDirectory {
   /// Removes the log, its directory last: after a death in the middle, removing it again brings it to its end.
   fileprivate func removeLog() throws {
-    for file in [Self.lockFile(in: log), Self.dataFile(in: log)] where unlink(file) != 0 && errno != ENOENT {
+    for file in [Self.lockFile(in: log), Self.dataFile(in: log), Self.reserve(of: log)]
+    where unlink(file) != 0 && errno != ENOENT {
       throw Self.unavailable(file, "unlink", errno)
     }
     guard rmdir(log) == 0 || errno == ENOENT else { throw Self.unavailable(log, "rmdir", errno) }

@@ -44,10 +44,15 @@ struct ReadTransaction: ~Copyable {
 
   /// How many keys LMDB counts in a table.
   func keyCount(in table: Environment.Table) throws -> UInt64 {
+    // A damaged table may claim any number.
+    UInt64(truncatingIfNeeded: try facts(of: table).ms_entries)
+  }
+
+  /// What LMDB says of a table's size.
+  func facts(of table: Environment.Table) throws -> MDB_stat {
     var facts = MDB_stat()
     try failure.check(mdb_stat(handle, table.handle, &facts), "mdb_stat")
-    // A damaged table may claim any number.
-    return UInt64(truncatingIfNeeded: facts.ms_entries)
+    return facts
   }
 }
 

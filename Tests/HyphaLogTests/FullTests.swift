@@ -128,7 +128,7 @@ import Testing
 }
 
 /// A file system of 4 MiB in memory, where the user may mount one.
-private final class SmallDisk {
+final class SmallDisk {
   let path = NSTemporaryDirectory() + "hypha-disk-\(UUID().uuidString)"
 
   init?() {

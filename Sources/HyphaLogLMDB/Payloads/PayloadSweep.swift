@@ -14,6 +14,9 @@ public struct PayloadSweep: Hashable, Sendable {
 }
 
 extension PayloadStore {
+  /// Whether a payload was ever stored here.
+  var isThere: Bool { access(path, F_OK) == 0 }
+
   /// Removes the payloads that the log does not refer to any more.
   ///
   /// `references` is called once the sweep has begun and reads the log from then on, so what commits meanwhile is

@@ -12,9 +12,13 @@ public struct RootCommand: Command {
   public init() {}
 }
 
-/// `hypha log`, reading a node's log.
+/// `hypha log`, reading a node's log and looking after it.
 struct LogCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "log", abstract: "Read what nodes have kept, while they run and after.",
-    subcommands: [LogInfoCommand.self, LogCatCommand.self, LogVerifyCommand.self, LogReindexCommand.self])
+    name: "log", abstract: "Read what nodes have kept, while they run and after, and look after it.",
+    subcommands: [
+      LogInfoCommand.self, LogCatCommand.self, LogVerifyCommand.self, LogReindexCommand.self,
+      LogPruneCommand.self,
+      LogCompactCommand.self, LogBackupCommand.self, LogRestoreCommand.self,
+    ])
 }

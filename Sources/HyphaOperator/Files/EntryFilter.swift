@@ -141,6 +141,16 @@ extension EventTypeName: ExpressibleByArgument {
   public static func parse(argument: String) throws -> EventTypeName { try EventTypeName(argument) }
 }
 
+extension AgentID: ExpressibleByArgument {
+  /// The name that `argument` spells.
+  public init?(argument: String) {
+    guard let value = try? Self(argument) else { return nil }
+    self = value
+  }
+  /// The name that `argument` spells, or why it is none.
+  public static func parse(argument: String) throws -> AgentID { try AgentID(argument) }
+}
+
 extension Channel: ExpressibleByArgument {
   /// The channel that `argument` names.
   public init?(argument: String) { self.init(name: argument) }

@@ -1,0 +1,180 @@
+public import HyphaCore
+
+/// What is done to the logs in data directories rather than through an open log: making room, and copies.
+///
+/// Every call blocks for as long as it takes, on the calling thread, and throws a ``HyphaError`` that names the
+/// directory and says what to do.
+public protocol LogRetention: Sendable {
+  /// What a prune would remove, while the node runs or not. Nothing is changed.
+  func planPrune(
+    of directory: String, _ policy: RetentionPolicy, guards: [PruneGuard], now: Timestamp
+  ) throws -> PrunePlan
+
+  /// Removes what `plan` says, which was made of the same directory. Durable step by step; each step leaves a sound log.
+  ///
+  /// - Throws: ``HyphaError/Code/logLocked`` naming the process that writes the log.
+  func prune(
+    _ directory: String, _ plan: PrunePlan, principal: AgentID, time: any TimeSource,
+    progress: @escaping @Sendable (Position) -> Void
+  ) async throws -> PruneReport
+
+  /// Writes the log anew without its free pages, and puts the copy in its place at one stroke.
+  ///
+  /// - Throws: ``HyphaError/Code/logLocked`` naming a process that writes or reads the log;
+  ///   ``HyphaError/Code/logFull`` when there is no room for the copy.
+  func compact(_ directory: String, progress: @escaping CopyProgress) throws -> CompactReport
+
+  /// Copies a data directory as it is at one moment, while its node runs or not.
+  ///
+  /// - Parameter output: is made by the call; it must not be there yet, or be empty.
+  func backUp(
+    _ directory: String, to output: String, withKey: Bool, progress: @escaping CopyProgress
+  ) throws -> CopyReport
+
+  /// Checks a backup from end to end and copies it to a data directory.
+  ///
+  /// - Parameter replaces: whether a directory that is not empty is moved aside; nothing is removed.
+  func restore(
+    _ backup: String, to directory: String, replaces: Bool, progress: @escaping CopyProgress
+  ) throws -> RestoreReport
+
+  /// The processes that have the log open for reading.
+  func readers(of directory: String) throws -> [LogReaderMark]
+}
+
+/// Told now and then, on any thread, of how many bytes were written and of how many there will be, about.
+public typealias CopyProgress = @Sendable (_ written: UInt64, _ total: UInt64) -> Void
+
+/// A process's mark in a log that it reads.
+public struct LogReaderMark: Hashable, Sendable {
+  /// The process.
+  public let process: Int32
+  /// LMDB's number of the thread that made the mark.
+  public let thread: UInt64
+  /// The commit that it looks at, whose pages are kept for it; nil while it looks at none.
+  public let commit: UInt64?
+  /// How many commits came since.
+  public let lag: UInt64
+
+  /// A mark by its parts.
+  public init(process: Int32, thread: UInt64, commit: UInt64?, newest: UInt64) {
+    self.process = process
+    self.thread = thread
+    self.commit = commit
+    lag = commit.map { newest > $0 ? newest - $0 : 0 } ?? 0
+  }
+}
+
+/// What a prune has done.
+public struct PruneReport: Hashable, Sendable {
+  /// Where the event ``LogPruned`` stands, which says so in the log.
+  public let event: Position
+  /// The newest position that is gone.
+  public let through: Position
+  /// How many idempotency keys went with their entries.
+  public let keyCount: Int
+
+  /// The size of the payloads beside the log that went with them.
+  public let payloadByteCount: UInt64
+
+  /// A report by its parts.
+  public init(event: Position, through: Position, keyCount: Int, payloadByteCount: UInt64) {
+    self.event = event
+    self.through = through
+    self.keyCount = keyCount
+    self.payloadByteCount = payloadByteCount
+  }
+}
+
+/// What a compaction has done.
+public struct CompactReport: Hashable, Sendable {
+  /// The size of the log's file before.
+  public let byteCountBefore: UInt64
+  /// Its size now.
+  public let byteCountAfter: UInt64
+
+  /// A report by its parts.
+  public init(byteCountBefore: UInt64, byteCountAfter: UInt64) {
+    self.byteCountBefore = byteCountBefore
+    self.byteCountAfter = byteCountAfter
+  }
+}
+
+/// What a copy of a data directory holds.
+public struct CopyReport: Hashable, Sendable {
+  /// Whose log it is.
+  public let identity: LogIdentity
+  /// The position of its newest entry.
+  public let head: Position
+  /// When that was taken.
+  public let time: Timestamp
+  /// The chain's link at that position, which stands for the whole log.
+  public let link: Digest
+  /// The bytes of the copy.
+  public let byteCount: UInt64
+  /// How many bytes the log's own file has grown meanwhile: pages that are in the copy cannot be reused before it ends.
+  public let grownByteCount: UInt64
+
+  /// A report by its parts.
+  public init(
+    identity: LogIdentity, head: Position, time: Timestamp, link: Digest, byteCount: UInt64,
+    grownByteCount: UInt64
+  ) {
+    self.identity = identity
+    self.head = head
+    self.time = time
+    self.link = link
+    self.byteCount = byteCount
+    self.grownByteCount = grownByteCount
+  }
+}
+
+/// What a restore has done.
+public struct RestoreReport: Hashable, Sendable {
+  /// What was copied.
+  public let copy: CopyReport
+  /// Where the directory is now that stood in its place; nil where none did.
+  public let movedAside: String?
+
+  /// A report by its parts.
+  public init(copy: CopyReport, movedAside: String?) {
+    self.copy = copy
+    self.movedAside = movedAside
+  }
+}
+
+/// Entries were removed from a node's log on purpose. Appended before the first of them is removed.
+///
+/// So what the log says was pruned may lie a little beyond what is gone, where the process ended in between; the gaps
+/// of the log say what is gone (see ``LogReader/gaps()``), and the next prune takes the rest.
+public struct LogPruned: Event, Hashable {
+  public static let eventType: EventTypeName = "log.Pruned"
+  /// The agent that states it: the log itself.
+  public static let agent: AgentID = "log"
+  /// The first position that goes.
+  public var first: UInt64
+  /// The last position that goes.
+  public var last: UInt64
+  /// The chain's link at the last position: the rest of the chain begins with it. Hexadecimal.
+  public var anchor: String
+  /// How many entries go.
+  public var count: UInt64
+  /// The bytes of their blocks.
+  public var bytes: UInt64
+  /// What was to be kept, in words.
+  public var policy: String
+  /// Who wanted it.
+  public var principal: AgentID
+
+  /// What says of `plan` that it is carried out; nil where it removes nothing.
+  public init?(_ plan: PrunePlan, principal: AgentID) {
+    guard let range = plan.range, let anchor = plan.anchor else { return nil }
+    first = range.lowerBound.rawValue
+    last = range.upperBound.rawValue
+    self.anchor = anchor.description
+    count = plan.entryCount
+    bytes = plan.byteCount
+    policy = plan.policy.description
+    self.principal = principal
+  }
+}

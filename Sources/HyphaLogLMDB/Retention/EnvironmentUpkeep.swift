@@ -1,0 +1,88 @@
+import CLMDB
+import Dispatch
+import Glibc
+import HyphaCore
+import HyphaLog
+
+/// What making room, copying and watching need of LMDB.
+extension Environment {
+  /// The file.
+  func descriptor() throws -> Int32 {
+    var descriptor: mdb_filehandle_t = -1
+    try failure.check(mdb_env_get_fd(handle, &descriptor), "mdb_env_get_fd")
+    return descriptor
+  }
+
+  /// The size of the file.
+  func fileByteCount() throws -> UInt64 {
+    var status = stat()
+    guard try fstat(descriptor(), &status) == 0 else { throw failure.error(errno, "fstat") }
+    return UInt64(status.st_size)
+  }
+
+  /// Makes the file so long that it holds `pageCount` pages beyond the last one in use; what is added takes no room on
+  /// the disk.
+  ///
+  /// A transaction that deletes may take new pages and give them up again: LMDB then counts them in the meta page, but
+  /// never writes them, and a file that is shorter than its meta page says would pass for one that was cut.
+  func extendFile(pageCount: Int) throws {
+    var sizes = MDB_stat()
+    try failure.check(mdb_env_stat(handle, &sizes), "mdb_env_stat")
+    let wanted = try facts().usedByteCount + pageCount * Int(sizes.ms_psize)
+    guard try fileByteCount() < UInt64(wanted) else { return }
+    while try ftruncate(descriptor(), off_t(wanted)) != 0 {
+      guard errno == EINTR else { throw failure.error(errno, "ftruncate") }
+    }
+  }
+
+  /// The marks of all readers, with the commit that each one looks at.
+  func readers() throws -> [LogReaderMark] {
+    final class Text { var lines = "" }
+    let text = Text()
+    let code = mdb_reader_list(
+      handle,
+      { line, context in
+        // Both are given by the call below.
+        Unmanaged<Text>.fromOpaque(context!).takeUnretainedValue().lines += String(cString: line!)
+        return 0
+      }, Unmanaged.passUnretained(text).toOpaque())
+    guard code >= 0 else { throw failure.error(code, "mdb_reader_list") }
+    let newest = UInt64(try facts().commitCount)
+    // A heading, then a line a reader: process, thread in hexadecimal, commit or `-` (mdb.c: `mdb_reader_list`).
+    return text.lines.split(separator: "\n").dropFirst().compactMap { line in
+      let words = line.split(separator: " ")
+      guard words.count == 3, let process = Int32(words[0]), let thread = UInt64(words[1], radix: 16) else {
+        return nil
+      }
+      return LogReaderMark(process: process, thread: thread, commit: UInt64(words[2]), newest: newest)
+    }
+  }
+
+  /// Copies the environment as it is now to an open, empty file.
+  ///
+  /// It holds a view for as long as it takes. A compact copy has only pages in use, in order, and begins with commit
+  /// number 1 anew; another one is what the file is, byte for byte, with its commit number.
+  func copy(to target: Int32, isCompact: Bool, progress: @escaping CopyProgress) throws {
+    // Takes the map's size of now, and keeps it from being moved meanwhile.
+    let view = try beginReading()
+    defer { _ = view.commitNumber }
+    let total = UInt64(try facts().usedByteCount)
+    let timer = DispatchSource.makeTimerSource(queue: .global())
+    timer.schedule(deadline: .now() + .milliseconds(100), repeating: .milliseconds(100))
+    timer.setEventHandler {
+      var status = stat()
+      if fstat(target, &status) == 0 { progress(UInt64(status.st_size), total) }
+    }
+    timer.resume()
+    defer { timer.cancel() }
+    let code = mdb_env_copyfd2(handle, target, isCompact ? UInt32(MDB_CP_COMPACT) : 0)
+    try failure.check(code, "mdb_env_copyfd2")
+  }
+
+  /// The bytes of the pages that a table takes.
+  func byteCount(of table: Table, in transaction: borrowing ReadTransaction) throws -> UInt64 {
+    let facts = try transaction.facts(of: table)
+    let pageCount = facts.ms_branch_pages + facts.ms_leaf_pages + facts.ms_overflow_pages
+    return UInt64(pageCount) * UInt64(facts.ms_psize)
+  }
+}

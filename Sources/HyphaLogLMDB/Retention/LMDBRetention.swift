@@ -1,0 +1,102 @@
+import Glibc
+public import HyphaCore
+public import HyphaLog
+
+/// Making room in logs on LMDB, and copies of their data directories.
+public struct LMDBRetention: LogRetention {
+  private let settings: LMDBLogSettings
+
+  /// Opens logs with these settings where they must be written.
+  public init(settings: LMDBLogSettings = .standard) { self.settings = settings }
+
+  public func planPrune(
+    of directory: String, _ policy: RetentionPolicy, guards: [PruneGuard], now: Timestamp
+  ) throws -> PrunePlan {
+    try LogOpening.openForReading(DataDirectory(path: directory)).planPrune(policy, guards: guards, now: now)
+  }
+
+  public func prune(
+    _ directory: String, _ plan: PrunePlan, principal: AgentID, time: any TimeSource,
+    progress: @escaping @Sendable (Position) -> Void
+  ) async throws -> PruneReport {
+    let log = try open(directory, time: time)
+    defer { log.close() }
+    return try await log.prune(plan, principal: principal, time: time, progress: progress)
+  }
+
+  /// Opens a log that is there for writing; whose it is, it says itself.
+  private func open(_ directory: String, time: some TimeSource) throws -> LMDBLog {
+    let node = try LogOpening.openForReading(DataDirectory(path: directory)).identity.node
+    return try LMDBLog(directory: directory, node: node, settings: settings, time: time)
+  }
+
+  public func compact(_ directory: String, progress: @escaping CopyProgress) throws -> CompactReport {
+    try LogCompaction.run(DataDirectory(path: directory), progress: progress)
+  }
+
+  public func backUp(
+    _ directory: String, to output: String, withKey: Bool, progress: @escaping CopyProgress
+  ) throws -> CopyReport {
+    guard try FileTree.names(in: output)?.isEmpty ?? true else {
+      throw HyphaError(
+        .fileUnavailable, "\(output) is not empty", remedy: "give a directory that is not there yet")
+    }
+    let copy = DirectoryCopy(from: directory, to: output)
+    let report = try copy.make(withKey: withKey, progress: progress)
+    try copy.adopt()
+    return report
+  }
+
+  public func restore(
+    _ backup: String, to directory: String, replaces: Bool, progress: @escaping CopyProgress
+  ) throws -> RestoreReport {
+    let isEmpty = try FileTree.names(in: directory)?.isEmpty ?? true
+    guard isEmpty || replaces else {
+      throw HyphaError(
+        .fileUnavailable, "\(directory) is not empty",
+        remedy: "give an empty directory, or --replace to move this one aside")
+    }
+    // A node that runs keeps its directory.
+    let lock = isEmpty ? nil : try WriterLock(DataDirectory(path: directory))
+    defer { withExtendedLifetime(lock) {} }
+    let copy = DirectoryCopy(from: backup, to: directory)
+    let report = try copy.make(withKey: true, progress: progress)
+    do {
+      try Self.verify(copy.partial, of: backup)
+    } catch {
+      copy.discard()
+      throw error
+    }
+    guard !isEmpty else {
+      try copy.adopt()
+      return RestoreReport(copy: report, movedAside: nil)
+    }
+    let aside = Self.freeName(FileTree.trimmed(directory) + ".replaced")
+    try copy.adopt(movingAside: aside)
+    return RestoreReport(copy: report, movedAside: aside)
+  }
+
+  /// Reads what was copied from end to end, before anything takes it for a log.
+  private static func verify(_ copy: String, of backup: String) throws {
+    defer { unlink(DataDirectory.lockFile(in: DataDirectory(path: copy).log)) }
+    let verification = try LMDBLogReader(directory: copy).verify()
+    guard verification.isSound else {
+      throw HyphaError(
+        .logInvalid, "the backup \(backup) is damaged: \(verification.findings[0])",
+        remedy: "run 'hypha log verify \(backup)', and use another backup")
+    }
+  }
+
+  private static func freeName(_ wanted: String) -> String {
+    var (name, number) = (wanted, 1)
+    while access(name, F_OK) == 0 {
+      number += 1
+      name = "\(wanted)-\(number)"
+    }
+    return name
+  }
+
+  public func readers(of directory: String) throws -> [LogReaderMark] {
+    try LogOpening.openForReading(DataDirectory(path: directory)).environment.readers()
+  }
+}

@@ -1,0 +1,47 @@
+import HyphaCore
+import HyphaLog
+
+/// `hypha log compact`: making a log's file smaller.
+struct LogCompactCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "compact", abstract: "Write a node's log anew without the room that a prune has freed.",
+    discussion: """
+      The copy takes the log's place at one stroke when it was checked; at any moment there is a whole log. Blocks \
+      stay as they are, so heads that were signed before can still be checked. The node must not be running, nobody \
+      may be reading the log, and the disk must have room for the copy.
+      """,
+    examples: ["hypha log compact data/incident-room/hq"])
+
+  @Argument(help: "A node's data directory.", completion: .directory) var data: String
+  @Flag(help: "Print the result as JSON.") var json = false
+
+  private struct Result: Encodable {
+    let path: String
+    let bytesBefore, bytesAfter: UInt64
+  }
+
+  func run() async throws {
+    let path = try DataPlaces.log(at: data)
+    let retention = try Program.require().retention
+    let report = try await LiveRegion.run { region in
+      try retention.compact(path, progress: region.progress("\(path): compacting"))
+    }
+    if json {
+      let result = Result(
+        path: path, bytesBefore: report.byteCountBefore, bytesAfter: report.byteCountAfter)
+      return try Output.standard.writeLine(JSON.text(result))
+    }
+    try Output.standard.writeLine(
+      "\(path): \(Human.bytes(report.byteCountBefore)) before, \(Human.bytes(report.byteCountAfter)) now")
+  }
+}
+
+extension LiveRegion {
+  /// Draws how far a copy has come.
+  func progress(_ what: String) -> CopyProgress {
+    { written, total in
+      let share = total == 0 ? 100 : min(written * 100 / total, 100)
+      try? self.draw(["\(what), \(Human.bytes(written)) of \(Human.bytes(total)), \(share) %"])
+    }
+  }
+}

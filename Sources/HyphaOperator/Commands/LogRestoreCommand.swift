@@ -1,0 +1,43 @@
+import HyphaCore
+import HyphaLog
+
+/// `hypha log restore`: a node's data from a backup.
+struct LogRestoreCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "restore", abstract: "Check a backup from end to end and put it in a data directory.",
+    discussion: """
+      The directory must be empty or not be there; --replace moves one that is not aside, and removes nothing.
+
+      A restored log is older than what the node has sent since. When the node starts again, each agent begins a new \
+      epoch after the newest one in the log. What it stated after the backup is not in its log any more: other nodes \
+      keep what they took of it, and report it as a fork where the two differ.
+      """,
+    examples: [
+      "hypha log restore backups/hq-monday --data data/incident-room/hq",
+      "hypha log restore backups/hq-monday --data data/incident-room/hq --replace",
+    ])
+
+  @Argument(help: "A backup of a node.", completion: .directory) var backup: String
+  @Option(help: "The node's data directory.", valueName: "directory", completion: .directory) var data: String
+  @Flag(help: "Move aside what is there.") var replace = false
+  @Flag(help: "Print the result as JSON.") var json = false
+
+  func run() async throws {
+    let path = try DataPlaces.log(at: backup)
+    let retention = try Program.require().retention
+    let report = try await LiveRegion.run { region in
+      try retention.restore(
+        path, to: data, replaces: replace, progress: region.progress("\(data): copying"))
+    }
+    if json {
+      return try Output.standard.writeLine(
+        JSON.text(CopyJSON(report.copy, path: data, movedAside: report.movedAside)))
+    }
+    try Output.standard.writeLine("\(data): \(report.copy.line)")
+    if let aside = report.movedAside {
+      try Output.standard.writeLine("  what was there is in \(aside)")
+    }
+    try Output.standard.writeLine(
+      "  what the node stated after position \(report.copy.head) is not in this log")
+  }
+}

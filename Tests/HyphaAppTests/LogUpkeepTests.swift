@@ -1,0 +1,116 @@
+import Foundation
+import HyphaCore
+import HyphaOperator
+import Testing
+
+extension Processes {
+  /// `hypha log prune`, `compact`, `backup` and `restore`.
+  @Suite struct LogUpkeepTests {
+    private func finished(_ scratch: Scratch) async throws -> (room: IncidentRoom, node: String) {
+      let room = try IncidentRoom(in: scratch)
+      let run = try await scratch.hypha("run", room.file, "--data", scratch("data"))
+      try #require(run.status == 0, "\(run.errors)")
+      return (room, scratch("data/desk"))
+    }
+
+    private struct Pruned: Decodable {
+      var isDone: Bool
+      var first, last, entries, bytes: UInt64
+      var event: UInt64?
+      var heldBackBy: String?
+    }
+
+    private func prune(_ scratch: Scratch, _ arguments: String...) async throws -> Pruned {
+      let result = try await Hypha.run(["log", "prune"] + arguments + ["--json"], in: scratch)
+      #expect(result.status == 0 && result.errors == "", "\(result)")
+      return try JSONDecoder().decode(Pruned.self, from: Data(result.output.utf8))
+    }
+
+    @Test func `prune says what it would do, does it with --yes, and the log says so`() async throws {
+      let scratch = try Scratch()
+      let (room, node) = try await finished(scratch)
+      let before = try await scratch.hypha("log", "cat", node, "--json").lines
+      let dry = try await prune(scratch, node, "--keep-newest", "100", "--protect", "200")
+      #expect(!dry.isDone && dry.first == 1 && dry.last < 200 && dry.last > 0 && dry.event == nil)
+      let text = try await scratch.hypha("log", "prune", node, "--keep-newest", "100", "--protect", "200")
+      #expect(text.lines[0].contains("would remove") && text.output.contains("give --yes to do it"))
+      #expect(try await scratch.hypha("log", "cat", node, "--json").lines == before)
+
+      let done = try await prune(
+        scratch, node, "--keep-newest", "100", "--protect", "200", "--yes", "--as", "ana")
+      #expect(done.isDone && done.last == dry.last && done.event == UInt64(before.count + 1))
+      let after = try await scratch.hypha("log", "cat", node, "--json").lines
+      #expect(Array(after.dropLast()) == Array(before.dropFirst(Int(done.last))))
+      #expect(after.last?.contains("\"type\":\"log.Pruned\"") == true)
+      #expect(after.last?.contains("\"principal\":\"ana\"") == true)
+      let verify = try await scratch.hypha("log", "verify", node)
+      #expect(verify.status == 0 && verify.output.contains(": sound; "), "\(verify)")
+      let info = try await scratch.hypha("log", "info", node, "--json")
+      #expect(info.output.contains("\"entries\":\(after.count),"), "\(info)")
+      #expect(info.output.contains("\"pruned\":\(done.last),"), "\(info)")
+
+      let compact = try await scratch.hypha("log", "compact", node, "--json")
+      #expect(compact.status == 0 && compact.output.contains("\"bytesAfter\":"), "\(compact)")
+      #expect(try await scratch.hypha("log", "cat", node, "--json").lines == after)
+      // The node goes on.
+      let again = try await scratch.hypha("run", room.file, "--data", scratch("data"))
+      #expect(again.status == 0, "\(again.errors)")
+    }
+
+    @Test func `prune wants a limit, and a log that nobody writes`() async throws {
+      let scratch = try Scratch()
+      let file = try scratch.file("topology.yaml", StoppingTests.endless)
+      let run = try scratch.start("run", file, "--data", scratch("data"))
+      #expect(await becomesTrue { run.output.contains("2/2 nodes") })
+      let none = try await scratch.hypha("log", "prune", scratch("data/b"))
+      #expect(none.status == 2 && none.errors.contains("--keep-newer-than"), "\(none)")
+      let both = try await scratch.hypha(
+        "log", "prune", scratch("data/b"), "--handled", "--yes", "--dry-run")
+      #expect(both.status == 2 && both.errors.contains("exclude each other"), "\(both)")
+      #expect(await becomesTrue { run.node("b") != nil })
+      let process = try #require(run.node("b"))
+      let held = try await scratch.hypha("log", "compact", scratch("data/b"))
+      #expect(held.status == 1 && held.errors.contains("by process \(process)"), "\(held)")
+      _ = await becomesTrue {
+        (try? FileManager.default.attributesOfItem(
+          atPath: scratch("data/b/log/data.mdb"))[.size] as? Int) ?? 0 > 200_000
+      }
+      let locked = try await scratch.hypha(
+        "log", "prune", scratch("data/b"), "--keep-newest", "1", "--yes")
+      #expect(locked.status == 1 && locked.errors.contains("by process \(process)"), "\(locked)")
+
+      // A backup needs no such peace.
+      let backup = try await scratch.hypha("log", "backup", scratch("data/b"), "--output", scratch("copy"))
+      #expect(
+        backup.status == 0 && backup.output.contains("log of node b, events up to position"), "\(backup)")
+      run.signal(SIGINT)
+      #expect(await run.end().status == 130)
+      let verify = try await scratch.hypha("log", "verify", scratch("copy"))
+      #expect(verify.status == 0 && verify.output.contains(": sound; "), "\(verify)")
+      scratch.expectNothingLeft()
+    }
+
+    @Test func `a backup is restored to an empty directory, or to another one's place`() async throws {
+      let scratch = try Scratch()
+      let (room, node) = try await finished(scratch)
+      let copy = scratch("copy")
+      let backup = try await scratch.hypha("log", "backup", node, "-o", copy, "--json")
+      #expect(backup.status == 0 && backup.output.contains("\"link\":\""), "\(backup)")
+      let twice = try await scratch.hypha("log", "backup", node, "-o", copy)
+      #expect(twice.status == 1 && twice.errors.contains("is not empty"), "\(twice)")
+      let events = try await scratch.hypha("log", "cat", node, "--json").output
+
+      let fresh = try await scratch.hypha("log", "restore", copy, "--data", scratch("fresh/desk"))
+      #expect(fresh.status == 0 && fresh.output.contains("is not in this log"), "\(fresh)")
+      #expect(try await scratch.hypha("log", "cat", scratch("fresh/desk"), "--json").output == events)
+
+      let refused = try await scratch.hypha("log", "restore", copy, "--data", node)
+      #expect(refused.status == 1 && refused.errors.contains("--replace"), "\(refused)")
+      let replaced = try await scratch.hypha("log", "restore", copy, "--data", node, "--replace", "--json")
+      #expect(replaced.status == 0 && replaced.output.contains("desk.replaced"), "\(replaced)")
+      #expect(try await scratch.hypha("log", "cat", node + ".replaced", "--json").output == events)
+      let again = try await scratch.hypha("run", room.file, "--data", scratch("data"))
+      #expect(again.status == 0, "\(again.errors)")
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
+import Testing
+
+/// Making room and copying while the process is killed.
+@Suite(.serialized) struct RetentionCrashTests {
+  /// A log of `count` blocks of two events each, with an idempotency key for each block.
+  private func fill(_ home: LogHome, _ count: Int, payload: Int = 600) async throws {
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    if let head = try log.streamHead(StreamID(agent: "ana", epoch: 1, channel: .persistent)) {
+      ana.sequence = head.sequence
+      ana.ends[ana.lane()] = LanePoint(epoch: 1, sequence: head.sequence)
+    }
+    for index in 0..<count {
+      let records = try (0..<2).map { _ in try ana.next(payload: [UInt8](repeating: 1, count: payload)) }
+      _ = try await log.append(
+        LogBatch(
+          appends: records.map { .init($0) }, idempotencyKey: IdempotencyKey("\(ana.sequence)-\(index)")))
+    }
+    log.close()
+  }
+
+  /// What is in a log that was opened after its process had died: all from the end of its gap to its head.
+  private func check(_ log: LMDBLog, _ model: [LogEntry], _ note: String) throws {
+    let verification = try log.verify()
+    #expect(verification.isSound, "\(note): \(verification.findings)")
+    let gone = try log.gaps().first?.range.upperBound.rawValue ?? 0
+    let entries = try log.read(after: .start, limit: .max, byteLimit: .max)
+    #expect(entries.first?.position.rawValue == gone + 1, "\(note)")
+    let old = entries.filter { $0.record.header.agent == "ana" }
+    #expect(old == Array(model.suffix(old.count)), "\(note)")
+    #expect(try UInt64(entries.count) == log.head().rawValue - gone, "\(note)")
+  }
+
+  @Test func `after kill -9 at any step a prune has left a sound log, and the next one goes on`() async throws
+  {
+    let home = Backend.lmdb.makeHome()
+    try await fill(home, 400)
+    var log = try home.openLMDB()
+    let model = try log.read(after: .start, limit: .max, byteLimit: .max)
+    log.close()
+    var gone: UInt64 = 0
+    for round in 0...8 {
+      // Each one removes some steps of 64 blocks at the most, then dies.
+      let child = try Child("prune", home.directory, "\(20 - round)", "\(round % 3)")
+      let lines = child.readLines()
+      let isOver = child.endsWithoutSignal()
+      #expect(!isOver || lines.last?.hasPrefix("done") == true, "round \(round): \(lines)")
+      log = try home.openLMDB()
+      try check(log, model, "round \(round)")
+      let now = try log.gaps().first?.range.upperBound.rawValue ?? 0
+      #expect(now >= gone)
+      if let said = lines.last(where: { $0.hasPrefix("step") })?.split(separator: " ").last {
+        #expect(now >= UInt64(said) ?? 0)
+      }
+      gone = now
+      log.close()
+    }
+    #expect(gone > 700)
+  }
+
+  @Test func `after kill -9 at a random moment of a prune the log is sound`() async throws {
+    let seed = SeededGenerator.seed
+    var random = SeededGenerator(seed: seed)
+    let home = Backend.lmdb.makeHome()
+    var model: [LogEntry] = []
+    for round in 1...8 {
+      try await fill(home, 200, payload: round % 2 == 0 ? 600 : 12_000)
+      var log = try home.openLMDB()
+      let seen = model.last?.position ?? .start
+      model += try log.read(after: seen, limit: .max, byteLimit: .max).filter {
+        $0.record.header.agent == "ana"
+      }
+      log.close()
+      let child = try Child("prune", home.directory, "\(Int.random(in: 1...200, using: &random))")
+      // The first step may come, or the kill before it: any moment will do.
+      if Bool.random(using: &random) { _ = child.readLine() }
+      usleep(UInt32.random(in: 0...8_000, using: &random))
+      child.killNow()
+      _ = child.readLines()
+      _ = child.endsWithoutSignal()
+      log = try home.openLMDB()
+      try check(log, model, "HYPHA_SEED=\(seed), round \(round)")
+      log.close()
+    }
+  }
+
+  @Test func `after kill -9 at a random moment of a compaction there is a whole log`() async throws {
+    let seed = SeededGenerator.seed
+    var random = SeededGenerator(seed: seed)
+    let home = Backend.lmdb.makeHome()
+    try await fill(home, 300, payload: 20_000)
+    var log = try home.openLMDB()
+    let model = try log.read(after: .start, limit: .max, byteLimit: .max)
+    log.close()
+    var doneCount = 0
+    for round in 1...12 {
+      let child = try Child("compact", home.directory)
+      usleep(UInt32.random(in: 0...60_000, using: &random))
+      child.killNow()
+      if child.readLines().last?.hasPrefix("done") == true { doneCount += 1 }
+      _ = child.endsWithoutSignal()
+      log = try home.openLMDB()
+      try check(log, model, "HYPHA_SEED=\(seed), round \(round)")
+      #expect(!FileManager.default.fileExists(atPath: home.directory + "/log.new"))
+      log.close()
+    }
+    print("\(doneCount) of 12 compactions came to their end before the kill")
+  }
+
+  @Test func `a backup that was cut off has no name of its own`() async throws {
+    let home = Backend.lmdb.makeHome()
+    try await fill(home, 300, payload: 20_000)
+    let output = home.directory + "/backup"
+    let child = try Child("copy", home.directory, output)
+    child.killNow()
+    let isDone = child.readLines().last?.hasPrefix("done") == true
+    _ = child.endsWithoutSignal()
+    #expect(FileManager.default.fileExists(atPath: output) == isDone)
+    if !isDone && FileManager.default.fileExists(atPath: output + ".partial") {
+      expectError(.fileUnavailable, "backup.partial is there already", "remove it") {
+        _ = try LMDBRetention().backUp(home.directory, to: output, withKey: false) { _, _ in }
+      }
+    }
+  }
+}

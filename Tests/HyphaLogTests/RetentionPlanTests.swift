@@ -1,0 +1,72 @@
+import HyphaCore
+import HyphaLog
+import Testing
+
+/// What a prune decides to remove.
+@Suite struct RetentionPlanTests {
+  /// Ten blocks of ten entries and 100 bytes each; block n was taken at second n.
+  private static let blocks = (UInt64(1)...10).map { (number: UInt64) -> PrunePlan.Block in
+    let last = Position(rawValue: number * 10)
+    return PrunePlan.Block(
+      range: Position(rawValue: last.rawValue - 9)...last,
+      newest: Timestamp(microseconds: number * 1_000_000), byteCount: 100, link: .zero)
+  }
+
+  private func plan(_ policy: RetentionPolicy, guards: [PruneGuard] = []) -> PrunePlan {
+    var plan = PrunePlan(
+      policy, head: Position(rawValue: 100), byteCount: 1_000, guards: guards,
+      now: Timestamp(microseconds: 10_000_000))
+    for block in Self.blocks where !plan.add(block) { break }
+    return plan
+  }
+
+  private func through(_ policy: RetentionPolicy, guards: [PruneGuard] = []) -> UInt64 {
+    plan(policy, guards: guards).range?.upperBound.rawValue ?? 0
+  }
+
+  @Test func `a policy without limits keeps everything`() {
+    #expect(through(RetentionPolicy()) == 0)
+    #expect(RetentionPolicy().description == "everything")
+  }
+
+  @Test func `each limit takes whole blocks that lie beyond it`() {
+    #expect(through(RetentionPolicy(ageMax: .seconds(4))) == 50)
+    #expect(through(RetentionPolicy(ageMax: .milliseconds(3_999))) == 60)
+    #expect(through(RetentionPolicy(ageMax: .seconds(Int64.max))) == 0)
+    #expect(through(RetentionPolicy(byteCountMax: 300)) == 70)
+    #expect(through(RetentionPolicy(byteCountMax: 299)) == 80)
+    #expect(through(RetentionPolicy(byteCountMax: 5_000)) == 0)
+    #expect(through(RetentionPolicy(entryCountMax: 25)) == 70)
+    #expect(through(RetentionPolicy(entryCountMax: 20)) == 80)
+    #expect(through(RetentionPolicy(entryCountMax: .max)) == 0)
+  }
+
+  @Test func `of several limits the strictest decides`() {
+    let policy = RetentionPolicy(ageMax: .seconds(8), byteCountMax: 600, entryCountMax: 75)
+    #expect(through(policy) == 40)
+    #expect(policy.description == "newer than 8 s, at most 600 bytes, newest 75")
+  }
+
+  @Test func `what was handled goes only where somebody handles`() {
+    let ana = PruneGuard(
+      CursorKey(agent: "ana", channel: .persistent),
+      at: Cursor(position: Position(rawValue: 57), handledCount: 3))
+    #expect(through(RetentionPolicy(takesHandled: true)) == 0)
+    #expect(through(RetentionPolicy(takesHandled: true), guards: [ana]) == 50)
+    let kept = PruneGuard(keeping: Position(rawValue: 31))
+    #expect(through(RetentionPolicy(takesHandled: true), guards: [ana, kept]) == 30)
+    #expect(through(RetentionPolicy(takesHandled: true), guards: [kept]) == 0)
+  }
+
+  @Test func `the lowest guard is the bound, to the end of a block, and is named`() {
+    let guards = [
+      PruneGuard(keeping: Position(rawValue: 61)), PruneGuard("b", through: Position(rawValue: 49)),
+    ]
+    let plan = plan(RetentionPolicy(entryCountMax: 1), guards: guards)
+    #expect(plan.range == Position(rawValue: 1)...Position(rawValue: 40))
+    #expect(plan.heldBackBy?.name == "b")
+    #expect(plan.entryCount == 40 && plan.byteCount == 400 && plan.blockCount == 4)
+    #expect(self.plan(RetentionPolicy(entryCountMax: 70), guards: guards).heldBackBy == nil)
+    #expect(through(RetentionPolicy(entryCountMax: 1), guards: [PruneGuard(keeping: .start)]) == 0)
+  }
+}

@@ -1,0 +1,191 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
+import Synchronization
+import Testing
+
+/// Removing a log's oldest entries.
+@Suite struct RetentionPruneTests {
+  private let now = Timestamp(microseconds: 2_000_000)
+
+  private func prune(_ log: LMDBLog, keeping count: UInt64, guards: [PruneGuard] = []) async throws
+    -> PruneReport
+  {
+    let plan = try log.planPrune(RetentionPolicy(entryCountMax: count), guards: guards, now: now)
+    return try await log.prune(plan, principal: "ops", time: TestTime())
+  }
+
+  @Test func `what was pruned is gone, says so, and the rest is as it was`() async throws {
+    let seed = SeededGenerator.seed
+    var random = SeededGenerator(seed: seed)
+    let home = Backend.lmdb.makeHome()
+    var log = try home.openLMDB()
+    var authors = ["ana", "bob", "cy"].map { Author(AgentID(stringLiteral: $0)) }
+    var model: [LogEntry] = []
+    var gone: UInt64 = 0
+    for round in 1...40 {
+      for _ in 0..<Int.random(in: 1...12, using: &random) {
+        let index = Int.random(in: 0..<3, using: &random)
+        let size = Bool.random(using: &random) ? 100_000 : Int.random(in: 0...3_000, using: &random)
+        var batch = LogBatch()
+        for _ in 0..<Int.random(in: 1...20, using: &random) {
+          let payload = [UInt8](repeating: UInt8(round), count: size)
+          batch.appends.append(.init(try authors[index].next(payload: payload)))
+        }
+        _ = try await log.append(batch)
+      }
+      let head = try log.head()
+      if model.count < Int(head.rawValue) {
+        model += try log.read(
+          after: Position(rawValue: UInt64(model.count)), limit: .max, byteLimit: .max)
+      }
+      let heads = try log.heads()
+      let plan = try log.planPrune(
+        RetentionPolicy(entryCountMax: .random(in: 1...80, using: &random)), now: now)
+      if let range = plan.range {
+        #expect(range.lowerBound.rawValue == gone + 1, "HYPHA_SEED=\(seed)")
+        let report = try await log.prune(plan, principal: "ops", time: TestTime())
+        gone = range.upperBound.rawValue
+        #expect(report.through == range.upperBound && report.event == head.next, "HYPHA_SEED=\(seed)")
+        let event = try #require(try log.entry(at: report.event))
+        model.append(event)
+        let said = try LogPruned.decode(event.record)
+        #expect(said.first == range.lowerBound.rawValue && said.last == gone && said.principal == "ops")
+        #expect(said.anchor == (try log.gaps().first?.anchor?.description))
+        for (lane, head) in heads.lanes where lane.agent != LogPruned.agent {
+          #expect(try log.laneHead(lane) == head, "HYPHA_SEED=\(seed)")
+        }
+        for (stream, head) in heads.streams { #expect(try log.streamHead(stream) == head) }
+      }
+      if Bool.random(using: &random) {
+        log.close()
+        log = try home.openLMDB()
+      }
+      let pruned: [LogGap] = try log.gaps()
+      #expect(pruned.count == (gone == 0 ? 0 : 1), "HYPHA_SEED=\(seed): \(pruned)")
+      if let gap = pruned.first {
+        #expect(gap.kind == .pruned && gap.range == Position(rawValue: 1)...Position(rawValue: gone))
+      }
+      let rest = try log.read(after: .start, limit: .max, byteLimit: .max)
+      #expect(rest == Array(model[Int(gone)...]), "HYPHA_SEED=\(seed), round \(round)")
+      let verification = try log.verify()
+      #expect(verification.isSound, "HYPHA_SEED=\(seed), round \(round): \(verification.findings)")
+      #expect(verification.prunedCount == gone)
+      if gone > 0 { #expect(try log.entry(at: Position(rawValue: gone)) == nil) }
+    }
+    log.close()
+  }
+
+  @Test func `nothing above a consumer's cursor or a guard goes`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    for _ in 0..<10 { _ = try await log.append(ana.batch(10)) }
+    let key = CursorKey(agent: "bob", channel: .persistent)
+    _ = try await log.append(
+      LogBatch(cursors: [key: Cursor(position: Position(rawValue: 55), handledCount: 1)]))
+    let plan = try log.planPrune(RetentionPolicy(entryCountMax: 1), now: now)
+    #expect(plan.range?.upperBound.rawValue == 50)
+    #expect(plan.heldBackBy?.name == "the consumer bob on persistent")
+    let kept = try log.planPrune(
+      RetentionPolicy(entryCountMax: 1), guards: [PruneGuard(keeping: Position(rawValue: 31))], now: now)
+    #expect(kept.range?.upperBound.rawValue == 30)
+    #expect(try log.planPrune(RetentionPolicy(takesHandled: true), now: now).range == plan.range)
+    log.close()
+  }
+
+  @Test func `idempotency keys go with their entries, and not before`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    func batch(_ key: Int) throws -> LogBatch {
+      var batch = try ana.batch(2)
+      batch.idempotencyKey = try IdempotencyKey("key-\(key)")
+      return batch
+    }
+    for key in 0..<6_000 where key % 1_000 == 0 {
+      let outcomes = Outcomes()
+      for offset in 0..<1_000 { log.submit(try batch(key + offset), completion: outcomes.completion(offset)) }
+      _ = outcomes.wait(1_000)
+    }
+    let report = try await prune(log, keeping: 3_000)
+    let pruned = report.through.rawValue
+    #expect(report.keyCount == Int(pruned / 2) && pruned > 1_000)
+    // A key that is kept is answered; one that went with its entries is free again.
+    var again = try batch(5_999)
+    #expect(try await log.append(again).isRepeated)
+    ana.sequence -= 2
+    ana.ends[ana.lane()] = LanePoint(epoch: 1, sequence: ana.sequence)
+    again = try batch(0)
+    #expect(try await !log.append(again).isRepeated)
+    #expect(try log.verify().isSound)
+    log.close()
+  }
+
+  @Test func `payloads beside the log go when no entry is left that refers to them`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    func append(_ byte: UInt8) async throws {
+      let record = try ana.next(payload: [UInt8](repeating: byte, count: 100_000))
+      _ = try await log.append(LogBatch(appends: [.init(record)]))
+    }
+    for byte in [1, 2, 3, 1] as [UInt8] { try await append(byte) }
+    let report = try await prune(log, keeping: 1)
+    #expect(report.through.rawValue == 3 && report.payloadByteCount == 200_000)
+    #expect(try log.verify().isSound)
+    #expect(try log.entry(at: Position(rawValue: 4))?.record.payload.count == 100_000)
+    try await append(2)
+    #expect(try log.verify().isSound)
+    log.close()
+  }
+
+  @Test func `a prune runs between the commits of others, and their events are all there`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    for _ in 0..<300 {
+      let records = try (0..<4).map { _ in try ana.next(payload: [UInt8](repeating: 7, count: 8_000)) }
+      _ = try await log.append(LogBatch(appends: records.map { .init($0) }))
+    }
+    let plan = try log.planPrune(RetentionPolicy(entryCountMax: 10), now: now)
+    var bob = Author("bob")
+    let batches = try (0..<400).map { _ in try bob.batch(1) }
+    let steps = Mutex(0)
+    async let report = log.prune(plan, principal: "ops", time: TestTime()) { _ in steps.withLock { $0 += 1 } }
+    for batch in batches { _ = try await log.append(batch) }
+    #expect(try await report.through == plan.range?.upperBound)
+    #expect(steps.withLock { $0 } >= plan.blockCount / 64)
+    #expect(try log.streamHead(StreamID(agent: "bob", epoch: 1, channel: .persistent))?.sequence == 400)
+    #expect(try log.verify().isSound)
+    await expectError(.usage, "nothing to prune") {
+      let empty = try log.planPrune(RetentionPolicy(), now: now)
+      _ = try await log.prune(empty, principal: "ops", time: TestTime())
+    }
+    log.close()
+  }
+
+  @Test func `while as much is pruned as appended, the file keeps its size`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    var sizes: [Int] = []
+    for round in 1...30 {
+      for index in 0..<40 {
+        // Small, middle and large blocks by turns.
+        let size = [200, 3_000, 9_000, 40_000][(index + round) % 4]
+        let records = try (0..<8).map { _ in try ana.next(payload: [UInt8](repeating: 7, count: size)) }
+        _ = try await log.append(LogBatch(appends: records.map { .init($0) }))
+      }
+      if round > 2 { _ = try await prune(log, keeping: 640) }
+      let size = try FileManager.default.attributesOfItem(atPath: home.dataFile)[.size] as? Int
+      sizes.append(size ?? 0)
+    }
+    let text = sizes.map { "\($0 >> 10)" }.joined(separator: " ")
+    print("the file's size in KiB, 4,100 KiB appended and pruned a round: \(text)")
+    #expect(sizes[29] < sizes[5] * 5 / 4, "\(text)")
+    #expect(try log.verify().isSound)
+    log.close()
+  }
+}
