@@ -33,6 +33,8 @@ public struct AppendPlanner: Sendable {
   /// The idempotency keys of the group.
   public private(set) var keys: [IdempotencyKey: KeptReceipt] = [:]
 
+  /// Those of the group before, which may still be on its way to where the planner looks.
+  private var previousKeys: [IdempotencyKey: KeptReceipt] = [:]
   private var lastTime: Timestamp
   private var lanes = HeadCache<Lane, LaneHead>()
   private var streams = HeadCache<StreamID, StreamHead>()
@@ -69,12 +71,16 @@ public struct AppendPlanner: Sendable {
   }
 
   /// Begins a commit group.
-  public mutating func beginGroup() {
+  ///
+  /// - Parameter mayForget: whether all groups before are where the planner looks heads up, so that it may forget those
+  ///   it has in memory.
+  public mutating func beginGroup(mayForget: Bool = true) {
     begun = (head, lastTime)
     placements.removeAll(keepingCapacity: true)
-    keys.removeAll(keepingCapacity: true)
+    previousKeys = keys
+    keys.removeAll()
     // The slots of all three go together: streams lead to writers.
-    if isCrowded && lanes.isWritten && streams.isWritten {
+    if mayForget && isCrowded && lanes.isWritten && streams.isWritten {
       lanes = HeadCache()
       streams = HeadCache()
       writers = HeadCache()
@@ -92,7 +98,9 @@ public struct AppendPlanner: Sendable {
   public mutating func plan(
     _ batch: LogBatch, body: [UInt8] = [], now: Timestamp, heads source: some HeadSource
   ) throws -> Decision {
-    if let key = batch.idempotencyKey, let kept = try keys[key] ?? source.keptReceipt(key) {
+    if let key = batch.idempotencyKey,
+      let kept = try keys[key] ?? previousKeys[key] ?? source.keptReceipt(key)
+    {
       guard kept.body == body else {
         throw HyphaError(
           .logConflict,

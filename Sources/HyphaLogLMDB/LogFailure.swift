@@ -95,6 +95,13 @@ struct LogFailure: Sendable {
   }
 }
 
+extension LogFailure {
+  /// An error of any origin as one that a caller can be told.
+  static func from(_ error: any Error) -> HyphaError {
+    error as? HyphaError ?? HyphaError(.logFailed, "the log failed", cause: "\(error)")
+  }
+}
+
 /// A transaction found no room in the map: it can be made larger.
 struct MapIsFull: Error {}
 
