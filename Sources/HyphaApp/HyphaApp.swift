@@ -67,6 +67,7 @@ enum HyphaProgram {
       readLog: { try LMDBLogReader(directory: $0) },
       removeLogs: { try LMDBLog.remove(directories: $0) },
       reindexLog: { try LMDBLog.reindex(directory: $0, progress: $1) },
+      inspection: LMDBLogInspection(),
       makeTransport: { plan, directory, limits in
         try ZMQTransport(
           plan: plan,

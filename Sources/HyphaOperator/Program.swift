@@ -34,13 +34,16 @@ public struct Program: Sendable {
   public var removeLogs: RemoveLogs
   /// Makes the index of a log anew.
   public var reindexLog: ReindexLog
+  /// Looks at logs from end to end, and salvages them.
+  public var inspection: any LogInspection
   /// Makes transports.
   public var makeTransport: MakeTransport
 
   /// A program of its parts.
   public init(
     name: String, kinds: KindRegistry, openLog: @escaping OpenLog, readLog: @escaping ReadLog,
-    removeLogs: @escaping RemoveLogs, reindexLog: @escaping ReindexLog, makeTransport: @escaping MakeTransport
+    removeLogs: @escaping RemoveLogs, reindexLog: @escaping ReindexLog, inspection: any LogInspection,
+    makeTransport: @escaping MakeTransport
   ) {
     self.name = name
     self.kinds = kinds
@@ -48,6 +51,7 @@ public struct Program: Sendable {
     self.readLog = readLog
     self.removeLogs = removeLogs
     self.reindexLog = reindexLog
+    self.inspection = inspection
     self.makeTransport = makeTransport
   }
 

@@ -16,5 +16,8 @@ public struct RootCommand: Command {
 struct LogCommand: Command {
   static let configuration = CommandConfiguration(
     name: "log", abstract: "Read what nodes have kept, while they run and after.",
-    subcommands: [LogInfoCommand.self, LogCatCommand.self, LogVerifyCommand.self, LogReindexCommand.self])
+    subcommands: [
+      LogInfoCommand.self, LogCatCommand.self, LogVerifyCommand.self, LogHeadCommand.self,
+      LogSalvageCommand.self, LogReindexCommand.self, LogExamineCommand.self,
+    ])
 }
