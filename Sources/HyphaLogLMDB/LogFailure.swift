@@ -5,7 +5,7 @@ import HyphaCore
 /// Turns what LMDB returns into errors that name the log and say what to do.
 struct LogFailure: Sendable {
   /// The remedy for stored bytes that are not what was written.
-  static let restore = "run 'hypha log verify' and restore from a copy"
+  static let restore = "run 'hypha log verify', then restore from a copy or run 'hypha log salvage'"
 
   /// The directory of the environment.
   let log: String
