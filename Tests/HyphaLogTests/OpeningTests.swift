@@ -18,7 +18,7 @@ import Testing
     for file in ["/log/data.mdb", "/log/lock.mdb", "/writer.lock"] { #expect(try mode(file) == 0o600) }
     #expect(
       try FileManager.default.contentsOfDirectory(atPath: home.directory).sorted()
-        == ["index", "log", "log.reserve", "writer.lock"])
+        == ["index", "log", "log.reserve", "node.key", "writer.lock"])
     let holder = try String(contentsOfFile: home.directory + "/writer.lock", encoding: .utf8)
     #expect(holder == "\(getpid())\n")
     log.close()
