@@ -123,6 +123,22 @@ import Testing
     log.close()
   }
 
+  @Test func `whoever opens a log after a prune finds the heads of what is gone`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    _ = try await log.append(ana.batch(10))
+    var bob = Author("bob")
+    for _ in 0..<5 { _ = try await log.append(bob.batch(10)) }
+    let report = try await prune(log, keeping: 10)
+    #expect(report.through.rawValue >= 40)
+    // A reader has no heads in memory; the writer has not closed, and may never come to it.
+    let reader = try LMDBLogReader(directory: home.directory)
+    #expect(try reader.laneHead(ana.lane())?.point == LanePoint(epoch: 1, sequence: 10))
+    #expect(try reader.heads() == log.heads())
+    log.close()
+  }
+
   @Test func `payloads beside the log go when no entry is left that refers to them`() async throws {
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()
