@@ -68,6 +68,7 @@ enum HyphaProgram {
       removeLogs: { try LMDBLog.remove(directories: $0) },
       reindexLog: { try LMDBLog.reindex(directory: $0, progress: $1) },
       retention: LMDBRetention(),
+      inspection: LMDBLogInspection(),
       makeTransport: { plan, directory, limits in
         try ZMQTransport(
           plan: plan,

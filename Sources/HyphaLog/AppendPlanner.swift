@@ -33,13 +33,23 @@ public struct AppendPlanner: Sendable {
   /// The idempotency keys of the group.
   public private(set) var keys: [IdempotencyKey: KeptReceipt] = [:]
 
+  /// Those of the group before, which may still be on its way to where the planner looks.
+  private var previousKeys: [IdempotencyKey: KeptReceipt] = [:]
   private var lastTime: Timestamp
   private var lanes = HeadCache<Lane, LaneHead>()
   private var streams = HeadCache<StreamID, StreamHead>()
   private var writers = HeadCache<Writer, UInt64>()
-  /// The writer's slot of each stream's slot, once it is known.
-  private var writerSlots: [Int?] = []
+  /// Of each stream's slot.
+  private var streamFacts: [StreamFacts] = []
   private var begun: (head: Position, lastTime: Timestamp)
+
+  /// What saves a search when a stream's next event comes.
+  private struct StreamFacts: Sendable {
+    /// The slot of the lane that its newest event stands in.
+    var lane: Int?
+    /// The slot of its writer.
+    var writer: Int?
+  }
 
   /// An agent on one channel, whose newest epoch fences all older ones.
   private struct Writer: Hashable, Sendable {
@@ -61,16 +71,20 @@ public struct AppendPlanner: Sendable {
   }
 
   /// Begins a commit group.
-  public mutating func beginGroup() {
+  ///
+  /// - Parameter mayForget: whether all groups before are where the planner looks heads up, so that it may forget those
+  ///   it has in memory.
+  public mutating func beginGroup(mayForget: Bool = true) {
     begun = (head, lastTime)
     placements.removeAll(keepingCapacity: true)
-    keys.removeAll(keepingCapacity: true)
+    previousKeys = keys
+    keys.removeAll()
     // The slots of all three go together: streams lead to writers.
-    if isCrowded && lanes.isWritten && streams.isWritten {
+    if mayForget && isCrowded && lanes.isWritten && streams.isWritten {
       lanes = HeadCache()
       streams = HeadCache()
       writers = HeadCache()
-      writerSlots.removeAll(keepingCapacity: true)
+      streamFacts.removeAll(keepingCapacity: true)
     }
   }
 
@@ -84,7 +98,9 @@ public struct AppendPlanner: Sendable {
   public mutating func plan(
     _ batch: LogBatch, body: [UInt8] = [], now: Timestamp, heads source: some HeadSource
   ) throws -> Decision {
-    if let key = batch.idempotencyKey, let kept = try keys[key] ?? source.keptReceipt(key) {
+    if let key = batch.idempotencyKey,
+      let kept = try keys[key] ?? previousKeys[key] ?? source.keptReceipt(key)
+    {
       guard kept.body == body else {
         throw HyphaError(
           .logConflict,
@@ -165,8 +181,14 @@ public struct AppendPlanner: Sendable {
   private mutating func place(_ append: LogBatch.Append, heads source: some HeadSource) throws {
     let header = append.record.header
     let position = head.next
+    let stream = header.stream
+    let streamSlot = try streams.slot(of: stream, source.streamHead)
+    if streamSlot >= streamFacts.count {
+      streamFacts += [StreamFacts](repeating: StreamFacts(), count: streamSlot + 1 - streamFacts.count)
+    }
     let lane = header.lane
-    let laneSlot = try lanes.slot(of: lane, source.laneHead)
+    let laneSlot = try lanes.slot(of: lane, hint: streamFacts[streamSlot].lane, source.laneHead)
+    streamFacts[streamSlot].lane = laneSlot
     let laneHead = lanes[laneSlot]
     let laneEnd = laneHead?.point ?? .start
     // A new epoch may fall back behind what an unclean end of the last one has sent (a fork).
@@ -178,8 +200,6 @@ public struct AppendPlanner: Sendable {
         remedy: header.point <= laneEnd
           ? "it is in the log already; drop it" : "append what lies between first")
     }
-    let stream = header.stream
-    let streamSlot = try streams.slot(of: stream, source.streamHead)
     let streamHead = streams[streamSlot]
     if append.source == .stated {
       try checkEpoch(of: stream, streamSlot, heads: source)
@@ -210,17 +230,14 @@ public struct AppendPlanner: Sendable {
     of stream: StreamID, _ streamSlot: Int, heads source: some HeadSource
   ) throws {
     // All streams of a writer share its slot, which is looked up once for each.
-    if streamSlot >= writerSlots.count {
-      writerSlots += [Int?](repeating: nil, count: streamSlot + 1 - writerSlots.count)
-    }
     let slot: Int
-    if let known = writerSlots[streamSlot] {
+    if let known = streamFacts[streamSlot].writer {
       slot = known
     } else {
       slot = try writers.slot(of: Writer(agent: stream.agent, channel: stream.channel)) { writer in
         try source.newestEpoch(of: writer.agent, on: writer.channel)
       }
-      writerSlots[streamSlot] = slot
+      streamFacts[streamSlot].writer = slot
     }
     let newest = writers[slot] ?? 0
     guard stream.epoch >= newest else {
@@ -295,7 +312,11 @@ private struct HeadCache<Key: Hashable & Sendable, Head: Sendable>: Sendable {
 
   subscript(slot: Int) -> Head? { heads[slot] }
 
-  mutating func slot(of key: Key, _ find: (Key) throws -> Head?) rethrows -> Int {
+  /// The slot of a key. `hint` is the one that it probably has.
+  mutating func slot(
+    of key: Key, hint: Int? = nil, _ find: (Key) throws -> Head?
+  ) rethrows -> Int {
+    if let hint, keys[hint] == key { return hint }
     if newest < keys.count, keys[newest] == key { return newest }
     if let number = numbers[key] {
       newest = number

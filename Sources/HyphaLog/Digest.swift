@@ -58,6 +58,19 @@ extension Digest: CustomStringConvertible {
   }
 }
 
+extension Digest: Codable {
+  /// The digest of 64 hexadecimal digits.
+  public init(from decoder: any Decoder) throws {
+    self = try Digest(decoder.singleValueContainer().decode(String.self))
+  }
+
+  /// Writes 64 hexadecimal digits.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}
+
 /// Bytes as hexadecimal digits in lower case, the one spelling that the log's texts use.
 enum Hexadecimal {
   static func text(of bytes: some Collection<UInt8>) -> String {

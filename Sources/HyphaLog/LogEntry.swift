@@ -128,7 +128,8 @@ public struct EntryView {
     } catch {
       throw HyphaError(
         .logInvalid, "the entry at position \(position) has a record that is damaged",
-        remedy: "run 'hypha log verify' and restore from a copy", cause: "\(error)")
+        remedy: "run 'hypha log verify', then restore from a copy or run 'hypha log salvage'",
+        cause: "\(error)")
     }
   }
 }

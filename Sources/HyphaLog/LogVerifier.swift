@@ -1,21 +1,59 @@
 public import HyphaCore
 
 /// What a walk over a whole log found.
-public struct LogVerification: Sendable {
+public struct LogVerification: Hashable, Sendable, Codable {
+  /// What kind of thing is wrong.
+  public enum Kind: String, Hashable, Sendable, Codable {
+    /// A checksum does not match: bytes were lost or flipped.
+    case damaged
+    /// All checksums match, and a hash or a link of the chain does not: somebody wrote other bytes on purpose.
+    case altered
+    /// Parts that are whole contradict each other, or something is missing.
+    case inconsistent
+  }
+
+  /// One thing that is wrong.
+  public struct Finding: Hashable, Sendable, Codable {
+    /// What kind of thing.
+    public let kind: Kind
+    /// Where in the log, as far as it has a place there.
+    public let position: Position?
+    /// What it is.
+    public let problem: String
+  }
+
+  /// The log's id, once it was read.
+  public var id: EventID?
+  /// The log's node, once it was read.
+  public var node: NodeID?
+  /// The position up to which the log was looked at.
+  public var head = Position.start
   /// How many entries were read and found whole.
   public var entryCount: UInt64 = 0
   /// How many of them an agent of the log's node stated.
   public var statedCount: UInt64 = 0
   /// The bytes of their records.
   public var recordByteCount: UInt64 = 0
+  /// How many blocks were read, where the backend has blocks.
+  public var blockCount: UInt64 = 0
+  /// How many payloads beside the log were read and found whole.
+  public var payloadCount: UInt64 = 0
   /// How many entries are gone because they were pruned.
   public var prunedCount: UInt64 = 0
   /// How many entries are gone because they were damaged.
   public var quarantinedCount: UInt64 = 0
+  /// How many blocks' links of the chain cannot be proven, because what they follow from is quarantined.
+  public var unprovenCount: UInt64 = 0
+  /// How many findings are of damage.
+  public private(set) var damagedCount: UInt64 = 0
+  /// How many findings are of bytes that were written by intent.
+  public private(set) var alteredCount: UInt64 = 0
   /// The first position at which something is wrong.
-  public var firstBroken: Position?
-  /// What is wrong, in the order of the log; at most ``findingCountMax``.
-  public var findings: [String] = []
+  public private(set) var firstBroken: Position?
+  /// What is wrong, by position; at most ``findingCountMax``.
+  public private(set) var details: [Finding] = []
+  /// The chain's links at the positions that were asked for.
+  public var links: [Position: ChainLink] = [:]
 
   /// The most findings that are kept.
   public static let findingCountMax = 100
@@ -24,13 +62,40 @@ public struct LogVerification: Sendable {
   public init() {}
 
   /// Whether nothing is wrong. What was pruned or quarantined is accounted for, so it is no finding.
-  public var isSound: Bool { findings.isEmpty }
+  public var isSound: Bool { details.isEmpty }
+
+  /// What was found of the chain, once the log's identity was read.
+  public var chain: ChainLookup? {
+    guard let id, let node else { return nil }
+    return ChainLookup(id: id, node: node, head: head, links: links)
+  }
+
+  /// What is wrong, a line each, in the order of the log.
+  public var findings: [String] {
+    details.map { finding in
+      let kind = finding.kind == .altered ? "altered: " : ""
+      // What a reader would have thrown names the position itself.
+      guard let position = finding.position, !finding.problem.contains("position \(position)") else {
+        return kind + finding.problem
+      }
+      return "\(kind)position \(position): \(finding.problem)"
+    }
+  }
 
   /// Takes down a finding.
-  public mutating func find(_ what: String, at position: Position? = nil) {
-    if let position, firstBroken == nil { firstBroken = position }
-    guard findings.count < Self.findingCountMax else { return }
-    findings.append(position.map { "position \($0): \(what)" } ?? what)
+  public mutating func find(_ problem: String, at position: Position? = nil, _ kind: Kind = .inconsistent) {
+    switch kind {
+    case .damaged: damagedCount += 1
+    case .altered: alteredCount += 1
+    case .inconsistent: break
+    }
+    if let position { firstBroken = min(position, firstBroken ?? position) }
+    guard details.count < Self.findingCountMax else { return }
+    let place = position.flatMap { position in
+      details.firstIndex { $0.position.map { $0 > position } ?? true }
+    }
+    details.insert(
+      Finding(kind: kind, position: position, problem: problem), at: place ?? details.endIndex)
   }
 }
 
@@ -43,6 +108,9 @@ extension LogReader {
   public func verify(progress: (UInt64, Position) -> Void = { _, _ in }) throws -> LogVerification {
     let end = try head()
     var check = EntryCheck(gaps: try gaps())
+    check.verification.id = identity.id
+    check.verification.node = identity.node
+    check.verification.head = end
     guard end > .start else { return check.verification }
     do {
       try visit(Position(rawValue: 1)...end, .forward) { entry in
@@ -53,7 +121,7 @@ extension LogReader {
         return true
       }
     } catch let error as HyphaError where error.code == .logInvalid {
-      check.verification.find(error.problem)
+      check.verification.find(error.problem, at: nil, .damaged)
       return check.verification
     }
     // A writer may have gone on meanwhile, so heads are compared only when it has not.
@@ -70,14 +138,26 @@ extension LogReader {
 public struct EntryCheck {
   /// What was found so far.
   public var verification = LogVerification()
-  private let gaps: [LogGap]
-  private var lastTime = Timestamp.zero
+  /// What is gone, in ascending order.
+  public private(set) var gaps: [LogGap]
+  /// The time of the newest entry.
+  public private(set) var lastTime = Timestamp.zero
+  /// What was found to be damaged, in ascending order.
+  private var lost: [ClosedRange<Position>] = []
   private var lanes = LinkTable()
   private var streams = LinkTable()
 
   /// A check of a log in which `gaps` are gone.
   public init(gaps: [LogGap]) {
+    self.gaps = []
+    update(gaps: gaps)
+  }
+
+  /// Takes note that other entries are gone by now: the log is pruned while it is read.
+  public mutating func update(gaps: [LogGap]) {
     self.gaps = gaps
+    verification.prunedCount = 0
+    verification.quarantinedCount = 0
     for gap in gaps {
       let count = gap.range.upperBound.rawValue - gap.range.lowerBound.rawValue + 1
       if gap.kind == .pruned {
@@ -86,6 +166,32 @@ public struct EntryCheck {
         verification.quarantinedCount += count
       }
     }
+  }
+
+  /// Takes note that entries are damaged, so that those that link to them do not count as wrong too.
+  public mutating func pass(_ range: ClosedRange<Position>) {
+    if let last = lost.last, last.upperBound.next == range.lowerBound {
+      lost[lost.count - 1] = last.lowerBound...range.upperBound
+    } else {
+      lost.append(range)
+    }
+  }
+
+  /// The gap that a position lies in, or nil.
+  public func gap(at position: Position) -> LogGap? {
+    Self.index(of: position, count: gaps.count) { gaps[$0].range }.map { gaps[$0] }
+  }
+
+  /// The number of the range that a position lies in, of `count` in ascending order.
+  private static func index(
+    of position: Position, count: Int, range: (Int) -> ClosedRange<Position>
+  ) -> Int? {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if range(middle).upperBound < position { low = middle + 1 } else { high = middle }
+    }
+    return low < count && range(low).contains(position) ? low : nil
   }
 
   /// Checks the next entry.
@@ -154,7 +260,7 @@ public struct EntryCheck {
 
   /// A link that leads to no newest entry must lead to one that is gone.
   private mutating func checkGone(_ link: Position, _ position: Position) {
-    if !gaps.contains(where: { $0.range.contains(link) }) {
+    if gap(at: link) == nil, Self.index(of: link, count: lost.count, range: { lost[$0] }) == nil {
       verification.find("its links do not lead to the entries before it", at: position)
     }
   }
@@ -164,12 +270,12 @@ public struct EntryCheck {
   {
     // What was pruned still has heads, and counts.
     let isWhole = gaps.isEmpty
-    for head in laneHeads.values where !gaps.contains(where: { $0.range.contains(head.position) }) {
+    for head in laneHeads.values where gap(at: head.position) == nil {
       guard let end = lanes.end(at: head.position), end.point == head.point,
         !isWhole || end.count == head.count
       else { return verification.find("the table of lane heads does not equal the entries") }
     }
-    for head in streamHeads.values where !gaps.contains(where: { $0.range.contains(head.position) }) {
+    for head in streamHeads.values where gap(at: head.position) == nil {
       guard let end = streams.end(at: head.position), end.sequenceMax == head.sequence,
         !isWhole || end.count == head.count
       else { return verification.find("the table of stream heads does not equal the entries") }

@@ -1,11 +1,13 @@
 import HyphaCore
 
 /// What a log says of its chain at one position.
-public enum ChainLink: Hashable, Sendable {
+public enum ChainLink: Hashable, Sendable, Codable {
   /// A block ends there, or a prune did: this is its link, or the anchor.
   case link(Digest)
   /// Everything up to `end` is pruned, and the position lies before it: its link is gone.
   case pruned(end: Position)
+  /// The position lies in a range that was damaged, up to `end`: its link is lost.
+  case quarantined(end: Position)
   /// No block ends there.
   case none
 }
@@ -30,6 +32,8 @@ public enum WitnessCheck {
     case otherKey(NodePublicKey)
     /// The log is pruned beyond the head's position, up to `end`: the two cannot be compared.
     case pruned(end: Position)
+    /// The log is damaged at the head's position, up to `end`: the two cannot be compared.
+    case quarantined(end: Position)
   }
 
   /// Compares `kept` with the log `log`, whose newest entry is at `head`. `link` looks up the log's chain; it is asked
@@ -47,6 +51,7 @@ public enum WitnessCheck {
     switch try link(kept.head.position) {
     case .link(let found): return found == kept.head.chain ? .agrees : .altered(found: found)
     case .pruned(let end): return .pruned(end: end)
+    case .quarantined(let end): return .quarantined(end: end)
     case .none: return .altered(found: nil)
     }
   }
@@ -73,6 +78,8 @@ extension WitnessCheck.Finding: CustomStringConvertible {
       "the signed head was signed with the key \(key), which is not trusted; ask the node's operator for its key"
     case .pruned(let end):
       "the log is pruned up to position \(end), beyond the signed head; give a later head"
+    case .quarantined(let end):
+      "the log is damaged up to position \(end), at the signed head too; give a later head, or one before the damage"
     }
   }
 }

@@ -5,27 +5,41 @@ import HyphaCore
 import HyphaLog
 import Synchronization
 
-/// The thread that writes the log, and the handle by which others stop it.
+/// The threads that write the log, and the handle by which others stop them.
 ///
-/// The thread alone has the committer, and with it the planner and the write transactions. It keeps itself alive
-/// until it was told to finish and nothing waits any more; then it lets go of the log and of the writer's lock.
+/// One plans: it takes what waits, decides what becomes of it and makes its bytes. The other commits what was planned.
+/// They keep themselves alive until they were told to finish and nothing waits any more; then they let go of the log
+/// and of the writer's lock.
 final class GroupWriter: Sendable {
   let queue: WriteQueue
-  /// Left by the thread as the last thing that it does.
+  /// Left by each thread as the last thing that it does.
   private let finished = DispatchGroup()
-  private let threadID = Atomic<Int>(0)
+  private let threadIDs = Mutex<Set<Int>>([])
 
   init(
     store: LogStore, lock: WriterLock, head: CommitHead, settings: LMDBLogSettings, time: any TimeSource,
     observers: HeadObservers
   ) throws {
     queue = WriteQueue(
-      groupAppendCountMax: settings.groupAppendCountMax, groupByteCountMax: settings.groupByteCountMax)
-    let committer = try Committer(
-      store: store, head: head, inlinePayloadByteCountMax: settings.inlinePayloadByteCountMax, time: time)
-    let start = Start(
-      writer: self, committer: committer, lock: lock, settings: settings, observers: observers)
-    let context = Unmanaged.passRetained(start)
+      groupAppendCountMax: settings.groupAppendCountMax, groupByteCountMax: settings.groupByteCountMax,
+      policy: settings.groupPolicy)
+    let committer = try Committer(store: store, head: head, settings: settings, time: time)
+    let watch = CommitWatch(settings: settings, observers: observers)
+    let stage = CommitStage(committer, queue: queue) { watch.committed($0) }
+    let work = PlanWork(queue: queue, stage: stage, committer: committer)
+    // Both have the lock, so that it goes with the last of them.
+    try start("hypha-log", settings.niceValue) { withExtendedLifetime(lock) { work.run() } }
+    do {
+      try start("hypha-commit", settings.niceValue) { withExtendedLifetime(lock) { stage.run() } }
+    } catch {
+      queue.close()
+      throw error
+    }
+  }
+
+  /// Starts a thread of this name that runs `body`.
+  private func start(_ name: String, _ niceValue: Int32, _ body: @escaping () -> Void) throws {
+    let context = Unmanaged.passRetained(Start(self, name: name, niceValue: niceValue, body: body))
     finished.enter()
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
@@ -48,68 +62,102 @@ final class GroupWriter: Sendable {
     }
   }
 
-  /// Lets the thread commit what waits and end, and waits for that, unless it is the thread that asks.
+  /// Lets the threads commit what waits and end, and waits for that, unless it is one of them that asks.
   func finish() {
     queue.close()
-    if threadID.load(ordering: .acquiring) != hypha_lmdb_thread_id() { finished.wait() }
+    if !threadIDs.withLock({ $0.contains(hypha_lmdb_thread_id()) }) { finished.wait() }
   }
 
-  /// What the thread is given, to have and to release by itself.
+  /// What a thread is given, to have and to release by itself.
   private final class Start {
     private let writer: GroupWriter
-    private var committer: Committer?
-    private var lock: WriterLock?
-    private var policy: GroupPolicy
+    private let name: String
     private let niceValue: Int32
-    private let observers: HeadObservers
-    private let reportLongReader: (@Sendable (LongReader) -> Void)?
-    private var readers = ReaderWatch()
+    private var body: (() -> Void)?
 
-    init(
-      writer: GroupWriter, committer: Committer, lock: WriterLock, settings: LMDBLogSettings,
-      observers: HeadObservers
-    ) {
+    init(_ writer: GroupWriter, name: String, niceValue: Int32, body: @escaping () -> Void) {
       self.writer = writer
-      self.committer = committer
-      self.lock = lock
-      policy = settings.groupPolicy
-      niceValue = settings.niceValue
-      self.observers = observers
-      reportLongReader = settings.reportLongReader
+      self.name = name
+      self.niceValue = niceValue
+      self.body = body
     }
 
     func run() {
-      hypha_lmdb_prepare_thread("hypha-log", niceValue)
-      writer.threadID.store(hypha_lmdb_thread_id(), ordering: .releasing)
-      while let committer, let work = writer.queue.take(policy) {
-        switch work {
-        case .operation(let operation): operation(committer)
-        case .group(let group, let arrivedMeanwhile): commit(group, committer, arrivedMeanwhile)
-        }
-      }
-      committer?.finish()
-      committer = nil
-      lock = nil
+      hypha_lmdb_prepare_thread(name, niceValue)
+      writer.threadIDs.withLock { _ = $0.insert(hypha_lmdb_thread_id()) }
+      body?()
+      // What it holds goes before others are told: the log's lock among it.
+      body = nil
       writer.finished.leave()
     }
+  }
+}
 
-    private func commit(_ group: [WriteQueue.Waiting], _ committer: Committer, _ arrivedBefore: Int) {
-      let begin = ContinuousClock.now
-      let results = committer.commit(group)
-      let duration = ContinuousClock.now - begin
-      policy.committed(count: group.count, duration: duration, arrivedMeanwhile: writer.queue.waitingCount)
-      for (waiting, result) in zip(group, results) { waiting.completion(result) }
-      observers.tell(committer.head.position)
-      watchReaders(committer.store.environment)
-    }
+/// What the writer's thread does: plans group after group, and hands each over when the one before is committed.
+private final class PlanWork {
+  private let queue: WriteQueue
+  private let stage: CommitStage
+  private let committer: Committer
 
-    /// Only commits make the file grow, so they are the time to look.
-    private func watchReaders(_ environment: Environment) {
-      let now = ContinuousClock.now
-      guard let reportLongReader, readers.isDue(at: now), let marks = try? environment.readers() else {
-        return
+  init(queue: WriteQueue, stage: CommitStage, committer: Committer) {
+    self.queue = queue
+    self.stage = stage
+    self.committer = committer
+  }
+
+  func run() {
+    while let work = queue.take() {
+      switch work {
+      case .operation(let operation):
+        _ = stage.drain()
+        operation(committer)
+      case .group(let group): commit(group)
       }
-      for reader in readers.look(marks, at: now) { reportLongReader(reader) }
     }
+    _ = stage.drain()
+    committer.finish()
+    stage.close()
+  }
+
+  private func commit(_ group: [WriteQueue.Waiting]) {
+    let isAlone = !stage.isBusy
+    if isAlone {
+      _ = stage.drain()
+      do { try committer.planner.goOn(behind: committer.head) } catch {
+        return tell(group, LogFailure.from(error))
+      }
+    }
+    let planned = committer.planner.plan(group, isAlone: isAlone)
+    // What was planned behind a group that failed stands on nothing.
+    if !isAlone, let error = stage.drain() { return tell(group, error) }
+    if isAlone && group.count == 1 { stage.commitHere(planned) } else { stage.handOver(planned) }
+  }
+
+  private func tell(_ group: [WriteQueue.Waiting], _ error: HyphaError) {
+    for waiting in group { waiting.completion(.failure(error)) }
+  }
+}
+
+/// What follows a commit: those are told who wait for the head, and readers are looked at that hold old pages.
+///
+/// `@unchecked Sendable`: called by the thread that commits, one at a time.
+private final class CommitWatch: @unchecked Sendable {
+  private let observers: HeadObservers
+  private let reportLongReader: (@Sendable (LongReader) -> Void)?
+  private var readers = ReaderWatch()
+
+  init(settings: LMDBLogSettings, observers: HeadObservers) {
+    self.observers = observers
+    reportLongReader = settings.reportLongReader
+  }
+
+  func committed(_ committer: Committer) {
+    observers.tell(committer.head.position)
+    // Only commits make the file grow, so they are the time to look.
+    let now = ContinuousClock.now
+    guard let reportLongReader, readers.isDue(at: now),
+      let marks = try? committer.store.environment.readers()
+    else { return }
+    for reader in readers.look(marks, at: now) { reportLongReader(reader) }
   }
 }

@@ -1,4 +1,3 @@
-import Glibc
 import HyphaCore
 import HyphaLog
 import Synchronization
@@ -115,24 +114,5 @@ extension HeadTable.Moved {
       return true
     }
     through = view.head.position
-  }
-}
-
-extension WriteTransaction {
-  /// Puts all heads into the table that have moved since they were put there.
-  func putHeads(of planner: AppendPlanner, in table: Environment.Table) throws {
-    var rows: [(key: [UInt8], value: [UInt8])] = []
-    planner.forEachMovedLane { rows.append((TableLayout.key(of: $0), TableLayout.value(of: $1))) }
-    planner.forEachMovedStream { rows.append((TableLayout.key(of: $0), TableLayout.value(of: $1))) }
-    // In the order of the table, each of its pages is touched once.
-    rows.sort { left, right in
-      left.key.withUnsafeBytes { left in
-        right.key.withUnsafeBytes { right in
-          let order = memcmp(left.baseAddress!, right.baseAddress!, min(left.count, right.count))
-          return order == 0 ? left.count < right.count : order < 0
-        }
-      }
-    }
-    for row in rows { try putSealed(row.value, at: row.key, in: table) }
   }
 }

@@ -5,7 +5,7 @@ import HyphaCore
 /// Turns what LMDB returns into errors that name the log and say what to do.
 struct LogFailure: Sendable {
   /// The remedy for stored bytes that are not what was written.
-  static let restore = "run 'hypha log verify' and restore from a copy"
+  static let restore = "run 'hypha log verify', then restore from a copy or run 'hypha log salvage'"
 
   /// The directory of the environment.
   let log: String
@@ -92,6 +92,13 @@ struct LogFailure: Sendable {
     var status = statvfs()
     guard statvfs(DataDirectory.dataFile(in: log), &status) == 0 else { return false }
     return status.f_bavail * status.f_frsize < 65_536
+  }
+}
+
+extension LogFailure {
+  /// An error of any origin as one that a caller can be told.
+  static func from(_ error: any Error) -> HyphaError {
+    error as? HyphaError ?? HyphaError(.logFailed, "the log failed", cause: "\(error)")
   }
 }
 

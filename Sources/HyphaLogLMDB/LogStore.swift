@@ -69,15 +69,20 @@ final class LogStore: Sendable {
   func entry(at position: Position) throws -> LogEntry? {
     let view = try view()
     guard position > .start, position <= view.head.position else { return nil }
-    guard let block = try view.block(at: position) else {
-      if case .quarantined(let reason)? = try view.gap(at: position)?.kind {
-        throw HyphaError(
-          .logInvalid, "the entry at position \(position) was quarantined: \(reason)",
-          remedy: "take it from a copy, or from a peer's log")
+    do {
+      if let block = try view.block(at: position) {
+        return try block.withEntry(at: position, payloads: payloads) { try $0.entry() }
       }
-      return nil
+    } catch {
+      // The block of an entry that was quarantined may be there still.
+      guard try view.gap(at: position) != nil else { throw error }
     }
-    return try block.withEntry(at: position, payloads: payloads) { try $0.entry() }
+    if case .quarantined(let reason)? = try view.gap(at: position)?.kind {
+      throw HyphaError(
+        .logInvalid, "the entry at position \(position) was quarantined: \(reason)",
+        remedy: "take it from a copy, or from a peer's log")
+    }
+    return nil
   }
 
   /// Throws when the log's file was removed or replaced.

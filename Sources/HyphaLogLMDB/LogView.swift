@@ -137,9 +137,7 @@ extension LogView {
       }
       let last = order == .forward ? min(block.last, range.upperBound) : max(block.first, range.lowerBound)
       while true {
-        guard try block.withEntry(at: position, payloads: payloads, body), position != range.end(order) else {
-          return .over
-        }
+        guard try visit(position, in: block, body), position != range.end(order) else { return .over }
         let isEnd = position == last
         position = Position(
           rawValue: order == .forward ? position.rawValue + 1 : position.rawValue - 1)
@@ -148,6 +146,19 @@ extension LogView {
       }
       if let deadline, Self.nanoseconds() > deadline { return .next(position) }
       place = try order == .forward ? cursor.next() : cursor.previous()
+    }
+  }
+
+  /// Calls `body` with an entry, or passes over it where it was quarantined: its block is there then, since the chain's
+  /// link is made of the headers in it.
+  private func visit(
+    _ position: Position, in block: BlockView, _ body: (EntryView) throws -> Bool
+  ) throws -> Bool {
+    do {
+      return try block.withEntry(at: position, payloads: payloads, body)
+    } catch {
+      guard try gap(at: position) != nil else { throw error }
+      return true
     }
   }
 

@@ -1,3 +1,4 @@
+import Glibc
 import HyphaCore
 import HyphaLog
 
@@ -35,6 +36,17 @@ enum TableLayout {
     case stream = 0x53
     case cursor = 0x43
     case idempotencyKey = 0x4B
+  }
+
+  /// The order of keys in a table.
+  static func precedes(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+    left.withUnsafeBytes { left in
+      right.withUnsafeBytes { right in
+        // No key is empty.
+        let order = memcmp(left.baseAddress!, right.baseAddress!, min(left.count, right.count))
+        return order == 0 ? left.count < right.count : order < 0
+      }
+    }
   }
 
   /// A value with its check behind it.

@@ -37,6 +37,10 @@ final class WriteQueue: Sendable {
     var urgent = FirstInFirstOut()
     var others = FirstInFirstOut()
     var isClosed = false
+    /// When a group is complete.
+    var policy: GroupPolicy
+    /// How many batches the group has that is being committed; 0 while none is.
+    var committingCount = 0
     /// Work between groups, in order.
     var operations: [Operation] = []
     /// The writer waits for ``WriteQueue/wake`` until so many batches wait; 0 while it does not.
@@ -58,17 +62,18 @@ final class WriteQueue: Sendable {
 
   /// What the writer is to do next.
   enum Work {
-    case group([Waiting], arrivedMeanwhile: Int)
+    case group([Waiting])
     case operation(Operation)
   }
 
   private let groupAppendCountMax: Int
   private let groupByteCountMax: Int
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   private let wake = DispatchSemaphore(value: 0)
 
   /// A queue that gives groups of at most so many events and bytes, but of at least one batch.
-  init(groupAppendCountMax: Int, groupByteCountMax: Int) {
+  init(groupAppendCountMax: Int, groupByteCountMax: Int, policy: GroupPolicy) {
+    state = Mutex(State(policy: policy))
     self.groupAppendCountMax = groupAppendCountMax
     self.groupByteCountMax = groupByteCountMax
   }
@@ -107,8 +112,9 @@ final class WriteQueue: Sendable {
   /// What is to be done next, once there is something; nil when the queue is closed and empty. For one thread
   /// only.
   ///
-  /// - Parameter policy: says how long a group gathers.
-  func take(_ policy: GroupPolicy) -> Work? {
+  /// While a group is being committed, the next one gathers until it is as large, or that commit ends: what is taken
+  /// earlier would only be a smaller group. Otherwise the policy says how long it gathers.
+  func take() -> Work? {
     var gatheringSince: ContinuousClock.Instant?
     while true {
       let waited = gatheringSince.map { .now - $0 } ?? Duration.zero
@@ -117,17 +123,23 @@ final class WriteQueue: Sendable {
         if !state.operations.isEmpty { return (.operation(state.operations.removeFirst()), false, nil) }
         let count = state.waitingCount
         guard count > 0 else {
-          state.wakeCount = 1
+          state.wakeCount = max(1, state.committingCount)
           return (nil, state.isClosed, nil)
         }
-        if state.urgent.count == 0, !state.isClosed, count < groupAppendCountMax,
-          case .gather(let untilCount, let upTo) = policy.decide(waitingCount: count, waited: waited)
-        {
-          state.wakeCount = untilCount
-          return (nil, false, upTo)
+        if state.urgent.count == 0, !state.isClosed, count < groupAppendCountMax {
+          if state.committingCount > 0 {
+            guard count >= state.committingCount else {
+              state.wakeCount = state.committingCount
+              return (nil, false, nil)
+            }
+          } else if case .gather(let untilCount, let upTo) = state.policy.decide(
+            waitingCount: count, waited: waited)
+          {
+            state.wakeCount = untilCount
+            return (nil, false, upTo)
+          }
         }
-        let group = takeGroup(&state)
-        return (.group(group, arrivedMeanwhile: count - group.count), false, nil)
+        return (.group(takeGroup(&state)), false, nil)
       }
       if let work { return work }
       if isOver { return nil }
@@ -141,8 +153,19 @@ final class WriteQueue: Sendable {
     }
   }
 
-  /// How many batches wait.
-  var waitingCount: Int { state.withLock { $0.waitingCount } }
+  /// A group of so many batches is being committed.
+  func commitBegins(count: Int) { state.withLock { $0.committingCount = count } }
+
+  /// A group of so many batches was committed, in so much time.
+  func commitEnds(count: Int, duration: Duration) {
+    let wakes = state.withLock { state in
+      state.committingCount = 0
+      state.policy.committed(count: count, duration: duration, arrivedMeanwhile: state.waitingCount)
+      defer { state.wakeCount = 0 }
+      return state.wakeCount > 0
+    }
+    if wakes { wake.signal() }
+  }
 
   private func takeGroup(_ state: inout State) -> [Waiting] {
     var group: [Waiting] = []

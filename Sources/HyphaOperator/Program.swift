@@ -36,6 +36,8 @@ public struct Program: Sendable {
   public var reindexLog: ReindexLog
   /// Makes room in logs, and copies of them.
   public var retention: any LogRetention
+  /// Looks at logs from end to end, and salvages them.
+  public var inspection: any LogInspection
   /// Makes transports.
   public var makeTransport: MakeTransport
 
@@ -43,6 +45,7 @@ public struct Program: Sendable {
   public init(
     name: String, kinds: KindRegistry, openLog: @escaping OpenLog, readLog: @escaping ReadLog,
     removeLogs: @escaping RemoveLogs, reindexLog: @escaping ReindexLog, retention: any LogRetention,
+    inspection: any LogInspection,
     makeTransport: @escaping MakeTransport
   ) {
     self.name = name
@@ -52,6 +55,7 @@ public struct Program: Sendable {
     self.removeLogs = removeLogs
     self.reindexLog = reindexLog
     self.retention = retention
+    self.inspection = inspection
     self.makeTransport = makeTransport
   }
 

@@ -106,7 +106,7 @@ extension Processes {
       let garbage = (0..<70_000).map { _ in UInt8.random(in: .min ... .max) }
       _ = try scratch.file("data/a/log/data.mdb", garbage)
       let problem = "\(scratch("data/a/log/data.mdb")) is no log: meta page 0 is none"
-      let reason = "\(problem); run 'hypha log verify' and restore from a copy"
+      let reason = "\(problem); run 'hypha log verify', then restore from a copy or run 'hypha log salvage'"
       expectFailure(reason, of: try await run(scratch))
       let cat = try await scratch.hypha("log", "cat", scratch("data/a"))
       #expect(cat.status == 1 && cat.errors == "hypha: \(reason)\n" && cat.output == "")

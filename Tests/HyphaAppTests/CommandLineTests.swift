@@ -9,7 +9,8 @@ extension Processes {
   @Suite struct CommandLineTests {
     /// The words of every command that does something.
     static let commands = [
-      "run", "validate", "init", "log info", "log cat", "log verify", "bench log", "completion",
+      "run", "validate", "init", "log info", "log cat", "log verify", "log head", "log salvage", "bench log",
+      "completion",
     ]
 
     @Test func `the tree of commands obeys all rules`() {

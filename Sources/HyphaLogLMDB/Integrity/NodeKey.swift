@@ -113,6 +113,22 @@ extension NodeKey {
     return key
   }
 
+  /// Stores the key in another data directory, durably.
+  ///
+  /// - Throws: ``HyphaError/Code/fileUnavailable`` when that has a key.
+  func store(in directory: String) throws {
+    try withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { seed in
+      defer { sodium_memzero(seed.baseAddress!, seed.count) }
+      let status = crypto_sign_ed25519_sk_to_seed(
+        seed.assumingMemoryBound(to: UInt8.self).baseAddress!, secret)
+      precondition(status == 0, "crypto_sign_ed25519_sk_to_seed takes every key")
+      try withText(seed: UnsafeRawBufferPointer(seed)) {
+        try DurableFile.create(Self.path(in: directory), $0)
+      }
+    }
+    try DurableFile.syncDirectory(directory)
+  }
+
   /// Calls `body` with the file's content, which is wiped afterwards.
   private func withText(seed: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws -> Void) throws
   {

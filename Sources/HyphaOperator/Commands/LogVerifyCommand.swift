@@ -6,12 +6,26 @@ struct LogVerifyCommand: Command {
   static let configuration = CommandConfiguration(
     name: "verify", abstract: "Read logs from end to end and check everything that they promise.",
     discussion: """
-      Checks positions, checksums, times, lanes, streams, links and heads, while the node runs or not. Exit \
-      status 1 where anything is wrong, also where a log cannot be opened; the others are checked all the same.
+      Checks positions, checksums, hashes and their chain, times, lanes, streams, links, payloads, tables and heads, \
+      while the node runs or not. Entries that were pruned or quarantined are accounted for and counted. 'altered' \
+      is what somebody wrote by intent, since its checksums match and its hashes do not. A log that is damaged so \
+      that reading it ends a process is a finding like others.
+
+      --witness compares with heads that 'log head' printed before and that peers or auditors kept: a node could \
+      write its own history again, but not what it signed. Each has to agree.
+
+      Exit status 1 where anything is wrong, also where a log cannot be opened; the others are checked all the same.
       """,
-    examples: ["hypha log verify data/incident-room", "hypha log verify data/incident-room/hq --json"])
+    examples: [
+      "hypha log verify data/incident-room", "hypha log verify data/incident-room/hq --json",
+      "hypha log verify data/incident-room/hq --witness hq.head",
+    ])
 
   @Argument(help: "A node's data directory, or a deployment's.", completion: .directory) var data: String
+  @Option(help: "Compare with the heads kept in this file.", valueName: "file", completion: .file)
+  var witness: [String] = []
+  @Option(help: "The node's public key; default that of its data directory.", valueName: "key")
+  var key: NodePublicKey?
   @Flag(help: "Print the result as JSON, a line for each log.") var json = false
 
   private struct Row: Encodable {
@@ -19,49 +33,106 @@ struct LogVerifyCommand: Command {
     let node: NodeID?
     let path: String
     let isSound: Bool
+    let head: Position
     let entries: UInt64
     let stated: UInt64
+    let blocks: UInt64
+    let payloads: UInt64
     let recordBytes: UInt64
+    let pruned: UInt64
+    let quarantined: UInt64
+    let unproven: UInt64
+    let damaged: UInt64
+    let altered: UInt64
+    let firstBroken: Position?
     let findings: [String]
+    let witnesses: [Witnesses.Result]
+
+    init(_ found: LogVerification, path: String, witnesses: [Witnesses.Result]) {
+      node = found.node
+      self.path = path
+      isSound = found.isSound && witnesses.allSatisfy(\.agrees)
+      head = found.head
+      entries = found.entryCount
+      stated = found.statedCount
+      blocks = found.blockCount
+      payloads = found.payloadCount
+      recordBytes = found.recordByteCount
+      pruned = found.prunedCount
+      quarantined = found.quarantinedCount
+      unproven = found.unprovenCount
+      damaged = found.damagedCount
+      altered = found.alteredCount
+      firstBroken = found.firstBroken
+      findings = found.findings
+      self.witnesses = witnesses
+    }
   }
 
   func run() async throws {
+    let inspection = try Program.require().inspection
+    let witnesses = try Witnesses(files: witness, inspection)
+    let paths = try DataPlaces.logs(in: data)
+    let stop = StopSignal()
     var isSound = true
-    for path in try DataPlaces.logs(in: data) {
-      let row = try await verify(path)
+    var logs: [LogIdentity] = []
+    for path in paths {
+      let found = try await verify(path, witnesses, stop)
+      var results: [Witnesses.Result] = []
+      if let chain = found.chain {
+        logs.append(LogIdentity(id: chain.id, node: chain.node))
+        let key = try key ?? (witness.isEmpty ? nil : inspection.publicKey(path))
+        results = witnesses.compare(chain, key: key, isOnly: paths.count == 1)
+      }
+      let row = Row(found, path: path, witnesses: results)
       isSound = isSound && row.isSound
-      if json {
-        try Output.standard.writeLine(JSON.text(row))
-      } else {
-        let verdict =
-          row.isSound ? "sound" : row.findings.count == 1 ? "1 finding" : "\(row.findings.count) findings"
-        try Output.standard.writeLine(
-          "\(path): \(verdict); \(Human.count(row.entries)) entries, "
-            + "\(Human.bytes(row.recordBytes)) of records")
-        for finding in row.findings { try Output.standard.writeLine("  \(finding)") }
+      if json { try Output.standard.writeLine(JSON.text(row)) } else { try show(row) }
+    }
+    if paths.count > 1 {
+      for stranger in witnesses.strangers(to: logs) {
+        isSound = false
+        try Output.standardError.writeLine(
+          "\(stranger.file): the signed head of node \(stranger.head.head.log.node) is of none of these logs")
       }
     }
     guard isSound else { throw ExitStatus.failure }
   }
 
-  private func verify(_ path: String) async throws -> Row {
-    do {
-      let log = try Program.require().readLog(path)
-      let verification = try await LiveRegion.run { region in
-        try log.verify { count, head in
-          let share = head.rawValue == 0 ? 100 : count * 100 / head.rawValue
-          try? region.draw(["\(path): \(Human.count(count)) of \(head) entries, \(share) %"])
-        }
+  private func verify(_ path: String, _ witnesses: Witnesses, _ stop: StopSignal) async throws
+    -> LogVerification
+  {
+    try await LiveRegion.run { region in
+      let clock = ContinuousClock()
+      let began = clock.now
+      let examination = LogExamination(data: path, stop: stop)
+      let found = try examination.verify(linksAt: witnesses.positions) { progress in
+        let (done, head) = (progress.position.rawValue, progress.head.rawValue)
+        let share = head == 0 ? 100 : Int(Double(done) / Double(head) * 100)
+        let seconds = max((clock.now - began) / .seconds(1), 0.001)
+        try region.draw([
+          "\(path): \(Human.count(done)) of \(Human.count(head)) entries, \(share) %, "
+            + "\(Human.bytes(Int(Double(progress.byteCount) / seconds)))/s, \(Human.rate(Double(done) / seconds))"
+        ])
       }
-      return Row(
-        node: log.identity.node, path: path, isSound: verification.isSound, entries: verification.entryCount,
-        stated: verification.statedCount, recordBytes: verification.recordByteCount,
-        findings: verification.findings)
-    } catch let error as HyphaError where [.logInvalid, .logTooNew, .fileUnavailable].contains(error.code) {
-      // What cannot be opened is a finding, so that the other logs are looked at all the same.
-      return Row(
-        node: nil, path: path, isSound: false, entries: 0, stated: 0, recordBytes: 0,
-        findings: [error.problem])
+      try region.draw([])
+      return found
+    }
+  }
+
+  private func show(_ row: Row) throws {
+    let isWhole = row.findings.isEmpty
+    let verdict =
+      isWhole ? "sound" : row.findings.count == 1 ? "1 finding" : "\(row.findings.count) findings"
+    var line =
+      "\(row.path): \(verdict); \(Human.count(row.entries)) entries, \(Human.bytes(row.recordBytes)) of records"
+    if row.payloads > 0 { line += ", \(Human.count(row.payloads)) payloads beside the log" }
+    if row.pruned > 0 { line += ", \(Human.count(row.pruned)) pruned" }
+    if row.quarantined > 0 { line += ", \(Human.count(row.quarantined)) quarantined" }
+    if row.unproven > 0 { line += ", \(Human.count(row.unproven)) links of the chain unproven" }
+    try Output.standard.writeLine(line)
+    for finding in row.findings { try Output.standard.writeLine("  \(finding)") }
+    for witness in row.witnesses {
+      try Output.standard.writeLine("  \(witness.file): \(witness.verdict): \(witness.text)")
     }
   }
 }

@@ -17,8 +17,8 @@ struct LogCommand: Command {
   static let configuration = CommandConfiguration(
     name: "log", abstract: "Read what nodes have kept, while they run and after, and look after it.",
     subcommands: [
-      LogInfoCommand.self, LogCatCommand.self, LogVerifyCommand.self, LogReindexCommand.self,
-      LogPruneCommand.self,
-      LogCompactCommand.self, LogBackupCommand.self, LogRestoreCommand.self,
+      LogInfoCommand.self, LogCatCommand.self, LogVerifyCommand.self, LogHeadCommand.self,
+      LogReindexCommand.self, LogPruneCommand.self, LogCompactCommand.self, LogBackupCommand.self,
+      LogRestoreCommand.self, LogSalvageCommand.self, LogExamineCommand.self,
     ])
 }

@@ -1,0 +1,79 @@
+import Glibc
+import HyphaCore
+public import HyphaLog
+
+/// The operator's work on logs in data directories, on LMDB.
+public struct LMDBLogInspection: LogInspection {
+  /// It keeps nothing.
+  public init() {}
+
+  public func verify(
+    _ directory: String, linksAt positions: [Position], progress: (LogProgress) throws -> Void
+  ) throws -> LogVerification {
+    try LogExaminer.verify(directory, linksAt: positions, progress: progress)
+  }
+
+  public func chain(_ directory: String, at positions: [Position]) throws -> ChainLookup {
+    let store = try LogOpening.openForReading(DataDirectory(path: directory))
+    let view = try store.view()
+    var links: [Position: ChainLink] = [:]
+    for position in positions { links[position] = try view.chainLink(at: position) }
+    return ChainLookup(
+      id: store.identity.id, node: store.identity.node, head: view.head.position, links: links)
+  }
+
+  public func tables(_ directory: String, _ body: (SalvagedRow) throws -> Void) throws {
+    let log = DataDirectory(path: directory).log
+    let environment = try EnvironmentRegistry.lease(log: log, mode: .reading)
+    // What matters most comes first: reading may end with any row.
+    for name in ["gaps", "state", "snapshots"] {
+      try TableCheck.forEachRow(of: name, environment.environment) { key, value in
+        try body(SalvagedRow(table: name, key: key, value: value))
+      }
+    }
+  }
+
+  public func salvage(
+    _ directory: String, to output: String, tables: SalvagedTables, loose: (LooseRecord) throws -> Void,
+    progress: (UInt64, UInt64) throws -> Void
+  ) throws -> SalvageReport {
+    try Salvager.salvage(directory, to: output, tables: tables, loose: loose, progress: progress)
+  }
+
+  public func signedHead(_ directory: String) throws -> SignedHead {
+    let place = DataDirectory(path: directory)
+    let store = try LogOpening.openForReading(place)
+    let key = try NodeKey.load(from: directory) ?? Self.makeKey(place)
+    let head = try store.view().head
+    return SignedHead(
+      signing: LogHead(
+        log: store.identity, position: head.position, chain: head.link, newestAt: head.time),
+      at: max(head.time, Timestamp(microseconds: Self.now())), with: key)
+  }
+
+  private static func makeKey(_ place: DataDirectory) throws -> NodeKey {
+    let lock: WriterLock
+    do {
+      lock = try WriterLock(place)
+    } catch let error as HyphaError where error.code == .logLocked {
+      throw HyphaError(
+        .logLocked, "the node of \(place.path) has no key yet, and its log is open for writing",
+        remedy: "run this once while the node is stopped; from then on it works while it runs too",
+        cause: error.problem)
+    }
+    return try withExtendedLifetime(lock) { try NodeKey.loadOrCreate(in: place.path) }
+  }
+
+  public func publicKey(_ directory: String) throws -> NodePublicKey? {
+    try NodeKey.load(from: directory)?.publicKey
+  }
+
+  public func verifySignature(of head: SignedHead) throws { try head.verifySignature() }
+
+  /// The wall clock.
+  private static func now() -> UInt64 {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return UInt64(now.tv_sec) * 1_000_000 + UInt64(now.tv_nsec) / 1_000
+  }
+}

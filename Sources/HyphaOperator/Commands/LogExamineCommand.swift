@@ -1,0 +1,58 @@
+import HyphaCore
+import HyphaLog
+
+/// `hypha log examine`: what looks at a log that may be damaged, in a process of its own (see ``LogExamination``).
+struct LogExamineCommand: Command {
+  /// What to look at.
+  enum Part: String, CaseIterable, ExpressibleByArgument { case verify, chain, tables, head }
+
+  static let configuration = CommandConfiguration(
+    name: "examine", abstract: "Look at a log for another command.", isHidden: true)
+
+  @Argument(help: "What to look at.") var part: Part
+  @Argument(help: "A node's data directory.", completion: .directory) var data: String
+  @Option(help: "Look up the chain there.", valueName: "position") var linkAt: [UInt64] = []
+
+  func run() async throws {
+    let inspection = try Program.require().inspection
+    let positions = linkAt.map { Position(rawValue: $0) }
+    do {
+      switch part {
+      case .verify:
+        let verification = try inspection.verify(data, linksAt: positions) { progress in
+          try tell(ExaminationLine(progress: progress))
+        }
+        try tell(ExaminationLine(verification: verification))
+      case .chain: try tell(ExaminationLine(chain: try inspection.chain(data, at: positions)))
+      case .tables: try inspection.tables(data) { try tell(ExaminationLine(row: $0)) }
+      case .head: try tell(ExaminationLine(head: try inspection.signedHead(data).description))
+      }
+      try tell(ExaminationLine(isComplete: true))
+    } catch let error as HyphaError {
+      try tell(
+        ExaminationLine(failure: .init(problem: error.problem, remedy: error.remedy, cause: error.cause)))
+    }
+  }
+
+  /// What was said is said, whatever happens next.
+  private func tell(_ line: ExaminationLine) throws {
+    try Output.standard.writeLine(JSON.text(line))
+    try Output.standard.flush()
+  }
+}
+
+/// What the examining process says, a line of JSON each.
+struct ExaminationLine: Codable {
+  struct Failure: Codable {
+    var problem: String
+    var remedy, cause: String?
+  }
+
+  var progress: LogProgress?
+  var verification: LogVerification?
+  var chain: ChainLookup?
+  var row: SalvagedRow?
+  var head: String?
+  var failure: Failure?
+  var isComplete: Bool?
+}

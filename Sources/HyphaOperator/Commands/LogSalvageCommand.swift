@@ -1,0 +1,127 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+
+/// `hypha log salvage`: a new log of what is whole in a damaged one.
+struct LogSalvageCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "salvage", abstract: "Make a new log of what is whole in a damaged one.",
+    discussion: """
+      Searches the bytes of the damaged file, which is only read, for blocks whose checksums and hashes match, and \
+      writes them to a new data directory, at the same positions and byte by byte: the chain and all signed heads \
+      before the damage go on to hold. What cannot be kept is quarantined there, and reading it says so. Consumers' \
+      places, snapshots, idempotency keys, payloads and the node's key are taken along as far as they can be read. \
+      The node must not run.
+
+      --loose writes the records that are whole while nothing says where in the log they stood: a line of JSON \
+      each, with the record's bytes as base64.
+
+      Exit status 0 when the new log was made, whatever is missing in it.
+      """,
+    examples: ["hypha log salvage data/incident-room/hq --output salvaged/hq"])
+
+  @Argument(help: "The damaged log's data directory.", completion: .directory) var data: String
+  @Option(
+    name: .shortAndLong, help: "The data directory to make.", valueName: "directory", completion: .directory)
+  var output: String
+  @Option(help: "Write records without a place here.", valueName: "file", completion: .file) var loose:
+    String?
+  @Flag(help: "Print the report as JSON, on one line.") var json = false
+
+  func run() async throws {
+    let inspection = try Program.require().inspection
+    let path = try DataPlaces.log(at: data)
+    let examination = LogExamination(data: path, stop: StopSignal())
+    var file: LooseFile?
+    if let loose { file = try LooseFile(loose) }
+    let report = try await LiveRegion.run { region in
+      let tables = try examination.tables()
+      let report = try inspection.salvage(path, to: output, tables: tables) { record in
+        try file?.write(record)
+      } progress: { done, all in
+        if examination.stop.isRaised {
+          throw ExitStatus.stopped(by: examination.stop.signalNumber ?? SIGINT)
+        }
+        let share = all == 0 ? 100 : done * 100 / all
+        try region.draw(["\(path): \(Human.bytes(done)) of \(Human.bytes(all)) searched, \(share) %"])
+      }
+      try region.draw([])
+      return report
+    }
+    try file?.finish()
+    if json { try Output.standard.writeLine(JSON.text(report)) } else { try show(report, of: path) }
+  }
+
+  private func show(_ report: SalvageReport, of path: String) throws {
+    func say(_ line: String) throws { try Output.standard.writeLine(line) }
+    try say(
+      "\(path): \(Human.count(report.entryCount)) entries in \(Human.count(report.blockCount)) blocks were kept, "
+        + "up to position \(Human.count(report.head.rawValue))")
+    try say(
+      "  \(report.cursorCount) consumers' places, \(report.snapshotCount) snapshots, \(report.keyCount) idempotency "
+        + "keys, \(report.payloadCount) payloads beside the log")
+    if report.prunedCount > 0 { try say("  \(Human.count(report.prunedCount)) entries were pruned before") }
+    try say("  \(Human.count(report.quarantinedCount)) entries are quarantined")
+    for range in report.quarantined {
+      let place =
+        range.first == range.last ? "position \(range.first)" : "positions \(range.first) to \(range.last)"
+      try say("    \(place): \(range.reason)")
+    }
+    if report.looseCount > 0 {
+      try say(
+        "  \(Human.count(report.looseCount)) records without a place"
+          + (loose.map { " are in \($0)" } ?? "; --loose FILE writes them"))
+    }
+    for note in report.notes { try say("  \(note)") }
+    try say("next: \(Program.calledAs) log verify \(output)")
+  }
+}
+
+/// The file of records without a place.
+private final class LooseFile {
+  private let handle: FileHandle
+  private let output: Output
+
+  init(_ path: String) throws {
+    guard FileManager.default.createFile(atPath: path, contents: nil),
+      let handle = FileHandle(forWritingAtPath: path)
+    else {
+      throw HyphaError(
+        .fileUnavailable, "\(path) cannot be written", remedy: "give another --loose file")
+    }
+    self.handle = handle
+    output = Output(descriptor: handle.fileDescriptor, name: path)
+  }
+
+  func write(_ loose: LooseRecord) throws { try output.writeLine(JSON.text(Line(loose))) }
+
+  func finish() throws { try output.flush() }
+
+  private struct Line: Encodable {
+    let offset: UInt64
+    let id: EventID
+    let time: String
+    let channel: String
+    let agent: AgentID
+    let epoch, sequence: UInt64
+    let addressee: AgentID?
+    let type: EventTypeName
+    let subject: Subject
+    let record: String
+
+    init(_ loose: LooseRecord) {
+      let header = loose.record.header
+      offset = loose.offset
+      id = header.id
+      time = header.time.text
+      channel = header.channel.description
+      agent = header.agent
+      epoch = header.epoch
+      sequence = header.sequence
+      addressee = header.addressee
+      type = header.type
+      subject = header.subject
+      record = Data(loose.record.bytes).base64EncodedString()
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+
+/// Looks at a log that may be damaged, in a child process: LMDB trusts its file, so a damaged page can end the process
+/// that reads it by a signal. That is a finding then, and no crash.
+///
+/// The child is this program itself, running ``LogExamineCommand``, so an author's own program does it too. It ends
+/// when nobody reads what it says any more.
+struct LogExamination {
+  /// The log's data directory.
+  let data: String
+  /// Raised to end the child early.
+  let stop: StopSignal
+
+  /// What reading a log came to where it did not come to its end.
+  struct Interruption: Error {
+    /// What happened, naming how far it had come.
+    let problem: String
+    let remedy: String
+    let cause: String?
+
+    /// As the error of a command that needs the log whole.
+    var error: HyphaError { HyphaError(.logInvalid, problem, remedy: remedy, cause: cause) }
+  }
+
+  /// Reads the log from end to end.
+  func verify(linksAt positions: [Position], progress: (LogProgress) throws -> Void) throws -> LogVerification
+  {
+    var found = LogVerification()
+    do {
+      try run("verify", positions) { line in
+        if let here = line.progress {
+          found.head = here.head
+          try progress(here)
+        }
+        if let verification = line.verification { found = verification }
+      }
+    } catch let interruption as Interruption {
+      let cause = interruption.cause.map { " (\($0))" } ?? ""
+      let isDeath = interruption.cause != nil
+      found.find(
+        interruption.problem + (isDeath ? "; \(interruption.remedy)\(cause)" : ""), at: nil, .damaged)
+    }
+    return found
+  }
+
+  /// Looks up the chain's links.
+  func chain(at positions: [Position]) throws -> ChainLookup {
+    var found: ChainLookup?
+    try orThrow { try run("chain", positions) { found = $0.chain ?? found } }
+    guard let found else { throw HyphaError(.failed, "nothing was said of the log in \(data)") }
+    return found
+  }
+
+  /// Signs the log's head.
+  func signedHead() throws -> String {
+    var found: String?
+    try orThrow { try run("head", []) { found = $0.head ?? found } }
+    guard let found else { throw HyphaError(.failed, "nothing was said of the log in \(data)") }
+    return found
+  }
+
+  /// Reads what can be read of the small tables.
+  func tables() throws -> SalvagedTables {
+    var tables = SalvagedTables()
+    do {
+      try run("tables", []) { if let row = $0.row { tables.rows.append(row) } }
+    } catch let interruption as Interruption {
+      tables.problem = interruption.problem
+    }
+    return tables
+  }
+
+  private func orThrow(_ body: () throws -> Void) throws {
+    do { try body() } catch let interruption as Interruption { throw interruption.error }
+  }
+}
+
+// MARK: The child
+
+extension LogExamination {
+  private func run(_ part: String, _ positions: [Position], _ take: (ExaminationLine) throws -> Void) throws {
+    let child = Process()
+    let (output, errors) = (Pipe(), Pipe())
+    // The program that runs, even where another was installed in its place meanwhile.
+    child.executableURL = URL(fileURLWithPath: "/proc/self/exe")
+    child.arguments = ["log", "examine", part, data] + positions.flatMap { ["--link-at", "\($0)"] }
+    child.standardInput = FileHandle.nullDevice
+    child.standardOutput = output
+    child.standardError = errors
+    var environment = ProcessInfo.processInfo.environment
+    environment["SWIFT_BACKTRACE"] = "enable=no"
+    child.environment = environment
+    do {
+      try child.run()
+    } catch {
+      throw HyphaError(
+        .failed, "the program cannot start itself to look at \(data)",
+        remedy: "check that it may be executed",
+        cause: "\(error)")
+    }
+    let id = child.processIdentifier
+    stop.whenRaised { kill(id, SIGKILL) }
+    var last = Position.start
+    var isComplete = false
+    var failure: ExaminationLine.Failure?
+    do {
+      try forEachLine(of: output.fileHandleForReading) { bytes in
+        guard let line = try? JSON.decode(ExaminationLine.self, from: bytes) else { return }
+        last = line.progress?.position ?? last
+        failure = line.failure ?? failure
+        isComplete = isComplete || line.isComplete == true
+        try take(line)
+      }
+    } catch {
+      child.terminate()
+      throw error
+    }
+    let words = String(
+      decoding: errors.fileHandleForReading.readDataToEndOfFile().prefix(400), as: UTF8.self)
+    child.waitUntilExit()
+    if stop.isRaised { throw ExitStatus.stopped(by: stop.signalNumber ?? SIGINT) }
+    if let failure {
+      throw Interruption(problem: failure.problem, remedy: failure.remedy ?? "", cause: nil)
+    }
+    guard !isComplete else { return }
+    let how =
+      child.terminationReason == .uncaughtSignal
+      ? Self.name(ofSignal: child.terminationStatus) : "status \(child.terminationStatus)"
+    let said = words.split(whereSeparator: \.isNewline).first.map { ": \($0.shown(200))" } ?? ""
+    let place = last > .start ? "beyond position \(last)" : "at all"
+    throw Interruption(
+      problem: "the log cannot be read \(place): its pages are damaged, and the process that read them died",
+      remedy: "run '\(Program.calledAs) log salvage \(data) --output NEW'", cause: how + said)
+  }
+
+  private func forEachLine(of handle: FileHandle, _ body: ([UInt8]) throws -> Void) throws {
+    var rest: [UInt8] = []
+    while true {
+      let more = handle.availableData
+      if more.isEmpty { return }
+      rest += more
+      var begin = rest.startIndex
+      while let end = rest[begin...].firstIndex(of: UInt8(ascii: "\n")) {
+        try body(Array(rest[begin..<end]))
+        begin = end + 1
+      }
+      rest.removeSubrange(..<begin)
+    }
+  }
+
+  private static func name(ofSignal number: Int32) -> String {
+    switch number {
+    case SIGBUS: "SIGBUS"
+    case SIGSEGV: "SIGSEGV"
+    case SIGABRT: "SIGABRT"
+    case SIGILL, SIGTRAP: "a failed check"
+    default: "signal \(number)"
+    }
+  }
+}

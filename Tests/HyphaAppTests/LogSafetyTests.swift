@@ -1,0 +1,189 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import Testing
+
+@testable import HyphaLogLMDB
+
+extension Processes {
+  /// `hypha log verify`, `head` and `salvage` on logs that are altered or damaged.
+  @Suite struct LogSafetyTests {
+    /// The wall clock.
+    private struct Clock: TimeSource {
+      func microseconds() -> UInt64 { UInt64(Date().timeIntervalSince1970 * 1e6) }
+    }
+
+    /// Appends events to the log of node `hq`, which is made where there is none.
+    private func append(_ count: Int, to directory: String, payload: [UInt8] = [1, 2, 3], perBatch: Int = 1)
+      async throws
+    {
+      let log = try LMDBLog(
+        directory: directory, node: "hq", settings: LMDBLogSettings(mapByteCount: 1 << 28), time: Clock())
+      defer { log.close() }
+      let lane = Lane(agent: "ana", channel: .persistent, target: .type("T"))
+      let head = try log.laneHead(lane)
+      var (previous, number) = (head?.point ?? .start, head?.point.sequence ?? 0)
+      for _ in 0..<count / perBatch {
+        var batch = LogBatch()
+        for _ in 0..<perBatch {
+          number += 1
+          let id = EventID(high: UInt64(payload.count), low: number)
+          let header = RecordHeader(
+            id: id, time: Timestamp(microseconds: 1), channel: .persistent, agent: "ana", epoch: 1,
+            sequence: number,
+            previous: previous, addressee: nil, type: "T", subject: "s", contentType: .bytes, correlation: id,
+            authority: Authority(principal: "ana"))
+          batch.appends.append(.init(try Record(header, payload: payload)))
+          previous = LanePoint(epoch: 1, sequence: number)
+        }
+        batch.cursors[CursorKey(agent: "ana", channel: .persistent)] = Cursor(
+          position: .start, handledCount: number)
+        _ = try await log.append(batch)
+      }
+    }
+
+    private func copy(_ from: String, _ to: String) throws {
+      try FileManager.default.copyItem(atPath: from, toPath: to)
+    }
+
+    @Test func `a kept head tells what became of a log`() async throws {
+      let scratch = try Scratch()
+      let hq = scratch("hq")
+      try await append(30, to: hq)
+      let first = try await scratch.hypha("log", "head", hq)
+      #expect(first.status == 0 && first.lines.count == 1)
+      let early = try scratch.file("early.head", first.output)
+      try copy(hq, scratch("older"))
+      try copy(hq, scratch("rewritten"))
+      try await append(10, to: hq)
+      try await append(10, to: scratch("rewritten"), payload: [4])
+      let late = try scratch.file("late.head", await scratch.hypha("log", "head", hq).output)
+
+      func expect(
+        _ verdict: String, _ log: String, _ kept: String, _ words: String...,
+        at: SourceLocation = #_sourceLocation
+      )
+        async throws
+      {
+        let isGood = verdict == "agrees"
+        for arguments in [["log", "verify", log, "--witness", kept], ["log", "head", log, "--check", kept]] {
+          let result = try await Hypha.run(arguments + words, in: scratch)
+          #expect(result.status == (isGood ? 0 : 1) && result.errors == "", "\(result)", sourceLocation: at)
+          #expect(result.lines.last?.contains(": \(verdict): ") == true, "\(result)", sourceLocation: at)
+          #expect(!arguments.contains("verify") || result.lines[0].contains(": sound; "), sourceLocation: at)
+        }
+      }
+      try await expect("agrees", hq, early)
+      try await expect("agrees", hq, late)
+      try await expect("agrees", scratch("rewritten"), early)
+      try await expect("behind", scratch("older"), late)
+      try await expect("altered", scratch("rewritten"), late)
+      try await expect("other-key", hq, late, "--key", String(repeating: "0", count: 64))
+      try await append(30, to: scratch("other"))
+      #expect(try await scratch.hypha("log", "head", scratch("other")).status == 0)
+      try await expect("other-log", scratch("other"), early)
+      let forged = try scratch.file(
+        "forged.head", first.output.replacing("\"position\":30", with: "\"position\":29"))
+      try await expect("bad-signature", hq, forged)
+      try FileManager.default.removeItem(atPath: hq + "/node.key")
+      try await expect("no-key", hq, late)
+      let json = try await scratch.hypha("log", "verify", scratch("rewritten"), "--witness", late, "--json")
+      #expect(
+        json.status == 1 && json.output.contains("\"isSound\":false")
+          && json.output.contains("\"verdict\":\"altered\""))
+    }
+
+    @Test func `a node's key is made while it does not run, and used while it does`() async throws {
+      let scratch = try Scratch()
+      let file = try scratch.file("topology.yaml", StoppingTests.endless)
+      let run = try scratch.start("run", file, "--data", scratch("data"))
+      #expect(await becomesTrue { run.output.contains("2/2 nodes") })
+      let early = try await scratch.hypha("log", "head", scratch("data"))
+      #expect(early.status == 1 && early.output == "")
+      #expect(early.errors.contains("has no key yet") && early.errors.contains("while the node is stopped"))
+      let salvage = try await scratch.hypha("log", "salvage", scratch("data/a"), "--output", scratch("new"))
+      #expect(salvage.status == 1 && salvage.errors.contains("is open for writing") && salvage.output == "")
+      run.signal(SIGINT)
+      _ = await run.end()
+      let made = try await scratch.hypha("log", "head", scratch("data"))
+      #expect(made.status == 0 && made.lines.count == 2)
+      let again = try scratch.start("run", file, "--data", scratch("data"))
+      #expect(await becomesTrue { again.output.contains("2/2 nodes") })
+      let kept = try scratch.file("heads", made.output)
+      let live = try await scratch.hypha("log", "head", scratch("data"))
+      #expect(live.status == 0 && live.lines.count == 2, "\(live)")
+      let verify = try await scratch.hypha("log", "verify", scratch("data"), "--witness", kept)
+      #expect(verify.status == 0 && verify.lines.count { $0.contains(": agrees: ") } == 2, "\(verify)")
+      again.signal(SIGINT)
+      _ = await again.end()
+      scratch.expectNothingLeft()
+    }
+
+    @Test func `pages that end the process that reads them are a finding, and salvage reads them`()
+      async throws
+    {
+      let scratch = try Scratch()
+      try await append(600, to: scratch("hq"), perBatch: 3)
+      let sound = try Data(contentsOf: URL(fileURLWithPath: scratch("hq/log/data.mdb")))
+      let seed =
+        ProcessInfo.processInfo.environment["HYPHA_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...999_999)
+      var random = SeededGenerator(seed: seed)
+      var deathCount = 0
+      for round in 0..<60 where deathCount < 3 {
+        let damaged = scratch("damaged-\(round)")
+        try FileManager.default.createDirectory(atPath: damaged + "/log", withIntermediateDirectories: true)
+        // The places of the nodes on some pages lead anywhere.
+        var data = sound
+        for _ in 0..<4 {
+          let page = Int.random(in: 2..<data.count / 4_096, using: &random) * 4_096
+          for byte in 16..<80 { data[page + byte] = UInt8.random(in: .min ... .max, using: &random) }
+        }
+        try data.write(to: URL(fileURLWithPath: damaged + "/log/data.mdb"))
+        let comment: Comment = "HYPHA_SEED=\(seed) round \(round)"
+        let verify = try await scratch.hypha("log", "verify", damaged)
+        #expect([0, 1].contains(verify.status) && verify.errors == "", "\(comment) \(verify)")
+        guard verify.output.contains("the process that read them died") else { continue }
+        deathCount += 1
+        #expect(verify.output.contains("log salvage \(damaged) --output NEW'"), "\(verify)")
+        #expect(verify.output.contains("SIG"), "\(verify)")
+        let new = scratch("new-\(round)")
+        let salvage = try await scratch.hypha("log", "salvage", damaged, "--output", new, "--json")
+        #expect(salvage.status == 0 && salvage.errors == "", "\(comment) \(salvage)")
+        let report = try JSONDecoder().decode(SalvageReport.self, from: Data(salvage.output.utf8))
+        #expect(report.entryCount + report.quarantinedCount == 600, "\(comment) \(salvage)")
+        let again = try await scratch.hypha("log", "verify", new)
+        #expect(again.status == 0 && again.lines.count == 1, "\(comment) \(again)")
+        try await append(6, to: new, perBatch: 3)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: damaged + "/log/data.mdb")) == data)
+      }
+      #expect(deathCount > 0, "HYPHA_SEED=\(seed)")
+    }
+
+    @Test func `salvage says what it kept and what not, and writes loose records where it is told`()
+      async throws
+    {
+      let scratch = try Scratch()
+      try await append(40, to: scratch("hq"), payload: [UInt8](repeating: 7, count: 800), perBatch: 40)
+      #expect(try await scratch.hypha("log", "head", scratch("hq")).status == 0)
+      let file = scratch("hq/log/data.mdb")
+      var data = try Data(contentsOf: URL(fileURLWithPath: file))
+      let block = try #require(data.range(of: Data("HYB2".utf8)))
+      data[block.lowerBound + 16] ^= 1
+      try data.write(to: URL(fileURLWithPath: file))
+      let verify = try await scratch.hypha("log", "verify", scratch("hq"))
+      #expect(verify.status == 1 && verify.output.contains("position 40"), "\(verify)")
+      let salvage = try await scratch.hypha(
+        "log", "salvage", scratch("hq"), "--output", scratch("new"), "--loose", scratch("loose.jsonl"))
+      #expect(salvage.status == 0 && salvage.errors == "", "\(salvage)")
+      #expect(salvage.output.contains("positions 1 to 40: no whole block"), "\(salvage)")
+      #expect(
+        salvage.output.contains("40 records without a place are in \(scratch("loose.jsonl"))"), "\(salvage)")
+      let lines = try String(contentsOfFile: scratch("loose.jsonl"), encoding: .utf8).split(separator: "\n")
+      #expect(lines.count == 40 && lines[0].contains("\"agent\":\"ana\""))
+      #expect(FileManager.default.fileExists(atPath: scratch("new/node.key")))
+      let again = try await scratch.hypha("log", "salvage", scratch("hq"), "--output", scratch("new"))
+      #expect(again.status == 1 && again.errors.contains("holds a log already"))
+      #expect(try await scratch.hypha("log", "verify", scratch("new")).output.contains("40 quarantined"))
+    }
+  }
+}
