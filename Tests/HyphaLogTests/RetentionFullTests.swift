@@ -30,7 +30,7 @@ import Testing
   /// Fills the log, makes room, and appends what was refused; again and again.
   private func fillAndPrune(_ log: LMDBLog, count: Int, payload: Int) async throws {
     var ana = Author("ana")
-    for round in 1...4 {
+    for round in 1...3 {
       let refused = try await appendUntilFull(log, &ana, count: count, payload: payload)
       let head = try log.head().rawValue
       let begin = try log.gaps().first?.range.upperBound.rawValue ?? 0

@@ -123,6 +123,26 @@ import Testing
     log.close()
   }
 
+  @Test func `whoever opens a log amid a prune finds the heads of what is gone`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    _ = try await log.append(ana.batch(10))
+    var bob = Author("bob")
+    for _ in 0..<100 { _ = try await log.append(bob.batch(10)) }
+    let lane = ana.lane()
+    let found = Mutex<[LanePoint?]>([])
+    let plan = try log.planPrune(RetentionPolicy(entryCountMax: 10), now: now)
+    _ = try await log.prune(plan, principal: "ops", time: TestTime()) { _ in
+      // A new reader has no heads in memory, as the next one who opens the log after a kill.
+      let head = try? LMDBLogReader(directory: home.directory).laneHead(lane)
+      found.withLock { $0.append(head?.point) }
+    }
+    let points = found.withLock { $0 }
+    #expect(points.count > 1 && points.allSatisfy { $0 == LanePoint(epoch: 1, sequence: 10) }, "\(points)")
+    log.close()
+  }
+
   @Test func `payloads beside the log go when no entry is left that refers to them`() async throws {
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()

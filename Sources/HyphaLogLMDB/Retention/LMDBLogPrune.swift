@@ -60,8 +60,10 @@ extension LMDBLog {
       keyCount += part.count
       next = part.next
     } while next != nil
+    // LMDB uses pages again once the commit after the one that freed them is the oldest that anybody looks at.
+    try await onWriter { try $0.commit { _, _ in } }
     try await waitForOldViews()
-    try await onWriter { try $0.settlePrune() }
+    try await onWriter { try $0.store.environment.returnReserve() }
     return PruneReport(
       event: receipt.first, through: through, keyCount: keyCount, payloadByteCount: try sweepPayloads())
   }

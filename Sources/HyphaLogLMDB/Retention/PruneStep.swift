@@ -82,13 +82,6 @@ extension Committer {
     }
   }
 
-  /// Makes what has become free ready for the next commit, and keeps the reserve again.
-  func settlePrune() throws {
-    // LMDB uses pages again from the second commit on after the one that freed them.
-    try commit { _, _ in }
-    try store.environment.returnReserve()
-  }
-
   /// Removes idempotency keys whose entries are all at or before `last`: those behind `key` in the table, some at a
   /// time. Returns how many went, and where to go on, or nil at the end.
   func pruneKeys(through last: Position, after key: [UInt8]?) throws -> (count: Int, next: [UInt8]?) {
