@@ -20,7 +20,7 @@ import Testing
         seed: seed, roundCount: 12, faults: ["AT": "\(first)", "LAST": "\(last)", "DO": what])
       #expect(isAlive, context)
       // What closing the log writes behind the last batch is nobody's loss.
-      let lines = try run.lines().prefix { $0 != "done" }
+      let lines = try run.lines().prefix { $0 != "done" && $0 != "end" }
       // The index is derived, and may lag behind a disk that fails; the reserve is kept where it can be. Where LMDB
       // gives up after a short write, files of the log's own are written on.
       func matters(_ line: some StringProtocol) -> Bool {
@@ -30,7 +30,7 @@ import Testing
       if let fault = lines.firstIndex(where: { matters($0) }) {
         faultCount += 1
         let refusal = lines[fault...].first { $0.hasPrefix("fail ") || $0.hasPrefix("error ") }
-        #expect(refusal?.contains("; ") == true, "\(try run.lines().suffix(12)), \(context)")
+        #expect(refusal?.contains("; ") == true, "\(lines.suffix(4)), \(context)")
         #expect(
           ["logFailed: ", "logFull: ", "fileUnavailable: "].contains { refusal?.contains($0) == true },
           "\(refusal ?? ""), \(context)")
@@ -38,7 +38,7 @@ import Testing
       let answer = try judge.check(run)
       #expect(answer == "sound", context)
     }
-    #expect(faultCount > 10)
+    #expect(faultCount > 5)
   }
 
   @Test func `after one refused write the log goes on`() throws {
