@@ -33,6 +33,7 @@ let package = Package(
     .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
     // A header alone: the processor's checksum instruction.
     .systemLibrary(name: "CCRC32C"),
 
@@ -43,7 +44,7 @@ let package = Package(
     target("HyphaTopology", ["HyphaCore"]),
 
     // The C-facing targets.
-    target("HyphaLogLMDB", ["HyphaCore", "HyphaLog", "CLMDB", "CSodium"]),
+    target("HyphaLogLMDB", ["HyphaCore", "HyphaLog", "CLMDB", "CSodium", "COpenSSL"]),
     target("HyphaBench", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "CLMDB"]),
     target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ"]),
     target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib"]),

@@ -1,8 +1,8 @@
 import HyphaCore
 
-/// 32 bytes that stand for content: its BLAKE2b-256 hash. Stored inline, compared in a few instructions.
+/// 32 bytes that stand for content: its SHA-256 hash. Stored inline, compared in a few instructions.
 ///
-/// The value alone needs no C; the log on LMDB makes digests, with libsodium.
+/// The value alone needs no C; the log on LMDB makes digests, with OpenSSL.
 public struct Digest: Hashable, Sendable {
   /// How many bytes a digest has.
   public static let byteCount = 32

@@ -18,7 +18,7 @@ import HyphaLog
 /// | 16 | 4 | number of entries |
 /// | 20 | 4 | length of the block in bytes |
 /// | 24 | 8 | reserved, 0 |
-/// | 32 | 32 | link of the chain: BLAKE2b-256 of the link before, the bytes 8–23, and all entry headers |
+/// | 32 | 32 | link of the chain: SHA-256 of the link before, the bytes 8–23, and all entry headers |
 /// | 64 | 72 each | entry headers |
 /// | | | the records, one after the other |
 ///
@@ -36,7 +36,7 @@ import HyphaLog
 /// | 28 | 4 | where the record begins in the block |
 /// | 32 | 4 | how many bytes of it are here |
 /// | 36 | 4 | CRC-32C of the position (8, big-endian), the bytes 0–35 and 40–71, and the record's own CRC-32C |
-/// | 40 | 32 | BLAKE2b-256 of the whole record |
+/// | 40 | 32 | SHA-256 of the whole record |
 ///
 /// The check binds header and record to their position: an entry that stands where it does not belong is
 /// found, as is one whose header was altered. What follows in the record is covered by the record's CRC, and

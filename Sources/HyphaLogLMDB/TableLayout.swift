@@ -12,7 +12,7 @@ import HyphaLog
 /// | `state` | `L`, length of agent (1), agent, channel (1), 0 addressee or 1 type (1), its text | a lane's head: epoch (8), sequence (8), position (8), count (8) |
 /// | `state` | `S`, length of agent (1), agent, channel (1), epoch (8, big-endian) | a stream's head: sequence (8), position (8), count (8) |
 /// | `state` | `C`, channel (1), agent | a consumer's place: position (8), handled count (8) |
-/// | `state` | `K`, idempotency key | first position (8), count (4), time (8), BLAKE2b-256 of the body (32) |
+/// | `state` | `K`, idempotency key | first position (8), count (4), time (8), SHA-256 of the body (32) |
 /// | `snapshots` | agent | the agent's bytes |
 /// | `gaps` | last position (8, big-endian) | first position (8), kind (1): 0 pruned, 1 quarantined; whether there is an anchor (1), anchor (32), reason |
 ///

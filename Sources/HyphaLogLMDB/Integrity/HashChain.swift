@@ -8,7 +8,7 @@ public import HyphaLog
 /// link(n) = H("hypha.log.chain.1" || link(n-1), 32 bytes || content of block n)
 /// ```
 ///
-/// H is BLAKE2b-256. Whoever holds link(n) can tell whether any byte of the blocks up to n was altered, removed,
+/// H is SHA-256. Whoever holds link(n) can tell whether any byte of the blocks up to n was altered, removed,
 /// inserted or moved: no other history gives the same link. The first link binds the chain to its log, so that
 /// blocks of another log do not fit. A chain that goes on after a prune begins at the anchor, which is the link of
 /// the last block that was removed.

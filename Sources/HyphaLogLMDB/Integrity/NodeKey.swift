@@ -191,3 +191,12 @@ extension SignedHead {
     }
   }
 }
+
+/// The state of libsodium in this process.
+enum Sodium {
+  // It picks the code for this processor; without that, its portable code would run.
+  private static let isPrepared = sodium_init() >= 0
+
+  /// Makes libsodium ready, once a process. Every use of it comes after a call of this.
+  static func prepare() { precondition(isPrepared, "libsodium finds no random numbers on this system") }
+}

@@ -1,7 +1,7 @@
 public import HyphaCore
 public import HyphaLog
 
-/// A payload that is stored beside the log: its BLAKE2b-256 hash and its size.
+/// A payload that is stored beside the log: its SHA-256 hash and its size.
 public struct PayloadReference: Hashable, Sendable {
   /// The hash of the payload's bytes, which is its name.
   public let digest: Digest
@@ -27,7 +27,7 @@ public struct PayloadReference: Hashable, Sendable {
 /// | 4 | 4 | length of all this in bytes |
 /// | 8 | 4 | CRC-32C of the bytes from 12 to the end |
 /// | 12 | 4 | length of the payload in bytes |
-/// | 16 | 32 | BLAKE2b-256 of the payload |
+/// | 16 | 32 | SHA-256 of the payload |
 /// | 48 | | the record's front: all of it up to its payload, unchanged, with the length and the CRC-32C of the whole |
 ///
 /// The front and the payload together are the record again, byte for byte, and ``join(into:fetch:)`` proves it by the
