@@ -10,8 +10,6 @@ enum LogOpening {
     if try !place.hasLog() {
       let now = Timestamp(microseconds: time.microseconds())
       let id = EventID(time: now, random: .random(in: .min ... .max))
-      // A node can sign its head from its first event on.
-      _ = try NodeKey.loadOrCreate(in: place.path)
       try create(LogIdentity(id: id, node: node), in: place, settings: settings)
     } else {
       // What a compaction has left that was cut off.

@@ -20,7 +20,7 @@ import Testing
     }
     #expect(
       try FileManager.default.contentsOfDirectory(atPath: home.directory).sorted()
-        == ["index", "log", "log.reserve", "node.key", "writer.lock"])
+        == ["index", "log", "log.reserve", "writer.lock"])
     let holder = try String(contentsOfFile: home.directory + "/writer.lock", encoding: .utf8)
     #expect(holder == "\(getpid())\n")
     log.close()
