@@ -24,7 +24,7 @@ import Testing
       #expect(answer == "sound", "HYPHA_SEED=\(seed), \(what) at call \(call)")
     }
     // How the batches fall into groups is not the same each time, so the last calls may not come.
-    #expect(killCount > 50)
+    #expect(killCount > 20)
   }
 
   @Test(.enabled(if: FaultShim.library != nil, FaultShim.isMissing))
