@@ -245,8 +245,9 @@ extension WireFormat {
     guard let remaining else { return withoutEnd }
     let (seconds, attoseconds) = remaining.components
     guard seconds >= 0, attoseconds >= 0 else { return 0 }
-    guard seconds < 4_294 else { return withoutEnd - 1 }
-    return UInt32(seconds * 1_000_000 + (attoseconds + 999_999_999_999) / 1_000_000_000_000)
+    guard seconds < 4_295 else { return withoutEnd - 1 }
+    let microseconds = seconds * 1_000_000 + (attoseconds + 999_999_999_999) / 1_000_000_000_000
+    return UInt32(min(microseconds, Int64(withoutEnd) - 1))
   }
 }
 

@@ -50,7 +50,7 @@ import Testing
       (.nanoseconds(-1), .zero), (.nanoseconds(1), .microseconds(1)), (.nanoseconds(1_001), .microseconds(2)),
       (.milliseconds(1_500), .microseconds(1_500_000)), (.seconds(4_201), .seconds(4_201)),
       (.microseconds(4_293_999_999), .microseconds(4_293_999_999)),
-      (.seconds(4_294), .microseconds(0xFFFF_FFFE)), (.seconds(100_000), .microseconds(0xFFFF_FFFE)),
+      (.seconds(4_294), .seconds(4_294)), (.seconds(100_000), .microseconds(0xFFFF_FFFE)),
       (.seconds(Int64.max), .microseconds(0xFFFF_FFFE)), (.seconds(Int64.min), .zero),
       (.nanoseconds(4_293_999_999_999), .microseconds(4_294_000_000)),
     ] as [(Duration?, Duration?)])
