@@ -16,15 +16,15 @@ import Testing
     }
     let judge = try Judge()
     var killCount = 0
-    for (call, what) in Soak.sample(60, of: steps, &random) {
+    // How the batches fall into groups is not the same each time, so the last calls may not come; others are drawn then.
+    for (call, what) in Soak.sample(150, of: steps, &random) where Soak.seconds != nil || killCount < 60 {
       let run = try CrasherRun()
       let isAlive = try run.work(seed: seed, roundCount: roundCount, faults: ["AT": "\(call)", "DO": what])
       killCount += isAlive ? 0 : 1
       let answer = try judge.check(run)
       #expect(answer == "sound", "HYPHA_SEED=\(seed), \(what) at call \(call)")
     }
-    // How the batches fall into groups is not the same each time, so the last calls may not come.
-    #expect(killCount > 20)
+    #expect(killCount >= 60)
   }
 
   @Test(.enabled(if: FaultShim.library != nil, FaultShim.isMissing))

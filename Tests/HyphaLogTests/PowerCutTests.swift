@@ -11,7 +11,7 @@ import Testing
     let (rounds, cuts) = Soak.seconds == nil ? (8, 12) : (40, 60)
     let answer = try cut(seed: seed, roundCount: rounds, cutsPerMoment: cuts)
     let count = try #require(Int(answer.dropFirst(5)), "\(answer)")
-    #expect(count > 100)
+    #expect(count > 200)
   }
 
   @Test(arguments: ["skip", "skip-data"])

@@ -76,6 +76,7 @@ import Testing
     let refused = try await appendUntilFull(log, &ana, count: 4, payload: 2_000)
     let head = try log.head()
     #expect(head.rawValue > 500)
+    await expectError(.logFull) { _ = try await log.append(refused) }
     #expect(try log.verify().isSound)
     try FileManager.default.removeItem(atPath: ballast)
     #expect(try await log.append(refused).first == head.next)
