@@ -45,7 +45,7 @@ import Testing
   @Test(arguments: [(20, 100), (4, 1_000), (4, 9_000), (1, 60_000)])
   func `in a full map room is made by pruning, and the log goes on`(count: Int, payload: Int) async throws {
     let home = Backend.lmdb.makeHome()
-    var settings = LMDBLogSettings.withoutIndex
+    var settings = LMDBLogSettings.small
     settings.mapByteCount = 1 << 20
     settings.mapByteCountMax = 1 << 20
     let log = try home.openLMDB(settings)
@@ -56,8 +56,8 @@ import Testing
   @Test(arguments: [(1, 100), (4, 1_000), (4, 9_000), (1, 60_000)])
   func `on a full disk room is made by pruning, and the log goes on`(count: Int, payload: Int) async throws {
     guard let disk = SmallDisk() else { return }
-    let log = try LMDBLog(
-      directory: disk.path + "/data", node: "hq", settings: .withoutIndex, time: TestTime())
+    // With the index, which takes what room there is.
+    let log = try LMDBLog(directory: disk.path + "/data", node: "hq", settings: .small, time: TestTime())
     try await fillAndPrune(log, count: count, payload: payload)
     log.close()
     withExtendedLifetime(disk) {}
@@ -67,7 +67,7 @@ import Testing
     async throws
   {
     guard let disk = SmallDisk() else { return }
-    var settings = LMDBLogSettings.withoutIndex
+    var settings = LMDBLogSettings.small
     settings.mapByteCount = 1 << 20
     let log = try LMDBLog(directory: disk.path + "/data", node: "hq", settings: settings, time: TestTime())
     let ballast = disk.path + "/ballast"
@@ -116,14 +116,5 @@ import Testing
       _ = try LMDBRetention().backUp(home.directory, to: disk.path + "/b", withKey: false) { _, _ in }
     }
     #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path).isEmpty)
-  }
-}
-
-extension LMDBLogSettings {
-  /// The index takes and gives room when it likes, and these tests count on what there is.
-  fileprivate static var withoutIndex: LMDBLogSettings {
-    var settings = small
-    settings.index = nil
-    return settings
   }
 }

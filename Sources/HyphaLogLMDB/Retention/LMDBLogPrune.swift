@@ -46,6 +46,15 @@ extension LMDBLog {
         .logLocked, "the log in \(directory) is being pruned", remedy: "wait until that is done")
     }
     defer { isPruning.withLock { $0 = false } }
+    guard let indexer else { return try await carryOut(event, through: last, time: time, progress) }
+    // The index is derived, and can wait; on a full disk it would take the room that this makes, and this needs.
+    return try await indexer.paused { try await carryOut(event, through: last, time: time, progress) }
+  }
+
+  private func carryOut(
+    _ event: LogPruned, through last: Position, time: some TimeSource,
+    _ progress: @escaping @Sendable (Position) -> Void
+  ) async throws -> PruneReport {
     let record = try record(of: event, time: Timestamp(microseconds: time.microseconds()))
     let receipt = try await withReserve { try await append(LogBatch(appends: [.init(record)])) }
     var through = Position.start
