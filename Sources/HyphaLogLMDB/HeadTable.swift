@@ -50,6 +50,7 @@ final class HeadTable: Sendable {
     let writer = Writer(agent: agent, channel: channel)
     let moved = try caughtUp(view) { $0.epochs[writer] }
     let prefix = TableLayout.key(ofStreamsOf: agent, on: channel)
+    try view.transaction.confirmAbsence(in: view.environment.state)
     let cursor = try view.transaction.cursor(in: view.environment.state)
     // The last key of the prefix: the one before the first that is beyond all epochs.
     let beyond = prefix + [UInt8](repeating: 0xFF, count: 8)

@@ -181,10 +181,13 @@ extension ReadTransaction {
     _ key: [UInt8], in table: Environment.Table, _ decode: (inout ByteReader) throws -> Value
   ) throws -> Value? {
     try key.withUnsafeBytes { key in
-      try value(of: key, in: table) { sealed in
+      let found = try value(of: key, in: table) { sealed in
         var reader = try TableLayout.unseal(sealed, key: key, table: table.name)
         return try decode(&reader)
       }
+      // A row whose key was damaged would seem not to be there.
+      if found == nil { try confirmAbsence(in: table) }
+      return found
     }
   }
 }

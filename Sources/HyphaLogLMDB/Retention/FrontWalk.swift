@@ -6,7 +6,7 @@ extension LogStore {
   /// What a prune by `policy` would remove.
   func planPrune(_ policy: RetentionPolicy, guards: [PruneGuard], now: Timestamp) throws -> PrunePlan {
     let view = try view()
-    let byteCount = try environment.byteCount(of: environment.blocks, in: view.transaction)
+    let byteCount = environment.byteCount(of: environment.blocks, in: view.transaction)
     let consumers = try cursors().map { PruneGuard($0, at: $1) }.sorted { $0.name < $1.name }
     var plan = PrunePlan(
       policy, head: view.head.position, byteCount: byteCount, guards: consumers + guards, now: now)

@@ -31,6 +31,7 @@ struct PruneStep {
       return true
     }
     guard let end = blocks.last else { return }
+    try view.checkAround(blocks)
     gaps = try view.gaps().filter { $0.range.upperBound <= end }
   }
 
@@ -98,6 +99,19 @@ extension Committer {
 }
 
 extension LogView {
+  /// Checks the pages that LMDB may change when it removes these blocks.
+  fileprivate func checkAround(_ blocks: [Position]) throws {
+    let tree = transaction.tree(of: environment.blocks)
+    var check = TreeCheck(transaction.pages)
+    for block in blocks {
+      do throws(PageMap.Broken) {
+        try BlockLayout.withKey(block) { key throws(PageMap.Broken) in try check.checkAround(key, in: tree) }
+      } catch {
+        throw environment.failure.error(error, in: "blocks")
+      }
+    }
+  }
+
   /// The idempotency keys among the next `limit` whose entries are all at or before `last`.
   fileprivate func expiredKeys(
     through last: Position, after key: [UInt8]?, limit: Int
