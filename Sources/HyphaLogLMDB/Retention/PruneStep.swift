@@ -14,14 +14,22 @@ struct PruneStep {
   private(set) var anchor: Digest?
   /// The gaps that become part of the new one.
   private var gaps: [LogGap] = []
+  /// Where the new gap begins: with the log, or behind a block that stays.
+  private var begin = Position(rawValue: 1)
 
   /// More than this would keep the writer from its groups too long.
   static let blockCountMax = 64
   private static let byteCountMax: UInt64 = 4 << 20
 
   /// The next step of a prune; it has no blocks where nothing is left to do.
-  init(of view: LogView, through last: Position, blockCountMax: Int) throws {
+  init(of view: LogView, through last: Position, sparing spared: Set<Position>, blockCountMax: Int) throws {
     try view.visitFront(after: nil) { block in
+      if spared.contains(where: (block.first...block.last).contains) {
+        // The gap ends before what stays, or begins behind it.
+        guard blocks.isEmpty, block.last <= last else { return false }
+        begin = block.last.next
+        return true
+      }
       guard block.last <= last, blocks.count < blockCountMax,
         blocks.isEmpty || byteCount + block.byteCountOnDisk <= Self.byteCountMax
       else { return false }
@@ -32,7 +40,7 @@ struct PruneStep {
     }
     guard let end = blocks.last else { return }
     try view.checkAround(blocks)
-    gaps = try view.gaps().filter { $0.range.upperBound <= end }
+    gaps = try view.gaps().filter { $0.range.lowerBound >= begin && $0.range.upperBound <= end }
   }
 
   /// How many pages beyond the file's end the transaction may take: copies of the pages that it changes, and the list
@@ -48,8 +56,8 @@ struct PruneStep {
     for gap in gaps {
       try BlockLayout.withKey(gap.range.upperBound) { try transaction.remove($0, from: environment.gaps) }
     }
-    // Nothing is left in front, so the gap begins with the log.
-    let gap = LogGap(range: Position(rawValue: 1)...last, kind: .pruned, anchor: anchor)
+    // Nothing is left between.
+    let gap = LogGap(range: begin...last, kind: .pruned, anchor: anchor)
     let key = BlockLayout.withKey(last) { Array($0) }
     try transaction.putSealed(TableLayout.value(of: gap), at: key, in: environment.gaps)
   }
@@ -60,11 +68,12 @@ extension Committer {
   ///
   /// A disk without room gets smaller and smaller steps: LMDB needs free pages to change any, and the fewer blocks go,
   /// the fewer it needs.
-  func pruneNext(through last: Position) throws -> Position? {
+  func pruneNext(through last: Position, sparing spared: Set<Position>) throws -> Position? {
     var blockCountMax = PruneStep.blockCountMax
     while true {
       let step = try PruneStep(
-        of: store.view(), through: min(last, head.headsThrough), blockCountMax: blockCountMax)
+        of: store.view(), through: min(last, head.headsThrough), sparing: spared,
+        blockCountMax: blockCountMax)
       guard let end = step.blocks.last else {
         guard head.headsThrough < last else { return nil }
         // The heads of what goes could not be read from it any more. Not before that is so: it takes room.

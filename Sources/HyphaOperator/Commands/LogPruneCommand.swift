@@ -9,7 +9,8 @@ struct LogPruneCommand: Command {
     name: "prune", abstract: "Remove the oldest events of a node's log; without --yes, say which.",
     discussion: """
       Each --keep limit takes what lies beyond it. Whole blocks go, from the oldest on, and nothing that a consumer \
-      has not handled or that --protect names. What other nodes have not fetched yet a log cannot know: keep longer \
+      has not handled or that --protect names. The agents' newest activations stay, which the node reads when it \
+      starts. What other nodes have not fetched yet a log cannot know: keep longer \
       than any of them is away.
 
       The log says so itself: an event log.Pruned, with the hash from which its chain goes on, is appended before \
@@ -50,7 +51,7 @@ struct LogPruneCommand: Command {
   private struct Result: Encodable {
     let path: String
     let isDone: Bool
-    let first, last, entries, bytes, blocks: UInt64
+    let first, last, entries, bytes, blocks, sparedBlocks: UInt64
     let anchor: String?
     let heldBackBy: String?
     let event: UInt64?
@@ -67,6 +68,7 @@ struct LogPruneCommand: Command {
       entryCountMax: keepNewest, takesHandled: handled)
     let plan = try retention.planPrune(
       of: path, policy, guards: protect.map { PruneGuard(keeping: Position(rawValue: $0)) },
+      sparing: RestartNeeds.positions(in: Program.require().readLog(path)),
       now: Timestamp(microseconds: time.microseconds()))
     var report: PruneReport?
     if yes, let range = plan.range {
@@ -79,7 +81,8 @@ struct LogPruneCommand: Command {
     let result = Result(
       path: path, isDone: report != nil, first: plan.range?.lowerBound.rawValue ?? 0,
       last: plan.range?.upperBound.rawValue ?? 0, entries: plan.entryCount, bytes: plan.byteCount,
-      blocks: UInt64(plan.blockCount), anchor: plan.anchor?.description, heldBackBy: plan.heldBackBy?.name,
+      blocks: UInt64(plan.blockCount), sparedBlocks: UInt64(plan.sparedBlockCount),
+      anchor: plan.anchor?.description, heldBackBy: plan.heldBackBy?.name,
       event: report?.event.rawValue, idempotencyKeys: report?.keyCount, payloadBytes: report?.payloadByteCount
     )
     if json { return try Output.standard.writeLine(JSON.text(result)) }
@@ -103,6 +106,11 @@ struct LogPruneCommand: Command {
     }
     if let guarded = plan.heldBackBy {
       lines.append("  more was held back: \(guarded.name) needs what is behind position \(guarded.through)")
+    }
+    if plan.sparedBlockCount > 0 {
+      let blocks = plan.sparedBlockCount == 1 ? "1 block stays" : "\(plan.sparedBlockCount) blocks stay"
+      lines.append(
+        "  \(blocks) among them: the agents' newest activations, which the node reads when it starts")
     }
     if let report {
       lines.append("  the log says so at position \(report.event)")

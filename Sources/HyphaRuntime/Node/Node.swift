@@ -184,6 +184,8 @@ public final class Node: Sendable {
     opening?.resume()
     for runner in runners { runner.mailbox.stop() }
     for task in tasks { await task.value }
+    // A start that was stopped in its middle leaves the rest to the next.
+    if !tasks.isEmpty { await notePlaces() }
     transport.stop()
   }
 
@@ -222,20 +224,15 @@ public final class Node: Sendable {
 
   /// Makes the agents' cells. Each agent enters a new epoch, which is committed before anything of it is sent.
   private func activate() async throws -> [AgentID: any AgentRunner] {
-    let laneHeads = try log.laneHeads()
+    let heads = try log.heads()
+    let (laneHeads, streams) = (heads.lanes, heads.streams)
     try checkTopology(laneHeads)
-    let streams = try log.streamHeads()
     var epochs: [AgentID: UInt64] = [:]
     for stream in streams.keys { epochs[stream.agent] = max(epochs[stream.agent] ?? 0, stream.epoch) }
     var lanesOf: [AgentID: [Lane: LanePoint]] = [:]
     for (lane, head) in laneHeads { lanesOf[lane.agent, default: [:]][lane] = head.point }
-    var newest: [CursorKey: Position] = [:]
-    for (lane, head) in laneHeads {
-      for agent in routes.plan(of: lane).local {
-        let key = CursorKey(agent: agent, channel: lane.channel)
-        newest[key] = max(newest[key] ?? .start, head.position)
-      }
-    }
+    let newest = newestForConsumers(heads)
+    let places = try movedPlaces(heads, newest: newest)
     var runners: [AgentID: any AgentRunner] = [:]
     var activations: [Stated] = []
     for spec in configuration.topology.agents(on: configuration.node) {
@@ -258,7 +255,8 @@ public final class Node: Sendable {
     }
     if !activations.isEmpty {
       // Nothing is sent yet; neighbours that want these events ask for them.
-      let batch = LogBatch(appends: activations.map { .init($0.record) })
+      var batch = LogBatch(appends: activations.map { .init($0.record) })
+      batch.cursors = places
       try await commitOnce(batch, activations, alreadySent: true)
     }
     return runners
