@@ -157,13 +157,13 @@ final class GroupPlanner {
   private func store(
     _ record: Record, leaf: Digest, _ payloads: inout [StoredPayload]
   ) throws -> StoredRecord {
-    guard record.payload.count > inlinePayloadByteCountMax else {
+    guard record.payloadByteCount > inlinePayloadByteCountMax else {
       return StoredRecord(bytes: record.bytes, isDetached: false, leaf: leaf)
     }
     let payload = try record.withPayload { try store.payloads.put($0) }
     payloads.append(payload)
     let detached = record.bytes.withUnsafeBytes {
-      DetachedRecord.split($0, payloadOffset: record.payload.startIndex, payload: payload.reference)
+      DetachedRecord.split($0, payloadOffset: record.payloadOffset, payload: payload.reference)
     }
     return StoredRecord(bytes: detached, isDetached: true, leaf: leaf)
   }
