@@ -86,6 +86,8 @@ final class GroupPlanner {
     let now = Timestamp(microseconds: time.microseconds())
     var planned = PlannedGroup(waiting: group, head: head)
     var entries: [PlacedEntry] = []
+    entries.reserveCapacity(group.reduce(0) { $0 + $1.batch.appends.count })
+    planned.results.reserveCapacity(group.count)
     var cursors: [CursorKey: Cursor] = [:]
     var snapshots: [AgentID: [UInt8]] = [:]
     planner.beginGroup(mayForget: isAlone)
@@ -116,7 +118,8 @@ final class GroupPlanner {
       planned.snapshotRows.append(.init(key: TableLayout.key(ofSnapshotOf: agent), value: snapshot))
     }
     planner.groupWasCommitted()
-    if planner.head.rawValue - head.headsThrough.rawValue >= HeadTable.writeLimit || planner.isCrowded {
+    let unwrittenCount = planner.head.rawValue - head.headsThrough.rawValue
+    if unwrittenCount >= HeadTable.writeLimit(movedCount: planner.movedHeadCount) || planner.isCrowded {
       planned.stateRows += movedHeads()
       planned.head.headsThrough = planner.head
       planned.writesHeads = true

@@ -115,7 +115,8 @@ public struct Record: Hashable, Sendable {
   ///
   /// - Throws: ``HyphaError/Code/tooLarge`` when the payload exceeds ``WireLimits/payloadByteCountMax``;
   ///   ``HyphaError/Code/invalidRecord`` when a number of the header is impossible.
-  public init(_ header: RecordHeader, payload: UnsafeRawBufferPointer, limits: WireLimits = .standard) throws {
+  public init(_ header: RecordHeader, payload: UnsafeRawBufferPointer, limits: WireLimits = .standard) throws
+  {
     let (bytes, payloadOffset) = try WireFormat.encodeRecord(header, payload: payload, limits: limits)
     content = Content(header: header, bytes: bytes, payloadOffset: payloadOffset)
   }
