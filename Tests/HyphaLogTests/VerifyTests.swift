@@ -1,5 +1,6 @@
 import Foundation
 import HyphaCore
+import Synchronization
 import Testing
 
 @testable import HyphaLog
@@ -179,18 +180,23 @@ import Testing
     let home = try await Self.makeLog()
     let log = try home.openLMDB()
     let author = Author("cy")
+    let isOver = Atomic(false)
     async let appended: Void = {
+      defer { isOver.store(true, ordering: .releasing) }
       var author = author
       for _ in 0..<200 { _ = try await log.append(author.batch(3)) }
     }()
     var heads: [UInt64] = []
-    while (heads.last ?? 0) < 720 {
+    var wasOver = false
+    repeat {
+      // What is verified after the last append sees it.
+      wasOver = isOver.load(ordering: .acquiring)
       let verification = try verify(home)
       #expect(verification.findings == [])
       heads.append(verification.entryCount)
-    }
+    } while !wasOver
     try await appended
-    #expect(heads == heads.sorted())
+    #expect(heads == heads.sorted() && heads.last == 720)
     log.close()
   }
 
