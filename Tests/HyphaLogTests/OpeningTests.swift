@@ -157,6 +157,23 @@ import Testing
     expectError(.logInvalid, problem, "restore from a copy") { _ = try damaged.openLMDB() }
   }
 
+  @Test func `a view that is newer than the mark of its reader is no damage`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    _ = try await log.append(ana.batch(2))
+    // What a reader sees whose thread had to wait between LMDB's mark and its look at the tables.
+    let environment = try log.open().environment
+    var head = try log.open().view().head
+    try environment.write { transaction in
+      head.commitNumber = transaction.commitNumber + 20
+      try transaction.putHead(head, in: environment.state)
+    }
+    #expect(try log.head() == Position(rawValue: 2))
+    #expect(try LMDBLogReader(directory: home.directory).verify().isSound)
+    log.close()
+  }
+
   @Test(arguments: ["", "garbage", String(repeating: "not a log at all ", count: 5_000)])
   func `a file that is no log is refused, and left as it is`(_ text: String) throws {
     let home = Backend.lmdb.makeHome()
