@@ -55,7 +55,11 @@ struct ModelReading {
     let kind = traffic.count(in: 0...15)
     let isApart = log is LMDBLog && kind > 1 && traffic.chance(0.1)
     let log = isApart ? try LMDBLogReader(directory: home.directory) : log
-    let sample = traffic.pick(model.present)
+    // The ends of what is there are asked for more often than they would be by chance.
+    let part =
+      traffic.chance(0.8)
+      ? model.present : traffic.chance(0.5) ? model.present.prefix(1) : model.present.suffix(1)
+    let sample = traffic.pick(part)
     let header = sample.record.header
     switch kind {
     case 0, 1: try await follow(log, model, &traffic)
