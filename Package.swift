@@ -87,3 +87,8 @@ let package = Package(
       ]),
   ]
 )
+
+// A single test target, so that nothing else is built for it: tools/run-mutants tries hundreds of builds.
+if let only = Context.environment["HYPHA_TESTS"] {
+  package.targets.removeAll { $0.type == .test && $0.name != only }
+}

@@ -197,8 +197,9 @@ public struct AppendPlanner: Sendable {
     try Self.check(record, of: lane, continues: laneHead?.point ?? .start)
     let streamHead = streams[streamSlot]
     let sequence = record.header.sequence
+    // What was received moves the fence as well: an agent may have gone on at another node.
+    try checkEpoch(of: stream, streamSlot, isStated: append.source == .stated, heads: source)
     if append.source == .stated {
-      try checkEpoch(of: stream, streamSlot, heads: source)
       // A received event may have claimed the last number there is; 0 is then never met.
       let expected = (streamHead?.sequence ?? 0) &+ 1
       guard sequence == expected else {
@@ -237,7 +238,7 @@ public struct AppendPlanner: Sendable {
 
   /// An activation that was followed by another may state nothing more.
   private mutating func checkEpoch(
-    of stream: StreamID, _ streamSlot: Int, heads source: some HeadSource
+    of stream: StreamID, _ streamSlot: Int, isStated: Bool, heads source: some HeadSource
   ) throws {
     // All streams of a writer share its slot, which is looked up once for each.
     let slot: Int
@@ -250,7 +251,7 @@ public struct AppendPlanner: Sendable {
       streamFacts[streamSlot].writer = slot
     }
     let newest = writers[slot] ?? 0
-    guard stream.epoch >= newest else {
+    guard !isStated || stream.epoch >= newest else {
       throw HyphaError(
         .logConflict,
         "epoch \(stream.epoch) of \(stream.agent) is over: the log has events of epoch \(newest) on \(stream.channel)",
