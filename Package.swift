@@ -45,7 +45,12 @@ let package = Package(
 
     // The C-facing targets.
     target("HyphaLogLMDB", ["HyphaCore", "HyphaLog", "CLMDB", "CSodium", "COpenSSL"]),
-    target("HyphaBench", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "CLMDB"]),
+    target(
+      "HyphaBench",
+      [
+        "HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaTopology", "HyphaTransport", "HyphaTransportZMQ",
+        "HyphaRuntime", "CLMDB", "CZeroMQ",
+      ]),
     target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ"]),
     target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib"]),
 
