@@ -27,9 +27,11 @@ else
 	@$(HYPHA) run "$(or $(DATA),data/acted)/topology.yaml" --data "$(or $(DATA),data/acted)" --fresh
 endif
 
-bench: setup ## Build for release and measure the log beside bare LMDB, some minutes
+bench: setup ## Build for release and measure log and channels beside their bare parts, some minutes
 	@swift build -c release --product hypha
 	@$(HYPHA) bench log $(if $(DATA),--data "$(DATA)")
+	@$(HYPHA) bench channels $(if $(DATA),--data "$(DATA)")
+	@$(HYPHA) bench e2e $(if $(DATA),--data "$(DATA)")
 
 test: setup ## Build for debugging and run all tests, a few minutes
 	@swift build --build-tests
@@ -38,7 +40,7 @@ test: setup ## Build for debugging and run all tests, a few minutes
 soak: setup ## Kill, starve and damage the log for long: SECONDS=600
 	@swift build --build-tests
 	@HYPHA_SOAK_SECONDS=$(or $(SECONDS),600) swift test --skip-build --no-parallel \
-		--filter 'SoakTests|CrashMatrixTests|DiskFaultTests|PowerCutTests'
+		--filter 'SoakTests|CrashMatrixTests|DiskFaultTests|PowerCutTests|HyphaLogTests.ModelTests'
 
 fuzz: setup ## Fuzz the wire and damaged logs for long: SECONDS=600
 	@tools/fuzz wire $(or $(SECONDS),600)

@@ -45,7 +45,12 @@ let package = Package(
 
     // The C-facing targets.
     target("HyphaLogLMDB", ["HyphaCore", "HyphaLog", "CLMDB", "CSodium", "COpenSSL"]),
-    target("HyphaBench", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "CLMDB"]),
+    target(
+      "HyphaBench",
+      [
+        "HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaTopology", "HyphaTransport", "HyphaTransportZMQ",
+        "HyphaRuntime", "CLMDB", "CZeroMQ",
+      ]),
     target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ"]),
     target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib"]),
 
@@ -87,3 +92,8 @@ let package = Package(
       ]),
   ]
 )
+
+// A single test target, so that nothing else is built for it: tools/run-mutants tries hundreds of builds.
+if let only = Context.environment["HYPHA_TESTS"] {
+  package.targets.removeAll { $0.type == .test && $0.name != only }
+}

@@ -80,27 +80,6 @@ public struct LogBench: Sendable {
 
   /// Lets the parts take turns for as long as the settings say; each is given the end of its slice.
   func compare(_ text: String, _ parts: [(UInt64) async throws -> Slice]) async throws -> Comparison {
-    progress(text)
-    var schedule = SliceSchedule(partCount: parts.count, budget: settings.duration)
-    let begin = Monotonic.nanoseconds()
-    var rounds: [[Slice]] = []
-    var elapsed = Duration.zero
-    while let turn = schedule.next(elapsed: elapsed) {
-      try Task.checkCancellation()
-      let deadline = Monotonic.nanoseconds() + Self.sliceNanoseconds
-      let slice = try await parts[turn.part](deadline)
-      if !turn.isWarmUp {
-        if rounds.count < turn.round {
-          rounds.append([Slice](repeating: Slice(eventCount: 0, nanoseconds: 0), count: parts.count))
-        }
-        rounds[turn.round - 1][turn.part] = slice
-      }
-      elapsed = .nanoseconds(Int64(Monotonic.nanoseconds() - begin))
-    }
-    return Comparison(rounds: rounds)
+    try await Turns(duration: settings.duration, progress: progress).compare(text, parts)
   }
-
-  /// When a slice begins its last group, so that with it and its acknowledgements it stays below the most that a
-  /// slice may last.
-  private static var sliceNanoseconds: UInt64 { 80_000_000 }
 }

@@ -22,7 +22,7 @@ public enum LogBenchChild {
 
   /// Opens a log; prints the nanoseconds that it took and the bytes that the process has more in memory.
   private static func open(_ mode: String, _ directory: String) throws {
-    let memory = residentByteCount()
+    let memory = ProcessMemory.residentByteCount
     let begin = Monotonic.nanoseconds()
     let opened: any Sendable
     switch mode {
@@ -37,7 +37,7 @@ public enum LogBenchChild {
     default: opened = try BareLMDB(opening: directory + "/log")
     }
     let end = Monotonic.nanoseconds()
-    print("\(end - begin) \(residentByteCount() - memory)")
+    print("\(end - begin) \(ProcessMemory.residentByteCount - memory)")
     withExtendedLifetime(opened) {}
   }
 
@@ -63,16 +63,5 @@ public enum LogBenchChild {
     print("ready")
     fflush(nil)
     for time in try await LogBench.arrivals(of: eventCount, in: log) { print(time) }
-  }
-
-  /// What of this process is in memory, its own and mapped (proc(5), `statm`).
-  private static func residentByteCount() -> Int {
-    let descriptor = Glibc.open("/proc/self/statm", O_RDONLY)
-    defer { _ = close(descriptor) }
-    let text = String(unsafeUninitializedCapacity: 128) {
-      max(0, Glibc.read(descriptor, $0.baseAddress, 128))
-    }
-    let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-    return pages * Int(getpagesize())
   }
 }

@@ -150,6 +150,9 @@ public struct AppendPlanner: Sendable {
   /// Whether it is time to write down the heads that have moved, so that they need not stay in memory.
   public var isCrowded: Bool { lanes.isCrowded || streams.isCrowded }
 
+  /// How many heads have moved since ``headsWereWritten()``.
+  public var movedHeadCount: Int { lanes.movedCount + streams.movedCount }
+
   /// The heads that have moved were written down, with the group that was committed last.
   public mutating func headsWereWritten() {
     lanes.forgetMoved()
@@ -179,44 +182,39 @@ public struct AppendPlanner: Sendable {
   }
 
   private mutating func place(_ append: LogBatch.Append, heads source: some HeadSource) throws {
-    let header = append.record.header
+    // The header is looked at where it is: a copy of all its texts would cost more than what is done here.
+    let record = append.record
     let position = head.next
-    let stream = header.stream
+    let stream = record.header.stream
     let streamSlot = try streams.slot(of: stream, source.streamHead)
     if streamSlot >= streamFacts.count {
       streamFacts += [StreamFacts](repeating: StreamFacts(), count: streamSlot + 1 - streamFacts.count)
     }
-    let lane = header.lane
+    let lane = record.header.lane
     let laneSlot = try lanes.slot(of: lane, hint: streamFacts[streamSlot].lane, source.laneHead)
     streamFacts[streamSlot].lane = laneSlot
     let laneHead = lanes[laneSlot]
-    let laneEnd = laneHead?.point ?? .start
-    // A new epoch may fall back behind what an unclean end of the last one has sent (a fork).
-    let continues = header.previous == laneEnd || (header.epoch > laneEnd.epoch && header.previous < laneEnd)
-    guard continues, header.point > laneEnd else {
-      throw HyphaError(
-        .logConflict,
-        "event \(header.point) of lane \(lane) follows \(header.previous), but the log's lane ends at \(laneEnd)",
-        remedy: header.point <= laneEnd
-          ? "it is in the log already; drop it" : "append what lies between first")
-    }
+    try Self.check(record, of: lane, continues: laneHead?.point ?? .start)
     let streamHead = streams[streamSlot]
+    let sequence = record.header.sequence
+    // What was received moves the fence as well: an agent may have gone on at another node.
+    try checkEpoch(of: stream, streamSlot, isStated: append.source == .stated, heads: source)
     if append.source == .stated {
-      try checkEpoch(of: stream, streamSlot, heads: source)
       // A received event may have claimed the last number there is; 0 is then never met.
       let expected = (streamHead?.sequence ?? 0) &+ 1
-      guard header.sequence == expected else {
+      guard sequence == expected else {
         throw HyphaError(
-          .logConflict, "event \(header.sequence) of stream \(stream) is not its next, \(expected)",
+          .logConflict, "event \(sequence) of stream \(stream) is not its next, \(expected)",
           remedy: "let one writer number the stream")
       }
     }
     lanes.move(
-      laneSlot, to: LaneHead(point: header.point, position: position, count: (laneHead?.count ?? 0) + 1))
+      laneSlot,
+      to: LaneHead(point: record.header.point, position: position, count: (laneHead?.count ?? 0) + 1))
     streams.move(
       streamSlot,
       to: StreamHead(
-        sequence: max(header.sequence, streamHead?.sequence ?? 0), position: position,
+        sequence: max(sequence, streamHead?.sequence ?? 0), position: position,
         count: (streamHead?.count ?? 0) + 1))
     head = position
     placements.append(
@@ -225,9 +223,22 @@ public struct AppendPlanner: Sendable {
         previousInLane: laneHead?.position ?? .start))
   }
 
+  /// An event goes on where its lane ends.
+  private static func check(_ record: Record, of lane: Lane, continues laneEnd: LanePoint) throws {
+    let (point, previous) = (record.header.point, record.header.previous)
+    // A new epoch may fall back behind what an unclean end of the last one has sent (a fork).
+    let continues = previous == laneEnd || (point.epoch > laneEnd.epoch && previous < laneEnd)
+    guard continues, point > laneEnd else {
+      throw HyphaError(
+        .logConflict,
+        "event \(point) of lane \(lane) follows \(previous), but the log's lane ends at \(laneEnd)",
+        remedy: point <= laneEnd ? "it is in the log already; drop it" : "append what lies between first")
+    }
+  }
+
   /// An activation that was followed by another may state nothing more.
   private mutating func checkEpoch(
-    of stream: StreamID, _ streamSlot: Int, heads source: some HeadSource
+    of stream: StreamID, _ streamSlot: Int, isStated: Bool, heads source: some HeadSource
   ) throws {
     // All streams of a writer share its slot, which is looked up once for each.
     let slot: Int
@@ -240,7 +251,7 @@ public struct AppendPlanner: Sendable {
       streamFacts[streamSlot].writer = slot
     }
     let newest = writers[slot] ?? 0
-    guard stream.epoch >= newest else {
+    guard !isStated || stream.epoch >= newest else {
       throw HyphaError(
         .logConflict,
         "epoch \(stream.epoch) of \(stream.agent) is over: the log has events of epoch \(newest) on \(stream.channel)",
@@ -275,92 +286,5 @@ public struct KeptReceipt: Hashable, Sendable {
       first: receipt.first, count: receipt.count, time: receipt.time, durability: receipt.durability,
       isRepeated: true)
     self.body = body
-  }
-}
-
-/// Heads that were used lately, which of them have moved since they were written down, and what a group has
-/// changed.
-///
-/// A head is addressed by its slot, so that a run of events of one lane costs one comparison each and no
-/// lookup.
-private struct HeadCache<Key: Hashable & Sendable, Head: Sendable>: Sendable {
-  private static var countMax: Int { 65_536 }
-
-  // One array each, so that looking at a head copies no key.
-  private var keys: [Key] = []
-  private var heads: [Head?] = []
-  private var isMoved: [Bool] = []
-  private var numbers: [Key: Int] = [:]
-  private var newest = 0
-  /// The slots that have moved, in the order in which they did first.
-  private var moved: [Int] = []
-  /// What the group has changed; `isFirst` where that moved the slot.
-  private var undo: [(slot: Int, head: Head?, isFirst: Bool)] = []
-
-  /// How much the group has changed so far.
-  var mark: Int { undo.count }
-  var isCrowded: Bool { keys.count > Self.countMax }
-  /// Whether nothing has moved since it was written down.
-  var isWritten: Bool { moved.isEmpty }
-
-  mutating func endGroup() { undo.removeAll(keepingCapacity: true) }
-
-  mutating func forgetMoved() {
-    for slot in moved { isMoved[slot] = false }
-    moved.removeAll(keepingCapacity: true)
-  }
-
-  subscript(slot: Int) -> Head? { heads[slot] }
-
-  /// The slot of a key. `hint` is the one that it probably has.
-  mutating func slot(
-    of key: Key, hint: Int? = nil, _ find: (Key) throws -> Head?
-  ) rethrows -> Int {
-    if let hint, keys[hint] == key { return hint }
-    if newest < keys.count, keys[newest] == key { return newest }
-    if let number = numbers[key] {
-      newest = number
-      return number
-    }
-    let head = try find(key)
-    newest = keys.count
-    keys.append(key)
-    heads.append(head)
-    isMoved.append(false)
-    numbers[key] = newest
-    return newest
-  }
-
-  mutating func adopt(_ key: Key, _ head: Head) {
-    let slot = slot(of: key) { _ in nil }
-    move(slot, to: head)
-    endGroup()
-  }
-
-  mutating func move(_ slot: Int, to head: Head) {
-    let isFirst = !isMoved[slot]
-    undo.append((slot, heads[slot], isFirst))
-    heads[slot] = head
-    if isFirst {
-      isMoved[slot] = true
-      moved.append(slot)
-    }
-  }
-
-  mutating func revert(to mark: Int) {
-    while undo.count > mark {
-      let (slot, head, isFirst) = undo.removeLast()
-      heads[slot] = head
-      if isFirst {
-        isMoved[slot] = false
-        moved.removeLast()
-      }
-    }
-  }
-
-  func forEachMoved(_ body: (Key, Head) throws -> Void) rethrows {
-    for slot in moved {
-      if let head = heads[slot] { try body(keys[slot], head) }
-    }
   }
 }

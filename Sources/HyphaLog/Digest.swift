@@ -14,15 +14,20 @@ public struct Digest: Hashable, Sendable {
 
   private init(words: (UInt64, UInt64, UInt64, UInt64)) { (first, second, third, fourth) = words }
 
-  /// The digest that the first 32 of `bytes` are, or nil where there are fewer. They need not be aligned.
+  /// The digest that the first 32 of `bytes` are, or nil where there are fewer.
   public init?(loading bytes: UnsafeRawBufferPointer) {
     guard bytes.count >= Self.byteCount else { return nil }
+    self.init(bytes, at: 0)
+  }
+
+  /// The digest that 32 of `bytes` are, which must be there. They need not be aligned.
+  public init(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
     self.init(
       words: (
-        bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
-        bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
-        bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
-        bytes.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
+        bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self),
+        bytes.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self),
+        bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt64.self),
+        bytes.loadUnaligned(fromByteOffset: offset + 24, as: UInt64.self)
       ))
   }
 

@@ -66,7 +66,8 @@ extension LogReader {
       if case .stated = entry.source, entry.record.header.sequence <= sequence { break }
       next = entry.previousInStream
     }
-    found.sort { $0.record.header.sequence < $1.record.header.sequence }
+    // Another node may have claimed a number twice; those come in the order of the log.
+    found.sort { ($0.record.header.sequence, $0.position) < ($1.record.header.sequence, $1.position) }
     return Array(found.prefix(limit))
   }
 

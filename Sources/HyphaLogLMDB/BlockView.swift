@@ -33,7 +33,7 @@ struct BlockView {
   }
 
   /// The chain's link at the end of the block.
-  var link: Digest { Digest(loading: UnsafeRawBufferPointer(rebasing: bytes[32..<64]))! }
+  var link: Digest { Digest(bytes, at: 32) }
 
   /// The whole block.
   var rawBytes: UnsafeRawBufferPointer { bytes }
@@ -44,6 +44,7 @@ struct BlockView {
   func withEntry<Value>(
     at position: Position, payloads: PayloadStore, _ body: (EntryView) throws -> Value
   ) throws -> Value {
+    // The initialiser has found room for all headers, so there are bytes.
     let header = UnsafeRawBufferPointer(
       start: bytes.baseAddress! + BlockLayout.headerByteCount
         + Int(position.rawValue - first.rawValue) * BlockLayout.entryHeaderByteCount,
@@ -95,7 +96,7 @@ struct BlockView {
   func leaf(at position: Position) -> Digest {
     let offset =
       BlockLayout.headerByteCount + Int(position.rawValue - first.rawValue) * BlockLayout.entryHeaderByteCount
-    return Digest(loading: UnsafeRawBufferPointer(rebasing: bytes[offset + 40..<offset + 72]))!
+    return Digest(bytes, at: offset + 40)
   }
 
   private static func word(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> UInt64 {

@@ -6,70 +6,91 @@ import Synchronization
 /// The second half of the writer: commits one group on a thread of its own while the next is being planned.
 ///
 /// A sync keeps a thread waiting for most of its time; with the planning beside it, a group costs the longer of the two
-/// and not their sum. At most one group is here: whoever hands over the next waits for it. A group alone is committed on
-/// the writer's own thread, since a hand-over would only cost it time.
+/// and not their sum. What was planned waits in a slot, so that its commit begins the moment the one before it ends.
+/// While a group stands in the slot the planner waits: whatever it plans stands on one group at most that is not
+/// committed. A group alone is committed on the writer's own thread, since a hand-over would only cost it time.
 final class CommitStage: Sendable {
-  private enum Slot {
-    case idle
-    case waiting(PlannedGroup)
-    case committing
+  private enum Awaited {
+    case nothing
+    /// The planner waits for the slot.
+    case room
+    /// The planner waits for the committer.
+    case rest
   }
 
   private struct State {
-    var slot = Slot.idle
+    var slot: PlannedGroup?
+    var isCommitting = false
     var isClosed = false
-    /// Whether the writer's thread waits for the slot.
-    var isAwaited = false
-    /// Why the group before was not committed, until the writer has asked.
+    var awaited = Awaited.nothing
+    /// Why the group before was not committed, until the planner has asked.
     var failure: HyphaError?
 
-    var isBusy: Bool { if case .idle = slot { false } else { true } }
+    var isIdle: Bool { slot == nil && !isCommitting }
+
+    mutating func takeFailure() -> HyphaError? {
+      defer { failure = nil }
+      return failure
+    }
+
+    /// Whether the planner is to be woken; it is woken once.
+    mutating func wakes() -> Bool {
+      switch awaited {
+      case .room where slot == nil, .rest where isIdle:
+        awaited = .nothing
+        return true
+      case .nothing, .room, .rest: return false
+      }
+    }
   }
 
   private let committer: Committer
   private let queue: WriteQueue
-  private let afterCommit: @Sendable (Committer) -> Void
+  private let acknowledger: Acknowledger
   private let state = Mutex(State())
   private let handedOver = DispatchSemaphore(value: 0)
-  private let becameIdle = DispatchSemaphore(value: 0)
+  private let wake = DispatchSemaphore(value: 0)
 
   /// A stage for `committer`, which it has whenever a group is in it.
-  ///
-  /// - Parameter afterCommit: called after the completions of each group, on the thread that committed it.
-  init(_ committer: Committer, queue: WriteQueue, afterCommit: @escaping @Sendable (Committer) -> Void) {
+  init(_ committer: Committer, queue: WriteQueue, acknowledger: Acknowledger) {
     self.committer = committer
     self.queue = queue
-    self.afterCommit = afterCommit
+    self.acknowledger = acknowledger
   }
 
-  /// Whether a group is being committed. For the writer's thread.
-  var isBusy: Bool { state.withLock { $0.isBusy } }
+  // MARK: The planner's thread
 
-  /// Waits until nothing is being committed; the writer's thread has the committer then.
+  /// Whether no group is in it. For the planner's thread.
+  var isIdle: Bool { state.withLock { $0.isIdle } }
+
+  /// Waits until the slot is empty.
+  func awaitRoom() { wait(for: .room) }
+
+  /// Waits until nothing is being committed; the planner's thread has the committer then.
   ///
   /// - Returns: why a group failed since the last call, which what was planned behind it must share.
   func drain() -> HyphaError? {
-    let waits = state.withLock { state in
-      state.isAwaited = state.isBusy
-      return state.isAwaited
-    }
-    if waits { becameIdle.wait() }
-    return state.withLock { state in
-      defer { state.failure = nil }
-      return state.failure
-    }
+    wait(for: .rest)
+    return state.withLock { $0.takeFailure() }
   }
 
-  /// Gives a group to the stage's thread. The stage must be idle.
-  func handOver(_ group: PlannedGroup) {
-    queue.commitBegins(count: group.waiting.count)
-    state.withLock { $0.slot = .waiting(group) }
-    handedOver.signal()
+  /// Gives a group to the stage's thread. The slot must be empty.
+  ///
+  /// - Returns: why the group that it was planned behind has failed; it stands on nothing then, and was not taken.
+  func handOver(_ group: PlannedGroup) -> HyphaError? {
+    let failure = state.withLock { state in
+      if state.failure == nil { state.slot = group }
+      return state.takeFailure()
+    }
+    if failure == nil { handedOver.signal() }
+    return failure
   }
 
   /// Commits a group on the calling thread. The stage must be idle.
   func commitHere(_ group: PlannedGroup) {
-    if let error = commit(group) { state.withLock { $0.failure = error } }
+    let failure = commit(group)
+    state.withLock { $0.failure = failure }
+    acknowledger.take(.init(group, failure: failure, head: committer.head.position), here: true)
   }
 
   /// Ends the stage's thread, once nothing is being committed.
@@ -78,28 +99,48 @@ final class CommitStage: Sendable {
     handedOver.signal()
   }
 
+  private func wait(for awaited: Awaited) {
+    let waits = state.withLock { state in
+      state.awaited = awaited
+      return !state.wakes()
+    }
+    if waits { wake.wait() }
+  }
+
+  // MARK: The stage's thread
+
   /// What the stage's thread does until it is closed.
   func run() {
     while true {
       handedOver.wait()
-      let (group, isClosed) = state.withLock { state -> (PlannedGroup?, Bool) in
-        guard case .waiting(let group) = state.slot else { return (nil, state.isClosed) }
-        state.slot = .committing
-        return (group, false)
+      let (group, wakes, isClosed) = state.withLock { state -> (PlannedGroup?, Bool, Bool) in
+        let group = state.slot.take()
+        state.isCommitting = group != nil
+        return (group, state.wakes(), state.isClosed)
       }
       if let group {
-        let error = commit(group)
-        let isAwaited = state.withLock { state in
-          state.slot = .idle
-          state.failure = state.failure ?? error
-          defer { state.isAwaited = false }
-          return state.isAwaited
-        }
-        if isAwaited { becameIdle.signal() }
+        queue.commitBegins(count: group.waiting.count)
+        if wakes { wake.signal() }
+        finish(group, commit(group))
       } else if isClosed {
         return
       }
     }
+  }
+
+  private func finish(_ group: PlannedGroup, _ failure: HyphaError?) {
+    let head = committer.head.position
+    let (dropped, isLast, wakes) = state.withLock { state -> (PlannedGroup?, Bool, Bool) in
+      state.isCommitting = false
+      state.failure = state.failure ?? failure
+      // What was planned behind a group that failed stands on nothing.
+      let dropped = failure == nil ? nil : state.slot.take()
+      return (dropped, state.slot == nil, state.wakes())
+    }
+    if wakes { wake.signal() }
+    // Where the next group waits already, its commit must not wait for the completions of this one.
+    acknowledger.take(.init(group, failure: failure, head: head), here: isLast)
+    if let dropped { acknowledger.take(.init(dropped, failure: failure, head: head), here: true) }
   }
 
   private func commit(_ group: PlannedGroup) -> HyphaError? {
@@ -107,11 +148,6 @@ final class CommitStage: Sendable {
     var failure: HyphaError?
     do { try committer.commit(group) } catch { failure = LogFailure.from(error) }
     queue.commitEnds(count: group.waiting.count, duration: .now - begin)
-    for (waiting, result) in zip(group.waiting, group.results) {
-      // When a group fails, even those that conflicted: what they conflicted with was not written.
-      waiting.completion(failure.map { .failure($0) } ?? result)
-    }
-    afterCommit(committer)
     return failure
   }
 }

@@ -4,8 +4,9 @@ import Glibc
 ///
 /// Whoever enters leaves on the same thread, and may enter again within; whoever wants to be alone must not be
 /// inside.
+///
+/// `@unchecked Sendable`: the lock guards itself, and lives at one address as long as the object.
 final class Gate: @unchecked Sendable {
-  // Safe to share: the lock guards itself. It lives at one address as long as the object.
   private let lock: UnsafeMutablePointer<pthread_rwlock_t>
 
   init() {

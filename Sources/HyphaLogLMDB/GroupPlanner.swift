@@ -86,6 +86,8 @@ final class GroupPlanner {
     let now = Timestamp(microseconds: time.microseconds())
     var planned = PlannedGroup(waiting: group, head: head)
     var entries: [PlacedEntry] = []
+    entries.reserveCapacity(group.reduce(0) { $0 + $1.batch.appends.count })
+    planned.results.reserveCapacity(group.count)
     var cursors: [CursorKey: Cursor] = [:]
     var snapshots: [AgentID: [UInt8]] = [:]
     planner.beginGroup(mayForget: isAlone)
@@ -116,7 +118,8 @@ final class GroupPlanner {
       planned.snapshotRows.append(.init(key: TableLayout.key(ofSnapshotOf: agent), value: snapshot))
     }
     planner.groupWasCommitted()
-    if planner.head.rawValue - head.headsThrough.rawValue >= HeadTable.writeLimit || planner.isCrowded {
+    let unwrittenCount = planner.head.rawValue - head.headsThrough.rawValue
+    if unwrittenCount >= HeadTable.writeLimit(movedCount: planner.movedHeadCount) || planner.isCrowded {
       planned.stateRows += movedHeads()
       planned.head.headsThrough = planner.head
       planned.writesHeads = true
@@ -157,13 +160,13 @@ final class GroupPlanner {
   private func store(
     _ record: Record, leaf: Digest, _ payloads: inout [StoredPayload]
   ) throws -> StoredRecord {
-    guard record.payload.count > inlinePayloadByteCountMax else {
+    guard record.payloadByteCount > inlinePayloadByteCountMax else {
       return StoredRecord(bytes: record.bytes, isDetached: false, leaf: leaf)
     }
     let payload = try record.withPayload { try store.payloads.put($0) }
     payloads.append(payload)
     let detached = record.bytes.withUnsafeBytes {
-      DetachedRecord.split($0, payloadOffset: record.payload.startIndex, payload: payload.reference)
+      DetachedRecord.split($0, payloadOffset: record.payloadOffset, payload: payload.reference)
     }
     return StoredRecord(bytes: detached, isDetached: true, leaf: leaf)
   }

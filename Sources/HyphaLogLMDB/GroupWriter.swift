@@ -7,8 +7,8 @@ import Synchronization
 
 /// The threads that write the log, and the handle by which others stop them.
 ///
-/// One plans: it takes what waits, decides what becomes of it and makes its bytes. The other commits what was planned.
-/// They keep themselves alive until they were told to finish and nothing waits any more; then they let go of the log
+/// One plans: it takes what waits, decides what becomes of it and makes its bytes. The next commits what was planned,
+/// and the last tells those who wait for it. They keep themselves alive until they were told to finish and nothing waits any more; then they let go of the log
 /// and of the writer's lock.
 final class GroupWriter: Sendable {
   let queue: WriteQueue
@@ -24,13 +24,15 @@ final class GroupWriter: Sendable {
       groupAppendCountMax: settings.groupAppendCountMax, groupByteCountMax: settings.groupByteCountMax,
       policy: settings.groupPolicy)
     let committer = try Committer(store: store, head: head, settings: settings, time: time)
-    let watch = CommitWatch(settings: settings, observers: observers)
-    let stage = CommitStage(committer, queue: queue) { watch.committed($0) }
-    let work = PlanWork(queue: queue, stage: stage, committer: committer)
-    // Both have the lock, so that it goes with the last of them.
+    let watch = CommitWatch(store: store, settings: settings, observers: observers)
+    let acknowledger = Acknowledger { watch.committed($0) }
+    let stage = CommitStage(committer, queue: queue, acknowledger: acknowledger)
+    let work = PlanWork(queue: queue, stage: stage, acknowledger: acknowledger, committer: committer)
+    // All have the lock, so that it goes with the last of them.
     try start("hypha-log", settings.niceValue) { withExtendedLifetime(lock) { work.run() } }
     do {
       try start("hypha-commit", settings.niceValue) { withExtendedLifetime(lock) { stage.run() } }
+      try start("hypha-ack", settings.niceValue) { withExtendedLifetime(lock) { acknowledger.run() } }
     } catch {
       queue.close()
       throw error
@@ -97,16 +99,18 @@ final class GroupWriter: Sendable {
 private final class PlanWork {
   private let queue: WriteQueue
   private let stage: CommitStage
+  private let acknowledger: Acknowledger
   private let committer: Committer
 
-  init(queue: WriteQueue, stage: CommitStage, committer: Committer) {
+  init(queue: WriteQueue, stage: CommitStage, acknowledger: Acknowledger, committer: Committer) {
     self.queue = queue
     self.stage = stage
+    self.acknowledger = acknowledger
     self.committer = committer
   }
 
   func run() {
-    while let work = queue.take() {
+    while let work = nextWork() {
       switch work {
       case .operation(let operation):
         _ = stage.drain()
@@ -117,10 +121,17 @@ private final class PlanWork {
     _ = stage.drain()
     committer.finish()
     stage.close()
+    acknowledger.close()
+  }
+
+  /// Taken as late as can be, for the group to be as large.
+  private func nextWork() -> WriteQueue.Work? {
+    stage.awaitRoom()
+    return queue.take()
   }
 
   private func commit(_ group: [WriteQueue.Waiting]) {
-    let isAlone = !stage.isBusy
+    let isAlone = stage.isIdle
     if isAlone {
       _ = stage.drain()
       do { try committer.planner.goOn(behind: committer.head) } catch {
@@ -128,35 +139,40 @@ private final class PlanWork {
       }
     }
     let planned = committer.planner.plan(group, isAlone: isAlone)
-    // What was planned behind a group that failed stands on nothing.
-    if !isAlone, let error = stage.drain() { return tell(group, error) }
-    if isAlone && group.count == 1 { stage.commitHere(planned) } else { stage.handOver(planned) }
+    if isAlone && group.count == 1 {
+      stage.commitHere(planned)
+    } else if let error = stage.handOver(planned) {
+      tell(group, error)
+    }
   }
 
+  /// Nothing is being committed.
   private func tell(_ group: [WriteQueue.Waiting], _ error: HyphaError) {
-    for waiting in group { waiting.completion(.failure(error)) }
+    acknowledger.take(.init(group, failure: error, head: committer.head.position), here: true)
   }
 }
 
 /// What follows a commit: those are told who wait for the head, and readers are looked at that hold old pages.
 ///
-/// `@unchecked Sendable`: called by the thread that commits, one at a time.
+/// `@unchecked Sendable`: called by one thread at a time.
 private final class CommitWatch: @unchecked Sendable {
+  private let store: LogStore
   private let observers: HeadObservers
   private let reportLongReader: (@Sendable (LongReader) -> Void)?
   private var readers = ReaderWatch()
 
-  init(settings: LMDBLogSettings, observers: HeadObservers) {
+  init(store: LogStore, settings: LMDBLogSettings, observers: HeadObservers) {
+    self.store = store
     self.observers = observers
     reportLongReader = settings.reportLongReader
   }
 
-  func committed(_ committer: Committer) {
-    observers.tell(committer.head.position)
+  func committed(_ head: Position) {
+    observers.tell(head)
     // Only commits make the file grow, so they are the time to look.
     let now = ContinuousClock.now
     guard let reportLongReader, readers.isDue(at: now),
-      let marks = try? committer.store.environment.readers()
+      let marks = try? store.environment.readers()
     else { return }
     for reader in readers.look(marks, at: now) { reportLongReader(reader) }
   }

@@ -4,12 +4,13 @@ import Synchronization
 
 /// The heads of lanes and streams: those in the table, and those that have moved since it was written.
 ///
-/// The table is written together now and then (see ``writeLimit``), so what is newer is read from the newest
+/// The table is written together now and then (see ``writeLimit(movedCount:)``), so what is newer is read from the newest
 /// entries when someone asks. At most so many heads are in memory, however large the log is.
 final class HeadTable: Sendable {
-  /// After so many entries the heads are due to be written: reading as many when a log is opened takes a few
-  /// hundredths of a second, and writing is rare enough with tens of thousands of streams.
-  static let writeLimit: UInt64 = 65_536
+  /// After so many entries the heads are due to be written, of which so many have moved: reading as many entries when a
+  /// log is opened takes a few hundredths of a second. Where tens of thousands of streams move, each row would be
+  /// written for one or two entries, so it is put off, to a quarter of a second's reading at most.
+  static func writeLimit(movedCount: Int) -> UInt64 { min(262_144, max(65_536, 4 * UInt64(movedCount))) }
 
   fileprivate struct Writer: Hashable, Sendable {
     let agent: AgentID

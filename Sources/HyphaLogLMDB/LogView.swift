@@ -13,8 +13,11 @@ final class LogView {
 
   /// What is committed now.
   ///
-  /// - Throws: ``HyphaError/Code/logInvalid`` when the head is not that of the newest commit: a damaged meta page
-  ///   then leads to tables of some commits ago.
+  /// A view may be newer than the mark that LMDB sets for it: LMDB sets the mark first and looks for the tables then,
+  /// and where other commits come in between, it finds theirs. The mark keeps their pages as well.
+  ///
+  /// - Throws: ``HyphaError/Code/logInvalid`` when the head is that of an older commit: a damaged meta page leads to
+  ///   its tables.
   init(_ environment: Environment, payloads: PayloadStore) throws {
     self.environment = environment
     self.payloads = payloads
@@ -22,7 +25,7 @@ final class LogView {
     let state = environment.state
     let found = try transaction.value(TableLayout.headKey, in: state, TableLayout.head)
     guard let found else { throw TableLayout.damaged("state", "has lost the log's head") }
-    guard found.commitNumber == transaction.commitNumber else {
+    guard found.commitNumber >= transaction.commitNumber else {
       throw TableLayout.damaged(
         "state", "is that of commit \(found.commitNumber), not of \(transaction.commitNumber)")
     }

@@ -42,7 +42,7 @@ enum TableLayout {
   static func precedes(_ left: [UInt8], _ right: [UInt8]) -> Bool {
     left.withUnsafeBytes { left in
       right.withUnsafeBytes { right in
-        // No key is empty.
+        // No key is empty, so both have an address.
         let order = memcmp(left.baseAddress!, right.baseAddress!, min(left.count, right.count))
         return order == 0 ? left.count < right.count : order < 0
       }

@@ -21,7 +21,7 @@ final class WriteQueue: Sendable {
       _ batch: LogBatch, completion: @escaping @Sendable (Result<CommitReceipt, HyphaError>) -> Void
     ) {
       self.batch = batch
-      leaves = batch.appends.map { Digest.of($0.record.bytes) }
+      leaves = Digest.ofEach(batch.appends) { $0.record.bytes }
       body = batch.idempotencyKey == nil ? [] : Digest.of(batch.bodyBytes).withUnsafeBytes { Array($0) }
       byteCount =
         batch.appends.reduce(0) { $0 + BlockLayout.entryHeaderByteCount + $1.record.bytes.count }

@@ -3,7 +3,7 @@ import HyphaBench
 import Testing
 
 extension Processes {
-  /// `hypha bench log` in its short form: that it runs and what it prints, never how fast.
+  /// `hypha bench …` in its short form: that it runs and what it prints, never how fast.
   @Suite struct BenchCommandTests {
     private struct Line: Decodable {
       var name, workload, unit: String
@@ -29,6 +29,36 @@ extension Processes {
       let members = ["name", "workload", "ours", "bare", "ratio", "goal", "met", "spread", "unit"]
       for line in bench.lines { for member in members { #expect(line.contains("\"\(member)\":")) } }
       for line in lines { #expect((line.ratio == nil) == (line.bare == nil), "\(line)") }
+      let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
+      #expect(!left.contains { $0.hasPrefix("hypha-bench") })
+    }
+
+    @Test func `delivery between processes is measured on every channel, beside bare libzmq`() async throws {
+      let scratch = try Scratch()
+      let bench = try await scratch.hypha(
+        "bench", "channels", "--quick", "--seconds", "0.01", "--json", "--data", scratch.path,
+        within: .seconds(120))
+      try #require(bench.status == 0 && bench.errors == "", "\(bench.errors)")
+      let lines = try bench.lines.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+      let names = Set(lines.map(\.name))
+      #expect(
+        names.isSuperset(of: [
+          "realtime-rate", "realtime-cpu", "realtime-low-p50", "realtime-half-p99", "alert-low-p50",
+          "isolation-alert-p99", "isolation-realtime-p99", "lane-memory",
+        ]))
+      for line in lines { #expect(line.ours > 0, "\(line)") }
+    }
+
+    @Test func `persistent events are measured from one log to the next`() async throws {
+      let scratch = try Scratch()
+      let bench = try await scratch.hypha(
+        "bench", "e2e", "--quick", "--seconds", "0.01", "--json", "--data", scratch.path,
+        within: .seconds(120))
+      try #require(bench.status == 0 && bench.errors == "", "\(bench.errors)")
+      let lines = try bench.lines.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+      let names = Set(lines.map(\.name))
+      #expect(names.isSuperset(of: ["e2e-rate", "e2e-rate-indexed", "e2e-cpu", "e2e-half-p99"]))
+      for line in lines { #expect(line.ours > 0 && (line.bare ?? 0) > 0, "\(line)") }
       let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
       #expect(!left.contains { $0.hasPrefix("hypha-bench") })
     }

@@ -83,21 +83,20 @@ import Testing
     for count in [1, 8, 64] {
       let workload = AppendWorkload.grouped(count)
       #expect(workload.windowBatchCounts.count == count)
-      #expect(workload.windowBatchCounts.reduce(0, +) * workload.batchEventCount == 2_048)
+      #expect(workload.windowBatchCounts.reduce(0, +) * workload.batchEventCount == 4_096)
       #expect(AppendWorkload.alone(count).windowBatchCounts == [Int](repeating: 1, count: count))
     }
   }
 
-  /// Logs that take all that is on its way into a group, half of it, and a third.
-  @Test(arguments: [1.0, 0.5, 0.33])
-  func `a workload finds groups of about 1,000 whatever share of it a group takes`(_ share: Double) {
-    var workload = AppendWorkload.grouped(64)
-    for _ in 0..<3 { workload = workload.aiming(from: Double(workload.inFlightEventCount) * share) }
-    #expect(abs(Double(workload.inFlightEventCount) * share - 1_000) < 20)
+  @Test func `while one group is synced another two are on their way`() {
+    for workload in AppendWorkload.all where workload.isGrouped {
+      #expect(workload.groupEventCountMax == AppendWorkload.groupSizeAimed)
+      #expect(workload.inFlightEventCount > 3 * AppendWorkload.groupSizeAimed)
+    }
   }
 
-  @Test func `an appender that waits for each event stays alone whatever its groups are`() {
+  @Test func `an appender that waits for each event has the log's own groups`() {
     let workload = AppendWorkload.alone(64)
-    #expect(workload.aiming(from: 3) == workload && !workload.isGrouped)
+    #expect(workload.groupEventCountMax == nil && !workload.isGrouped)
   }
 }

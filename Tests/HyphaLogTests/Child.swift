@@ -8,11 +8,13 @@ final class Child {
   private let output = Pipe()
   private var buffer = Data()
 
-  init(_ arguments: String...) throws {
+  /// - Parameter faults: settings of the fault shim, without `HYPHA_FAULT_`; `DIR` among them.
+  init(_ arguments: String..., faults: [String: String] = [:]) throws {
     let bundle = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     process.executableURL = URL(fileURLWithPath: bundle).deletingLastPathComponent()
       .appendingPathComponent("hypha-log-crasher")
     process.arguments = arguments
+    if !faults.isEmpty { process.environment = FaultShim.environment(faults) }
     process.standardInput = input
     process.standardOutput = output
     try process.run()

@@ -130,4 +130,19 @@ import Testing
     _ = try await log.append(alerts.batch(1))
     log.close()
   }
+
+  @Test(arguments: Backend.allCases)
+  func `an agent that has gone on at another node is fenced off here`(_ backend: Backend) async throws {
+    let log = try backend.makeHome().open()
+    var old = Author("ana")
+    _ = try await log.append(old.batch(1))
+    var new = Author("ana", epoch: 2)
+    new.ends = old.ends
+    _ = try await log.append(LogBatch(appends: [.init(try new.next(), source: .received(hops: 1))]))
+    let stale = LogBatch(appends: [.init(try old.next(to: "bob"))])
+    await expectError(.logConflict, "epoch 1 of ana is over", "epoch 2") { _ = try await log.append(stale) }
+    // What other nodes took of its old epoch is no statement, and welcome.
+    _ = try await log.append(LogBatch(appends: [.init(stale.appends[0].record, source: .received(hops: 1))]))
+    log.close()
+  }
 }

@@ -22,6 +22,13 @@ enum FaultShim {
     return nil
   }()
 
+  /// The environment of a process whose disk fails as `faults` say: settings of the shim, without `HYPHA_FAULT_`.
+  static func environment(_ faults: [String: String]) -> [String: String] {
+    var environment = ["LD_PRELOAD": library ?? ""]
+    for (name, value) in faults { environment["HYPHA_FAULT_\(name)"] = value }
+    return environment
+  }
+
   static let isMissing: Comment = "there is no C compiler for the fault shim (apt-get install clang)"
 }
 
@@ -70,8 +77,7 @@ final class CrasherRun {
     let process = Process()
     process.executableURL = Self.program
     process.arguments = ["work", directory, "\(epoch)", "\(seed)", "\(roundCount)"]
-    process.environment = ["HYPHA_FAULT_DIR": directory, "LD_PRELOAD": FaultShim.library ?? ""]
-    for (name, value) in faults { process.environment?["HYPHA_FAULT_\(name)"] = value }
+    process.environment = FaultShim.environment(faults.merging(["DIR": directory]) { $1 })
     let output = try FileHandle(forWritingTo: URL(fileURLWithPath: history))
     try output.seekToEnd()
     process.standardOutput = output

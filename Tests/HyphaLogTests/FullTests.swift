@@ -95,7 +95,7 @@ import Testing
   }
 
   @Test func `on a full disk the log is full, and goes on when there is room`() async throws {
-    guard let disk = SmallDisk() else { return }
+    guard let disk = ScratchDisk() else { return }
     let home = LogHome(.lmdb)
     let log = try LMDBLog(
       directory: disk.path + "/data", node: "hq", settings: .small, time: home.time)
@@ -124,33 +124,5 @@ import Testing
     #expect(try log.verify().isSound)
     log.close()
     withExtendedLifetime(disk) {}
-  }
-}
-
-/// A file system of 4 MiB in memory, where the user may mount one.
-final class SmallDisk {
-  let path = NSTemporaryDirectory() + "hypha-disk-\(UUID().uuidString)"
-
-  init?() {
-    try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    guard Self.run("/bin/mount", "-t", "tmpfs", "-o", "size=4m", "hypha", path) else {
-      try? FileManager.default.removeItem(atPath: path)
-      return nil
-    }
-  }
-
-  deinit {
-    _ = Self.run("/bin/umount", path)
-    try? FileManager.default.removeItem(atPath: path)
-  }
-
-  private static func run(_ tool: String, _ arguments: String...) -> Bool {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: tool)
-    process.arguments = arguments
-    process.standardError = FileHandle.nullDevice
-    guard (try? process.run()) != nil else { return false }
-    process.waitUntilExit()
-    return process.terminationStatus == 0
   }
 }

@@ -69,7 +69,11 @@ struct RecordSource {
     let type = pick(Self.types)
     let addressee: AgentID? = generator.chance(0.3) ? pick(["ana", "bob"]) : nil
     if generator.chance(0.002) { authors[index].beginEpoch() }
-    let plain = try authors[index].next(type: type, to: addressee)
+    return try dressed(authors[index].next(type: type, to: addressee))
+  }
+
+  /// An event with the same place and payload, and an id, a subject, a cause and a conversation that are drawn.
+  mutating func dressed(_ plain: Record) throws -> Record {
     var header = plain.header
     let id = EventID(high: generator.next(), low: generator.next())
     let subjects = ["a", "a.b", "a.b.c", "a.b.c.d", "a.b.c.d.e", "b.x.c", "a.\(generator.next() % 50).z"]
@@ -77,14 +81,14 @@ struct RecordSource {
       generator.chance(0.6) && !ids.isEmpty
       ? ids[ids.count - 1 - Int(generator.next() % UInt64(min(ids.count, 20)))] : .none
     header.causation = cause
-    header.correlation = cause == .none ? id : pick(ids.suffix(30))
+    header.correlation = cause == .none ? id : pick(Array(ids[max(0, ids.count - 30)...]))
     header = RecordHeader(
       id: id, time: header.time, channel: header.channel, agent: header.agent, epoch: header.epoch,
       sequence: header.sequence, previous: header.previous, addressee: header.addressee, type: header.type,
       subject: try Subject(pick(subjects)), contentType: .bytes, causation: header.causation,
       correlation: header.correlation, authority: header.authority)
     ids.append(id)
-    return try Record(header, payload: [1])
+    return try Record(header, payload: plain.payload)
   }
 
   /// A query that some events match.

@@ -149,6 +149,53 @@ import Testing
     #expect(try Data(contentsOf: URL(fileURLWithPath: home.dataFile)) == before)
   }
 
+  @Test func `a meta page that leads to the tables of an older commit is found`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    for _ in 0..<3 { _ = try await log.append(ana.batch(2)) }
+    // The file as it is after the third commit; the pages of the second are still whole then.
+    let damaged = Backend.lmdb.makeHome()
+    try FileManager.default.createDirectory(
+      atPath: damaged.directory + "/log", withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: home.dataFile, toPath: damaged.dataFile)
+    log.close()
+    var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: damaged.dataFile)))
+    func commitNumber(_ page: Int) -> UInt64 {
+      bytes[(page * 4_096 + 144)..<(page * 4_096 + 152)].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+    let newer = commitNumber(0) > commitNumber(1) ? 0 : 1
+    let number = commitNumber(newer)
+    // All that a meta page says of tables and pages, but not its number: see MetaPageCheck.
+    let tables = 40..<144
+    bytes.replaceSubrange(
+      tables.lowerBound + newer * 4_096..<tables.upperBound + newer * 4_096,
+      with: Array(bytes[tables.lowerBound + (1 - newer) * 4_096..<tables.upperBound + (1 - newer) * 4_096]))
+    try Data(bytes).write(to: URL(fileURLWithPath: damaged.dataFile))
+    let problem = "is that of commit \(number - 1), not of \(number)"
+    expectError(.logInvalid, problem, "hypha log verify") {
+      _ = try LMDBLogReader(directory: damaged.directory).head()
+    }
+    expectError(.logInvalid, problem, "restore from a copy") { _ = try damaged.openLMDB() }
+  }
+
+  @Test func `a view that is newer than the mark of its reader is no damage`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    _ = try await log.append(ana.batch(2))
+    // What a reader sees whose thread had to wait between LMDB's mark and its look at the tables.
+    let environment = try log.open().environment
+    var head = try log.open().view().head
+    try environment.write { transaction in
+      head.commitNumber = transaction.commitNumber + 20
+      try transaction.putHead(head, in: environment.state)
+    }
+    #expect(try log.head() == Position(rawValue: 2))
+    #expect(try LMDBLogReader(directory: home.directory).verify().isSound)
+    log.close()
+  }
+
   @Test(arguments: ["", "garbage", String(repeating: "not a log at all ", count: 5_000)])
   func `a file that is no log is refused, and left as it is`(_ text: String) throws {
     let home = Backend.lmdb.makeHome()

@@ -150,7 +150,7 @@ import Testing
   func `on a full disk a payload is refused by name, nothing is left, and it goes in when there is room`()
     throws
   {
-    guard let disk = PayloadDisk() else { return }
+    guard let disk = ScratchDisk() else { return }
     let store = PayloadStore(in: disk.path)
     let small = try store.put([1]).reference
     let ballast = disk.path + "/ballast"
@@ -170,16 +170,11 @@ import Testing
   }
 
   @Test func `on a full disk no half of a key is left`() throws {
-    guard let disk = PayloadDisk() else { return }
-    let ballast = try #require(FileHandle(forWritingAtPath: disk.makeFile("ballast")))
-    #expect(throws: (any Error).self) {
-      while true { try ballast.write(contentsOf: Data(repeating: 1, count: 4096)) }
-    }
+    guard let disk = ScratchDisk() else { return }
+    try disk.fill()
     expectError(.logFull, "node.key", "free space") { _ = try NodeKey.loadOrCreate(in: disk.path) }
     #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path) == ["ballast"])
-    try ballast.truncate(atOffset: 0)
-    // An open file would keep the disk from going away.
-    try ballast.close()
+    try disk.empty()
     _ = try NodeKey.loadOrCreate(in: disk.path)
     withExtendedLifetime(disk) {}
   }
@@ -187,37 +182,4 @@ import Testing
 
 extension PayloadStore {
   fileprivate func put(_ bytes: [UInt8]) throws -> StoredPayload { try bytes.withUnsafeBytes { try put($0) } }
-}
-
-/// A file system of 4 MiB in memory, where the user may mount one.
-private final class PayloadDisk {
-  let path = NSTemporaryDirectory() + "hypha-disk-\(UUID().uuidString)"
-
-  init?() {
-    try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    guard Self.run("/bin/mount", "-t", "tmpfs", "-o", "size=4m", "hypha", path) else {
-      try? FileManager.default.removeItem(atPath: path)
-      return nil
-    }
-  }
-
-  deinit {
-    _ = Self.run("/bin/umount", path)
-    try? FileManager.default.removeItem(atPath: path)
-  }
-
-  func makeFile(_ name: String) -> String {
-    _ = FileManager.default.createFile(atPath: path + "/" + name, contents: nil)
-    return path + "/" + name
-  }
-
-  private static func run(_ tool: String, _ arguments: String...) -> Bool {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: tool)
-    process.arguments = arguments
-    process.standardError = FileHandle.nullDevice
-    guard (try? process.run()) != nil else { return false }
-    process.waitUntilExit()
-    return process.terminationStatus == 0
-  }
 }

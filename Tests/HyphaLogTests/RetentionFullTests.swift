@@ -55,7 +55,7 @@ import Testing
 
   @Test(arguments: [(1, 100), (4, 1_000), (4, 9_000), (1, 60_000)])
   func `on a full disk room is made by pruning, and the log goes on`(count: Int, payload: Int) async throws {
-    guard let disk = SmallDisk() else { return }
+    guard let disk = ScratchDisk() else { return }
     // With the index, which takes what room there is.
     let log = try LMDBLog(directory: disk.path + "/data", node: "hq", settings: .small, time: TestTime())
     try await fillAndPrune(log, count: count, payload: payload)
@@ -66,7 +66,7 @@ import Testing
   @Test func `on a full disk the map grows, nothing acknowledged is lost, and it goes on with room`()
     async throws
   {
-    guard let disk = SmallDisk() else { return }
+    guard let disk = ScratchDisk() else { return }
     var settings = LMDBLogSettings.small
     settings.mapByteCount = 1 << 20
     let log = try LMDBLog(directory: disk.path + "/data", node: "hq", settings: settings, time: TestTime())
@@ -88,7 +88,7 @@ import Testing
   }
 
   @Test func `on a full disk a payload is refused and leaves nothing, and is stored with room`() throws {
-    guard let disk = SmallDisk() else { return }
+    guard let disk = ScratchDisk() else { return }
     let payloads = PayloadStore(in: disk.path)
     let small = try [UInt8](repeating: 1, count: 1_000).withUnsafeBytes { try payloads.put($0) }
     let ballast = disk.path + "/ballast"
@@ -103,7 +103,7 @@ import Testing
   }
 
   @Test func `on a full disk a backup is refused, and leaves nothing`() async throws {
-    guard let disk = SmallDisk() else { return }
+    guard let disk = ScratchDisk() else { return }
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()
     var ana = Author("ana")

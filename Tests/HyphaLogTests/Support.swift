@@ -20,8 +20,8 @@ final class LogHome: Sendable {
   private let store: MemoryLogStore?
   let time = TestTime()
 
-  init(_ backend: Backend) {
-    directory = NSTemporaryDirectory() + "hypha-log-\(UUID().uuidString)"
+  init(_ backend: Backend, in place: String = NSTemporaryDirectory()) {
+    directory = place + "hypha-log-\(UUID().uuidString)"
     store =
       backend == .memory
       ? MemoryLogStore(identity: LogIdentity(id: EventID(high: 1, low: 2), node: Self.node)) : nil

@@ -2,7 +2,6 @@ import Glibc
 public import HyphaBench
 import HyphaCore
 public import HyphaOperator
-import Synchronization
 
 /// `hypha bench log`: Hypha's log beside the bare parts that bound it.
 struct BenchLogCommand: Command {
@@ -26,37 +25,19 @@ struct BenchLogCommand: Command {
   @Flag(help: "Only see that everything runs, on little data, in some seconds.") var quick = false
   @Flag(help: "Print JSON lines, each as soon as it is measured.") var json = false
 
-  func validate() throws {
+  func validate() throws { try Self.check(seconds) }
+
+  /// Checks how long a comparison is to last.
+  static func check(_ seconds: Double?) throws {
     guard seconds.map({ $0 > 0 && $0 <= 3_600 }) ?? true else {
       throw HyphaError(.usage, "--seconds is out of range; give more than 0 and at most 3600")
     }
   }
 
   func run() async throws {
-    let measured = MeasuredRows()
-    let stop = StopSignal()
-    do {
-      try await LiveRegion.run { region in
-        let measuring = Task { try await measure(region, measured) }
-        stop.whenRaised { measuring.cancel() }
-        try await measuring.value
-        try region.draw([])
-      }
-    } catch is CancellationError {
-      throw ExitStatus.stopped(by: stop.signalNumber ?? SIGINT)
-    }
-    if !json { try Self.table(of: measured.rows.withLock { $0 }).write() }
-  }
-
-  private func measure(_ region: LiveRegion, _ measured: MeasuredRows) async throws {
-    let bench = LogBench(settings) { [json] text in
-      if !json { try? region.draw([text]) }
-    }
-    try await bench.run { [json] row in
-      measured.rows.withLock { $0.append(row) }
-      guard json else { return }
-      try Output.standard.writeLine(JSON.text(BenchLine(row)))
-      try Output.standard.flush()
+    let bench = settings
+    try await BenchOutput(json: json).run { progress, take in
+      try await LogBench(bench, progress: progress).run(take)
     }
   }
 
@@ -64,80 +45,8 @@ struct BenchLogCommand: Command {
     LogBench.Settings(
       duration: .seconds(seconds ?? (quick ? 0.2 : 3)), only: only,
       directory: "\(data)/hypha-bench-\(getpid())",
-      isQuick: quick, childCommand: ["/proc/self/exe", "bench", "child"])
+      isQuick: quick, childCommand: BenchChildCommand.command)
   }
-
-  private static func table(of rows: [BenchRow]) -> Table {
-    var table = Table([
-      .init("name"), .init("workload"), .init("ours", alignment: .right), .init("bare", alignment: .right),
-      .init("ratio", alignment: .right), .init("goal"), .init("met"), .init("spread", alignment: .right),
-    ])
-    for row in rows {
-      let isRatio = row.ratio != nil
-      let spread = [row.spread.low, row.spread.high].map {
-        isRatio ? Human.decimal($0, digits: 2) : row.unit.text($0)
-      }
-      table.add([
-        .string(row.name), .string(row.workload), .string(row.unit.text(row.ours)),
-        .optional(row.bare.map(row.unit.text)), row.ratio.map { .double($0, digits: 2) } ?? .none,
-        .optional(row.goal?.text),
-        row.isMet.map { .string($0 ? "yes" : "no", $0 ? .green : .red) } ?? .none,
-        .string(spread.joined(separator: "–")),
-      ])
-    }
-    return table
-  }
-}
-
-/// What was measured so far.
-private final class MeasuredRows: Sendable { let rows = Mutex<[BenchRow]>([]) }
-
-/// `hypha bench child`: what a bench runs in another process.
-struct BenchChildCommand: Command {
-  static let configuration = CommandConfiguration(
-    name: "child", abstract: "Look at a log for a bench in another process.", isHidden: true)
-
-  @Argument(help: "What to do.", valueName: "word") var words: [String]
-
-  func run() async throws { try await LogBenchChild.run(words) }
 }
 
 extension LogBench.Part: ExpressibleByArgument {}
-
-extension BenchUnit {
-  /// A number of this unit as people read it.
-  fileprivate func text(_ value: Double) -> String {
-    guard value.isFinite else { return "–" }
-    switch self {
-    case .eventsPerSecond: return Human.rate(value)
-    case .seconds: return Human.duration(.nanoseconds(Int64(value * 1e9)))
-    case .bytes, .bytesPerEvent: return Human.bytes(Int(value))
-    case .events: return Human.count(Int(value))
-    case .allocationsPerEvent: return Human.decimal(value, digits: 3)
-    }
-  }
-}
-
-/// A row as a line of JSON: every member is there, null where there is nothing to say.
-private struct BenchLine: Encodable {
-  let row: BenchRow
-  init(_ row: BenchRow) { self.row = row }
-
-  private enum Key: String, CodingKey { case name, workload, unit, ours, bare, ratio, goal, met, spread }
-
-  func encode(to encoder: any Encoder) throws {
-    var line = encoder.container(keyedBy: Key.self)
-    try line.encode(row.name, forKey: .name)
-    try line.encode(row.workload, forKey: .workload)
-    try line.encode(row.unit.rawValue, forKey: .unit)
-    try line.encode(Self.finite(row.ours), forKey: .ours)
-    try line.encode(row.bare.flatMap(Self.finite), forKey: .bare)
-    try line.encode(row.ratio.flatMap(Self.finite), forKey: .ratio)
-    try line.encode(row.goal?.text, forKey: .goal)
-    try line.encode(row.isMet, forKey: .met)
-    try line.encode([row.spread.low, row.spread.high].map(Self.finite), forKey: .spread)
-  }
-
-  /// JSON has no infinity.
-  private static func finite(_ value: Double) -> Double? { value.isFinite ? value : nil }
-}

@@ -13,5 +13,7 @@ struct ProgramCommand: Command {
 struct BenchCommand: Command {
   static let configuration = CommandConfiguration(
     name: "bench", abstract: "Measure what this machine gives.",
-    subcommands: [BenchLogCommand.self, BenchChildCommand.self])
+    subcommands: [
+      BenchLogCommand.self, BenchChannelsCommand.self, BenchEndToEndCommand.self, BenchChildCommand.self,
+    ])
 }

@@ -65,7 +65,8 @@ final class BareLMDB: @unchecked Sendable {
     return slice
   }
 
-  private func appendGroup(_ groupSize: Int) throws {
+  /// Commits one group.
+  func appendGroup(_ groupSize: Int) throws {
     try Self.write(in: environment) { transaction in
       try value.withUnsafeBytes { bytes in
         for offset in 1...UInt64(groupSize) {

@@ -12,6 +12,21 @@ enum Monotonic {
   }
 }
 
+extension Monotonic {
+  /// The processor time that this process has used.
+  static func processorNanoseconds() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
+
+  /// Lets the calling thread sleep, less than a second.
+  static func sleep(nanoseconds: UInt64) {
+    var time = timespec(tv_sec: 0, tv_nsec: Int(min(nanoseconds, 999_999_999)))
+    nanosleep(&time, nil)
+  }
+}
+
 /// The physical time that the log stamps its entries with.
 struct WallClock: TimeSource {
   func microseconds() -> UInt64 {

@@ -5,17 +5,20 @@ struct AppendWorkload: Hashable, Sendable {
   var streamCount = 1_000
   /// Events of one `submit`.
   var batchEventCount = 16
-  /// Events that all appenders together run ahead of their acknowledgements.
-  var inFlightEventCount = 2_048
+  /// Events that all appenders together run ahead of their acknowledgements: enough for one group to be synced, one to
+  /// wait, and one to gather.
+  var inFlightEventCount = 4_096
+  /// The most events of one commit group; nil for what the log has by default.
+  var groupEventCountMax: Int? = Self.groupSizeAimed
 
   /// Each appender waits for each of its events.
   static func alone(_ appenderCount: Int, payload: Int = 128) -> AppendWorkload {
     AppendWorkload(
       payloadByteCount: payload, appenderCount: appenderCount, batchEventCount: 1,
-      inFlightEventCount: appenderCount)
+      inFlightEventCount: appenderCount, groupEventCountMax: nil)
   }
 
-  /// So much is on its way that a group, while another is synced, gathers about 1,000 events.
+  /// Groups of 1,000 events, one after the other.
   static func grouped(_ appenderCount: Int, payload: Int = 128, streams: Int = 1_000) -> AppendWorkload {
     AppendWorkload(payloadByteCount: payload, appenderCount: appenderCount, streamCount: streams)
   }
@@ -25,24 +28,14 @@ struct AppendWorkload: Hashable, Sendable {
   /// Whether its groups are those that the goal in events a second is set for.
   var isGrouped: Bool { batchEventCount > 1 }
 
-  /// The size of groups that a grouped workload aims at.
-  static let groupSizeAimed = 1_000.0
+  /// The size of the groups that a grouped workload is compared at.
+  static let groupSizeAimed = 1_000
 
   /// Batches that each appender has on its way at once; together as many as ``inFlightEventCount`` allows, and one at
   /// least.
   var windowBatchCounts: [Int] {
     let (each, more) = (inFlightEventCount / batchEventCount).quotientAndRemainder(dividingBy: appenderCount)
     return (0..<appenderCount).map { max(1, each + ($0 < more ? 1 : 0)) }
-  }
-
-  /// The workload with as much on its way as should bring groups of `groupSize` to the size aimed at: how much of it
-  /// waits while another group is synced is the log's own choice.
-  func aiming(from groupSize: Double) -> AppendWorkload {
-    guard isGrouped, groupSize > 0 else { return self }
-    let factor = min(2, max(0.5, Self.groupSizeAimed / groupSize))
-    var next = self
-    next.inFlightEventCount = min(8_192, max(512, Int(Double(inFlightEventCount) * factor)))
-    return next
   }
 
   /// The payload, the appenders and the streams in words; `groupSize` is what was achieved.

@@ -74,5 +74,41 @@ extension BenchGoal {
   /// All of them.
   static let all = [
     concurrentAppendRatio, concurrentAppendRate, loneLatency, scanRate, scanAllocations, openTime, openMemory,
+    realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, laneMemory,
   ]
+}
+
+/// Every goal of the channels' speed.
+extension BenchGoal {
+  /// Realtime events against bare libzmq, one event a message.
+  static let realtimeRate = BenchGoal(
+    bound: .ratioAtLeast(1), text: "ratio ≥ 1",
+    source: "real-time: at least 1.0 of bare libzmq's throughput 1 → 1 with one event a frame")
+
+  /// Their latency at a low rate.
+  static let realtimeLatency = BenchGoal(
+    bound: .ratioAtMost(1.3), text: "ratio ≤ 1.3",
+    source: "real-time: at most 1.3 of bare libzmq's p50 latency at a low rate")
+
+  /// Persistent events from publishing to the other side's handler, both logs synced.
+  static let endToEndRate = BenchGoal(
+    bound: .oursAtLeast(400_000), text: "≥ 400 k/s",
+    source: """
+      persistent end to end, both logs synced: at least 400,000 events per second of 128 B on two cores with the index \
+      following
+      """)
+
+  /// Their latency at half load.
+  static let endToEndLatency = BenchGoal(
+    bound: .oursBelow(0.005), text: "< 5 ms", source: "persistent end to end: p99 under 5 ms at half load")
+
+  /// What passes beside a saturated persistent channel.
+  static let isolation = BenchGoal(
+    bound: .ratioAtMost(3), text: "ratio ≤ 3",
+    source: "isolation: p99 under a saturated persistent channel at most 3 times idle")
+
+  /// What an idle lane takes at a receiver.
+  static let laneMemory = BenchGoal(
+    bound: .oursBelow(200), text: "< 200 B",
+    source: "100,000 lanes at one receiver: memory under 200 B per idle lane")
 }

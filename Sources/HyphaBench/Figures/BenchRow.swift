@@ -26,6 +26,15 @@ public struct BenchRow: Hashable, Sendable {
     (self.ours, self.bare, ratio, spread) = (ours.median, bare, ratios.median, ratios)
   }
 
+  /// A figure beside another, with a ratio that was worked out from all slices together.
+  init(
+    _ name: String, _ workload: String, _ unit: BenchUnit, ours: Spread, bare: Double, ratio: Double,
+    spread: Spread, goal: BenchGoal? = nil
+  ) {
+    (self.name, self.workload, self.unit, self.goal) = (name, workload, unit, goal)
+    (self.ours, self.bare, self.ratio, self.spread) = (ours.median, bare, ratio, spread)
+  }
+
   /// A figure with nothing to compare with.
   init(_ name: String, _ workload: String, _ unit: BenchUnit, ours: Spread, goal: BenchGoal? = nil) {
     (self.name, self.workload, self.unit, self.goal) = (name, workload, unit, goal)
@@ -40,6 +49,7 @@ public struct BenchRow: Hashable, Sendable {
 public enum BenchUnit: String, Sendable {
   case eventsPerSecond = "events/s"
   case seconds = "s"
+  case processorSecondsPerMillion = "CPU s/M events"
   case bytes = "B"
   case bytesPerEvent = "B/event"
   case events = "events"

@@ -48,6 +48,8 @@ struct Slice: Hashable, Sendable {
   var groupCount = 0
   /// How long each acknowledgement or answer took, in nanoseconds, sorted.
   var latencies: [Double] = []
+  /// The processor time of all processes that took part; 0 where it was not measured.
+  var processorNanoseconds: UInt64 = 0
 
   /// Events a second.
   var rate: Double { Double(eventCount) * 1e9 / max(1, Double(nanoseconds)) }
@@ -55,6 +57,9 @@ struct Slice: Hashable, Sendable {
   var indexedRate: Double { Double(eventCount) * 1e9 / max(1, Double(nanoseconds + indexNanoseconds)) }
   /// Events in a group, on average.
   var groupSize: Double { Double(eventCount) / Double(max(1, groupCount)) }
+
+  /// Seconds of processor time for a million events.
+  var processorSecondsPerMillion: Double { Double(processorNanoseconds) / 1e3 / Double(max(1, eventCount)) }
 
   /// The seconds within which a `share` of the acknowledgements came.
   func latency(_ share: Double) -> Double { (latencies.quantile(share) ?? 0) / 1e9 }
@@ -73,6 +78,27 @@ struct Comparison {
   /// A figure of one part's slices.
   func spread(of part: Int = 0, _ figure: (Slice) -> Double) -> Spread {
     Spread(slices(of: part).map(figure)) ?? Spread(0)
+  }
+
+  /// All acknowledgements and answers of one part together.
+  func pooled(_ part: Int = 0) -> Slice {
+    var pool = Slice(eventCount: 0, nanoseconds: 0)
+    for slice in slices(of: part) { pool.latencies += slice.latencies }
+    pool.latencies.sort()
+    return pool
+  }
+
+  /// A row that holds a percentile of ours against that of the part `bare`, each over all slices: one slice has too
+  /// few events for those far out. The spread is that of the slices' ratios.
+  func latencyRow(
+    _ name: String, _ workload: String, _ share: Double, against bare: Int, goal: BenchGoal? = nil
+  ) -> BenchRow {
+    let (ours, other) = (pooled().latency(share), pooled(bare).latency(share))
+    let ratios = rounds.map { $0[0].latency(share) / $0[bare].latency(share) }.filter(\.isFinite)
+    let spread = Spread(ratios) ?? Spread(.nan)
+    return BenchRow(
+      name, workload, .seconds, ours: Spread(ours), bare: other, ratio: ours / other, spread: spread,
+      goal: goal)
   }
 
   /// A row that holds a figure of ours against that of the part `bare`, slice by slice.

@@ -7,7 +7,7 @@ import Synchronization
 final class Appender: Sendable {
   private let log: any EventLog
   private let batchEventCount: Int
-  private let windowBatchCount: Atomic<Int>
+  private let windowBatchCount: Int
   private let author: Mutex<Author>
   private let flight = Mutex(Flight())
 
@@ -22,12 +22,9 @@ final class Appender: Sendable {
   init(_ log: any EventLog, author: Author, batchEventCount: Int, windowBatchCount: Int) {
     self.log = log
     self.batchEventCount = batchEventCount
-    self.windowBatchCount = Atomic(windowBatchCount)
+    self.windowBatchCount = windowBatchCount
     self.author = Mutex(author)
   }
-
-  /// Changes how many batches may be on their way, for the next run.
-  func setWindow(batchCount: Int) { windowBatchCount.store(batchCount, ordering: .relaxed) }
 
   /// Appends until `deadline` or until `eventCountMax` is reached, then waits for the last acknowledgement.
   ///
@@ -35,7 +32,6 @@ final class Appender: Sendable {
   /// - Throws: what the log refused.
   func run(until deadline: UInt64, eventCountMax: Int = .max) async throws -> [Double] {
     var eventCount = 0
-    let windowBatchCount = windowBatchCount.load(ordering: .relaxed)
     while eventCount < eventCountMax, flight.withLock({ $0.failure }) == nil {
       await waitUntilOnTheWay(atMost: windowBatchCount - 1)
       let begin = Monotonic.nanoseconds()

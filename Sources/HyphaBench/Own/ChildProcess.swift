@@ -40,6 +40,17 @@ final class ChildProcess {
     }
   }
 
+  /// Writes a line to its standard input.
+  func write(line: String) throws {
+    try input.fileHandleForWriting.write(contentsOf: Data((line + "\n").utf8))
+  }
+
+  /// Ends its standard input, and with it the process; waits for that.
+  func close() {
+    try? input.fileHandleForWriting.close()
+    process.waitUntilExit()
+  }
+
   /// Waits for its end, and returns the lines that it still prints.
   func finish() -> [String] {
     var lines: [String] = []

@@ -12,7 +12,9 @@ final class OwnLog: Sendable {
   /// A new log in `directory` for a workload.
   init(_ directory: String, _ workload: AppendWorkload) throws {
     self.directory = directory
-    let log = try LMDBLog(directory: directory, node: "bench", time: WallClock())
+    var settings = LMDBLogSettings.standard
+    if let count = workload.groupEventCountMax { settings.groupAppendCountMax = count }
+    let log = try LMDBLog(directory: directory, node: "bench", settings: settings, time: WallClock())
     self.log = log
     streamCount = max(workload.streamCount, workload.appenderCount)
     let count = streamCount
@@ -26,13 +28,6 @@ final class OwnLog: Sendable {
 
   /// The nice value of the log's own threads.
   static let niceValue = LMDBLogSettings.standard.niceValue
-
-  /// Changes how much the appenders run ahead.
-  func run(_ workload: AppendWorkload) {
-    for (appender, count) in zip(appenders, workload.windowBatchCounts) {
-      appender.setWindow(batchCount: count)
-    }
-  }
 
   /// Lets all appenders append until `deadline`, and until all of it is acknowledged.
   func append(until deadline: UInt64) async throws -> Slice {

@@ -88,11 +88,9 @@ final class AppendParts: Sendable {
   private let directory: String
   /// What ours achieved in its last slice.
   private let groupSize = Atomic<Int>(1)
-  private let workload: Mutex<AppendWorkload>
 
   init(in directory: String, _ workload: AppendWorkload) throws {
     self.directory = directory
-    self.workload = Mutex(workload)
     for name in ["ours", "lmdb"] { try Disk.makeDirectory("\(directory)/\(name)") }
     ours = try OwnLog("\(directory)/ours", workload)
     lmdb = try BareLMDB("\(directory)/lmdb", valueByteCount: workload.payloadByteCount)
@@ -105,11 +103,6 @@ final class AppendParts: Sendable {
     let nanoseconds = try await ours.waitUntilIndexed()
     slice.indexNanoseconds = nanoseconds - min(nanoseconds, OwnLog.indexIdleNanoseconds)
     groupSize.store(max(1, Int(slice.groupSize.rounded())), ordering: .relaxed)
-    ours.run(
-      workload.withLock { workload in
-        workload = workload.aiming(from: slice.groupSize)
-        return workload
-      })
     return slice
   }
 

@@ -70,22 +70,55 @@ public struct RecordHeader: Hashable, Sendable {
 /// An event as bytes, identical from the origin's log to every copy, with its header decoded.
 ///
 /// A record exists only in checked form: it is either encoded here or decoded from bytes whose length,
-/// checksum, names and texts were verified.
+/// checksum, names and texts were verified. It is one reference, so that handing it on costs the same whatever
+/// its header has.
 public struct Record: Hashable, Sendable {
+  /// What copies of one record share.
+  @usableFromInline
+  final class Content: Sendable {
+    @usableFromInline let header: RecordHeader
+    @usableFromInline let bytes: [UInt8]
+    @usableFromInline let payloadOffset: Int
+
+    init(header: RecordHeader, bytes: [UInt8], payloadOffset: Int) {
+      self.header = header
+      self.bytes = bytes
+      self.payloadOffset = payloadOffset
+    }
+  }
+
+  @usableFromInline let content: Content
+
   /// The decoded header.
-  public let header: RecordHeader
+  @inlinable public var header: RecordHeader { _read { yield content.header } }
   /// The whole record as ``WireFormat`` lays it out.
-  public let bytes: [UInt8]
-  private let payloadOffset: Int
+  @inlinable public var bytes: [UInt8] { _read { yield content.bytes } }
+  /// Where the payload begins in ``bytes``.
+  @inlinable public var payloadOffset: Int { content.payloadOffset }
+  /// How many bytes the payload has.
+  @inlinable public var payloadByteCount: Int { content.bytes.count - content.payloadOffset }
 
   /// Encodes an event.
   ///
   /// - Throws: ``HyphaError/Code/tooLarge`` when the payload exceeds ``WireLimits/payloadByteCountMax``;
   ///   ``HyphaError/Code/invalidRecord`` when a number of the header is impossible.
+  @inlinable
   public init(_ header: RecordHeader, payload: some Collection<UInt8>, limits: WireLimits = .standard) throws
   {
-    (bytes, payloadOffset) = try WireFormat.encodeRecord(header, payload: payload, limits: limits)
-    self.header = header
+    let encoded = try payload.withContiguousStorageIfAvailable {
+      try Record(header, payload: UnsafeRawBufferPointer($0), limits: limits)
+    }
+    self = try encoded ?? Array(payload).withUnsafeBytes { try Record(header, payload: $0, limits: limits) }
+  }
+
+  /// Encodes an event.
+  ///
+  /// - Throws: ``HyphaError/Code/tooLarge`` when the payload exceeds ``WireLimits/payloadByteCountMax``;
+  ///   ``HyphaError/Code/invalidRecord`` when a number of the header is impossible.
+  public init(_ header: RecordHeader, payload: UnsafeRawBufferPointer, limits: WireLimits = .standard) throws
+  {
+    let (bytes, payloadOffset) = try WireFormat.encodeRecord(header, payload: payload, limits: limits)
+    content = Content(header: header, bytes: bytes, payloadOffset: payloadOffset)
   }
 
   /// Decodes and verifies one whole record.
@@ -98,20 +131,19 @@ public struct Record: Hashable, Sendable {
 
   /// Decodes and verifies one whole record.
   public init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws {
-    (header, payloadOffset) = try bytes.withUnsafeBytes { bytes in
+    let (header, payloadOffset) = try bytes.withUnsafeBytes { bytes in
       let view = try RecordView(checking: bytes, limits: limits)
       return (try view.header(), view.payloadOffset)
     }
-    self.bytes = bytes
+    content = Content(header: header, bytes: bytes, payloadOffset: payloadOffset)
   }
 
   /// A copy of what `view` sees, its names checked.
   ///
   /// - Throws: ``HyphaError/Code/invalidRecord`` when a name breaks its grammar or a text is not UTF-8.
   public init(_ view: RecordView) throws(HyphaError) {
-    header = try view.header()
-    bytes = Array(view.bytes)
-    payloadOffset = view.payloadOffset
+    content = Content(
+      header: try view.header(), bytes: Array(view.bytes), payloadOffset: view.payloadOffset)
   }
 
   /// The payload's bytes.
@@ -122,7 +154,9 @@ public struct Record: Hashable, Sendable {
     try bytes.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[payloadOffset...])) }
   }
 
-  public static func == (left: Record, right: Record) -> Bool { left.bytes == right.bytes }
+  public static func == (left: Record, right: Record) -> Bool {
+    left.content === right.content || left.bytes == right.bytes
+  }
   public func hash(into hasher: inout Hasher) { hasher.combine(header.id) }
 }
 

@@ -194,6 +194,7 @@ extension RecordView {
 
   private func text(_ bytes: UnsafeRawBufferPointer) throws(HyphaError) -> String {
     guard let text = String(validating: bytes, as: UTF8.self) else {
+      // A text that is not empty lies in the record, so that has an address, too.
       let offset = bytes.baseAddress.map { $0 - self.bytes.baseAddress! } ?? 0
       throw HyphaError(.invalidRecord, "a record has text that is not UTF-8 at byte \(offset)")
     }

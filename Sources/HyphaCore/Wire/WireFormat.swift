@@ -62,7 +62,7 @@ public enum WireFormat {
 
 extension WireFormat {
   static func encodeRecord(
-    _ header: RecordHeader, payload: some Collection<UInt8>, limits: WireLimits
+    _ header: RecordHeader, payload: UnsafeRawBufferPointer, limits: WireLimits
   ) throws -> (bytes: [UInt8], payloadOffset: Int) {
     guard payload.count <= limits.payloadByteCountMax else {
       throw HyphaError(
@@ -109,7 +109,7 @@ extension WireFormat {
       record.put(subject, at: &end, lengthAt: 112)
       record.put(principal, at: &end, lengthAt: 113)
       record.put(grant, at: &end, lengthAt: 114)
-      UnsafeMutableRawBufferPointer(rebasing: record[end...]).copyBytes(from: payload)
+      UnsafeMutableRawBufferPointer(rebasing: record[end...]).copyMemory(from: payload)
       record.put(checksumCRC32C(UnsafeRawBufferPointer(rebasing: record[12...])), at: 8)
       initializedCount = byteCount
     }
@@ -253,6 +253,7 @@ extension WireFormat {
 
 extension UnsafeMutableRawBufferPointer {
   /// Stores an integer, least significant byte first.
+  @inline(__always)
   fileprivate func put(_ value: some FixedWidthInteger & BitwiseCopyable, at offset: Int) {
     storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
   }
@@ -265,9 +266,12 @@ extension UnsafeMutableRawBufferPointer {
 
   /// Stores a text's UTF-8 at `end`, which then lies behind it, and its length at `lengthOffset`.
   fileprivate func put(_ text: String, at end: inout Int, lengthAt lengthOffset: Int) {
-    self[lengthOffset] = UInt8(text.utf8.count)
-    UnsafeMutableRawBufferPointer(rebasing: self[end...]).copyBytes(from: text.utf8)
-    end += text.utf8.count
+    var text = text
+    end += text.withUTF8 { utf8 in
+      self[lengthOffset] = UInt8(utf8.count)
+      UnsafeMutableRawBufferPointer(rebasing: self[end...]).copyMemory(from: UnsafeRawBufferPointer(utf8))
+      return utf8.count
+    }
   }
 }
 

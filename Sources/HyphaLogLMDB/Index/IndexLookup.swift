@@ -96,6 +96,7 @@ struct IndexLookup {
   ) throws -> Bool {
     var any = false
     try words.withUnsafeMutableBufferPointer { words in
+      // A window has words, and no bound needs to be looked at: its offsets lie within it.
       let words = words.baseAddress!
       words.update(repeating: 0, count: Int(windowCount) / 64)
       for (list, roles) in group {

@@ -44,7 +44,8 @@ final class IndexStore: Sendable {
   ) throws -> IndexMeta {
     let meta = try transaction.value(IndexMeta.key, in: table) { try IndexMeta(&$0) }
     guard let meta else { throw IndexFailure.damaged("it has no meta") }
-    guard meta.commitNumber == transaction.commitNumber else {
+    // It may be newer than its mark, as LogView says.
+    guard meta.commitNumber >= transaction.commitNumber else {
       throw IndexFailure.damaged(
         "its meta is that of commit \(meta.commitNumber), not of \(transaction.commitNumber)")
     }

@@ -86,6 +86,7 @@ enum RadixSort {
       return keys
     }
     withUnsafeTemporaryAllocation(of: UInt32.self, capacity: passCount * bucketCount) { places in
+      // Room that is not empty has an address.
       let places = places.baseAddress!
       countDigits(keys, count: count, places)
       for pass in 0..<passCount {

@@ -31,6 +31,7 @@ enum RunMerger {
     try withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2 * sourceCountMax) { tree in
       try withUnsafeTemporaryAllocation(of: Int.self, capacity: sourceCountMax) { rows in
         rows.initialize(repeating: 0)
+        // Room that is not empty has an address.
         try run(checked, bases, tree.baseAddress!, rows.baseAddress!, writer)
       }
     }

@@ -111,6 +111,7 @@ extension RunView.List {
   private static func next(
     _ bytes: UnsafeRawBufferPointer, _ place: inout Int, end: Int, previous: Int64, run: RunView
   ) throws -> UInt32 {
+    // A run that has a list has a body.
     let start = bytes.baseAddress!
     var byte = start.load(fromByteOffset: place, as: UInt8.self)
     place &+= 1

@@ -171,6 +171,7 @@ extension RunWriter {
   /// Lays the run out in `bytes`, which are ``byteCount``.
   func write(into bytes: UnsafeMutableRawBufferPointer) {
     precondition(bytes.count == byteCount, "a run is laid out in room of its size")
+    // A run has at least a header.
     let body = bytes.baseAddress! + RunLayout.headerByteCount
     body.copyMemory(from: rows.start, byteCount: rows.count)
     (body + rows.count).copyMemory(from: lists.start, byteCount: lists.count)

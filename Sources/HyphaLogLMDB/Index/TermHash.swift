@@ -40,7 +40,7 @@ struct TermHash: Sendable {
     var hash: UInt64 = 0
     let text = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     withUnsafeMutableBytes(of: &hash) { hash in
-      // It cannot fail; the pointers are of the sizes that it expects.
+      // It cannot fail; the pointers are of the sizes that it expects, and eight bytes have an address.
       _ = crypto_shorthash(
         hash.baseAddress!.assumingMemoryBound(to: UInt8.self), text, UInt64(bytes.count), key)
     }

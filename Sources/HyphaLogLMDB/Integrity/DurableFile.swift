@@ -14,7 +14,8 @@ enum DurableFile {
       defer { _ = Glibc.close(descriptor) }
       var offset = 0
       while offset < content.count {
-        let count = Glibc.write(descriptor, content.baseAddress! + offset, content.count - offset)
+        let rest = UnsafeRawBufferPointer(rebasing: content[offset...])
+        let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
         if count < 0 && errno == EINTR { continue }
         guard count > 0 else { throw failure(path, "write", count < 0 ? errno : ENOSPC) }
         offset += count
@@ -60,8 +61,8 @@ enum DurableFile {
   {
     var filled = 0
     while filled < buffer.count {
-      let count = pread(
-        descriptor, buffer.baseAddress! + filled, buffer.count - filled, off_t(offset + filled))
+      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+      let count = pread(descriptor, rest.baseAddress, rest.count, off_t(offset + filled))
       if count < 0 && errno == EINTR { continue }
       guard count >= 0 else { throw failure(path, "pread", errno) }
       if count == 0 { break }

@@ -11,6 +11,8 @@ public import HyphaLog
 ///
 /// In memory the secret lies in pages of its own that are not swapped where the system allows it, and is wiped at the
 /// end. Any thread may sign.
+///
+/// Room for a seed or a text is never empty, so it has an address: hence the `baseAddress!` where libsodium takes no nil.
 public final class NodeKey: Sendable {
   /// What checks this key's signatures, to be handed to whoever keeps signed heads.
   public let publicKey: NodePublicKey
@@ -30,6 +32,7 @@ public final class NodeKey: Sendable {
     let status = crypto_sign_ed25519_seed_keypair(
       &publicBytes, secret, seed.assumingMemoryBound(to: UInt8.self).baseAddress!)
     precondition(status == 0, "crypto_sign_ed25519_seed_keypair takes every seed")
+    // It has as many bytes as a key.
     publicKey = NodePublicKey(publicBytes)!
   }
 
@@ -68,7 +71,7 @@ extension NodeKey {
             + "public key", cause: "mode \(String(status.st_mode & 0o777, radix: 8))")
       }
       return try withUnsafeTemporaryAllocation(byteCount: fileByteCount + 1, alignment: 8) { text in
-        defer { sodium_memzero(text.baseAddress!, text.count) }
+        defer { sodium_memzero(text.baseAddress, text.count) }
         guard try DurableFile.read(descriptor, of: path, into: text) == fileByteCount,
           let key = try parse(UnsafeRawBufferPointer(text).prefix(fileByteCount))
         else {
@@ -97,7 +100,7 @@ extension NodeKey {
       return key
     }
     let key = try withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { seed in
-      defer { sodium_memzero(seed.baseAddress!, seed.count) }
+      defer { sodium_memzero(seed.baseAddress, seed.count) }
       Sodium.prepare()
       randombytes_buf(seed.baseAddress!, seed.count)
       let key = try NodeKey(seed: UnsafeRawBufferPointer(seed))
@@ -118,7 +121,7 @@ extension NodeKey {
   /// - Throws: ``HyphaError/Code/fileUnavailable`` when that has a key.
   func store(in directory: String) throws {
     try withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { seed in
-      defer { sodium_memzero(seed.baseAddress!, seed.count) }
+      defer { sodium_memzero(seed.baseAddress, seed.count) }
       let status = crypto_sign_ed25519_sk_to_seed(
         seed.assumingMemoryBound(to: UInt8.self).baseAddress!, secret)
       precondition(status == 0, "crypto_sign_ed25519_sk_to_seed takes every key")
@@ -133,7 +136,7 @@ extension NodeKey {
   private func withText(seed: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws -> Void) throws
   {
     try withUnsafeTemporaryAllocation(byteCount: Self.fileByteCount + 1, alignment: 8) { text in
-      defer { sodium_memzero(text.baseAddress!, text.count) }
+      defer { sodium_memzero(text.baseAddress, text.count) }
       let start = text.assumingMemoryBound(to: CChar.self).baseAddress!
       let seedStart = Self.header.utf8.count
       text.copyBytes(from: Self.header.utf8)
@@ -149,7 +152,7 @@ extension NodeKey {
   private static func parse(_ text: Slice<UnsafeRawBufferPointer>) throws -> NodeKey? {
     let seedText = text.dropFirst(header.utf8.count).prefix(64)
     return try withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { seed in
-      defer { sodium_memzero(seed.baseAddress!, seed.count) }
+      defer { sodium_memzero(seed.baseAddress, seed.count) }
       let digits = UnsafeRawBufferPointer(rebasing: seedText).assumingMemoryBound(to: CChar.self)
       var count = 0
       let status = sodium_hex2bin(

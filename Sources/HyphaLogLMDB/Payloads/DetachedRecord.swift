@@ -119,8 +119,7 @@ extension DetachedRecord {
     }
     front = UnsafeRawBufferPointer(rebasing: bytes[Self.headerByteCount...])
     payload = PayloadReference(
-      digest: Digest(loading: UnsafeRawBufferPointer(rebasing: bytes[16...]))!,
-      byteCount: Self.integer(bytes, at: 12))
+      digest: Digest(bytes, at: 16), byteCount: Self.integer(bytes, at: 12))
     guard Self.frontByteCount(of: front) == front.count, Int(Self.integer(front, at: 4)) == recordByteCount
     else {
       throw Self.damaged("has lengths that contradict each other")

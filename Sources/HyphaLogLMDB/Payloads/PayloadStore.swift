@@ -113,7 +113,7 @@ extension PayloadStore {
       for number in UInt8.min ... .max { try create(shard(number)) }
       try DurableFile.syncDirectory(path)
       try DurableFile.syncDirectory(path + "/..")
-      for name in try names(in: temporary) { unlink(temporary + "/" + name) }
+      for name in try FileTree.names(in: temporary) ?? [] { unlink(temporary + "/" + name) }
       state.isPrepared = true
     }
   }

@@ -63,32 +63,12 @@ extension PayloadStore {
     for number in UInt8.min ... .max {
       let directory = shard(number)
       let prefix = directory.suffix(2)
-      for name in try names(in: directory).sorted() {
+      for name in try FileTree.names(in: directory) ?? [] {
         guard let digest = try? Digest(prefix + name) else { continue }
         let size = try DurableFile.reading(file(digest)) { _, status in UInt64(status.st_size) }
         // Another thread's sweep may have removed it.
         if let size { try body(digest, size) }
       }
     }
-  }
-
-  /// The names in a directory, in no order; none where it is missing.
-  func names(in directory: String) throws -> [String] {
-    guard let stream = opendir(directory) else {
-      guard errno == ENOENT else { throw DurableFile.failure(directory, "opendir", errno) }
-      return []
-    }
-    defer { closedir(stream) }
-    var names: [String] = []
-    errno = 0
-    while let entry = readdir(stream) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name != "." && name != ".." { names.append(name) }
-      errno = 0
-    }
-    guard errno == 0 else { throw DurableFile.failure(directory, "readdir", errno) }
-    return names
   }
 }

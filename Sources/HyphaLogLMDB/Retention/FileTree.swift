@@ -37,8 +37,8 @@ enum FileTree {
   ) throws {
     var offset = 0
     while offset < bytes.count {
-      let count = pwrite(
-        descriptor, bytes.baseAddress! + offset, bytes.count - offset, off_t(begin + offset))
+      let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+      let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(begin + offset))
       if count < 0 && errno == EINTR { continue }
       guard count > 0 else { throw DurableFile.failure(path, "pwrite", count < 0 ? errno : ENOSPC) }
       offset += count

@@ -68,6 +68,7 @@ struct BlockScan {
   private mutating func takeBlock(_ file: RawFile, at offset: Int) -> Int {
     guard let bytes = Self.block(in: file, at: offset) else { return 1 }
     return bytes.withUnsafeBytes { bytes in
+      // What is a block has a header.
       let view = Self.header(bytes)!
       let isWhole = (0..<view.count).allSatisfy { index in
         Self.isWhole(StoredEntry(index, of: bytes, at: Position(rawValue: view.first + UInt64(index))))

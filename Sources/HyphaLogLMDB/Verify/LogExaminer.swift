@@ -79,8 +79,8 @@ struct LogExaminer {
 
 extension LogExaminer {
   private mutating func examineChunk(_ view: LogView, through end: Position) throws {
-    if view.transaction.commitNumber != commitNumber {
-      commitNumber = view.transaction.commitNumber
+    if view.head.commitNumber != commitNumber {
+      commitNumber = view.head.commitNumber
       check.update(gaps: try view.gaps())
     }
     let jobs = try collect(view, through: end)

@@ -29,12 +29,12 @@ final class RawFile {
     bytes.withUnsafeMutableBytes { buffer in
       var filled = 0
       while filled < present {
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
         // Where the disk fails, as little as one page is lost.
-        var read = pread(descriptor, buffer.baseAddress! + filled, present - filled, offset + filled)
+        var read = pread(descriptor, rest.baseAddress, rest.count, offset + filled)
         if read < 0 {
-          let rest = Self.pageByteCount - (offset + filled) % Self.pageByteCount
-          let piece = min(rest, present - filled)
-          read = pread(descriptor, buffer.baseAddress! + filled, piece, offset + filled)
+          let piece = min(rest.count, Self.pageByteCount - (offset + filled) % Self.pageByteCount)
+          read = pread(descriptor, rest.baseAddress, piece, offset + filled)
           if read <= 0 { read = piece }
         }
         if read == 0 { break }

@@ -190,6 +190,7 @@ extension Salvager {
               ?? LogGap(range: range, kind: .quarantined(reason: reason), anchor: nil))
           // Where its header does not say where the record is, no reader takes anything for it.
           guard entry.isBound, let stored = entry.stored else { continue }
+          // A record that is stored lies in its block, so both have an address.
           let offset = stored.baseAddress! - UnsafeRawPointer(block.baseAddress!)
           UnsafeMutableRawBufferPointer(rebasing: block[offset..<offset + stored.count])
             .initializeMemory(as: UInt8.self, repeating: 0)

@@ -25,7 +25,7 @@ struct StoredEntry {
   var isDetached: Bool { header[26] == 1 }
 
   /// The hash of the record, as the header has it.
-  var leaf: Digest { Digest(loading: UnsafeRawBufferPointer(rebasing: header[40...]))! }
+  var leaf: Digest { Digest(header, at: 40) }
 
   /// Whether header and position belong together, and to a record with this checksum.
   var isBound: Bool {
@@ -89,6 +89,6 @@ struct BlockProof {
   static func isLinked(_ block: UnsafeRawBufferPointer, after link: Digest) -> Bool {
     var chain = HashChain(head: link)
     chain.addBlock(block)
-    return chain.head == Digest(loading: UnsafeRawBufferPointer(rebasing: block[32..<64]))
+    return chain.head == Digest(block, at: 32)
   }
 }

@@ -29,8 +29,8 @@ struct Workload {
   ///
   /// - Parameter triesAgain: whether what was refused is submitted once more; asked with how often it was already.
   mutating func run(roundCount: Int, triesAgain: (Int) -> Bool) throws {
-    for _ in 0..<roundCount {
-      var refused = submit(try nextRound())
+    for round in 0..<roundCount {
+      var refused = submit(try nextRound(isFirst: round == 0))
       var tryCount = 1
       while !refused.isEmpty {
         guard triesAgain(tryCount) else { return say("end") }
@@ -41,12 +41,14 @@ struct Workload {
     say("done")
   }
 
-  private mutating func nextRound() throws -> [Submission] {
+  /// - Parameter isFirst: one small event then, which is acknowledged before anything else was made durable along with
+  ///   a larger one.
+  private mutating func nextRound(isFirst: Bool) throws -> [Submission] {
     func sizes(_ count: Int, _ range: ClosedRange<Int>) -> [Int] {
       (0..<count).map { _ in Int.random(in: range, using: &random) }
     }
     let counts: [Int] =
-      switch random.next() % 8 {
+      switch isFirst ? 0 : random.next() % 8 {
       case 0, 1, 2: [1]
       case 3, 4: sizes(4, 1...6)
       case 5: sizes(12, 1...3)

@@ -1,0 +1,17 @@
+import HyphaBench
+import HyphaOperator
+
+/// `hypha bench child`: what a bench runs in another process.
+struct BenchChildCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "child", abstract: "Look at a log for a bench in another process.", isHidden: true)
+
+  /// The command line that runs it.
+  static let command = ["/proc/self/exe", "bench", "child"]
+
+  @Argument(help: "What to do.", valueName: "word") var words: [String]
+
+  func run() async throws {
+    words.first == "scene" ? try await SceneChild.run(words) : try await LogBenchChild.run(words)
+  }
+}
