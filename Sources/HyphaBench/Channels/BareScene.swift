@@ -91,14 +91,14 @@ final class BareReceiver: ScenePart {
     var stamps: [UInt64] = []
     while true {
       guard zmq_msg_recv(&message, socket.handle, 0) >= 8 else { continue }
-      stamps.append(zmq_msg_data(&message).load(as: UInt64.self))
+      stamps.append(zmq_msg_data(&message).loadUnaligned(as: UInt64.self))
       guard let log else {
         tally.take(stamp: stamps[0])
         stamps.removeAll(keepingCapacity: true)
         continue
       }
       while stamps.count < 1_024, zmq_msg_recv(&message, socket.handle, ZMQ_DONTWAIT) >= 8 {
-        stamps.append(zmq_msg_data(&message).load(as: UInt64.self))
+        stamps.append(zmq_msg_data(&message).loadUnaligned(as: UInt64.self))
       }
       try log.appendGroup(stamps.count)
       for stamp in stamps { tally.take(stamp: stamp) }
