@@ -50,8 +50,8 @@ final class Environment: @unchecked Sendable {
   /// process has no transaction open (lmdb.h, `mdb_env_set_mapsize`).
   fileprivate let gate = Gate()
   private let idle = Mutex<[IdleTransaction]>([])
-  /// What is wrong with the rows of tables, by their names; see ``findDamage(in:)``.
-  let damage = Mutex<[String: HyphaError?]>([:])
+  /// What is wrong with the pages of tables, by their names; see ``confirmPages(of:_:)``.
+  let pageDamage = Mutex<[String: HyphaError?]>([:])
   /// The number of the newest commit that succeeded. Only the writer's thread uses it, as what follows.
   private(set) var newestCommit: UInt64 = 0
   /// Whether the older meta page on the disk may be that of a commit that failed.

@@ -39,15 +39,6 @@ enum EnvironmentRegistry {
       }
       try MetaPageCheck.check(log: log, isBeingWritten: mode == .reading)
       let environment = try Environment(log: log, mode: mode, tables: tables)
-      if environment.isWritable {
-        do {
-          // Blocks are many, and only appended: what is removed of them is looked at when it is.
-          try environment.checkPages(of: tables.filter { $0 != "blocks" })
-        } catch {
-          environment.close()
-          throw error
-        }
-      }
       open[key] = Shared(environment: environment, leaseCount: 1)
       return EnvironmentLease(environment: environment, key: key)
     }

@@ -89,6 +89,13 @@ struct LogFailure: Sendable {
       remedy: Self.restore)
   }
 
+  /// A page that LMDB would give to whoever writes next, though a table has it.
+  func usedAndFree(_ number: UInt64) -> HyphaError {
+    HyphaError(
+      .logInvalid, "the log in \(log) is damaged: page \(number) is in use and free at once",
+      remedy: Self.restore)
+  }
+
   private func full(_ why: String, _ cause: String) -> HyphaError {
     HyphaError(
       .logFull, "the log in \(log) cannot grow: \(why)", remedy: "free space on it, then try again",

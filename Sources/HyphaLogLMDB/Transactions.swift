@@ -52,9 +52,35 @@ struct ReadTransaction: ~Copyable {
     ReadCursor(tree(of: table), of: table, in: pages, failure: failure)
   }
 
-  /// Throws where a table of sealed rows has damaged ones, so that nobody can say what is not there.
-  func confirmAbsence(in table: Environment.Table) throws {
-    try environment.confirmAbsence(in: table, self)
+  /// Throws where a row among which `key` would stand is damaged: it may be the one that is looked for, under another
+  /// key.
+  ///
+  /// - Complexity: one step for each row of a page.
+  func confirmAbsence(of key: UnsafeRawBufferPointer, in table: Environment.Table) throws {
+    func row(_ index: Int, of leaf: TreePage) throws -> ReadCursor.Place {
+      do throws(PageMap.Broken) {
+        guard let node = leaf.node(index) else { throw PageMap.Broken(number: leaf.number) }
+        return ReadCursor.Place(key: node.key, value: try pages.value(of: node, on: leaf))
+      } catch {
+        throw failure.error(error, in: table.name)
+      }
+    }
+    guard let leaf = try leaf(of: key, in: table) else { return }
+    for index in 0..<leaf.count {
+      let row = try row(index, of: leaf)
+      _ = try TableLayout.unseal(row.value, key: row.key, table: table.name)
+    }
+  }
+
+  private func leaf(of key: UnsafeRawBufferPointer, in table: Environment.Table) throws -> TreePage? {
+    do throws(PageMap.Broken) { return try pages.leaf(of: key, in: tree(of: table)) } catch {
+      throw failure.error(error, in: table.name)
+    }
+  }
+
+  /// Throws where pages of a table are not what LMDB wrote; see ``Environment/confirmPages(of:_:)``.
+  func confirmPages(of table: Environment.Table) throws {
+    try environment.confirmPages(of: table, self)
   }
 
   /// What LMDB says of a table: where it begins, and its size.

@@ -101,7 +101,7 @@ import Testing
       for position in spared { #expect(try log.entry(at: position) == model[Int(position.rawValue) - 1]) }
       var query = LogQuery()
       query.agent = "ana"
-      #expect(try log.pages(of: query).entries == left)
+      #expect(try log.pages(of: query, limits: .standard).entries == left)
       #expect(try log.verify().isSound)
       let verification = try LMDBLogInspection().verify(home.directory, linksAt: []) { _ in }
       #expect(

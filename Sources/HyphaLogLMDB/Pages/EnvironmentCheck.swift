@@ -1,92 +1,113 @@
-import Glibc
 import HyphaCore
 import HyphaLog
 import Synchronization
 
-/// What is checked of an environment before LMDB writes to it, and where something is not found that may be damaged.
+/// What is checked of an environment's pages before LMDB writes to it, and before rows are believed: a number that was
+/// damaged may lead to a page that was whole once, with rows as they were then.
 extension Environment {
-  /// Checks every page of these tables, and the path to the newest entries of the others, with the lists of free pages:
-  /// all that LMDB may meet when it appends, puts and removes.
+  /// Of a table that has more pages than this (32 MiB) opening looks at the branches only, so that it stays fast: leaves
+  /// are then looked at when they are read.
+  private static let leafPageCountMax: UInt64 = 8_192
+
+  /// Checks that each page of the tables is one, is met once and is not free, and the lists of free pages: all that LMDB
+  /// may meet when it appends, puts and removes. Of the table `blocks`, which grows with the log, only the path to its
+  /// end.
   ///
-  /// For whoever holds the writer's lock: the newest commit must stay so.
-  ///
+  /// - Parameter whole: whether all pages of all tables are looked at.
   /// - Throws: ``HyphaError/Code/logInvalid`` naming the page.
-  /// - Complexity: one step for each entry of these tables and for each free page; a walk from root to leaf for the
-  ///   others.
-  func checkPages(of names: [String]) throws {
-    let transaction = try beginReading()
-    var check = TreeCheck(transaction.pages)
-    for table in tables {
-      let tree = transaction.tree(of: table)
-      do throws(PageMap.Broken) {
-        if names.contains(table.name) {
-          try check.check(tree)
-        } else {
-          try BlockLayout.withKey(Position(rawValue: .max)) { key throws(PageMap.Broken) in
-            try check.checkAround(key, in: tree)
-          }
-        }
+  /// - Complexity: one step for each row of the small tables and for each free page, a bit of memory for each page.
+  func checkPages(whole: Bool = false) throws {
+    // Where others write, the meta page may be written over before it was read; seldom once, and never each time.
+    for _ in 0..<100 {
+      let transaction = try beginReading()
+      guard let roots = try roots(transaction) else { continue }
+      do {
+        return try check(tables, whole: whole, roots, transaction)
       } catch {
-        throw failure.error(error, in: table.name)
+        guard try self.roots(transaction) != roots else { throw error }
       }
     }
-    try checkFreePages(transaction, used: check.numbers)
   }
 
-  private func checkFreePages(_ transaction: borrowing ReadTransaction, used: [UInt64]) throws {
+  /// Throws where pages of a table are not what LMDB wrote. Once for each table: a writer has looked at all of them
+  /// already, and a reader does when it first reads rows of the table.
+  func confirmPages(of table: Table, _ transaction: borrowing ReadTransaction) throws {
+    if isWritable { return }
+    if let known = pageDamage.withLock({ $0[table.name] }) {
+      if let error = known { throw error }
+      return
+    }
+    var found: HyphaError?
+    guard let roots = try roots(transaction) else { return }
+    do { try check([table], whole: false, roots, transaction) } catch { found = LogFailure.from(error) }
+    // What was written over meanwhile was not checked.
+    guard try self.roots(transaction) == roots else { return }
+    pageDamage.withLock { $0[table.name] = .some(found) }
+    if let found { throw found }
+  }
+
+  private func check(
+    _ tables: [Table], whole: Bool, _ roots: PageMap.Roots, _ transaction: borrowing ReadTransaction
+  ) throws {
     let pages = transaction.pages
-    var lists = FreeListCheck(pageCount: pages.pageCount)
     var check = TreeCheck(pages)
-    do throws(PageMap.Broken) {
-      guard let tree = try pages.freeTree(ofCommit: transaction.commitNumber) else { return }
-      try check.check(tree) { lists.add($0, $1) }
-      if lists.isBroken || !lists.isDisjoint(with: used + check.numbers) {
-        throw PageMap.Broken(number: tree.root)
+    var lists = FreeLists(pageCount: pages.pageCount)
+    try named("free") { () throws(PageMap.Broken) in
+      try check.check(roots.free) { lists.add($0, $1) }
+      if lists.isBroken { throw PageMap.Broken(number: roots.free.root) }
+    }
+    try named("main") { () throws(PageMap.Broken) in try check.meet(roots.main.root) }
+    for table in tables {
+      let tree = transaction.tree(of: table)
+      try named(table.name) { () throws(PageMap.Broken) in
+        if table.name == "blocks", !whole {
+          let path = try BlockLayout.withKey(Position(rawValue: .max)) { key throws(PageMap.Broken) in
+            try pages.checkPath(to: key, in: tree)
+          }
+          for number in path { try check.meet(number) }
+        } else {
+          let pageCount = tree.leafPageCount + min(tree.apartPageCount, tree.entryCount)
+          try check.check(tree, readsLeaves: whole || pageCount <= Self.leafPageCountMax)
+        }
       }
+    }
+    if let number = check.met.common(with: lists.pages) { throw failure.usedAndFree(number) }
+  }
+
+  private func named(_ table: String, _ body: () throws(PageMap.Broken) -> Void) throws {
+    do { try body() } catch { throw failure.error(error, in: table) }
+  }
+
+  /// Where the trees of free pages and of tables begin; nil where a newer commit has written over that.
+  private func roots(_ transaction: borrowing ReadTransaction) throws -> PageMap.Roots? {
+    do throws(PageMap.Broken) {
+      return try transaction.pages.roots(ofCommit: transaction.commitNumber)
     } catch {
       throw failure.error(error, in: "free")
     }
   }
-
-  /// Throws where a table has rows that are damaged, so that nobody can say what is not there.
-  ///
-  /// The table is read through when this is first asked.
-  func confirmAbsence(in table: Table, _ transaction: borrowing ReadTransaction) throws {
-    let known = damage.withLock { $0[table.name] }
-    if let error = try known ?? findDamage(in: table, transaction) { throw error }
-  }
-
-  /// Reads a table of sealed rows through, and keeps what is wrong for ``confirmAbsence(in:_:)``.
-  private func findDamage(in table: Table, _ transaction: borrowing ReadTransaction) throws -> HyphaError? {
-    var found: HyphaError?
-    var check = TreeCheck(transaction.pages)
-    do throws(PageMap.Broken) {
-      try check.check(transaction.tree(of: table)) { key, value in
-        if found != nil { return }
-        do { _ = try TableLayout.unseal(value, key: key, table: table.name) } catch {
-          found = LogFailure.from(error)
-        }
-      }
-    } catch {
-      found = failure.error(error, in: table.name)
-    }
-    damage.withLock { $0[table.name] = .some(found) }
-    return found
-  }
 }
 
 extension PageMap {
+  /// What a meta page says.
+  struct Roots: Equatable {
+    let free, main: TreeRecord
+  }
+
   private static let commitOffset = 144
 
-  /// The tree of free pages, as the meta page of a commit has it; nil where that was written over.
-  func freeTree(ofCommit commit: UInt64) throws(Broken) -> TreeRecord? {
+  /// The trees that a commit's meta page leads to; nil where that was written over.
+  func roots(ofCommit commit: UInt64) throws(Broken) -> Roots? {
     let meta = try bytes(commit & 1)
     let number = UInt64(littleEndian: meta.loadUnaligned(fromByteOffset: Self.commitOffset, as: UInt64.self))
     guard number == commit else { return nil }
-    let record = UnsafeRawBufferPointer(rebasing: meta[40..<40 + TreeRecord.byteCount])
-    guard let tree = TreeRecord(record),
-      tree.isPossible(lastPage: pageCount - 1, flags: TreeRecord.freeFlags)
-    else { throw Broken(number: commit & 1) }
-    return tree
+    func tree(_ offset: Int, _ flags: UInt16) -> TreeRecord? {
+      let record = TreeRecord(UnsafeRawBufferPointer(rebasing: meta[offset..<offset + TreeRecord.byteCount]))
+      return record.flatMap { $0.isPossible(lastPage: pageCount - 1, flags: flags) ? $0 : nil }
+    }
+    guard let free = tree(40, TreeRecord.freeFlags), let main = tree(88, 0), !main.isEmpty else {
+      throw Broken(number: commit & 1)
+    }
+    return Roots(free: free, main: main)
   }
 }

@@ -53,18 +53,23 @@ struct PageMap {
 
   /// The value of a key in a tree, or nil where there is none.
   func value(of key: UnsafeRawBufferPointer, in tree: TreeRecord) throws(Broken) -> UnsafeRawBufferPointer? {
+    guard let leaf = try leaf(of: key, in: tree) else { return nil }
+    let index = try leaf.lowerBound(key)
+    guard index < leaf.count else { return nil }
+    guard let node = leaf.node(index) else { throw Broken(number: leaf.number) }
+    // It is not below the key.
+    return Self.precedes(key, node.key) ? nil : try value(of: node, on: leaf)
+  }
+
+  /// The leaf on which a key stands, if it is there; nil where the tree is empty.
+  func leaf(of key: UnsafeRawBufferPointer, in tree: TreeRecord) throws(Broken) -> TreePage? {
     guard !tree.isEmpty else { return nil }
     var number = tree.root
     for _ in 1..<tree.depth {
       let page = try page(number, isLeaf: false)
       number = try page.child(page.childIndex(for: key))
     }
-    let leaf = try page(number, isLeaf: true)
-    let index = try leaf.lowerBound(key)
-    guard index < leaf.count else { return nil }
-    guard let node = leaf.node(index) else { throw Broken(number: number) }
-    // It is not below the key.
-    return Self.precedes(key, node.key) ? nil : try value(of: node, on: leaf)
+    return try page(number, isLeaf: true)
   }
 
   /// How many pages a value of so many bytes takes that begins on the page `first`, whose head says the same.

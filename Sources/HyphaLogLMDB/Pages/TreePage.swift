@@ -81,7 +81,7 @@ struct TreePage {
 }
 
 /// A tree, as LMDB describes it in 48 bytes (mdb.c: `MDB_db`).
-struct TreeRecord {
+struct TreeRecord: Equatable {
   static let byteCount = 48
   /// Of the tree of free pages: the size of pages.
   let pad: UInt32

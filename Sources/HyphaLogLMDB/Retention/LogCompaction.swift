@@ -21,7 +21,7 @@ enum LogCompaction {
     let store = try LogOpening.openForReading(place)
     try refuseReaders(of: store, in: place)
     // LMDB copies what it finds, as long as it finds pages.
-    try store.environment.checkPages(of: Environment.Table.ofLog)
+    try store.environment.checkPages(whole: true)
     let before = try store.environment.fileByteCount()
     try place.createNewLog()
     do {

@@ -10,12 +10,14 @@ struct PruneStep {
   private(set) var blocks: [Position] = []
   /// What they take on the disk.
   private(set) var byteCount: UInt64 = 0
-  /// The chain's link at the end of the last one.
+  /// The chain's link at the gap's end.
   private(set) var anchor: Digest?
   /// The gaps that become part of the new one.
   private var gaps: [LogGap] = []
   /// Where the new gap begins: with the log, or behind a block that stays.
   private var begin = Position(rawValue: 1)
+  /// Where it ends: with the last block, or with a gap behind it.
+  private var gapEnd = Position.start
 
   /// More than this would keep the writer from its groups too long.
   static let blockCountMax = 64
@@ -40,7 +42,17 @@ struct PruneStep {
     }
     guard let end = blocks.last else { return }
     try view.checkAround(blocks)
-    gaps = try view.gaps().filter { $0.range.lowerBound >= begin && $0.range.upperBound <= end }
+    let known = try view.gaps()
+    gaps = known.filter { $0.range.lowerBound >= begin && $0.range.upperBound <= end }
+    // What was pruned up to a block that was spared then.
+    if let next = known.first(where: { $0.range.lowerBound == end.next && $0.kind == .pruned }),
+      let link = next.anchor
+    {
+      gaps.append(next)
+      (gapEnd, anchor) = (next.range.upperBound, link)
+    } else {
+      gapEnd = end
+    }
   }
 
   /// How many pages beyond the file's end the transaction may take: copies of the pages that it changes, and the list
@@ -49,7 +61,7 @@ struct PruneStep {
 
   /// Removes the blocks and remembers that they are gone.
   func apply(to transaction: borrowing WriteTransaction, in environment: Environment) throws {
-    guard let last = blocks.last, let anchor else { return }
+    guard !blocks.isEmpty, let anchor else { return }
     for block in blocks {
       try BlockLayout.withKey(block) { try transaction.remove($0, from: environment.blocks) }
     }
@@ -57,8 +69,8 @@ struct PruneStep {
       try BlockLayout.withKey(gap.range.upperBound) { try transaction.remove($0, from: environment.gaps) }
     }
     // Nothing is left between.
-    let gap = LogGap(range: begin...last, kind: .pruned, anchor: anchor)
-    let key = BlockLayout.withKey(last) { Array($0) }
+    let gap = LogGap(range: begin...gapEnd, kind: .pruned, anchor: anchor)
+    let key = BlockLayout.withKey(gapEnd) { Array($0) }
     try transaction.putSealed(TableLayout.value(of: gap), at: key, in: environment.gaps)
   }
 }
@@ -111,10 +123,12 @@ extension LogView {
   /// Checks the pages that LMDB may change when it removes these blocks.
   fileprivate func checkAround(_ blocks: [Position]) throws {
     let tree = transaction.tree(of: environment.blocks)
-    var check = TreeCheck(transaction.pages)
+    let pages = transaction.pages
     for block in blocks {
       do throws(PageMap.Broken) {
-        try BlockLayout.withKey(block) { key throws(PageMap.Broken) in try check.checkAround(key, in: tree) }
+        try BlockLayout.withKey(block) { key throws(PageMap.Broken) in
+          _ = try pages.checkPath(to: key, in: tree)
+        }
       } catch {
         throw environment.failure.error(error, in: "blocks")
       }

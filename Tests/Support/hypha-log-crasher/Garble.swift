@@ -78,6 +78,16 @@ private struct Pages {
       let keep = random.next() % 2 == 0 ? 8 : 0
       data.replaceSubrange(
         begin + keep..<begin + Self.byteCount, with: Data(data[other + keep..<other + Self.byteCount]))
+    // A number that leads elsewhere, perhaps to what was there in an older commit.
+    case 6:
+      let other = UInt32(pick(&random))
+      let nodeCount = max(1, (Int(data[begin + 12]) | Int(data[begin + 13]) << 8) - 16) / 2
+      let pointer = begin + 16 + 2 * Int.random(in: 0..<max(1, min(nodeCount, 2_000)), using: &random)
+      let node = begin + min(Int(data[pointer]) | Int(data[pointer + 1]) << 8, Self.byteCount - 20)
+      let isBranch = data[begin + 10] == 1
+      let keyByteCount = min(Int(data[node + 6]) | Int(data[node + 7]) << 8, Self.byteCount - 20)
+      let place = isBranch ? node : min(node + 8 + keyByteCount, begin + Self.byteCount - 4)
+      withUnsafeBytes(of: other.littleEndian) { data.replaceSubrange(place..<place + 4, with: $0) }
     // The nodes lie at the page's end: their lengths, children and keys.
     default:
       for place in some(2_048..<Self.byteCount, 1...12) {
