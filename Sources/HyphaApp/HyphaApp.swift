@@ -1,5 +1,6 @@
 import Glibc
 @_exported public import Hypha
+import HyphaCore
 import HyphaKinds
 import HyphaLogLMDB
 import HyphaOperator

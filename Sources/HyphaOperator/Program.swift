@@ -77,9 +77,3 @@ extension Program {
   /// How the person who runs the command has called it, for advice on what to type next.
   static var calledAs: String { CommandLine.arguments.first ?? "hypha" }
 }
-
-/// The version of Hypha.
-public enum HyphaVersion {
-  /// As `hypha --version` prints it.
-  public static let text = "0.1.0"
-}
