@@ -70,6 +70,7 @@ enum HyphaProgram {
       reindexLog: { try LMDBLog.reindex(directory: $0, progress: $1) },
       retention: LMDBRetention(),
       inspection: LMDBLogInspection(),
+      keys: LinkKeys(),
       makeTransport: { plan, directory, limits in
         try ZMQTransport(
           plan: plan,

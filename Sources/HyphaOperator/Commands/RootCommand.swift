@@ -7,7 +7,9 @@ public struct RootCommand: Command {
       of its own; 'log' reads what the nodes have kept.
       """,
     examples: ["hypha run topologies/incident-room.yaml", "hypha init --from log.xes.gz --output acted"],
-    subcommands: [RunCommand.self, ValidateCommand.self, InitCommand.self, LogCommand.self])
+    subcommands: [
+      RunCommand.self, ValidateCommand.self, InitCommand.self, KeysCommand.self, LogCommand.self,
+    ])
 
   public init() {}
 }
@@ -21,4 +23,11 @@ struct LogCommand: Command {
       LogReindexCommand.self, LogPruneCommand.self, LogCompactCommand.self, LogBackupCommand.self,
       LogRestoreCommand.self, LogSalvageCommand.self, LogExamineCommand.self,
     ])
+}
+
+/// `hypha keys`, what nodes prove themselves with on TCP links.
+struct KeysCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "keys", abstract: "Make and show the keys that nodes prove themselves with on TCP links.",
+    subcommands: [KeysGenerateCommand.self, KeysShowCommand.self])
 }
