@@ -17,6 +17,8 @@ public struct Topology: Sendable, Hashable {
   public let agents: [AgentSpec]
   /// Settings of the log, the same on every node.
   public let log: LogSettings
+  /// How soon alerts are to be answered.
+  public let alerts: AlertSettings
 
   private let nodeIndex: [NodeID: Int]
   private let agentIndex: [AgentID: Int]
@@ -29,13 +31,14 @@ public struct Topology: Sendable, Hashable {
   ///   unknown node or supervisor, a cycle, no root or more than one.
   public init(
     name: String, version: UInt32 = 1, nodes: [NodeSpec], agents: [AgentSpec],
-    log: LogSettings = LogSettings()
+    log: LogSettings = LogSettings(), alerts: AlertSettings = AlertSettings()
   ) throws {
     self.name = name
     self.version = version
     self.nodes = nodes
     self.agents = agents
     self.log = log
+    self.alerts = alerts
     nodeIndex = try Self.index(nodes.map(\.id), noun: "node")
     agentIndex = try Self.index(agents.map(\.id), noun: "agent")
     var children: [AgentID: [AgentID]] = [:]

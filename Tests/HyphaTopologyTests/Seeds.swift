@@ -82,7 +82,10 @@ struct TopologyGenerator {
     if random.chance(50) { log.mapByteCount = .random(in: (1 << 20)...(64 << 40), using: &random) }
     let topology = try Topology(
       name: names(upTo: 1)[0], version: .random(in: 1 ... .max, using: &random), nodes: nodes, agents: agents,
-      log: log)
+      log: log,
+      alerts: AlertSettings(
+        deadline: .milliseconds(Int64.random(in: 1...604_800_000, using: &random)),
+        redelivery: random.chance(50) ? .seconds(1) : .seconds(Int64.random(in: 1...86_400, using: &random))))
     return (topology, kinds)
   }
 

@@ -85,6 +85,6 @@ enum TopologyLoading {
     }
     return try Topology(
       name: topology.name, version: topology.version, nodes: topology.nodes, agents: agents,
-      log: topology.log)
+      log: topology.log, alerts: topology.alerts)
   }
 }

@@ -10,6 +10,10 @@ public import HyphaCore
 /// log:
 ///   map-size: 64GiB             # the largest size of a node's log: KiB to TiB, or kB to TB. Default: 64TiB
 ///
+/// alerts:
+///   deadline: 30s               # how soon an alert is to be answered: d, h, m, s, ms. Default: 30s
+///   redelivery: 1s              # when it is sent again at first. Default: 1s
+///
 /// nodes:                        # one process each
 ///   hq: {}                      # local sockets; the same as {address: local}
 ///   ops: {address: "tcp://127.0.0.1:7410"}   # four ports: 7410 to 7413, on this machine
