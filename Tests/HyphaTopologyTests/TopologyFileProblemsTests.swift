@@ -28,7 +28,7 @@ private func problems(agents: String) -> [String] {
       nodes:
         hq: []
         ops: {adress: local}
-        far: {address: "tcp://example.org:7410"}
+        far: {address: "tcp://example org:7410"}
       agents:
         director: {kind: supervisor, node: hq}
         ana: {node: opps, reports-to: directr}
@@ -44,8 +44,8 @@ private func problems(agents: String) -> [String] {
         "f:6:7: node 'hq' must be a mapping, not a list; "
           + "write lines of the form 'key: value', indented below it",
         "f:7:9: node 'ops' has an unknown key, 'adress'; did you mean 'address'?",
-        "f:8:18: the address 'tcp://example.org:7410' is not on this machine: links are not encrypted yet; "
-          + "use the host 127.0.0.1",
+        "f:8:18: the address 'tcp://example org:7410' is neither 'local' nor of the form tcp://HOST:PORT; "
+          + "write tcp://127.0.0.1:7410, or leave the address out",
         "f:11:3: agent 'ana' has no kind; add 'kind: supervisor', or another",
         "f:11:15: agent 'ana' is placed on node 'opps', which does not exist; did you mean 'ops'?",
         "f:11:33: agent 'ana' reports to 'directr', which does not exist; did you mean 'director'?",
@@ -128,8 +128,8 @@ private func problems(agents: String) -> [String] {
       ),
       (
         "nodes: {a: {address: 'tcp://0.0.0.0:80'}}",
-        "f:1:22: the address 'tcp://0.0.0.0:80' is not on this machine: links are not encrypted "
-          + "yet; use the host 127.0.0.1"
+        "f:1:22: the address 'tcp://0.0.0.0:80' stands for every address of its machine, and nobody can "
+          + "connect to that; write the address that others use, and beside it 'listen: tcp://0.0.0.0:80'"
       ),
       (
         "kinds: {k: {a: 99999999999999999999}}",
@@ -154,12 +154,12 @@ private func problems(agents: String) -> [String] {
       (
         "limits: {}",
         "f:1:1: the topology file has an unknown key, 'limits'; use one of hypha, name, version, "
-          + "log, alerts, nodes, kinds, agents"
+          + "log, alerts, security, nodes, kinds, agents"
       ),
       (
         "\"a\\n\\e[31m\": {}",
         "f:1:1: the topology file has an unknown key, 'a\\u{a}\\u{1b}[31m'; use one of hypha, "
-          + "name, version, log, alerts, nodes, kinds, agents"
+          + "name, version, log, alerts, security, nodes, kinds, agents"
       ),
     ] as [(String, String)]) func `says so at the place`(text: String, expected: String)
   {

@@ -8,7 +8,8 @@ public struct RootCommand: Command {
       """,
     examples: ["hypha run topologies/incident-room.yaml", "hypha init --from log.xes.gz --output acted"],
     subcommands: [
-      RunCommand.self, ValidateCommand.self, InitCommand.self, LogCommand.self, AlertsCommand.self,
+      RunCommand.self, ValidateCommand.self, InitCommand.self, KeysCommand.self, LogCommand.self,
+      AlertsCommand.self,
     ])
 
   public init() {}
@@ -23,4 +24,11 @@ struct LogCommand: Command {
       LogReindexCommand.self, LogPruneCommand.self, LogCompactCommand.self, LogBackupCommand.self,
       LogRestoreCommand.self, LogSalvageCommand.self, LogExamineCommand.self,
     ])
+}
+
+/// `hypha keys`, what nodes prove themselves with on TCP links.
+struct KeysCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "keys", abstract: "Make and show the keys that nodes prove themselves with on TCP links.",
+    subcommands: [KeysGenerateCommand.self, KeysShowCommand.self])
 }

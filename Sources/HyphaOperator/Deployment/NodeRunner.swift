@@ -11,6 +11,8 @@ struct NodeRunner {
   let node: NodeID
   let data: String
   let seed: UInt64
+  /// The file of the node's private key, where it is not found otherwise.
+  var key: String?
 
   /// How often the status is reported.
   static let reportInterval = Duration.milliseconds(200)
@@ -25,10 +27,12 @@ struct NodeRunner {
   ) async throws {
     let scheduler = SystemScheduler()
     let directory = DataPlaces.directory(of: node, in: data)
+    let security = try NodeSecurity(topology: topology, node: node, option: key).load(program.keys)
     let log = try program.openLog(directory, node, topology.log, scheduler)
     defer { log.close() }
     let transport = try program.makeTransport(
-      Node.linkPlan(of: node, in: topology), DataPlaces.runtimeDirectory(for: data), .standard)
+      Node.linkPlan(of: node, in: topology, security: security), DataPlaces.runtimeDirectory(for: data),
+      .standard)
     let configuration = Node.Configuration(
       topology: topology, node: node, kinds: program.kinds, seed: seed)
     let running = try Node(configuration, log: log, transport: transport, scheduler: scheduler)

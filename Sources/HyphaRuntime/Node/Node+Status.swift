@@ -52,7 +52,10 @@ extension Node {
     }
     status.backlog = untakenCount + alerts.openCount
     for runner in runners { add(runner, to: &status) }
-    status.framesDropped = transport.counters.framesDropped
+    let counters = transport.counters
+    status.framesDropped = counters.framesDropped
+    status.refusedPeerCount = counters.peersRefused
+    status.refusedMessageCount = counters.messagesRefused + state.withLock { $0.unfitFrameCount }
     status.logHead = (try? log.head().rawValue) ?? 0
     status.notes = notes
     return status

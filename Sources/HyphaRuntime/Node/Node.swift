@@ -58,6 +58,10 @@ public final class Node: Sendable {
     /// Whether agents of this node have worked before.
     var hasRestarted = false
     var notes: [String] = []
+    /// Frames of nodes whose greeting did not fit.
+    var unfitFrameCount: UInt64 = 0
+    /// What others do that is refused: they choose the texts, and there is no end of them.
+    var refusals = RefusalLog()
     var openChannels: Set<Channel> = []
     var whenOpen: CheckedContinuation<Void, Never>?
     var isStopped = false
@@ -115,14 +119,12 @@ public final class Node: Sendable {
         }
         return (channel, CourierBox(courier))
       })
-    let greeting = ControlMessage.hello(
-      node: configuration.node, topologyVersion: topology.version, topologyHash: topology.hash)
     let peers = topology.nodes.map(\.id).filter { $0 != configuration.node }
     state = Mutex(
       State(
         clock: HybridClock(last: try Self.newestTime(in: log)),
         random: SeededGenerator(seed: configuration.seed, name: configuration.node.text),
-        client: CatchUpClient(peers: peers, greeting: greeting)))
+        client: CatchUpClient(peers: peers, greeting: .hello(routes.greeting))))
   }
 
   /// The newest time of any event in the log: the clock must not fall back behind it, whatever the machine's
@@ -150,7 +152,11 @@ public final class Node: Sendable {
   }
 
   /// The links that a node needs under a topology.
-  public static func linkPlan(of node: NodeID, in topology: Topology) -> LinkPlan {
+  ///
+  /// - Parameter security: its key pair and the keys of the others; nil for links without keys.
+  public static func linkPlan(of node: NodeID, in topology: Topology, security: LinkSecurity? = nil)
+    -> LinkPlan
+  {
     let routes = Routes(topology)
     var outgoing: [NodeID: [AgentID]] = [:]
     for peer in topology.nodes where peer.id != node {
@@ -159,7 +165,8 @@ public final class Node: Sendable {
     return LinkPlan(
       node: node,
       addresses: Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id, $0.address) }),
-      incoming: routes.links(into: node), outgoing: outgoing)
+      incoming: routes.links(into: node), outgoing: outgoing, listen: topology.node(node)?.listen,
+      security: security, allowsPlain: topology.security.allowsPlain)
   }
 
   // MARK: Life
@@ -326,6 +333,12 @@ public final class Node: Sendable {
 
   /// Tells the operator, once per text.
   public func note(_ text: String) { note(text) { $0 == text } }
+
+  /// Tells the operator that something of another node was refused, unless others have filled the log of refusals.
+  func note(refusal text: String) {
+    let now = Duration.microseconds(Int64(clamping: scheduler.microseconds()))
+    if state.withLock({ $0.refusals.tells(text, now: now) }) { note(text) }
+  }
 
   /// Tells the operator of a failure, once per problem: each attempt may fail with another cause.
   func note(_ failure: any Error) {
