@@ -17,6 +17,8 @@ public struct Topology: Sendable, Hashable {
   public let agents: [AgentSpec]
   /// Settings of the log, the same on every node.
   public let log: LogSettings
+  /// How soon alerts are to be answered.
+  public let alerts: AlertSettings
   /// How links are protected.
   public let security: SecuritySettings
 
@@ -31,13 +33,15 @@ public struct Topology: Sendable, Hashable {
   ///   unknown node or supervisor, a cycle, no root or more than one.
   public init(
     name: String, version: UInt32 = 1, nodes: [NodeSpec], agents: [AgentSpec],
-    log: LogSettings = LogSettings(), security: SecuritySettings = SecuritySettings()
+    log: LogSettings = LogSettings(), alerts: AlertSettings = AlertSettings(),
+    security: SecuritySettings = SecuritySettings()
   ) throws {
     self.name = name
     self.version = version
     self.nodes = nodes
     self.agents = agents
     self.log = log
+    self.alerts = alerts
     self.security = security
     nodeIndex = try Self.index(nodes.map(\.id), noun: "node")
     agentIndex = try Self.index(agents.map(\.id), noun: "agent")
@@ -109,7 +113,7 @@ public struct Topology: Sendable, Hashable {
   ) throws -> Topology {
     try Topology(
       name: name, version: version, nodes: nodes ?? self.nodes, agents: agents ?? self.agents, log: log,
-      security: security ?? self.security)
+      alerts: alerts, security: security ?? self.security)
   }
 
   /// The agent with this id.

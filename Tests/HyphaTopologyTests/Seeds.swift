@@ -96,7 +96,11 @@ struct TopologyGenerator {
     if security.keysDirectory == nil { security.allowsPlain = random.chance(50) }
     let topology = try Topology(
       name: names(upTo: 1)[0], version: .random(in: 1 ... .max, using: &random), nodes: nodes, agents: agents,
-      log: log, security: security)
+      log: log,
+      alerts: AlertSettings(
+        deadline: .milliseconds(Int64.random(in: 1...604_800_000, using: &random)),
+        redelivery: random.chance(50) ? .seconds(1) : .seconds(Int64.random(in: 1...86_400, using: &random))),
+      security: security)
     return (topology, kinds)
   }
 

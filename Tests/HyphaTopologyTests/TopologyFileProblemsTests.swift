@@ -93,6 +93,13 @@ private func problems(agents: String) -> [String] {
         "f:1:7: the deployment name 'a b' has a character that is not allowed; use letters, "
           + "digits, '.', '_' and '-'"
       ),
+      (
+        "alerts: {deadline: 30}",
+        "f:1:20: deadline '30' is not a duration; write a whole number with a unit, such as 500ms, 30s, 5m or 1h"
+      ),
+      ("alerts: {redelivery: 8d}", "f:1:22: redelivery '8d' is out of range; use a duration from 1ms to 7d"),
+      ("alerts: {redelivery: 0s}", "f:1:22: redelivery '0s' is out of range; use a duration from 1ms to 7d"),
+      ("alerts: {every: 1s}", "f:1:10: alerts has an unknown key, 'every'; use one of deadline, redelivery"),
       ("log: {map-size: 1KiB}", "f:1:17: map-size '1KiB' is out of range; use a size from 1MiB to 64TiB"),
       (
         "log: {map-size: 1.0001MB}",
@@ -147,12 +154,12 @@ private func problems(agents: String) -> [String] {
       (
         "limits: {}",
         "f:1:1: the topology file has an unknown key, 'limits'; use one of hypha, name, version, "
-          + "log, security, nodes, kinds, agents"
+          + "log, alerts, security, nodes, kinds, agents"
       ),
       (
         "\"a\\n\\e[31m\": {}",
         "f:1:1: the topology file has an unknown key, 'a\\u{a}\\u{1b}[31m'; use one of hypha, "
-          + "name, version, log, security, nodes, kinds, agents"
+          + "name, version, log, alerts, security, nodes, kinds, agents"
       ),
     ] as [(String, String)]) func `says so at the place`(text: String, expected: String)
   {

@@ -36,6 +36,8 @@ struct NodeRunner {
     let configuration = Node.Configuration(
       topology: topology, node: node, kinds: program.kinds, seed: seed)
     let running = try Node(configuration, log: log, transport: transport, scheduler: scheduler)
+    let server = openSocket(running, log, directory, scheduler)
+    defer { server?.stop() }
     // Also while it waits for its neighbours at the start.
     stop.whenRaised { Task { await running.stop() } }
     do {
@@ -54,5 +56,19 @@ struct NodeRunner {
     }
     await running.stop()
     try report(running.status())
+  }
+
+  /// Lets operators ask the node. Where no socket can be, it runs without.
+  private func openSocket(
+    _ running: Node, _ log: any EventLog, _ directory: String, _ scheduler: SystemScheduler
+  ) -> OperatorServer? {
+    let operations = NodeOperations(
+      node: running, log: log, directory: directory, retention: program.retention, time: scheduler)
+    do {
+      return try OperatorServer(in: directory, operations: operations.all)
+    } catch {
+      running.note("operators cannot ask this node: \(error)")
+      return nil
+    }
   }
 }

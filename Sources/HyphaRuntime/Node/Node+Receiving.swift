@@ -133,6 +133,7 @@ extension Node: TransportReceiver {
         for (index, taken) in taken.enumerated() {
           self.deliver(taken, at: Position(rawValue: receipt.first.rawValue + UInt64(index)))
         }
+        self.observed(receipt)
         self.state.withLock { $0.untakenCount -= taken.count }
       case .failure(let error):
         self.note(error)
@@ -157,6 +158,7 @@ extension Node: TransportReceiver {
 
   private func deliver(_ taken: Courier.Taken, at position: Position?) {
     let header = taken.record.header
+    if header.channel == .alert, let position { observeAlert(taken.record, at: position, isStated: false) }
     for agent in routes.plan(of: header.lane).local {
       // An event that was fetched did not come through the tree.
       let hops =

@@ -47,6 +47,9 @@ extension Node {
     }
     for (node, position) in told { status.toldThrough[node.text] = position }
     for (node, position) in server.newestPositions { status.newestPositions[node.text] = position }
+    (status.openAlertCount, status.unansweredAlertCount) = desk.state.withLock {
+      ($0.tracker.waitingCount, $0.tracker.givenUpCount)
+    }
     status.backlog = untakenCount + alerts.openCount
     for runner in runners { add(runner, to: &status) }
     let counters = transport.counters

@@ -75,6 +75,7 @@ public final class Node: Sendable {
   let server: CatchUpServer
   let couriers: [Channel: CourierBox]
   let alerts = AlertAppends()
+  let desk: AlertDesk
   let state: Mutex<State>
   private let executor: (any TaskExecutor)?
 
@@ -104,6 +105,10 @@ public final class Node: Sendable {
     let routes = RouteTable(node: configuration.node, routes: Routes(topology))
     self.routes = routes
     server = try CatchUpServer(log: log, routes: routes)
+    let audience = AlertAudience(
+      topology, of: configuration.kinds.alertTypes, on: configuration.node)
+    desk = AlertDesk(
+      AlertTracker(audience, settings: topology.alerts) { topology.agent($0)?.reportsTo })
     let taken = try log.laneHeads().filter { routes.node(of: $0.key.agent) != configuration.node }
     let declared = try Self.declaredTypes(topology, configuration.kinds)
     couriers = Dictionary(
@@ -140,7 +145,8 @@ public final class Node: Sendable {
       let kind = try kinds.kind(agent.kind)
       let all = kinds.declaration(kind.kind)?.publishes ?? []
       let narrowed = agent.publishes.map { all.intersection($0) } ?? all
-      declared[agent.id] = narrowed.union([HandlerFailed.eventType, AgentActivated.eventType])
+      declared[agent.id] = narrowed.union(AlertEvents.all)
+        .union([HandlerFailed.eventType, AgentActivated.eventType])
     }
     return declared
   }
@@ -222,6 +228,7 @@ public final class Node: Sendable {
   private func tick() {
     guard !isStopped else { return }
     askAndFetch()
+    lookAfterAlerts()
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
   }
 
@@ -265,7 +272,8 @@ public final class Node: Sendable {
     }
     if !activations.isEmpty {
       // Nothing is sent yet; neighbours that want these events ask for them.
-      let batch = LogBatch(appends: activations.map { .init($0.record) })
+      let batch = LogBatch(
+        appends: activations.map { .init($0.record) }, snapshots: [AlertTracker.owner: try restoreAlerts()])
       try await commitOnce(batch, activations, alreadySent: true)
     }
     return runners

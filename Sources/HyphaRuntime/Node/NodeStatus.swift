@@ -39,6 +39,10 @@ public struct NodeStatus: Sendable, Codable {
   public var toldThrough: [String: UInt64] = [:]
   /// How many events wait in mailboxes, are being handled, or are on their way into the log.
   public var backlog = 0
+  /// Alerts of this node's agents that wait for an answer.
+  public var openAlertCount = 0
+  /// Alerts of this node's agents that nobody has answered in time, up to the root.
+  public var unansweredAlertCount = 0
   /// Lanes that are known to be incomplete.
   public var behindLaneCount = 0
   /// The position of the newest entry of the node's log.

@@ -12,7 +12,7 @@ struct TopologyDecoder {
 
   /// The file, or nil where there are problems.
   mutating func decode(_ document: DocumentNode) -> TopologyFile? {
-    let keys = ["hypha", "name", "version", "log", "security", "nodes", "kinds", "agents"]
+    let keys = ["hypha", "name", "version", "log", "alerts", "security", "nodes", "kinds", "agents"]
     // A file of another format version is not measured by the rules of this one.
     guard formatIsKnown(document),
       let top = problems.members(of: document, in: "the topology file", at: document.mark, keys: keys)
@@ -24,6 +24,7 @@ struct TopologyDecoder {
       problems.integer(of: $0.value, in: "version", from: 1...Int64(UInt32.max))
     }
     let log = decodeLog(top["log"])
+    let alerts = decodeAlerts(top["alerts"])
     let security = decodeSecurity(top["security"])
     if let member = required("nodes", top, at: document.mark, remedy: "add 'nodes: {main: {}}'") {
       decodeNodes(member)
@@ -37,7 +38,7 @@ struct TopologyDecoder {
     let topology = problems.checked(document.mark) { [nodes] in
       try Topology(
         name: name.text, version: version.flatMap { $0 }.map(UInt32.init) ?? 1, nodes: nodes, agents: agents,
-        log: log, security: security)
+        log: log, alerts: alerts, security: security)
     }
     return topology.map {
       TopologyFile(file: problems.file, topology: $0, kinds: kinds, sources: sources)

@@ -10,6 +10,10 @@ public import HyphaCore
 /// log:
 ///   map-size: 64GiB             # the largest size of a node's log: KiB to TiB, or kB to TB. Default: 64TiB
 ///
+/// alerts:
+///   deadline: 30s               # how soon an alert is to be answered: d, h, m, s, ms. Default: 30s
+///   redelivery: 1s              # when it is sent again at first. Default: 1s
+///
 /// security:                     # how TCP links are protected. Default: they must stay on this machine
 ///   keys: keys                  # a directory beside this file with NODE.public, and NODE.private of those that run here
 ///   plain: refused              # or 'allowed': TCP links without keys may leave their machine. Not with keys

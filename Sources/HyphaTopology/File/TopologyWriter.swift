@@ -25,6 +25,11 @@ public struct TopologyWriter {
       writer.section("log")
       writer.line("  map-size: \(ByteCountText.text(topology.log.mapByteCount))")
     }
+    if topology.alerts != AlertSettings() {
+      writer.section("alerts")
+      writer.line("  deadline: \(DurationText.text(topology.alerts.deadline))")
+      writer.line("  redelivery: \(DurationText.text(topology.alerts.redelivery))")
+    }
     if topology.security != SecuritySettings() {
       writer.section("security")
       if let keys = topology.security.keysDirectory { writer.line("  keys: \(YAMLText.scalar(keys))") }
