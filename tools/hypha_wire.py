@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Reads and writes Hypha's records and frames, version 1, with nothing but the standard library.
+"""Reads and writes Hypha's records, frames and greetings, version 1, with nothing but the standard library.
 
 The layouts are explained in docs/wire-format.md. From a shell:
 
     python3 tools/hypha_wire.py --self-test     check this file against the examples in that page
     python3 tools/hypha_wire.py < hex.txt       show a record or frame a line, given in hexadecimal, as JSON
 
-From Python: ``Record.decode(data)``, ``record.encode()``, ``Frame.decode(data)``, ``frame.encode()``.
+From Python: ``Record.decode(data)``, ``record.encode()``, ``Frame.decode(data)``, ``frame.encode()``,
+``Greeting.decode(data)``, ``greeting.encode()``, ``decode_welcome(data)``, ``decode_refused(data)``.
 Whatever is cut short, altered or impossible raises ``WireError``.
 """
 
@@ -207,6 +208,71 @@ def control_kind(data: bytes) -> int:
     return data[9]
 
 
+def control_message(kind: int, fields: bytes) -> bytes:
+    """A control message of its kind and its encoded fields."""
+    rest = bytes((1, kind)) + fields
+    return b"HYC1" + struct.pack("<I", crc32c(rest)) + rest
+
+
+def _take_text(data: bytes, at: int) -> tuple[str, int]:
+    """The text after its length of one byte, and where it ends."""
+    check(at < len(data) and at + 1 + data[at] <= len(data), "a text beyond the message's end")
+    return _text(data[at + 1 : at + 1 + data[at]]), at + 1 + data[at]
+
+
+@dataclass
+class Greeting:
+    """What a node says first; a client that takes a node's place says the same."""
+
+    node: str
+    lowest: int
+    highest: int
+    program: str
+    topology_version: int
+    topology_hash: int
+
+    def check(self) -> None:
+        check(is_name(self.node), "a bad node name")
+        check(1 <= self.lowest <= self.highest <= 255, "a bad range of protocol versions")
+        check(len(self.program.encode()) <= 63, "the program's version is too long")
+
+    def encode(self) -> bytes:
+        self.check()
+        node, program = self.node.encode(), self.program.encode()
+        return control_message(
+            1, bytes((len(node),)) + node + bytes((self.lowest, self.highest, len(program))) + program
+            + struct.pack("<IQ", self.topology_version, self.topology_hash))  # fmt: skip
+
+    @classmethod
+    def decode(cls, data: bytes) -> Greeting:
+        check(control_kind(data) == 1, "no hello")
+        node, at = _take_text(data, 10)
+        check(at + 2 <= len(data), "a hello is cut short")
+        program, end = _take_text(data, at + 2)
+        check(len(data) == end + 12, "a hello has the wrong length")
+        greeting = cls(node, data[at], data[at + 1], program, *struct.unpack("<IQ", data[end:]))
+        greeting.check()
+        return greeting
+
+
+def decode_welcome(data: bytes) -> tuple[str, int, str, int]:
+    """Node, chosen protocol version, program and topology version of a welcome."""
+    check(control_kind(data) == 2, "no welcome")
+    node, at = _take_text(data, 10)
+    check(at < len(data) and data[at] > 0, "a welcome without a version")
+    program, end = _take_text(data, at + 1)
+    check(len(data) == end + 4, "a welcome has the wrong length")
+    return node, data[at], program, struct.unpack("<I", data[end:])[0]
+
+
+def decode_refused(data: bytes) -> tuple[int, str]:
+    """Kind and reason of a refusal."""
+    check(control_kind(data) == 3 and len(data) > 10, "no refusal")
+    reason, end = _take_text(data, 11)
+    check(end == len(data), "bytes beyond the refusal's end")
+    return data[10], reason
+
+
 def _text(data: bytes) -> str:
     try:
         return data.decode()
@@ -232,6 +298,12 @@ def self_test() -> None:
     for name, data in found.items():
         if name.startswith("control-"):
             check(control_kind(data) in range(1, 8), f"{name}: unknown kind")
+            if name == "control-hello":
+                check(Greeting.decode(data).encode() == data, f"{name}: encodes to other bytes")
+            elif name == "control-welcome":
+                check(decode_welcome(data) == ("ops", 1, "0.1.0", 3), f"{name}: says something else")
+            elif name == "control-refused":
+                check(decode_refused(data) == (3, "another topology"), f"{name}: says something else")
         else:
             codec = Record if name.startswith("record") else Frame
             check(codec.decode(data).encode() == data, f"{name}: encodes to other bytes")

@@ -1,5 +1,6 @@
 import Glibc
 @_exported public import Hypha
+import HyphaCore
 import HyphaKinds
 import HyphaLogLMDB
 import HyphaOperator
@@ -70,6 +71,7 @@ enum HyphaProgram {
       reindexLog: { try LMDBLog.reindex(directory: $0, progress: $1) },
       retention: LMDBRetention(),
       inspection: LMDBLogInspection(),
+      keys: LinkKeys(),
       makeTransport: { plan, directory, limits in
         try ZMQTransport(
           plan: plan,

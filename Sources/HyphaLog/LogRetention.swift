@@ -21,6 +21,15 @@ public protocol LogRetention: Sendable {
     progress: @escaping @Sendable (Position) -> Void
   ) async throws -> PruneReport
 
+  /// The same for a log that this process writes; its appends go on meanwhile.
+  ///
+  /// - Throws: ``HyphaError/Code/logLocked`` while another prune runs; ``HyphaError/Code/usage`` for a log of another
+  ///   backend.
+  func prune(
+    _ log: any EventLog, _ plan: PrunePlan, principal: AgentID, time: any TimeSource,
+    progress: @escaping @Sendable (Position) -> Void
+  ) async throws -> PruneReport
+
   /// Writes the log anew without its free pages, and puts the copy in its place at one stroke.
   ///
   /// - Throws: ``HyphaError/Code/logLocked`` naming a process that writes or reads the log;

@@ -16,6 +16,7 @@ import HyphaCore
 ///   index.new/               an index that is being made
 ///   payloads/          0700  large payloads, each in a file named by its content
 ///   node.key           0600  the key that the node signs the log's head with
+///   operator.sock      0600  where a running node takes operators' requests; not of the log
 /// ```
 ///
 /// So whatever stands at `log/data.mdb` was a whole log once: an empty or a short file is damage, never a

@@ -41,6 +41,8 @@ public struct Program: Sendable {
   public var retention: any LogRetention
   /// Looks at logs from end to end, and salvages them.
   public var inspection: any LogInspection
+  /// Makes the keys of links.
+  public var keys: any LinkKeyMaking
   /// Makes transports.
   public var makeTransport: MakeTransport
 
@@ -48,7 +50,7 @@ public struct Program: Sendable {
   public init(
     name: String, kinds: KindRegistry, openLog: @escaping OpenLog, readLog: @escaping ReadLog,
     removeLogs: @escaping RemoveLogs, reindexLog: @escaping ReindexLog, retention: any LogRetention,
-    inspection: any LogInspection,
+    inspection: any LogInspection, keys: any LinkKeyMaking,
     makeTransport: @escaping MakeTransport
   ) {
     self.name = name
@@ -59,6 +61,7 @@ public struct Program: Sendable {
     self.reindexLog = reindexLog
     self.retention = retention
     self.inspection = inspection
+    self.keys = keys
     self.makeTransport = makeTransport
   }
 
@@ -79,10 +82,4 @@ public struct Program: Sendable {
 extension Program {
   /// How the person who runs the command has called it, for advice on what to type next.
   static var calledAs: String { CommandLine.arguments.first ?? "hypha" }
-}
-
-/// The version of Hypha.
-public enum HyphaVersion {
-  /// As `hypha --version` prints it.
-  public static let text = "0.1.0"
 }

@@ -69,7 +69,11 @@ public struct Routes: Sendable {
     guard topology.agent(agent) != nil, topology.agent(lane.agent) != nil, agent != lane.agent else {
       return RouteStep()
     }
-    return step(lane, at: agent, from: neighbour(of: agent, towards: lane.agent))
+    let previous = neighbour(of: agent, towards: lane.agent)
+    var step = step(lane, at: agent, from: previous)
+    let leadsOn = !step.deliveries.isEmpty || !step.forwards.isEmpty
+    step.source = leadsOn ? previous.flatMap { topology.agent($0)?.node } : nil
+    return step
   }
 
   /// The number of tree edges between two agents.
@@ -164,6 +168,9 @@ public struct RouteStep: Sendable, Hashable {
   public var forwards: [Forward] = []
   /// The agents of this node that pass the event on for others.
   public var relays: [AgentID] = []
+  /// The node from which the event comes to the entry, the only one from which it may; nil at its own agent, and
+  /// where the lane does not lead.
+  public var source: NodeID?
 
   /// Nothing to do.
   public init() {}

@@ -17,6 +17,10 @@ public struct Topology: Sendable, Hashable {
   public let agents: [AgentSpec]
   /// Settings of the log, the same on every node.
   public let log: LogSettings
+  /// How soon alerts are to be answered.
+  public let alerts: AlertSettings
+  /// How links are protected.
+  public let security: SecuritySettings
 
   private let nodeIndex: [NodeID: Int]
   private let agentIndex: [AgentID: Int]
@@ -29,13 +33,16 @@ public struct Topology: Sendable, Hashable {
   ///   unknown node or supervisor, a cycle, no root or more than one.
   public init(
     name: String, version: UInt32 = 1, nodes: [NodeSpec], agents: [AgentSpec],
-    log: LogSettings = LogSettings()
+    log: LogSettings = LogSettings(), alerts: AlertSettings = AlertSettings(),
+    security: SecuritySettings = SecuritySettings()
   ) throws {
     self.name = name
     self.version = version
     self.nodes = nodes
     self.agents = agents
     self.log = log
+    self.alerts = alerts
+    self.security = security
     nodeIndex = try Self.index(nodes.map(\.id), noun: "node")
     agentIndex = try Self.index(agents.map(\.id), noun: "agent")
     var children: [AgentID: [AgentID]] = [:]
@@ -98,6 +105,17 @@ public struct Topology: Sendable, Hashable {
     return depths
   }
 
+  /// The same deployment with other nodes' addresses and keys, or other agents' settings.
+  ///
+  /// - Throws: what ``init(name:version:nodes:agents:log:security:)`` throws.
+  public func replacing(
+    nodes: [NodeSpec]? = nil, agents: [AgentSpec]? = nil, security: SecuritySettings? = nil
+  ) throws -> Topology {
+    try Topology(
+      name: name, version: version, nodes: nodes ?? self.nodes, agents: agents ?? self.agents, log: log,
+      alerts: alerts, security: security ?? self.security)
+  }
+
   /// The agent with this id.
   public func agent(_ id: AgentID) -> AgentSpec? { agentIndex[id].map { agents[$0] } }
   /// The node with this name.
@@ -114,13 +132,19 @@ public struct Topology: Sendable, Hashable {
 public struct NodeSpec: Sendable, Hashable {
   /// The node's name.
   public var id: NodeID
-  /// Where its sockets are.
+  /// Where its sockets are, for those who connect to them.
   public var address: NodeAddress
+  /// Where it listens, where that is another address: all addresses of its machine, or a port that is mapped.
+  public var listen: NodeAddress?
+  /// What other nodes know it by on TCP links.
+  public var key: LinkKey?
 
   /// A node at an address.
-  public init(id: NodeID, address: NodeAddress = .local) {
+  public init(id: NodeID, address: NodeAddress = .local, listen: NodeAddress? = nil, key: LinkKey? = nil) {
     self.id = id
     self.address = address
+    self.listen = listen
+    self.key = key
   }
 }
 

@@ -14,13 +14,16 @@ public import HyphaCore
 ///
 /// A lane is its agent, channel (1), target kind (1: 0 addressee, 1 type), target. A point is epoch (8) and
 /// sequence (8). Integers are little-endian.
+///
+/// Kinds 1 to 3 have the same layout in every version of the protocol, so that nodes of any two versions can find out
+/// what they share. The version of the others is the one that the answer to the greeting has chosen.
 public enum ControlMessage: Sendable, Hashable {
-  /// Kind 1, request: this is `node`, which follows topology `topologyVersion` with the hash `topologyHash`.
-  case hello(node: NodeID, topologyVersion: UInt32, topologyHash: UInt64)
-  /// Kind 2, answer: the greeting was understood.
-  case welcome(node: NodeID, topologyVersion: UInt32)
+  /// Kind 1, request: who asks, what it speaks, and which topology it follows.
+  case hello(Greeting)
+  /// Kind 2, answer: this is `node`, and it speaks protocol `version` with whoever has greeted.
+  case welcome(node: NodeID, version: UInt8, program: String, topologyVersion: UInt32)
   /// Kind 3, answer: the request was refused, and why.
-  case refused(reason: String)
+  case refused(RefusalKind, reason: String)
   /// Kind 4, request: which lanes to me have moved after position `since` of log `log`? Another log counts
   /// as one that was never asked.
   case sync(log: EventID, since: UInt64)
@@ -60,15 +63,21 @@ extension ControlMessage {
     writer.write(Self.version)
     writer.write(kind)
     switch self {
-    case .hello(let node, let topologyVersion, let topologyHash):
+    case .hello(let greeting):
+      writer.writeShort(greeting.node.text)
+      writer.write(greeting.versions.lowerBound)
+      writer.write(greeting.versions.upperBound)
+      writer.writeShort(greeting.program)
+      writer.write(greeting.topologyVersion)
+      writer.write(greeting.topologyHash)
+    case .welcome(let node, let version, let program, let topologyVersion):
       writer.writeShort(node.text)
+      writer.write(version)
+      writer.writeShort(program.prefix(bytes: Greeting.programByteCountMax))
       writer.write(topologyVersion)
-      writer.write(topologyHash)
-    case .welcome(let node, let topologyVersion):
-      writer.writeShort(node.text)
-      writer.write(topologyVersion)
-    case .refused(let reason):
-      writer.writeShort(String(decoding: reason.utf8.prefix(255), as: UTF8.self).prefixOfBytes(255))
+    case .refused(let kind, let reason):
+      writer.write(kind.rawValue)
+      writer.writeShort(reason.prefix(bytes: 255))
     case .sync(let log, let since):
       writer.write(log)
       writer.write(since)
@@ -148,13 +157,14 @@ extension ControlMessage {
   {
     switch kind {
     case 1:
-      return .hello(
-        node: try NodeID(reader.readShort()), topologyVersion: try reader.read(),
-        topologyHash: try reader.read())
+      return .hello(try reader.readGreeting())
     case 2:
-      return .welcome(node: try NodeID(reader.readShort()), topologyVersion: try reader.read())
+      return .welcome(
+        node: try NodeID(reader.readShort()), version: try reader.readVersion(),
+        program: try reader.readProgram(),
+        topologyVersion: try reader.read())
     case 3:
-      return .refused(reason: try reader.readShort())
+      return .refused(RefusalKind(rawValue: try reader.read()), reason: try reader.readShort())
     case 4:
       return .sync(log: try reader.readEventID(), since: try reader.read())
     case 5:
@@ -213,6 +223,31 @@ extension ByteWriter {
 }
 
 extension ByteReader {
+  fileprivate mutating func readGreeting() throws -> Greeting {
+    let node = try NodeID(readShort())
+    let (lowest, highest) = (try readVersion(), try readVersion())
+    guard lowest <= highest else {
+      throw HyphaError(.invalidFrame, "a greeting has protocol versions from \(lowest) to \(highest)")
+    }
+    return Greeting(
+      node: node, versions: lowest...highest, program: try readProgram(), topologyVersion: try read(),
+      topologyHash: try read())
+  }
+
+  fileprivate mutating func readVersion() throws -> UInt8 {
+    let version: UInt8 = try read()
+    guard version > 0 else { throw HyphaError(.invalidFrame, "a greeting has protocol version 0") }
+    return version
+  }
+
+  fileprivate mutating func readProgram() throws -> String {
+    let program = try readShort()
+    guard program.utf8.count <= Greeting.programByteCountMax else {
+      throw HyphaError(.invalidFrame, "a greeting has a program version of \(program.utf8.count) bytes")
+    }
+    return program
+  }
+
   fileprivate mutating func readLane() throws -> Lane {
     let agent = try AgentID(readShort())
     guard let channel = Channel(rawValue: try read()) else {
@@ -234,9 +269,14 @@ extension ByteReader {
 
 extension String {
   /// The longest prefix of whole characters within `count` bytes.
-  fileprivate func prefixOfBytes(_ count: Int) -> String {
-    var text = self
-    while text.utf8.count > count { text.removeLast() }
-    return text
+  func prefix(bytes count: Int) -> String {
+    guard utf8.count > count else { return self }
+    var end = startIndex
+    while end < endIndex, case let next = index(after: end),
+      utf8.distance(from: startIndex, to: next) <= count
+    {
+      end = next
+    }
+    return String(self[..<end])
   }
 }

@@ -39,6 +39,14 @@ public protocol TransportReceiver: AnyObject, Sendable {
   /// Every neighbour now takes what this node sends over the links of `channel`. Called again when a
   /// neighbour was away and has come back.
   func linksOpened(_ channel: Channel)
+  /// Somebody was refused, for a reason that an operator should know. Told once, and not without end
+  /// (``RefusalLog``); ``TransportCounters/peersRefused`` has them all. May come from several threads at once.
+  func refused(_ reason: String)
+}
+
+extension TransportReceiver {
+  /// Does nothing.
+  public func refused(_ reason: String) {}
 }
 
 /// The links that one node needs, as the topology has them.
@@ -51,16 +59,26 @@ public struct LinkPlan: Sendable, Hashable {
   public var incoming: [NodeID: [AgentID]]
   /// The nodes that take frames of this one, and the agents for which they do.
   public var outgoing: [NodeID: [AgentID]]
+  /// Where the node itself listens, where that is another address than the one that others connect to.
+  public var listen: NodeAddress?
+  /// The keys of TCP links; nil where they are plain.
+  public var security: LinkSecurity?
+  /// Whether plain TCP links may leave this machine.
+  public var allowsPlain: Bool
 
   /// A plan by its parts.
   public init(
     node: NodeID, addresses: [NodeID: NodeAddress], incoming: [NodeID: [AgentID]],
-    outgoing: [NodeID: [AgentID]]
+    outgoing: [NodeID: [AgentID]], listen: NodeAddress? = nil, security: LinkSecurity? = nil,
+    allowsPlain: Bool = false
   ) {
     self.node = node
     self.addresses = addresses
     self.incoming = incoming
     self.outgoing = outgoing
+    self.listen = listen
+    self.security = security
+    self.allowsPlain = allowsPlain
   }
 }
 
@@ -122,6 +140,10 @@ public struct TransportCounters: Sendable, Hashable {
   public var framesDropped: UInt64 = 0
   /// Control messages dropped because a queue was full or the peer was not there.
   public var messagesDropped: UInt64 = 0
+  /// Connections and subscriptions that were refused, and handshakes that failed.
+  public var peersRefused: UInt64 = 0
+  /// Control messages that were refused because their node sends too many.
+  public var messagesRefused: UInt64 = 0
 
   /// Nothing yet.
   public init() {}

@@ -35,6 +35,8 @@ public struct Endpoints: Sendable, Hashable {
   public let node: NodeID
   /// Whether the host is an IPv6 address.
   public let isIPv6: Bool
+  /// Whether the sockets are files of this machine.
+  public let isLocal: Bool
   private let urls: [String]
 
   /// The endpoints of `node` at `address`.
@@ -46,10 +48,12 @@ public struct Endpoints: Sendable, Hashable {
     switch address {
     case .local:
       isIPv6 = false
+      isLocal = true
       urls = try Self.localURLs(node, in: runtimeDirectory)
     case .tcp(let host, let port):
       let numeric = Self.numeric(host)
       isIPv6 = numeric.hasPrefix("[")
+      isLocal = false
       urls = try Self.tcpURLs(node, host: numeric, port: port)
     }
   }
@@ -61,6 +65,9 @@ public struct Endpoints: Sendable, Hashable {
     case .channel(let channel): urls[1 + Int(channel.rawValue)]
     }
   }
+
+  /// The socket's file, where it is one.
+  func path(of role: Role) -> String? { isLocal ? String(self[role].dropFirst("ipc://".count)) : nil }
 
   /// The endpoint as errors name it: `tcp://127.0.0.1:7412 (alert of node ops)`.
   public func description(of role: Role) -> String { "\(self[role]) (\(role) of node \(node))" }

@@ -44,6 +44,17 @@ enum RuntimeDirectory {
     }
   }
 
+  /// Closes a socket's file to other users; the directory keeps them out already.
+  ///
+  /// - Throws: ``HyphaError/Code/transportFailed``.
+  static func close(socket path: String) throws {
+    guard chmod(path, 0o600) == 0 else {
+      throw HyphaError(
+        .transportFailed, "the socket \(path) cannot be closed to other users",
+        remedy: "give another runtime directory", cause: failure("chmod"))
+    }
+  }
+
   /// Removes the directory unless somebody is in it. Who is about to enter it makes it again.
   static func removeIfEmpty(_ path: String) { rmdir(path) }
 

@@ -41,7 +41,8 @@ final class SocketContext {
 
   /// Closes the sockets and waits until what they still send is sent, at most as long as they linger.
   deinit {
-    for socket in sockets { socket.close() }
+    // The last one first: what was opened before others, such as who lets peers in, is there until they are gone.
+    for socket in sockets.reversed() { socket.close() }
     while zmq_ctx_term(handle) != 0 && zmq_errno() == EINTR {}
   }
 }
@@ -131,6 +132,15 @@ final class Socket {
     return .sent
   }
 
+  /// Sends all parts of one message without waiting.
+  func send(parts: [[UInt8]]) -> Sending {
+    for (index, part) in parts.enumerated() {
+      let sending = send(part, more: index < parts.count - 1)
+      guard sending == .sent else { return sending }
+    }
+    return .sent
+  }
+
   /// The next whole message of at most two parts, if there is one; `isWhole` is false for one of more parts,
   /// of which the first two are given.
   func receive() -> (parts: (first: [UInt8], second: [UInt8]?), isWhole: Bool)? {
@@ -142,15 +152,42 @@ final class Socket {
     return ((first, second), !hasMore)
   }
 
+  /// The next whole message with the name that its sender's key was given, if it has proved one. Of more parts than
+  /// `partCountMax` one more is given, and no other.
+  func receiveNamed(partCountMax: Int) -> (parts: [[UInt8]], user: String?)? {
+    var user: String?
+    guard var part = receivePart(naming: &user) else { return nil }
+    var parts = [part.bytes]
+    while part.more, let next = receivePart(naming: &user) {
+      part = next
+      if parts.count <= partCountMax { parts.append(part.bytes) }
+    }
+    return (parts, user)
+  }
+
   private func receivePart() -> (bytes: [UInt8], more: Bool)? {
+    withPart { message in
+      let bytes = UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))
+      return (Array(bytes), zmq_msg_more(&message) != 0)
+    }
+  }
+
+  private func receivePart(naming user: inout String?) -> (bytes: [UInt8], more: Bool)? {
+    withPart { message in
+      if let name = zmq_msg_gets(&message, "User-Id") { user = String(cString: name) }
+      let bytes = UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))
+      return (Array(bytes), zmq_msg_more(&message) != 0)
+    }
+  }
+
+  private func withPart<Result>(_ body: (inout zmq_msg_t) -> Result) -> Result? {
     var message = zmq_msg_t()
     zmq_msg_init(&message)
     defer { zmq_msg_close(&message) }
     while zmq_msg_recv(&message, handle, ZMQ_DONTWAIT) < 0 {
       guard zmq_errno() == EINTR else { return nil }
     }
-    let bytes = UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))
-    return (Array(bytes), zmq_msg_more(&message) != 0)
+    return body(&message)
   }
 
   // MARK: Errors

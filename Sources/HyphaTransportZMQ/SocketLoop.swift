@@ -14,9 +14,12 @@ final class SocketLoop {
   private let queue: OutboundQueue
   private let counters: Counters
   private let linger: Duration
+  private let authenticator: Authenticator?
   private let channels: [ChannelSockets]
   private let control: ControlSockets?
   private var connections: [Connection] = []
+  private var refusals = RefusalLog()
+  private let began = ContinuousClock.now
   private var pollSet: PollSet
   private var outbound = OutboundQueue.Lane.allCases.map {
     (lane: $0, items: [OutboundQueue.Item](), next: 0)
@@ -28,9 +31,13 @@ final class SocketLoop {
     self.counters = counters
     linger = opener.options.linger
     pollSet = PollSet(wakingOn: queue.flag.descriptor)
+    // First: an endpoint without an authenticator takes everybody.
+    authenticator = try opener.ownSecurity.map { try Authenticator($0, opener.context) }
     control = share.hasControl ? try ControlSockets(opener) : nil
     channels = try share.channels.map { try ChannelSockets($0, opener) }
-    for socket in (control?.sockets ?? []) + channels.flatMap(\.sockets) { pollSet.add(socket) }
+    let own =
+      (authenticator.map { [$0.socket] } ?? []) + (control?.sockets ?? []) + channels.flatMap(\.sockets)
+    for socket in own { pollSet.add(socket) }
     for connection in channels.flatMap(\.connections) { watch(connection) }
   }
 
@@ -43,7 +50,7 @@ final class SocketLoop {
       let timeout = isDone && queue.beginWait() ? timeToRenewal() : .zero
       if pollSet.poll(timeout: timeout) { queue.flag.lower() }
       receiveRound(receiver)
-      tendConnections()
+      tendConnections(receiver)
     }
     sendRest()
   }
@@ -60,9 +67,9 @@ final class SocketLoop {
     connections.compactMap(\.renewal).min().map { max(.zero, $0 - .now) }
   }
 
-  private func tendConnections() {
+  private func tendConnections(_ receiver: any TransportReceiver) {
     for connection in connections {
-      connection.takeEvents()
+      tell(receiver, of: connection.takeEvents())
       guard let renewal = connection.renewal, renewal <= .now else { continue }
       connection.sockets.forEach { pollSet.remove($0) }
       connection.renew()
@@ -112,17 +119,31 @@ final class SocketLoop {
   // MARK: Receiving
 
   private func receiveRound(_ receiver: any TransportReceiver) {
+    tell(receiver, of: authenticator?.answer(upTo: Self.batchCount) ?? [])
     if let control, !queue.isClosed {
-      let (requests, answers, droppedCount) = control.receive(upTo: Self.batchCount)
-      counters.add(messagesDropped: droppedCount)
-      if !requests.isEmpty { receiver.received(requests: requests) }
-      if !answers.isEmpty && !queue.isClosed { receiver.received(answers: answers) }
+      let received = control.receive(upTo: Self.batchCount)
+      counters.add(messagesDropped: received.droppedCount, messagesRefused: received.refusedCount)
+      tell(receiver, of: received.refusals, count: 0)
+      tell(receiver, of: control.takeRefusals())
+      if !received.requests.isEmpty { receiver.received(requests: received.requests) }
+      if !received.answers.isEmpty && !queue.isClosed { receiver.received(answers: received.answers) }
     }
     for channel in channels where !queue.isClosed {
-      let (frames, opened) = channel.receive(upTo: Self.batchCount)
+      let (frames, opened, refusals) = channel.receive(upTo: Self.batchCount)
       counters.add(framesReceived: frames.count)
+      tell(receiver, of: refusals + channel.takeRefusals())
       if opened { receiver.linksOpened(channel.channel) }
       if !frames.isEmpty && !queue.isClosed { receiver.received(frames) }
+    }
+  }
+
+  /// Counts refusals as so many peers, and tells what is new of them.
+  private func tell(_ receiver: any TransportReceiver, of reasons: [String], count: Int? = nil) {
+    guard !reasons.isEmpty else { return }
+    counters.add(peersRefused: count ?? reasons.count)
+    let now = ContinuousClock.now - began
+    for reason in reasons where !queue.isClosed && refusals.tells(reason, now: now) {
+      receiver.refused(reason)
     }
   }
 }

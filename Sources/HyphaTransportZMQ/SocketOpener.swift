@@ -9,12 +9,30 @@ struct SocketOpener {
   let options: ZMQTransport.Options
   let endpoints: [NodeID: Endpoints]
 
+  /// The domain in ZAP requests; with it libzmq asks even where it would not need to.
+  private static let domain = Array("hypha".utf8)
+  /// How many bytes CURVE adds to a message, and some to spare.
+  private static let curveByteCount = 64
+
+  /// What this node's own endpoints ask of peers; nil where they take everybody who reaches them.
+  var ownSecurity: LinkSecurity? { secures(plan.node) ? plan.security : nil }
+
+  /// Whether a node's endpoints ask for keys: TCP where there are keys. Unix-domain sockets are their user's alone.
+  func secures(_ node: NodeID) -> Bool { plan.security != nil && endpoints[node]?.isLocal == false }
+
   /// A socket at this node's own endpoint.
-  func bound(_ type: Int32, _ role: Endpoints.Role, _ configure: (Socket) throws -> Void) throws -> Socket {
+  func bound(_ type: Int32, _ role: Endpoints.Role, _ configure: (Socket) throws -> Void) throws -> Listener {
     let own = try endpoints(of: plan.node)
     let socket = try configured(type, own.description(of: role), own, configure)
+    if let security = ownSecurity {
+      try socket.set(ZMQ_CURVE_SERVER, 1)
+      try security.own.secret.withText { try socket.set(ZMQ_CURVE_SECRETKEY, Array($0.utf8)) }
+      try socket.set(ZMQ_ZAP_DOMAIN, Self.domain)
+    }
+    let listener = try Listener(socket, context, isSecured: ownSecurity != nil)
     try socket.bind(own[role])
-    return socket
+    if let path = own.path(of: role) { try RuntimeDirectory.close(socket: path) }
+    return listener
   }
 
   /// A connection to a node's endpoint, tried again and again until the node is there.
@@ -22,8 +40,12 @@ struct SocketOpener {
     _ type: Int32, to node: NodeID, _ role: Endpoints.Role, _ configure: @escaping (Socket) throws -> Void
   ) throws -> Connection {
     let other = try endpoints(of: node)
-    return try Connection(context, patience: options.reconnectInterval.upperBound) {
+    let security = secures(node) ? plan.security : nil
+    return try Connection(
+      context, to: (node, security != nil), patience: options.reconnectInterval.upperBound
+    ) {
       let socket = try configured(type, other.description(of: role), other, configure)
+      if let security { try Self.identify(socket, to: node, security) }
       do { try socket.connect(other[role]) } catch {
         context.close(socket)
         throw error
@@ -32,11 +54,23 @@ struct SocketOpener {
     }
   }
 
+  /// Has a socket prove itself to a node, and take nobody else for it.
+  private static func identify(_ socket: Socket, to node: NodeID, _ security: LinkSecurity) throws {
+    guard let key = security.keys[node] else {
+      throw HyphaError(
+        .transportFailed, "there is no public key of node \(node)", remedy: "give all nodes keys, or none")
+    }
+    try socket.set(ZMQ_CURVE_SERVERKEY, Array(key.text.utf8))
+    try socket.set(ZMQ_CURVE_PUBLICKEY, Array(security.own.key.text.utf8))
+    try security.own.secret.withText { try socket.set(ZMQ_CURVE_SECRETKEY, Array($0.utf8)) }
+  }
+
   private func configured(
     _ type: Int32, _ name: String, _ endpoints: Endpoints, _ configure: (Socket) throws -> Void
   ) throws -> Socket {
     let socket = try context.socket(type, name: name)
-    try socket.set(ZMQ_MAXMSGSIZE, options.messageByteCountMax)
+    try socket.set(
+      ZMQ_MAXMSGSIZE, options.messageByteCountMax + (plan.security == nil ? 0 : Self.curveByteCount))
     try socket.set(ZMQ_SNDHWM, options.highWaterMark)
     try socket.set(ZMQ_RCVHWM, options.highWaterMark)
     try socket.set(ZMQ_LINGER, options.linger.milliseconds)

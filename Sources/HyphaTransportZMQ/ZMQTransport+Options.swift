@@ -20,6 +20,10 @@ extension ZMQTransport {
     public var requestCountMax: Int
     /// How long a request waits for its peer to connect before it is dropped.
     public var requestPatience: Duration
+    /// How many requests one node may send in a second, on and on; what exceeds that is dropped unread.
+    public var requestRateMax: Int
+    /// How many requests one node may send in one go.
+    public var requestBurstMax: Int
     /// How long ``ZMQTransport/stop()`` goes on sending what waits.
     public var linger: Duration
     /// The first and the longest wait before a lost connection is tried again.
@@ -34,7 +38,8 @@ extension ZMQTransport {
       runtimeDirectory: String = Options.defaultRuntimeDirectory,
       messageByteCountMax: Int = WireLimits.standard.frameByteCountMax, highWaterMark: Int = 10_000,
       queueCountMax: Int = 65_536, queueByteCountMax: Int = 64 << 20, requestCountMax: Int = 1024,
-      requestPatience: Duration = .seconds(2), linger: Duration = .milliseconds(200),
+      requestPatience: Duration = .seconds(2), requestRateMax: Int = 10_000, requestBurstMax: Int = 20_000,
+      linger: Duration = .milliseconds(200),
       reconnectInterval: ClosedRange<Duration> = .milliseconds(50)...(.seconds(1)),
       handshakeTimeout: Duration = .seconds(5), bulkNiceValue: Int = 10
     ) {
@@ -45,6 +50,8 @@ extension ZMQTransport {
       self.queueByteCountMax = queueByteCountMax
       self.requestCountMax = requestCountMax
       self.requestPatience = requestPatience
+      self.requestRateMax = requestRateMax
+      self.requestBurstMax = requestBurstMax
       self.linger = linger
       self.reconnectInterval = reconnectInterval
       self.handshakeTimeout = handshakeTimeout

@@ -12,7 +12,9 @@ internal import Synchronization
 /// ``TransportReceiver/linksOpened(_:)`` is called for a channel whenever the last of its links opens: once
 /// after the start, and again when a neighbour was lost and has come back.
 ///
-/// Connections are neither encrypted nor authenticated: TCP addresses belong on the loopback device.
+/// Where the plan has keys, every TCP link is encrypted and authenticated by CurveZMQ: only nodes of the plan come in,
+/// each under its own name, and a neighbour is only taken for itself. Without keys TCP links stay on the loopback device
+/// unless the plan says otherwise. Unix-domain sockets are for processes of the same user.
 public final class ZMQTransport: Transport {
   private enum Phase {
     case idle
@@ -52,9 +54,11 @@ public final class ZMQTransport: Transport {
       }
       phase = .stopped([])
       let endpoints = try plan.addresses.reduce(into: [NodeID: Endpoints]()) { endpoints, entry in
+        let address = entry.key == plan.node ? plan.listen ?? entry.value : entry.value
         endpoints[entry.key] = try Endpoints(
-          entry.key, at: entry.value, runtimeDirectory: options.runtimeDirectory)
+          entry.key, at: address, runtimeDirectory: options.runtimeDirectory)
       }
+      try checkExposure()
       let lock = try prepareDirectory()
       // Each thread holds the lock for itself, as long as it has sockets.
       defer { lock?.leave() }
@@ -75,6 +79,17 @@ public final class ZMQTransport: Transport {
     }
     urgent.begin()
     bulk.begin()
+  }
+
+  /// Refuses plain links that would leave this machine without anybody having said so.
+  private func checkExposure() throws {
+    guard plan.security == nil, !plan.allowsPlain else { return }
+    let addresses = plan.addresses.sorted { $0.key < $1.key } + (plan.listen.map { [(plan.node, $0)] } ?? [])
+    guard case let (node, .tcp(host, port))? = addresses.first(where: { !$0.1.isLoopback }) else { return }
+    throw HyphaError(
+      .transportFailed,
+      "node \(node) is at \(host):\(port), which other machines reach, and links have no keys",
+      remedy: "give the nodes keys ('hypha keys generate'), or allow it: 'security: {plain: allowed}'")
   }
 
   /// Checks the runtime directory where any node is in it, and locks this node's sockets where it is.

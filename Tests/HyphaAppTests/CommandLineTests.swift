@@ -1,4 +1,5 @@
 import Foundation
+import HyphaCore
 import Testing
 
 @testable import HyphaApp
@@ -9,7 +10,8 @@ extension Processes {
   @Suite struct CommandLineTests {
     /// The words of every command that does something.
     static let commands = [
-      "run", "validate", "init", "log info", "log cat", "log verify", "log head", "log salvage", "bench log",
+      "run", "validate", "init", "keys generate", "keys show", "log info", "log cat", "log verify",
+      "log head", "log salvage", "bench log",
       "completion",
     ]
 

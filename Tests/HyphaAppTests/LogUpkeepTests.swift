@@ -100,7 +100,7 @@ extension Processes {
       #expect(!FileManager.default.fileExists(atPath: payload))
     }
 
-    @Test func `prune wants a limit, and a log that nobody writes`() async throws {
+    @Test func `prune wants a limit, and compact a log that nobody writes`() async throws {
       let scratch = try Scratch()
       let file = try scratch.file("topology.yaml", StoppingTests.endless)
       let run = try scratch.start("run", file, "--data", scratch("data"))
@@ -114,15 +114,12 @@ extension Processes {
       let process = try #require(run.node("b"))
       let held = try await scratch.hypha("log", "compact", scratch("data/b"))
       #expect(held.status == 1 && held.errors.contains("by process \(process)"), "\(held)")
-      _ = await becomesTrue {
-        (try? FileManager.default.attributesOfItem(
-          atPath: scratch("data/b/log/data.mdb"))[.size] as? Int) ?? 0 > 200_000
-      }
-      let locked = try await scratch.hypha(
-        "log", "prune", scratch("data/b"), "--keep-newest", "1", "--yes")
-      #expect(locked.status == 1 && locked.errors.contains("by process \(process)"), "\(locked)")
 
-      // A backup needs no such peace.
+      // A prune, which the node makes itself, and a backup need no such peace.
+      let pruned = try await scratch.hypha(
+        "log", "prune", scratch("data/b"), "--keep-newest", "1", "--yes")
+      #expect(pruned.status == 0 && pruned.errors == "", "\(pruned)")
+      #expect(run.isRunning && run.node("b") == process)
       let backup = try await scratch.hypha("log", "backup", scratch("data/b"), "--output", scratch("copy"))
       #expect(
         backup.status == 0 && backup.output.contains("log of node b, events up to position"), "\(backup)")

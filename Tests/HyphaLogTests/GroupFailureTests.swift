@@ -80,6 +80,45 @@ import Testing
     log.close()
   }
 
+  @Test func `a group that waits behind one that fails is dropped with it`() throws {
+    let home = Backend.lmdb.makeHome()
+    let place = DataDirectory(path: home.directory)
+    try place.create()
+    let settings = LMDBLogSettings(
+      mapByteCount: 1 << 20, mapByteCountMax: 1 << 20, inlinePayloadByteCountMax: 2 << 20)
+    let (store, head) = try LogOpening.openForWriting(
+      place, node: LogHome.node, settings: settings, time: home.time)
+    let committer = try Committer(store: store, head: head, settings: settings, time: home.time)
+    let queue = WriteQueue(groupAppendCountMax: 64, groupByteCountMax: 1 << 20, policy: settings.groupPolicy)
+    let stage = CommitStage(committer, queue: queue, acknowledger: Acknowledger { _ in })
+    Thread { stage.run() }.start()
+    defer { stage.close() }
+    var ana = Author("ana")
+    var bob = Author("bob")
+    let outcomes = Outcomes()
+    func plan(_ batch: LogBatch, _ tag: Int, isAlone: Bool) -> PlannedGroup {
+      let waiting = WriteQueue.Waiting(batch, completion: outcomes.completion(tag))
+      return committer.planner.plan([waiting], isAlone: isAlone)
+    }
+    let large = LogBatch(appends: [.init(try ana.next(payload: [UInt8](repeating: 1, count: 1 << 20)))])
+    let small = try bob.batch(1)
+    do {
+      // Holds the commit of the first until the second waits behind it; given up on this thread.
+      let transaction = try store.environment.beginWriting()
+      #expect(stage.handOver(plan(large, 0, isAlone: true)) == nil)
+      stage.awaitRoom()
+      #expect(stage.handOver(plan(small, 1, isAlone: false)) == nil)
+      _ = transaction.commitNumber
+    }
+    for (_, result) in outcomes.wait(2) { expectError(.logFull, "MDB_MAP_FULL") { _ = try result.get() } }
+    #expect(stage.drain()?.code == .logFull)
+    #expect(committer.head == head)
+    try committer.planner.goOn(behind: committer.head)
+    stage.commitHere(plan(small, 2, isAlone: true))
+    #expect(try outcomes.wait(1)[2].result.get().first == Position(rawValue: 1))
+    #expect(try store.head() == Position(rawValue: 1))
+  }
+
   /// Keeps the log's commits waiting as long as `body` runs.
   private func holdingCommits(of log: LMDBLog, _ body: () throws -> Void) throws {
     // LMDB has one write transaction at a time. This one is given up at the end, on the thread that began it.

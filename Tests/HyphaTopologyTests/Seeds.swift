@@ -55,9 +55,18 @@ struct TopologyGenerator {
   mutating func full() throws -> (topology: Topology, kinds: [String: JSONValue]) {
     let nodes = names(upTo: 5).enumerated().map { place, name in
       let port = UInt16(1 + 4 * place + Int.random(in: 0..<4, using: &random) * 100)
-      let host = ["127.0.0.1", "127.1.2.3", "localhost"].randomElement(using: &random)!
-      return NodeSpec(
+      let host = ["127.0.0.1", "127.1.2.3", "localhost", "[::1]", "10.0.0.7", "lab_1.example"].randomElement(
+        using: &random)!
+      var node = NodeSpec(
         id: NodeID(unchecked: name), address: random.chance(50) ? .local : .tcp(host: host, port: port))
+      if node.address != .local, random.chance(50) {
+        node.listen = .tcp(
+          host: ["0.0.0.0", "*", "[::]", "10.0.0.7"].randomElement(using: &random)!, port: port)
+      }
+      if random.chance(50) {
+        node.key = LinkKey(bytes: (0..<32).map { _ in .random(in: .min ... .max, using: &random) })
+      }
+      return node
     }
     var kinds: [String: JSONValue] = [:]
     let kindNames = names(upTo: 4)
@@ -80,9 +89,18 @@ struct TopologyGenerator {
     agents.shuffle(using: &random)
     var log = LogSettings()
     if random.chance(50) { log.mapByteCount = .random(in: (1 << 20)...(64 << 40), using: &random) }
+    var security = SecuritySettings()
+    if random.chance(50) {
+      security.keysDirectory = ["keys", "../a b/'c'", "~", "null"].randomElement(using: &random)
+    }
+    if security.keysDirectory == nil { security.allowsPlain = random.chance(50) }
     let topology = try Topology(
       name: names(upTo: 1)[0], version: .random(in: 1 ... .max, using: &random), nodes: nodes, agents: agents,
-      log: log)
+      log: log,
+      alerts: AlertSettings(
+        deadline: .milliseconds(Int64.random(in: 1...604_800_000, using: &random)),
+        redelivery: random.chance(50) ? .seconds(1) : .seconds(Int64.random(in: 1...86_400, using: &random))),
+      security: security)
     return (topology, kinds)
   }
 

@@ -28,7 +28,7 @@ private func problems(agents: String) -> [String] {
       nodes:
         hq: []
         ops: {adress: local}
-        far: {address: "tcp://example.org:7410"}
+        far: {address: "tcp://example org:7410"}
       agents:
         director: {kind: supervisor, node: hq}
         ana: {node: opps, reports-to: directr}
@@ -44,8 +44,8 @@ private func problems(agents: String) -> [String] {
         "f:6:7: node 'hq' must be a mapping, not a list; "
           + "write lines of the form 'key: value', indented below it",
         "f:7:9: node 'ops' has an unknown key, 'adress'; did you mean 'address'?",
-        "f:8:18: the address 'tcp://example.org:7410' is not on this machine: links are not encrypted yet; "
-          + "use the host 127.0.0.1",
+        "f:8:18: the address 'tcp://example org:7410' is neither 'local' nor of the form tcp://HOST:PORT; "
+          + "write tcp://127.0.0.1:7410, or leave the address out",
         "f:11:3: agent 'ana' has no kind; add 'kind: supervisor', or another",
         "f:11:15: agent 'ana' is placed on node 'opps', which does not exist; did you mean 'ops'?",
         "f:11:33: agent 'ana' reports to 'directr', which does not exist; did you mean 'director'?",
@@ -93,6 +93,13 @@ private func problems(agents: String) -> [String] {
         "f:1:7: the deployment name 'a b' has a character that is not allowed; use letters, "
           + "digits, '.', '_' and '-'"
       ),
+      (
+        "alerts: {deadline: 30}",
+        "f:1:20: deadline '30' is not a duration; write a whole number with a unit, such as 500ms, 30s, 5m or 1h"
+      ),
+      ("alerts: {redelivery: 8d}", "f:1:22: redelivery '8d' is out of range; use a duration from 1ms to 7d"),
+      ("alerts: {redelivery: 0s}", "f:1:22: redelivery '0s' is out of range; use a duration from 1ms to 7d"),
+      ("alerts: {every: 1s}", "f:1:10: alerts has an unknown key, 'every'; use one of deadline, redelivery"),
       ("log: {map-size: 1KiB}", "f:1:17: map-size '1KiB' is out of range; use a size from 1MiB to 64TiB"),
       (
         "log: {map-size: 1.0001MB}",
@@ -121,8 +128,8 @@ private func problems(agents: String) -> [String] {
       ),
       (
         "nodes: {a: {address: 'tcp://0.0.0.0:80'}}",
-        "f:1:22: the address 'tcp://0.0.0.0:80' is not on this machine: links are not encrypted "
-          + "yet; use the host 127.0.0.1"
+        "f:1:22: the address 'tcp://0.0.0.0:80' stands for every address of its machine, and nobody can "
+          + "connect to that; write the address that others use, and beside it 'listen: tcp://0.0.0.0:80'"
       ),
       (
         "kinds: {k: {a: 99999999999999999999}}",
@@ -147,12 +154,12 @@ private func problems(agents: String) -> [String] {
       (
         "limits: {}",
         "f:1:1: the topology file has an unknown key, 'limits'; use one of hypha, name, version, "
-          + "log, nodes, kinds, agents"
+          + "log, alerts, security, nodes, kinds, agents"
       ),
       (
         "\"a\\n\\e[31m\": {}",
         "f:1:1: the topology file has an unknown key, 'a\\u{a}\\u{1b}[31m'; use one of hypha, "
-          + "name, version, log, nodes, kinds, agents"
+          + "name, version, log, alerts, security, nodes, kinds, agents"
       ),
     ] as [(String, String)]) func `says so at the place`(text: String, expected: String)
   {

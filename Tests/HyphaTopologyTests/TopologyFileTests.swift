@@ -142,4 +142,16 @@ let incidentRoom = """
     let yaml = "{hypha: 1, name: n, log: {map-size: \(text)}, nodes: {m: }, agents: {a: {kind: k}}}"
     #expect(try TopologyFile.read(yaml: yaml, file: "f").topology.log.mapByteCount == byteCount)
   }
+
+  @Test(
+    arguments: [
+      ("500ms", .milliseconds(500)), ("30s", .seconds(30)), ("5 m", .seconds(300)), ("2h", .seconds(7200)),
+      ("7d", .seconds(604_800)),
+    ] as [(String, Duration)])
+  func `reads durations with their units`(text: String, duration: Duration) throws {
+    let yaml =
+      "{hypha: 1, name: n, alerts: {deadline: \(text), redelivery: 2s}, nodes: {m: }, agents: {a: {kind: k}}}"
+    let alerts = try TopologyFile.read(yaml: yaml, file: "f").topology.alerts
+    #expect(alerts == AlertSettings(deadline: duration, redelivery: .seconds(2)))
+  }
 }

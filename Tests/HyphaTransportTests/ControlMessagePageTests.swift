@@ -12,9 +12,15 @@ import Testing
     let log = try EventID("01932f6e-0000-7000-8000-000000000001")
     let (before, end) = (LanePoint(epoch: 2, sequence: 5), LanePoint(epoch: 2, sequence: 7))
     let messages: [(name: String, message: ControlMessage)] = [
-      ("hello", .hello(node: "hq", topologyVersion: 3, topologyHash: 0x0123_4567_89AB_CDEF)),
-      ("welcome", .welcome(node: "ops", topologyVersion: 3)),
-      ("refused", .refused(reason: "another topology")),
+      (
+        "hello",
+        .hello(
+          Greeting(
+            node: "hq", versions: 1...2, program: "0.1.0", topologyVersion: 3,
+            topologyHash: 0x0123_4567_89AB_CDEF))
+      ),
+      ("welcome", .welcome(node: "ops", version: 1, program: "0.1.0", topologyVersion: 3)),
+      ("refused", .refused(.topology, reason: "another topology")),
       ("sync", .sync(log: log, since: 40)),
       ("heads", .heads(log: log, through: 42, heads: [.init(lane: lane, point: end)])),
       ("fetch", .fetch(lane: lane, after: before)),

@@ -5,9 +5,10 @@ import Testing
 @Suite struct `Control messages` {
   static let log = EventID(high: 7, low: 9)
   static let samples: [ControlMessage] = [
-    .hello(node: "ops", topologyVersion: 3, topologyHash: 0x0123_4567_89AB_CDEF),
-    .welcome(node: "ops", topologyVersion: 4),
-    .refused(reason: "the topology differs"),
+    .hello(Greeting(node: "ops", topologyVersion: 3, topologyHash: 0x0123_4567_89AB_CDEF)),
+    .hello(Greeting(node: "ops", versions: 2...255, program: "", topologyVersion: 3, topologyHash: 1)),
+    .welcome(node: "ops", version: 7, program: "1.2.3-beta", topologyVersion: 4),
+    .refused(.topology, reason: "the topology differs"), .refused(RefusalKind(rawValue: 200), reason: ""),
     .sync(log: log, since: 17),
     .heads(log: log, through: 99, heads: []),
     .heads(
@@ -93,12 +94,27 @@ import Testing
   }
 
   @Test func `a long reason is cut at a whole character`() throws {
-    let message = ControlMessage.refused(reason: "a" + String(repeating: "ü", count: 200))
-    guard case .refused(let reason) = try ControlMessage(decoding: message.encoded()) else {
+    let message = ControlMessage.refused(.other, reason: "a" + String(repeating: "ü", count: 200))
+    guard case .refused(_, let reason) = try ControlMessage(decoding: message.encoded()) else {
       Issue.record("another message came out")
       return
     }
     #expect(reason == "a" + String(repeating: "ü", count: 127))
+  }
+
+  @Test func `greetings that cannot be are refused`() {
+    for (versions, problem) in [
+      ([0, 1], "a greeting has protocol version 0"),
+      ([2, 1], "a greeting has protocol versions from 2 to 1"),
+    ] as [([UInt8], String)] {
+      var bytes = ControlMessage.hello(Greeting(node: "a", topologyVersion: 1, topologyHash: 1)).encoded()
+      bytes.replaceSubrange(12..<14, with: versions)
+      #expect {
+        try ControlMessage(decoding: Mutation.mend(controlMessage: bytes))
+      } throws: {
+        "\($0)" == "invalidFrame: \(problem)"
+      }
+    }
   }
 
   @Test func `records of another lane than the message names are refused`() {

@@ -10,6 +10,7 @@ enum TransportKind: String, CaseIterable, Sendable, CustomTestStringConvertible 
   case memory
   case ipc
   case tcp
+  case curve
 
   var testDescription: String { rawValue }
 }
@@ -22,6 +23,8 @@ final class Deployment: Sendable {
   private let links: [(from: NodeID, to: NodeID)]
   private let scheduler = RealTimeScheduler()
   private let network: MemoryNetwork
+  /// The pair of each node, where links have keys.
+  let pairs: [NodeID: LinkKeyPair]
 
   init(
     _ kind: TransportKind, _ nodes: [NodeID], links: [(from: NodeID, to: NodeID)],
@@ -31,8 +34,10 @@ final class Deployment: Sendable {
     self.links = links
     network = MemoryNetwork(scheduler: scheduler, seed: 1)
     addresses = nodes.reduce(into: [:]) { addresses, node in
-      addresses[node] = kind == .tcp ? .tcp(host: "127.0.0.1", port: Ports.next()) : .local
+      let isTCP = kind == .tcp || kind == .curve
+      addresses[node] = isTCP ? .tcp(host: "127.0.0.1", port: Ports.next()) : .local
     }
+    pairs = kind == .curve ? nodes.reduce(into: [:]) { $0[$1] = LinkKeys.pair() } : [:]
     var options = ZMQTransport.Options(runtimeDirectory: TemporaryDirectory.make())
     options.reconnectInterval = .milliseconds(10)...(.milliseconds(50))
     configure(&options)
@@ -48,6 +53,7 @@ final class Deployment: Sendable {
 
   func plan(_ node: NodeID) -> LinkPlan {
     var plan = LinkPlan(node: node, addresses: addresses, incoming: [:], outgoing: [:])
+    plan.security = pairs[node].flatMap { try? LinkSecurity(own: $0, keys: pairs.mapValues(\.key)) }
     for link in links {
       if link.to == node { plan.incoming[link.from] = [Self.agent(of: node)] }
       if link.from == node { plan.outgoing[link.to] = [Self.agent(of: link.to)] }
@@ -75,6 +81,13 @@ final class Deployment: Sendable {
 
   static func frame(to node: NodeID, _ channel: Channel, _ text: String) -> OutboundFrame {
     OutboundFrame(node: node, channel: channel, bytes: frameBytes(via: agent(of: node), text))
+  }
+}
+
+extension LinkKeys {
+  /// A new pair; that there is none is the machine's fault, not a test's.
+  static func pair() -> LinkKeyPair {
+    do { return try LinkKeys().makePair() } catch { fatalError("\(error)") }
   }
 }
 

@@ -12,6 +12,7 @@ final class Probe: TransportReceiver, @unchecked Sendable {
     var requests: [PeerMessage] = []
     var answers: [PeerMessage] = []
     var opened: [Channel] = []
+    var refusals: [String] = []
 
     /// The texts of the frames that came from `node` over `channel`.
     func texts(from node: NodeID, _ channel: Channel) -> [String] {
@@ -48,6 +49,7 @@ final class Probe: TransportReceiver, @unchecked Sendable {
   }
 
   func received(answers: [PeerMessage]) { change { $0.answers += answers } }
+  func refused(_ reason: String) { change { $0.refusals.append(reason) } }
   func linksOpened(_ channel: Channel) { change { $0.opened.append(channel) } }
 
   /// Waits until `isReached` holds. Returns false when that takes longer than ten seconds.

@@ -1,13 +1,19 @@
 import CZeroMQ
 import HyphaCore
+import HyphaTransport
 
 /// A bare libzmq socket of a test's own, as a client in another language or an attacker has it.
 final class RawSocket {
   private let context: UnsafeMutableRawPointer
   private let handle: UnsafeMutableRawPointer
 
-  init(_ type: Int32, routingID: String? = nil, connectingTo url: String? = nil, bindingTo own: String? = nil)
-  {
+  /// What a client of CURVE needs: its own pair, and the public key of whom it wants to reach.
+  typealias Curve = (own: LinkKeyPair, server: LinkKey)
+
+  init(
+    _ type: Int32, routingID: String? = nil, subscribingTo topics: [String] = [""], curve: Curve? = nil,
+    server: LinkKeyPair? = nil, connectingTo url: String? = nil, bindingTo own: String? = nil
+  ) {
     context = zmq_ctx_new()
     handle = zmq_socket(context, type)
     set(ZMQ_LINGER, 1000)
@@ -16,7 +22,20 @@ final class RawSocket {
     if let routingID {
       zmq_setsockopt(handle, ZMQ_ROUTING_ID, routingID, routingID.utf8.count)
     }
-    if type == ZMQ_SUB { zmq_setsockopt(handle, ZMQ_SUBSCRIBE, "", 0) }
+    if let curve {
+      zmq_setsockopt(handle, ZMQ_CURVE_SERVERKEY, curve.server.text, LinkKey.textByteCount)
+      zmq_setsockopt(handle, ZMQ_CURVE_PUBLICKEY, curve.own.key.text, LinkKey.textByteCount)
+      _ = curve.own.secret.withText {
+        zmq_setsockopt(handle, ZMQ_CURVE_SECRETKEY, $0, LinkKey.textByteCount)
+      }
+    }
+    if let server {
+      set(ZMQ_CURVE_SERVER, 1)
+      _ = server.secret.withText { zmq_setsockopt(handle, ZMQ_CURVE_SECRETKEY, $0, LinkKey.textByteCount) }
+    }
+    if type == ZMQ_SUB {
+      for topic in topics { zmq_setsockopt(handle, ZMQ_SUBSCRIBE, topic, topic.utf8.count) }
+    }
     if let url { precondition(zmq_connect(handle, url) == 0) }
     if let own { precondition(zmq_bind(handle, own) == 0) }
   }

@@ -13,10 +13,13 @@ import Testing
 
   /// What starting a transport of node `ops` alone says.
   private func startError(
-    at address: NodeAddress, in directory: String = TemporaryDirectory.make(), node: NodeID = "ops"
+    at address: NodeAddress, in directory: String = TemporaryDirectory.make(), node: NodeID = "ops",
+    listen: NodeAddress? = nil, allowsPlain: Bool = false
   ) -> String? {
     do {
-      let plan = LinkPlan(node: node, addresses: [node: address], incoming: [:], outgoing: [:])
+      let plan = LinkPlan(
+        node: node, addresses: [node: address], incoming: [:], outgoing: [:], listen: listen,
+        allowsPlain: allowsPlain)
       let transport = try ZMQTransport(plan: plan, options: .init(runtimeDirectory: directory))
       try transport.start(Probe())
       transport.stop()
@@ -113,13 +116,58 @@ import Testing
 
   @Test func `an address of another machine is refused`() {
     #expect(
-      startError(at: .tcp(host: "192.0.2.1", port: 20_000))
+      startError(at: .tcp(host: "192.0.2.1", port: 20_000), allowsPlain: true)
         == "transportFailed: tcp://192.0.2.1:20002 (alert of node ops) cannot be opened;"
         + " give a numeric address of this machine, such as 127.0.0.1, in the topology file"
         + " (zmq_bind: Cannot assign requested address)")
   }
 
+  @Test func `plain links leave this machine only where the plan says so`() {
+    let remedy =
+      "give the nodes keys ('hypha keys generate'), or allow it: 'security: {plain: allowed}'"
+    let port = Ports.next()
+    for host in ["192.0.2.1", "0.0.0.0", "lab.example", "::", "127.0.0.1.example", "0127.0.0.1"] {
+      #expect(
+        startError(at: .tcp(host: host, port: port))
+          == "transportFailed: node ops is at \(host):\(port), which other machines reach, and links have no keys; \(remedy)"
+      )
+    }
+    #expect(
+      startError(at: .tcp(host: "127.0.0.1", port: port), listen: .tcp(host: "0.0.0.0", port: port))?
+        .hasPrefix("transportFailed: node ops is at 0.0.0.0:\(port), which other machines reach") == true)
+    #expect(startError(at: .tcp(host: "127.9.9.9", port: port)) == nil)
+  }
+
+  @Test func `a node listens where it is told, not where others reach it`() throws {
+    let port = Ports.next()
+    #expect(
+      startError(
+        at: .tcp(host: "lab.example", port: 9), listen: .tcp(host: "0.0.0.0", port: port), allowsPlain: true)
+        == nil)
+    let listener = try #require(PlainListener(port: port))
+    #expect(
+      startError(
+        at: .tcp(host: "lab.example", port: 9), listen: .tcp(host: "127.0.0.1", port: port), allowsPlain: true
+      )?
+      .hasPrefix("addressInUse: tcp://127.0.0.1:\(port) (control of node ops)") == true)
+    withExtendedLifetime(listener) {}
+  }
+
   // MARK: The runtime directory
+
+  @Test func `the directory and the sockets are their user's alone`() throws {
+    let deployment = Deployment(.ipc, ["a"], links: [])
+    let node = try deployment.start(["a"])[0]
+    defer { node.transport.stop() }
+    let directory = deployment.options.runtimeDirectory
+    let names = try FileManager.default.contentsOfDirectory(atPath: directory)
+    #expect(names.sorted() == ["a.alert", "a.control", "a.lock", "a.persistent", "a.realtime"])
+    func mode(_ path: String) throws -> Int? {
+      try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+    }
+    #expect(try mode(directory) == 0o700)
+    for name in names { #expect(try mode("\(directory)/\(name)") == 0o600, "\(name)") }
+  }
 
   @Test func `a live local node is not displaced by another of its name`() throws {
     let directory = TemporaryDirectory.make()

@@ -26,6 +26,18 @@ public struct LMDBRetention: LogRetention {
     return try await log.prune(plan, principal: principal, time: time, progress: progress)
   }
 
+  public func prune(
+    _ log: any EventLog, _ plan: PrunePlan, principal: AgentID, time: any TimeSource,
+    progress: @escaping @Sendable (Position) -> Void
+  ) async throws -> PruneReport {
+    guard let log = log as? LMDBLog else {
+      throw HyphaError(
+        .usage, "this log is not on LMDB, and cannot be pruned here",
+        remedy: "prune it with its own backend")
+    }
+    return try await log.prune(plan, principal: principal, time: time, progress: progress)
+  }
+
   /// Opens a log that is there for writing; whose it is, it says itself.
   private func open(_ directory: String, time: some TimeSource) throws -> LMDBLog {
     let node = try LogOpening.openForReading(DataDirectory(path: directory)).identity.node

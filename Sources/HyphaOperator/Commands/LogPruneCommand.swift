@@ -17,7 +17,7 @@ struct LogPruneCommand: Command {
       anything is removed. A prune that is cut off leaves a sound log, and the next one goes on. The room that \
       becomes free is used again by what is appended; 'hypha log compact' makes the file smaller.
 
-      With --yes the node must not be running.
+      A node that runs prunes its own log while it goes on; it is asked through the socket in its data directory.
       """,
     examples: [
       "hypha log prune data/incident-room/hq --keep-newer-than 30d",
@@ -48,78 +48,115 @@ struct LogPruneCommand: Command {
     }
   }
 
-  private struct Result: Encodable {
-    let path: String
-    let isDone: Bool
-    let first, last, entries, bytes, blocks, sparedBlocks: UInt64
-    let anchor: String?
-    let heldBackBy: String?
-    let event: UInt64?
-    let idempotencyKeys: Int?
-    let payloadBytes: UInt64?
-  }
-
   func run() async throws {
     let path = try DataPlaces.log(at: data)
-    let retention = try Program.require().retention
+    var done: PruneResult?
+    if yes { done = try await askNode(path) }
+    let result: PruneResult
+    if let done { result = done } else { result = try await pruneHere(path) }
+    if json { return try Output.standard.writeLine(JSON.text(result)) }
+    for line in lines(result) { try Output.standard.writeLine(line) }
+  }
+
+  private var wanted: NodeOperations.Prune {
+    NodeOperations.Prune(
+      ageMaxSeconds: keepNewerThan.map { $0 / .seconds(1) },
+      byteCountMax: keepAtMost.map { UInt64($0.byteCount) }, entryCountMax: keepNewest,
+      takesHandled: handled, protected: protect)
+  }
+
+  /// What the node has done; nil where it does not run.
+  private func askNode(_ path: String) async throws -> PruneResult? {
+    try await LiveRegion.run { region in
+      let request = try OperatorRequest(
+        "log.prune", by: OperatorClient.authority(principal), parameters: wanted)
+      var result = try await OperatorClient.ask(path, request, as: PruneResult.self) {
+        try? region.draw(["\(path): \($0)"])
+      }
+      // The node may have another name for it.
+      result?.path = path
+      return result
+    }
+  }
+
+  private func pruneHere(_ path: String) async throws -> PruneResult {
+    let program = try Program.require()
+    let retention = program.retention
     let time = SystemScheduler()
-    let policy = RetentionPolicy(
-      ageMax: keepNewerThan, byteCountMax: keepAtMost.map { UInt64($0.byteCount) },
-      entryCountMax: keepNewest, takesHandled: handled)
     let plan = try retention.planPrune(
-      of: path, policy, guards: protect.map { PruneGuard(keeping: Position(rawValue: $0)) },
-      sparing: RestartNeeds.positions(in: Program.require().readLog(path)),
+      of: path, wanted.policy,
+      guards: protect.map { PruneGuard(keeping: Position(rawValue: $0)) }
+        + AlertReading.guards(AlertReading.openAlerts(in: program.readLog(path))),
+      sparing: RestartNeeds.positions(in: program.readLog(path)),
       now: Timestamp(microseconds: time.microseconds()))
     var report: PruneReport?
     if yes, let range = plan.range {
       report = try await LiveRegion.run { region in
-        try await retention.prune(path, plan, principal: authority, time: time) { position in
-          try? region.draw(["\(path): pruned through \(position) of \(range.upperBound)"])
+        try await retention.prune(path, plan, principal: OperatorClient.authority(principal), time: time) {
+          try? region.draw(["\(path): pruned through \($0) of \(range.upperBound)"])
         }
       }
     }
-    let result = Result(
-      path: path, isDone: report != nil, first: plan.range?.lowerBound.rawValue ?? 0,
-      last: plan.range?.upperBound.rawValue ?? 0, entries: plan.entryCount, bytes: plan.byteCount,
-      blocks: UInt64(plan.blockCount), sparedBlocks: UInt64(plan.sparedBlockCount),
-      anchor: plan.anchor?.description, heldBackBy: plan.heldBackBy?.name,
-      event: report?.event.rawValue, idempotencyKeys: report?.keyCount, payloadBytes: report?.payloadByteCount
-    )
-    if json { return try Output.standard.writeLine(JSON.text(result)) }
-    for line in lines(path, plan, report) { try Output.standard.writeLine(line) }
+    return PruneResult(path: path, plan, report)
   }
 
-  private var authority: AgentID {
-    let user = ProcessInfo.processInfo.environment["USER"] ?? ""
-    return principal ?? AgentID(slug: user.isEmpty ? "operator" : user)
-  }
-
-  private func lines(_ path: String, _ plan: PrunePlan, _ report: PruneReport?) -> [String] {
+  private func lines(_ result: PruneResult) -> [String] {
     var lines: [String] = []
-    if let range = plan.range {
+    if result.entries > 0 {
       let what =
-        "\(Human.count(plan.entryCount)) of \(Human.count(plan.head.rawValue)) events, positions "
-        + "\(range.lowerBound) to \(range.upperBound), \(Human.bytes(plan.byteCount))"
-      lines.append(report == nil ? "\(path): would remove \(what)" : "\(path): removed \(what)")
+        "\(Human.count(result.entries)) of \(Human.count(result.head)) events, positions "
+        + "\(result.first) to \(result.last), \(Human.bytes(result.bytes))"
+      lines.append("\(result.path): \(result.isDone ? "removed" : "would remove") \(what)")
     } else {
-      lines.append("\(path): nothing to remove")
+      lines.append("\(result.path): nothing to remove")
     }
-    if let guarded = plan.heldBackBy {
-      lines.append("  more was held back: \(guarded.name) needs what is behind position \(guarded.through)")
+    if let guarded = result.heldBackBy, let through = result.heldBackThrough {
+      lines.append("  more was held back: \(guarded) needs what is behind position \(through)")
     }
-    if plan.sparedBlockCount > 0 {
-      let blocks = plan.sparedBlockCount == 1 ? "1 block stays" : "\(plan.sparedBlockCount) blocks stay"
+    if result.sparedBlocks > 0 {
+      let blocks = result.sparedBlocks == 1 ? "1 block stays" : "\(result.sparedBlocks) blocks stay"
       lines.append(
         "  \(blocks) among them: the agents' newest activations, which the node reads when it starts")
     }
-    if let report {
-      lines.append("  the log says so at position \(report.event)")
-      if report.payloadByteCount > 0 {
-        lines.append("  \(Human.bytes(report.payloadByteCount)) of payloads beside the log went with them")
+    if let event = result.event {
+      lines.append("  the log says so at position \(event)")
+      if let byteCount = result.payloadBytes, byteCount > 0 {
+        lines.append("  \(Human.bytes(byteCount)) of payloads beside the log went with them")
       }
-    } else if plan.range != nil {
+    } else if result.entries > 0 {
       lines.append("  nothing was changed; give --yes to do it")
     }
     return lines
+  }
+}
+
+/// What a prune would do, or has done.
+struct PruneResult: Codable, Sendable {
+  var path: String
+  var isDone: Bool
+  var head, first, last, entries, bytes, blocks, sparedBlocks: UInt64
+  var anchor: String?
+  var heldBackBy: String?
+  var heldBackThrough: UInt64?
+  var event: UInt64?
+  var idempotencyKeys: Int?
+  var payloadBytes: UInt64?
+
+  init(path: String, _ plan: PrunePlan, _ report: PruneReport?) {
+    self.path = path
+    isDone = report != nil
+    head = plan.head.rawValue
+    first = plan.range?.lowerBound.rawValue ?? 0
+    last = plan.range?.upperBound.rawValue ?? 0
+    entries = plan.entryCount
+    bytes = plan.byteCount
+    blocks = UInt64(plan.blockCount)
+    sparedBlocks = UInt64(plan.sparedBlockCount)
+    anchor = plan.anchor?.description
+    heldBackBy = plan.heldBackBy?.name
+    heldBackThrough = plan.heldBackBy?.through.rawValue
+    event = report?.event.rawValue
+    idempotencyKeys = report?.keyCount
+    payloadBytes = report?.payloadByteCount
   }
 }

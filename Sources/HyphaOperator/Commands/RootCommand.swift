@@ -4,10 +4,13 @@ public struct RootCommand: Command {
     name: "hypha", abstract: "An event-sourced message bus for systems of many agents.",
     discussion: """
       A topology file names nodes, agents, and who reports to whom. 'run' starts it, each node in a process \
-      of its own; 'log' reads what the nodes have kept.
+      of its own; 'log' reads what the nodes have kept; 'alerts' shows what waits for an answer.
       """,
     examples: ["hypha run topologies/incident-room.yaml", "hypha init --from log.xes.gz --output acted"],
-    subcommands: [RunCommand.self, ValidateCommand.self, InitCommand.self, LogCommand.self])
+    subcommands: [
+      RunCommand.self, ValidateCommand.self, InitCommand.self, KeysCommand.self, LogCommand.self,
+      AlertsCommand.self,
+    ])
 
   public init() {}
 }
@@ -21,4 +24,11 @@ struct LogCommand: Command {
       LogReindexCommand.self, LogPruneCommand.self, LogCompactCommand.self, LogBackupCommand.self,
       LogRestoreCommand.self, LogSalvageCommand.self, LogExamineCommand.self,
     ])
+}
+
+/// `hypha keys`, what nodes prove themselves with on TCP links.
+struct KeysCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "keys", abstract: "Make and show the keys that nodes prove themselves with on TCP links.",
+    subcommands: [KeysGenerateCommand.self, KeysShowCommand.self])
 }

@@ -12,6 +12,9 @@ struct RunCommand: Command {
       A deployment whose workers have all finished ends by itself; Ctrl-C ends any run in order, a second \
       Ctrl-C at once. Run again with the same data, it goes on where it was.
 
+      With --node it runs that node alone, as on a machine of its own. HYPHA_ADDRESS_<NODE> and HYPHA_LISTEN_<NODE> \
+      (upper case, '_' for '.' and '-') replace a node's address and listening address in the file.
+
       Exit status: 0 when all workers have finished, or when a deployment without workers was stopped; 130 \
       when Ctrl-C stopped a run before its end, 143 when SIGTERM did, 129 when the terminal went away; 1 when \
       the run failed. With --node, to be stopped is the normal end: 0.
@@ -19,6 +22,7 @@ struct RunCommand: Command {
     examples: [
       "hypha run topologies/incident-room.yaml", "hypha run acted/topology.yaml --data /tmp/acted --fresh",
       "hypha run topologies/incident-room.yaml --node hq",
+      "hypha run lab.yaml --node hq --key /run/secrets/hq.private",
       "hypha run acted/topology.yaml --simulate --seed 7",
     ])
 
@@ -26,6 +30,10 @@ struct RunCommand: Command {
   @Option(help: "Run only this node, in this process.", valueName: "name") var node: String?
   @Option(help: "Where the logs are; default data/NAME.", valueName: "directory", completion: .directory)
   var data: String?
+  @Option(
+    help: "The node's private key; default $HYPHA_KEY, or from the topology's keys.", valueName: "file",
+    completion: .file)
+  var key: String?
   @Flag(help: "Remove the logs of an earlier run first.") var fresh = false
   @Option(help: "From which all chance follows.") var seed: UInt64 = 1
   @Flag(help: "Run all nodes in one thread of this process, on a clock of its own, without log or network.")
@@ -38,6 +46,11 @@ struct RunCommand: Command {
       throw HyphaError(
         .usage, "--simulate keeps nothing on disk and runs all nodes",
         remedy: "leave out --node, --data and --fresh")
+    }
+    guard key == nil || node != nil else {
+      throw HyphaError(
+        .usage, "--key is the private key of one node",
+        remedy: "add --node, or keep the keys in one directory")
     }
   }
 
@@ -117,7 +130,8 @@ struct RunCommand: Command {
         stop.raise()
       }
     }
-    let runner = NodeRunner(program: program, topology: topology, node: node, data: directory, seed: seed)
+    let runner = NodeRunner(
+      program: program, topology: topology, node: node, data: directory, seed: seed, key: key)
     // A handler that never returns must not keep the process.
     stop.whenUrgent { exit(ExitStatus.stopped(by: $0).code) }
     let reporter = NodeReporter(json: json)

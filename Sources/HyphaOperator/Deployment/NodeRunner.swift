@@ -12,6 +12,8 @@ struct NodeRunner {
   let node: NodeID
   let data: String
   let seed: UInt64
+  /// The file of the node's private key, where it is not found otherwise.
+  var key: String?
 
   /// How often the status is reported.
   static let reportInterval = Duration.milliseconds(200)
@@ -26,15 +28,19 @@ struct NodeRunner {
   ) async throws {
     let scheduler = SystemScheduler()
     let directory = DataPlaces.directory(of: node, in: data)
+    let security = try NodeSecurity(topology: topology, node: node, option: key).load(program.keys)
     let notes = NodeNotes()
     let log = try program.openLog(directory, node, topology.log, scheduler) { notes.take($0) }
     defer { log.close() }
     let transport = try program.makeTransport(
-      Node.linkPlan(of: node, in: topology), DataPlaces.runtimeDirectory(for: data), .standard)
+      Node.linkPlan(of: node, in: topology, security: security), DataPlaces.runtimeDirectory(for: data),
+      .standard)
     let configuration = Node.Configuration(
       topology: topology, node: node, kinds: program.kinds, seed: seed)
     let running = try Node(configuration, log: log, transport: transport, scheduler: scheduler)
     notes.pass { [weak running] in running?.note($0) }
+    let server = openSocket(running, log, directory, scheduler)
+    defer { server?.stop() }
     // Also while it waits for its neighbours at the start.
     stop.whenRaised { Task { await running.stop() } }
     do {
@@ -53,6 +59,20 @@ struct NodeRunner {
     }
     await running.stop()
     try report(running.status())
+  }
+
+  /// Lets operators ask the node. Where no socket can be, it runs without.
+  private func openSocket(
+    _ running: Node, _ log: any EventLog, _ directory: String, _ scheduler: SystemScheduler
+  ) -> OperatorServer? {
+    let operations = NodeOperations(
+      node: running, log: log, directory: directory, retention: program.retention, time: scheduler)
+    do {
+      return try OperatorServer(in: directory, operations: operations.all)
+    } catch {
+      running.note("operators cannot ask this node: \(error)")
+      return nil
+    }
   }
 }
 

@@ -32,6 +32,8 @@ struct SummaryReport: Encodable {
   let gauges: [String: Int64]
   let failures: UInt64
   let framesDropped: UInt64
+  let refusedPeers: UInt64
+  let refusedMessages: UInt64
   let notes: [String]
   let data: String?
 
@@ -67,6 +69,8 @@ struct SummaryReport: Encodable {
     relayed = summary.relayed
     gauges = summary.gauges
     framesDropped = summary.nodes.reduce(0) { $0 + $1.framesDropped }
+    refusedPeers = summary.nodes.reduce(0) { $0 + $1.refusedPeerCount }
+    refusedMessages = summary.nodes.reduce(0) { $0 + $1.refusedMessageCount }
     failures = summary.nodes.reduce(0) { $0 + $1.failureCount }
     notes = summary.nodes.flatMap { status in status.notes.map { "[\(status.node)] \($0)" } }
     self.data = data
@@ -134,6 +138,12 @@ struct SummaryReport: Encodable {
     }
     if framesDropped > 0 {
       lines.append(style.dim("\(Human.count(framesDropped)) frames dropped before the network"))
+    }
+    if refusedPeers + refusedMessages > 0 {
+      lines.append(
+        style.yellow(
+          "refused: \(Human.count(refusedPeers)) peers and handshakes, \(Human.count(refusedMessages)) messages"
+        ))
     }
     if failures > 0 {
       lines.append(style.red("\(failures) handlers failed; the log has hypha.HandlerFailed"))

@@ -7,9 +7,9 @@ import HyphaTopology
 
 /// Topology files as commands use them.
 enum TopologyLoading {
-  /// Every problem of a file: of its syntax, its references, of what its agents ask of their kinds, and of the
-  /// recordings that they act out.
-  static func read(_ path: String, _ kinds: KindRegistry) throws -> (
+  /// Every problem of a file: of its syntax, its references, of what its agents ask of their kinds, of the recordings
+  /// that they act out, and of the nodes' addresses and keys. The topology has the keys of its directory of keys.
+  static func read(_ path: String, _ kinds: KindRegistry, _ overrides: AddressOverrides = .none) throws -> (
     file: TopologyFile?, problems: [Diagnostic]
   ) {
     guard let data = FileManager.default.contents(atPath: path) else {
@@ -18,13 +18,41 @@ enum TopologyLoading {
         remedy: FileManager.default.fileExists(atPath: path)
           ? "check its permissions" : "give the path of a file, such as topologies/incident-room.yaml")
     }
-    do throws(TopologyDiagnostics) {
-      let file = try TopologyFile.read(yaml: Array(data), file: path)
-      let problems = file.problems(kindNames: kinds.names) { kinds.declaration($0) }
-      return (file, problems + badSettings(of: file, kinds) + missingRecordings(of: file, beside: path))
-    } catch {
+    do {
+      let read = try TopologyFile.read(yaml: Array(data), file: path)
+      let addressed = read.replacing(try overrides.applied(to: read.topology))
+      let (file, missingKeys) = try addingKeys(to: addressed, beside: path)
+      var problems = file.problems(kindNames: kinds.names) { kinds.declaration($0) }
+      problems += badSettings(of: file, kinds) + missingRecordings(of: file, beside: path)
+      // Without all keys the rest would seem to be wrong too.
+      problems += missingKeys.isEmpty ? file.linkProblems() : missingKeys
+      return (file, problems)
+    } catch let error as TopologyDiagnostics {
       return (nil, error.diagnostics)
     }
+  }
+
+  /// The file with the public keys of its directory of keys, and a problem for each that cannot be had.
+  private static func addingKeys(to file: TopologyFile, beside path: String) throws -> (
+    TopologyFile, [Diagnostic]
+  ) {
+    guard let name = file.topology.security.keysDirectory else { return (file, []) }
+    let keys = KeyFiles(directory: resolved(name, beside: path))
+    var problems: [Diagnostic] = []
+    let nodes = file.topology.nodes.map { node in
+      guard node.key == nil else { return node }
+      var node = node
+      do { node.key = try keys.publicKey(of: node.id) } catch {
+        let error = error as? HyphaError
+        problems.append(
+          Diagnostic(
+            file: file.file, mark: file.sources.nodes[node.id] ?? .start,
+            problem: error?.problem ?? "node '\(node.id)' has no key",
+            remedy: error?.remedy ?? "make one with 'hypha keys generate'"))
+      }
+      return node
+    }
+    return (file.replacing(try file.topology.replacing(nodes: nodes)), problems)
   }
 
   /// What the agents' kinds find wrong with the values of their settings.
@@ -44,11 +72,14 @@ enum TopologyLoading {
     }
   }
 
-  /// The topology of a file without problems, with the paths in its settings resolved.
+  /// The topology of a file without problems, with its paths resolved and the addresses that the environment gives.
   ///
   /// - Throws: ``HyphaError/Code/invalidTopology`` that quotes the first problem and counts the rest.
-  static func load(_ path: String, _ kinds: KindRegistry) throws -> Topology {
-    let (file, problems) = try read(path, kinds)
+  static func load(
+    _ path: String, _ kinds: KindRegistry,
+    environment: [String: String] = ProcessInfo.processInfo.environment
+  ) throws -> Topology {
+    let (file, problems) = try read(path, kinds, AddressOverrides(environment: environment))
     guard let file, problems.isEmpty else { throw TopologyDiagnostics(problems).error }
     return try resolvingFiles(of: file.topology, beside: path)
   }
@@ -75,7 +106,7 @@ enum TopologyLoading {
     URL(fileURLWithPath: file, relativeTo: URL(fileURLWithPath: path).deletingLastPathComponent()).path
   }
 
-  /// A setting named `file` is relative to the topology file, wherever the command is run.
+  /// A setting named `file`, and the directory of keys, are relative to the topology file, wherever the command is run.
   private static func resolvingFiles(of topology: Topology, beside path: String) throws -> Topology {
     let agents = topology.agents.map { agent in
       guard let file = agent.settings["file"]?.text else { return agent }
@@ -83,8 +114,8 @@ enum TopologyLoading {
       agent.settings["file"] = .string(resolved(file, beside: path))
       return agent
     }
-    return try Topology(
-      name: topology.name, version: topology.version, nodes: topology.nodes, agents: agents,
-      log: topology.log)
+    var security = topology.security
+    security.keysDirectory = security.keysDirectory.map { resolved($0, beside: path) }
+    return try topology.replacing(agents: agents, security: security)
   }
 }

@@ -37,6 +37,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
 
   func snapshotMetrics() -> AgentMetrics { metrics.withLock { $0 } }
 
+  func state(_ draft: Draft) throws { try publishNow(draft) }
+
   private func run(on agent: isolated Kind) async {
     var batch = Batch()
     do {
@@ -49,15 +51,19 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       return giveUp("cannot be restored: \(error)")
     }
     // An agent that cannot begin must not take, and count as handled, what is for it.
-    let hasStarted = await turn(on: agent, input: nil, &batch) { try await $0.start(in: $1) }
+    let outcome = await turn(on: agent, input: nil, &batch) { try await $0.start(in: $1) }
+    let hasStarted = outcome != .threw
     guard await commit(&batch, on: agent) else { return }
     guard hasStarted else { return giveUp("does not work: its start has failed") }
     while let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) {
       if work.expiredCount > 0 { metrics.withLock { $0.expiredCount += UInt64(work.expiredCount) } }
       if work.isWake { _ = await turn(on: agent, input: nil, &batch) { try await $0.wake(in: $1) } }
-      for delivery in work.deliveries { await handle(delivery, on: agent, &batch) }
+      for delivery in work.deliveries {
+        await handle(delivery, on: agent, &batch)
+        guard await takeAlerts(on: agent, &batch) else { return }
+      }
       if let (channel, after) = work.catchUp {
-        await catchUp(channel, after: after, on: agent, &batch)
+        guard await catchUp(channel, after: after, on: agent, &batch) else { return }
       }
       guard await commit(&batch, on: agent) else { return }
     }
@@ -82,16 +88,21 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   private func handle(_ delivery: Delivery, on agent: isolated Kind, _ batch: inout Batch) async {
     let header = delivery.header
     defer {
-      if let position = delivery.position { batch.handled(header.channel, position) }
+      // What is handed out again was noted the first time.
+      if let position = delivery.position, delivery.attempt == 1 { batch.handled(header.channel, position) }
     }
     guard wants(header) else { return }
     guard let entry = Kind.handles.entries[header.type] else {
+      // Answers to an agent's alerts are the bus's; an agent may look at them.
+      guard header.type != AlertAcknowledged.eventType else { return }
       metrics.withLock { $0.unhandledCount += 1 }
       services.note("agent '\(spec.id)' has no handler for \(header.type) from '\(header.agent)'")
       return
     }
-    metrics.withLock { $0.delivered(header, hops: delivery.hops, at: services.now()) }
-    _ = await turn(on: agent, input: header, &batch) { agent, context in
+    if delivery.attempt == 1 {
+      metrics.withLock { $0.delivered(header, hops: delivery.hops, at: services.now()) }
+    }
+    let answer = await turn(on: agent, input: header, attempt: delivery.attempt, &batch) { agent, context in
       let event: any Event =
         switch delivery.content {
         case .value(let event): event
@@ -99,35 +110,67 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
         }
       try await entry.call(agent, event, context)
     }
+    if header.channel == .alert { noteAnswer(answer, to: delivery, &batch) }
+  }
+
+  /// Lets alerts that have come meanwhile overtake what is in hand, and commits them at once.
+  ///
+  /// - Returns: whether the agent can go on.
+  private func takeAlerts(on agent: isolated Kind, _ batch: inout Batch) async -> Bool {
+    let alerts = mailbox.takeAlerts(upTo: Self.batchLimit)
+    guard !alerts.isEmpty else { return true }
+    for alert in alerts { await handle(alert, on: agent, &batch) }
+    return await commit(&batch, on: agent)
+  }
+
+  /// Acknowledges an alert whose handler has returned; lets one whose handler threw run again.
+  private func noteAnswer(_ answer: Turn.Outcome, to delivery: Delivery, _ batch: inout Batch) {
+    let header = delivery.header
+    guard !AlertEvents.notAnswered.contains(header.type) else { return }
+    switch answer {
+    case .returned:
+      batch.again.forget(header.id)
+      guard services.routes.node(of: header.agent) != nil else { return }
+      batch.drafts.append(.acknowledgement(of: HeldAlert(header), services.newEvent()))
+    case .held: batch.again.forget(header.id)
+    case .threw:
+      guard let wait = batch.again.wait(after: header, now: services.now(), services.alertSettings) else {
+        return
+      }
+      var again = delivery
+      again.attempt += 1
+      services.scheduler.schedule(after: wait) { [mailbox, again] in mailbox.offerAgain(again) }
+    }
   }
 
   /// Runs one call of the agent. Where it throws, its effects are discarded, its state is as before, and the
   /// failure is an event.
   ///
-  /// - Returns: whether it returned without throwing.
+  /// - Parameter attempt: how often it was called on the same input, this time included; that it throws is stated once.
   private func turn(
-    on agent: isolated Kind, input: RecordHeader?, _ batch: inout Batch,
+    on agent: isolated Kind, input: RecordHeader?, attempt: Int = 1, _ batch: inout Batch,
     _ body: (isolated Kind, Context) async throws -> Void
-  ) async -> Bool {
+  ) async -> Turn.Outcome {
     let before = agent.state
-    let turn = Turn(host: self, input: input, began: services.now())
+    let turn = Turn(host: self, input: input, attempt: attempt, began: services.now())
     do {
       try await body(agent, Context(turn: turn))
-      let (drafts, wakes, finishes) = turn.end()
-      batch.drafts += drafts
-      batch.finishes = batch.finishes || finishes
-      for delay in wakes { services.scheduler.schedule(after: delay) { [mailbox] in mailbox.wake() } }
-      return true
+      let effects = turn.end()
+      batch.drafts += effects.drafts
+      batch.finishes = batch.finishes || effects.finishes
+      for delay in effects.wakes { services.scheduler.schedule(after: delay) { [mailbox] in mailbox.wake() } }
+      return effects.isHeld ? .held : .returned
     } catch {
       _ = turn.end()
       agent.state = before
       metrics.withLock { $0.failureCount += 1 }
       services.note("agent '\(spec.id)' failed\(input.map { " on \($0.type) \($0.id)" } ?? ""): \(error)")
+      guard attempt == 1 else { return .threw }
       let failure = Turn(host: self, input: input, began: services.now())
       let event = HandlerFailed(agent: spec.id, event: input?.id, error: String("\(error)".prefix(4096)))
       _ = try? failure.publish(event, to: nil, because: Context(turn: failure).cause)
       batch.drafts += failure.end().drafts
-      return false
+      return .threw
     }
   }
 
@@ -138,9 +181,11 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   }
 
   /// Reads the next part of a channel's events from the log and handles those that are for this agent.
+  ///
+  /// - Returns: whether the agent can go on.
   private func catchUp(
     _ channel: Channel, after: Position, on agent: isolated Kind, _ batch: inout Batch
-  ) async {
+  ) async -> Bool {
     do {
       let entries = try services.log.read(after: after, limit: 512, byteLimit: 1 << 20)
       for entry in entries where entry.record.header.channel == channel && isForUs(entry.record.header) {
@@ -153,17 +198,20 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
           header: entry.record.header, content: .record(entry.record), position: entry.position,
           hops: hops, expiresAt: nil)
         await handle(delivery, on: agent, &batch)
+        guard await takeAlerts(on: agent, &batch) else { return false }
       }
       guard let last = entries.last else {
         // The log ends before an event that was offered: another one would spin here.
         services.note("agent '\(spec.id)' was offered events that its node's log does not have")
-        return await services.pause(.seconds(1))
+        await services.pause(.seconds(1))
+        return true
       }
       mailbox.caughtUp(channel, through: last.position)
     } catch {
       services.note("agent '\(spec.id)' cannot read its events: \(error)")
       await services.pause(.seconds(1))
     }
+    return true
   }
 
   private func isForUs(_ header: RecordHeader) -> Bool {
@@ -179,6 +227,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     var moved: Set<Channel> = []
     var snapshot: [UInt8]?
     var finishes = false
+    /// Alerts whose handlers have thrown; it outlives the commit.
+    var again = AlertsAgain()
 
     mutating func handled(_ channel: Channel, _ position: Position) {
       var cursor = cursors[channel] ?? .start
@@ -206,6 +256,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
         return false
       }
     }
+    // Answers to alerts do not wait behind others' batches.
+    logBatch.isUrgent = batch.moved.contains(.alert)
     for channel in batch.moved {
       logBatch.cursors[CursorKey(agent: spec.id, channel: channel)] = batch.cursors[channel]
     }
@@ -217,11 +269,15 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     var stated: [Stated] = []
     do {
       stated = try outbox.withLock { outbox in
-        try drafts.map { draft in
+        let stated = try drafts.map { draft in
           let header = outbox.number(draft)
           return Stated(
             record: try Record(header, payload: draft.payload, limits: services.limits), event: draft.event)
         }
+        if let first = stated.first(where: { $0.record.header.channel == .alert }) {
+          services.holdAlerts(of: spec.id, from: first.record.header.sequence)
+        }
+        return stated
       }
     } catch {
       // Names, versions and sizes were checked when the events were published.
@@ -229,6 +285,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       return false
     }
     logBatch.appends = stated.map { .init($0.record) }
+    defer { services.releaseAlerts(of: spec.id) }
     do {
       try await services.commit(logBatch, stated, of: spec.id)
       return true
@@ -276,6 +333,11 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     try outbox.withLock { outbox in
       if draft.channel == .alert {
         try services.checkRoomForAlert(of: spec.id)
+        if let within = draft.within {
+          let deadline = try Draft.deadline(within, of: draft, services.newEvent())
+          let record = try Record(outbox.number(deadline), payload: deadline.payload, limits: services.limits)
+          services.publishAlert(Stated(record: record, event: deadline.event))
+        }
         let record = try Record(outbox.number(draft), payload: draft.payload, limits: services.limits)
         services.publishAlert(Stated(record: record, event: draft.event))
       } else {
@@ -292,6 +354,8 @@ protocol AgentRunner: AnyObject, Sendable {
   /// Works until the mailbox is stopped.
   func run() async
   func snapshotMetrics() -> AgentMetrics
+  /// States an alert of the bus in the agent's stream; on any thread.
+  func state(_ draft: Draft) throws
 }
 
 /// A persistent or alert event that an agent of this node published, with the value it was made of.

@@ -18,6 +18,10 @@ public struct Context: Sendable {
   /// The event that is being handled; nil in `start` and `wake`.
   public var event: RecordHeader? { turn.input }
 
+  /// How many times the handler was called with this event, this time included. More than 1 for an alert on which it has thrown
+  /// before; such an alert comes later than others of its lane that were stated after it.
+  public var attempt: Int { turn.attempt }
+
   /// The event that is being handled, as the cause of what an agent publishes later; nil in `start` and `wake`.
   public var cause: Cause? { turn.input.map { Cause(event: $0.id, correlation: $0.correlation) } }
 
@@ -28,15 +32,17 @@ public struct Context: Sendable {
   ///
   /// - Parameter cause: what the event answers, where that is not the event being handled: an agent that acts
   ///   later keeps ``Context/cause`` until then.
+  /// - Parameter within: how soon each agent that an alert is for is to answer, from the alert's time on, before its supervisor
+  ///   is told; 1 ms to 7 days. Default: the topology file's `alerts: deadline`. Other channels ignore it.
   /// - Returns: the event's id.
   /// - Throws: ``HyphaError/Code/undeclared`` for a type that the kind or the topology file does not
   ///   declare, or an addressee that does not exist; ``HyphaError/Code/tooLarge``; what the event's own
   ///   `encode(into:)` throws.
   @discardableResult
   public func publish<E: Event>(
-    _ event: E, to addressee: AgentID? = nil, because cause: Cause? = nil
+    _ event: E, to addressee: AgentID? = nil, because cause: Cause? = nil, within: Duration? = nil
   ) async throws -> EventID {
-    try turn.publish(event, to: addressee, because: cause ?? self.cause)
+    try turn.publish(event, to: addressee, because: cause ?? self.cause, within: within)
   }
 
   /// Lets ``Agent/wake(in:)`` run about `delay` from now. It is forgotten when the node stops; ask again in
@@ -86,48 +92,87 @@ public struct Cause: Hashable, Sendable, Codable {
 
 /// The effects of one call of one handler, held back until it has returned.
 final class Turn: Sendable {
-  private struct State {
+  /// How a call ended.
+  enum Outcome { case returned, held, threw }
+
+  /// What a call leaves.
+  struct Effects {
     var drafts: [Draft] = []
     var wakes: [Duration] = []
     var finishes = false
+    /// Whether the alert that was its input is to be answered later.
+    var isHeld = false
+  }
+
+  private struct State {
+    var effects = Effects()
     var isOver = false
   }
 
   let host: any AgentHost
   let input: RecordHeader?
+  let attempt: Int
   let began: Timestamp
   private let state = Mutex(State())
 
-  init(host: any AgentHost, input: RecordHeader?, began: Timestamp) {
+  init(host: any AgentHost, input: RecordHeader?, attempt: Int = 1, began: Timestamp) {
     self.host = host
     self.input = input
+    self.attempt = attempt
     self.began = began
   }
 
-  func publish<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID {
-    let draft = try draft(of: event, to: addressee, because: cause)
-    let isOver = state.withLock { state in
-      if !state.isOver, !E.channel.leavesBeforeCommit { state.drafts.append(draft) }
-      return state.isOver
+  func publish<E: Event>(
+    _ event: E, to addressee: AgentID?, because cause: Cause?, within: Duration? = nil
+  ) throws -> EventID {
+    var draft = try draft(of: event, to: addressee, because: cause)
+    if E.channel == .alert, let within {
+      guard AlertSettings.range.contains(within) else {
+        throw HyphaError(
+          .usage, "agent '\(host.spec.id)' publishes \(draft.type) to be answered within \(within)",
+          remedy: "give 1 ms to 7 days")
+      }
+      draft.within = within
     }
-    guard !isOver else {
-      throw HyphaError(
-        .agentFailed, "agent '\(host.spec.id)' publishes \(draft.type) after its handler has returned",
-        remedy: "await everything that a handler starts before it returns")
-    }
+    try stage(E.channel.leavesBeforeCommit ? nil : draft, "publishes \(draft.type)")
     if E.channel.leavesBeforeCommit { try host.publishNow(draft) }
     return draft.id
   }
 
-  func wake(after delay: Duration) { state.withLock { $0.wakes.append(delay) } }
+  /// Adds a draft to what is committed when the call has returned.
+  private func stage(_ draft: Draft?, _ what: String) throws {
+    let isOver = state.withLock { state in
+      if !state.isOver, let draft { state.effects.drafts.append(draft) }
+      return state.isOver
+    }
+    guard !isOver else {
+      throw HyphaError(
+        .agentFailed, "agent '\(host.spec.id)' \(what) after its handler has returned",
+        remedy: "await everything that a handler starts before it returns")
+    }
+  }
 
-  func finish() { state.withLock { $0.finishes = true } }
+  func wake(after delay: Duration) { state.withLock { $0.effects.wakes.append(delay) } }
+
+  func finish() { state.withLock { $0.effects.finishes = true } }
+
+  func hold() -> HeldAlert? {
+    guard let input, input.channel == .alert, !AlertEvents.notAnswered.contains(input.type) else {
+      return nil
+    }
+    state.withLock { $0.effects.isHeld = true }
+    return HeldAlert(input)
+  }
+
+  func acknowledge(_ alert: HeldAlert) throws {
+    try stage(.acknowledgement(of: alert, host.newEvent()), "acknowledges an alert")
+  }
 
   /// Ends the call and hands over what is to be committed.
-  func end() -> (drafts: [Draft], wakes: [Duration], finishes: Bool) {
+  func end() -> Effects {
     state.withLock { state in
       state.isOver = true
-      return (state.drafts, state.wakes, state.finishes)
+      return state.effects
     }
   }
 

@@ -17,4 +17,6 @@ struct Delivery: Sendable {
   var hops: UInt8?
   /// When it is not worth delivering any more.
   var expiresAt: Timestamp?
+  /// How often the agent is given it, this time included: an alert whose handler has thrown is given again.
+  var attempt = 1
 }

@@ -20,6 +20,11 @@ public struct KindRegistry: Sendable {
   /// The kinds' names in alphabetical order.
   public var names: [String] { kinds.keys.sorted() }
 
+  /// The alert types that agents of these kinds may publish.
+  var alertTypes: Set<EventTypeName> {
+    Set(kinds.values.flatMap { $0.publishes }.filter { $0.channel == .alert }.map { $0.eventType })
+  }
+
   /// What the kind of this name declares, or nil where there is none.
   public func declaration(_ name: String) -> KindDeclaration? {
     guard let type = kinds[name] else { return nil }

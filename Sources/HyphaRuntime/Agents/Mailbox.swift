@@ -2,7 +2,8 @@ import HyphaCore
 import HyphaLog
 import Synchronization
 
-/// What waits for one agent: alerts before realtime before persistent events.
+/// What waits for one agent: alerts before realtime before persistent events. Alerts overtake what the agent has
+/// in hand, too (``takeAlerts(upTo:)``).
 ///
 /// Every queue is bounded. A logged channel that overflows falls back to reading the log at the agent's own
 /// pace and joins live again when it has caught up (``LoggedInbox``); a realtime queue keeps the newest
@@ -19,6 +20,8 @@ final class Mailbox: Sendable {
 
   private struct State {
     var alert: LoggedInbox
+    /// Alerts whose handlers have thrown, to be run again.
+    var again: [Delivery] = []
     var persistent: LoggedInbox
     var realtime = RealtimeInbox()
     var isWoken = false
@@ -49,6 +52,25 @@ final class Mailbox: Sendable {
     return dropped
   }
 
+  /// The most alerts that wait to be run again; what comes beyond is not.
+  static var againCountMax: Int { AlertsAgain.countMax }
+
+  /// Puts an alert before the agent once more.
+  func offerAgain(_ delivery: Delivery) {
+    signal { if $0.again.count < Self.againCountMax { $0.again.append(delivery) } }
+  }
+
+  /// Alerts that have come since the agent took its work in hand.
+  func takeAlerts(upTo limit: Int) -> [Delivery] {
+    state.withLock { $0.alert.isEmpty && $0.again.isEmpty ? [] : Self.takeAlerts(from: &$0, limit) }
+  }
+
+  private static func takeAlerts(from state: inout State, _ limit: Int) -> [Delivery] {
+    let again = state.again
+    state.again = []
+    return again + state.alert.take(upTo: limit)
+  }
+
   /// Lets the agent's `wake` run.
   func wake() { signal { $0.isWoken = true } }
 
@@ -68,7 +90,10 @@ final class Mailbox: Sendable {
 
   /// How many events wait; those that are only in the log count as one, and so does what the agent has in hand.
   var backlog: Int {
-    state.withLock { $0.alert.backlog + $0.persistent.backlog + $0.realtime.count + ($0.isBusy ? 1 : 0) }
+    state.withLock { state in
+      state.alert.backlog + state.again.count + state.persistent.backlog + state.realtime.count
+        + (state.isBusy ? 1 : 0)
+    }
   }
 
   /// Waits for something to do; nil once stopped.
@@ -101,18 +126,19 @@ final class Mailbox: Sendable {
   }
 
   private static func hasWork(_ state: inout State) -> Bool {
-    state.isWoken || state.alert.hasWork || state.persistent.hasWork || state.realtime.count > 0
+    state.isWoken || !state.again.isEmpty || state.alert.hasWork || state.persistent.hasWork
+      || state.realtime.count > 0
   }
 
   private static func take(from state: inout State, _ limit: Int, now: Timestamp) -> Work? {
     var work = Work(isWake: state.isWoken)
     state.isWoken = false
-    work.deliveries = state.alert.take(upTo: limit)
+    work.deliveries = takeAlerts(from: &state, limit)
     if work.deliveries.isEmpty, let after = state.alert.catchUp {
       work.catchUp = (.alert, after)
       return work
     }
-    let room = limit - work.deliveries.count
+    let room = max(0, limit - work.deliveries.count)
     let (fresh, expiredCount) = state.realtime.take(upTo: room, now: now)
     work.deliveries += fresh
     work.expiredCount = expiredCount
@@ -170,6 +196,8 @@ struct LoggedInbox: Sendable {
     if let behind = behindTo, seen >= behind { behindTo = nil }
   }
 
+  /// Whether nothing is queued here; there may be more in the log.
+  var isEmpty: Bool { queue.isEmpty }
   var hasWork: Bool { !queue.isEmpty || behindTo != nil }
   var backlog: Int { queue.count + (behindTo == nil ? 0 : 1) }
 }

@@ -28,7 +28,8 @@ struct Outbox: Sendable {
       id: draft.id, time: draft.time, channel: draft.channel, agent: agent, epoch: epoch,
       sequence: sequence, previous: previous, addressee: draft.addressee, type: draft.type,
       schemaVersion: draft.schemaVersion, subject: draft.subject, contentType: draft.contentType,
-      causation: draft.causation, correlation: draft.correlation, authority: principal)
+      causation: draft.causation, correlation: draft.correlation,
+      authority: draft.authority ?? principal)
   }
 }
 
@@ -46,6 +47,10 @@ struct Draft: Sendable {
   var causation: EventID
   var correlation: EventID
   var timeToLive: Duration?
+  /// How soon an alert is to be answered; nil means the deployment's deadline.
+  var within: Duration?
+  /// On whose authority, where that is not the agent's own.
+  var authority: Authority?
   /// The encoded payload; empty where nobody needs it encoded.
   var payload: [UInt8]
 }

@@ -6,12 +6,14 @@ import Synchronization
 
 /// Answers other nodes' questions: how far lanes go, and what they have after a point.
 ///
-/// It tells a node only of lanes that the topology sends there.
+/// It tells a node only of lanes that the topology sends there, and only once that node has greeted and fits.
 final class CatchUpServer: Sendable {
   private struct State {
     var heads: [Lane: LaneHead] = [:]
     /// The nodes whose greeting was understood: others are told nothing.
     var greeted: Set<NodeID> = []
+    /// The nodes whose newest greeting did not fit: nothing is taken of them either.
+    var unfit: Set<NodeID> = []
     /// Walks over a lane that were not finished in one answer, and the point to go on after.
     var walks: [Walker: (after: LanePoint, rest: ArraySlice<Position>)] = [:]
   }
@@ -24,6 +26,7 @@ final class CatchUpServer: Sendable {
   private let log: any LogReader
   private let routes: RouteTable
   private let state: Mutex<State>
+  private let unfitCount = Atomic<Int>(0)
 
   /// The most bytes of records in one answer.
   static var answerByteCountMax: Int { 256 << 10 }
@@ -89,27 +92,39 @@ final class CatchUpServer: Sendable {
   func answer(_ request: ControlMessage, from node: NodeID) -> ControlMessage? {
     switch request {
     case .sync, .fetch:
-      guard state.withLock({ $0.greeted.contains(node) }) else { return .refused(reason: Self.greetFirst) }
+      guard state.withLock({ $0.greeted.contains(node) }) else { return Self.greetFirst }
     default: break
     }
     switch request {
     case .sync(let id, let since): return heads(for: node, after: id == log.identity.id ? since : 0)
     case .fetch(let lane, let after): return records(of: lane, after: after, for: node)
-    case .hello(let other, let version, let hash): return greet(node, as: other, version, hash)
+    case .hello(let greeting): return greet(node, greeting)
     case .welcome, .refused, .heads, .records: return nil
     }
   }
 
   /// What a node is told that asks before it greets, as after a restart of this one.
-  static let greetFirst = "greet first"
+  static let greetFirst = ControlMessage.refused(.greetFirst, reason: "greet first")
 
-  private func greet(_ node: NodeID, as other: NodeID, _ version: UInt32, _ hash: UInt64) -> ControlMessage {
-    guard other == node, version == routes.topology.version, hash == routes.topology.hash else {
-      return .refused(
-        reason: "node '\(routes.node)' follows another topology: start all nodes from one file")
+  /// Whether a node's newest greeting did not fit: it speaks another protocol, or follows another topology.
+  func refuses(_ node: NodeID) -> Bool {
+    // Asked for each frame, and hardly ever so.
+    unfitCount.load(ordering: .relaxed) > 0 && state.withLock { $0.unfit.contains(node) }
+  }
+
+  private func greet(_ node: NodeID, _ greeting: Greeting) -> ControlMessage {
+    let answer = routes.greeting.answer(to: greeting, from: node)
+    state.withLock { state in
+      if case .welcome = answer {
+        state.greeted.insert(node)
+        state.unfit.remove(node)
+      } else {
+        state.greeted.remove(node)
+        state.unfit.insert(node)
+      }
+      unfitCount.store(state.unfit.count, ordering: .relaxed)
     }
-    state.withLock { _ = $0.greeted.insert(node) }
-    return .welcome(node: routes.node, topologyVersion: version)
+    return answer
   }
 
   private func heads(for node: NodeID, after position: UInt64) -> ControlMessage {
@@ -126,7 +141,7 @@ final class CatchUpServer: Sendable {
 
   private func records(of lane: Lane, after: LanePoint, for node: NodeID) -> ControlMessage {
     guard routes.node(of: lane.agent) == routes.node, routes.plan(of: lane).nodes.contains(node) else {
-      return .refused(reason: "lane \(lane) does not go from '\(routes.node)' to '\(node)'")
+      return .refused(.unauthorized, reason: "lane \(lane) does not go from '\(routes.node)' to '\(node)'")
     }
     do {
       let walker = Walker(node: node, lane: lane)
@@ -150,7 +165,7 @@ final class CatchUpServer: Sendable {
       }
       return .records(lane: lane, after: after, records: records)
     } catch {
-      return .refused(reason: "\(error)")
+      return .refused(.other, reason: "\(error)")
     }
   }
 }

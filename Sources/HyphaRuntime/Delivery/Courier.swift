@@ -69,7 +69,8 @@ struct Courier: Sendable {
   ) -> Actions {
     var actions = Actions()
     let lane = frame.records[0].header.lane
-    if let refusal = refusal(of: frame, lane, from: node) {
+    let step = routes.step(lane, at: frame.via)
+    if let refusal = refusal(of: frame, lane, step, from: node) {
       counters.refusedCount += UInt64(frame.records.count)
       actions.refusals.append(refusal)
       return actions
@@ -82,7 +83,6 @@ struct Courier: Sendable {
       }
       remaining = left - sinceArrival
     }
-    let step = routes.step(lane, at: frame.via)
     for forward in step.forwards {
       let next = Frame(
         via: forward.via, topologyVersion: frame.topologyVersion, hops: frame.hops.adding(forward.hops),
@@ -113,7 +113,7 @@ struct Courier: Sendable {
   }
 
   /// Why a frame may not pass; nil where it may.
-  private func refusal(of frame: Frame, _ lane: Lane, from node: NodeID) -> String? {
+  private func refusal(of frame: Frame, _ lane: Lane, _ step: RouteStep, from node: NodeID) -> String? {
     let header = frame.records[0].header
     if header.channel != channel {
       return "node '\(node)' sent an event of the \(header.channel) channel on the \(channel) channel"
@@ -128,10 +128,16 @@ struct Courier: Sendable {
     if let addressee = header.addressee, routes.node(of: addressee) == nil {
       return "node '\(node)' sent an event for '\(addressee)', which the topology does not have"
     }
-    // The way between two others, or back, may lead through this node again.
-    let step = routes.step(lane, at: frame.via)
-    if origin == routes.node && step.forwards.isEmpty && step.deliveries.isEmpty {
-      return "node '\(node)' sent an event of '\(lane.agent)', which is placed here"
+    // The way between two others, or back, may lead through this node again; but each lane comes to each agent from
+    // one side alone, that of its origin.
+    guard let source = step.source else {
+      return origin == routes.node
+        ? "node '\(node)' sent an event of '\(lane.agent)', which is placed here"
+        : "node '\(node)' sent an event of '\(lane.agent)' by '\(frame.via)', where its lane does not lead"
+    }
+    guard source == node else {
+      return
+        "node '\(node)' sent an event of '\(lane.agent)' by '\(frame.via)', where it comes from node '\(source)'"
     }
     for record in frame.records where !mayPublish(lane.agent, record.header.type) {
       return "node '\(node)' sent \(record.header.type) of '\(lane.agent)', which does not declare it"
@@ -147,6 +153,8 @@ struct Courier: Sendable {
     let plan = routes.plan(of: lane)
     guard !plan.local.isEmpty, records.allSatisfy({ mayPublish(lane.agent, $0.header.type) }) else {
       counters.refusedCount += UInt64(records.count)
+      actions.refusals.append(
+        "an answer has events of lane \(lane), which has none of their type or does not lead here")
       return actions
     }
     take(records, of: lane, hops: [:], isRepair: true, now: now, &actions) {

@@ -1,5 +1,6 @@
 import HyphaCore
 import HyphaTopology
+import HyphaTransport
 import Synchronization
 
 /// The routes of one node, remembered per lane: what is a walk over the tree the first time is a lookup
@@ -44,6 +45,11 @@ final class RouteTable: Sendable {
   }
 
   var topology: Topology { routes.topology }
+
+  /// What the node says of itself to others.
+  var greeting: Greeting {
+    Greeting(node: node, topologyVersion: topology.version, topologyHash: topology.hash)
+  }
 
   /// The node of an agent, or nil where there is no such agent.
   func node(of agent: AgentID) -> NodeID? { topology.agent(agent)?.node }

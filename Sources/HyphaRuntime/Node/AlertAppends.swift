@@ -4,15 +4,34 @@ import Synchronization
 /// The alerts that were sent and that the log has not taken yet, by agent.
 ///
 /// An alert is given to the log at once. Where the log refuses it, for want of room, it and what its agent
-/// sends meanwhile wait here in the order of their sequence, and are given to the log together. At most
-/// ``waitingCountMax`` wait for each agent; then no more may be sent until the log has room.
+/// sends meanwhile wait here in the order of their sequence, and are given to the log together. While a batch that has
+/// an alert-channel event of its own (an acknowledgement) is on its way, alerts that were numbered after that
+/// event wait for it. At most ``waitingCountMax`` wait for each agent; then no more may be sent until the log
+/// has room.
 final class AlertAppends: Sendable {
+  /// One agent's alerts, from a refusal or a hold until all of them are taken.
+  private struct Line {
+    /// What waits to be given to the log, in the order of its sequence.
+    var waiting: [Stated] = []
+    /// Whether the log has refused some of them and not taken all of those since.
+    var isRefused = false
+    var isRetryDue = false
+    /// The first alert-channel sequence of a batch on its way.
+    var heldFrom: UInt64?
+
+    /// Takes what may be given to the log now.
+    mutating func takeReady() -> [Stated] {
+      let end = heldFrom ?? .max
+      let count = waiting.prefix { $0.record.header.sequence < end }.count
+      defer { waiting.removeFirst(count) }
+      return Array(waiting.prefix(count))
+    }
+  }
+
   private struct State {
     /// The alerts on their way into the log.
     var openCount = 0
-    /// What waits to be given again, by agent; an agent is here from a refusal until all of it is taken.
-    var waiting: [AgentID: [Stated]] = [:]
-    var isRetryDue: Set<AgentID> = []
+    var lines: [AgentID: Line] = [:]
   }
 
   private let state = Mutex(State())
@@ -24,10 +43,10 @@ final class AlertAppends: Sendable {
   var openCount: Int { state.withLock { $0.openCount } }
 
   /// Whether the log has refused alerts of an agent and has not taken them since.
-  func isHeldUp(_ agent: AgentID) -> Bool { state.withLock { $0.waiting[agent] != nil } }
+  func isHeldUp(_ agent: AgentID) -> Bool { state.withLock { $0.lines[agent]?.isRefused ?? false } }
 
   func checkRoom(for agent: AgentID) throws {
-    guard state.withLock({ ($0.waiting[agent]?.count ?? 0) < Self.waitingCountMax }) else {
+    guard state.withLock({ ($0.lines[agent]?.waiting.count ?? 0) < Self.waitingCountMax }) else {
       throw HyphaError(
         .logFull, "agent '\(agent)' has \(Self.waitingCountMax) alerts that wait for room in the log",
         remedy: "make room on the log's disk")
@@ -38,8 +57,25 @@ final class AlertAppends: Sendable {
   func offer(_ alert: Stated) -> [Stated] {
     state.withLock { state in
       state.openCount += 1
-      guard state.waiting[alert.record.header.agent]?.append(alert) == nil else { return [] }
+      guard state.lines[alert.record.header.agent]?.waiting.append(alert) == nil else { return [] }
       return [alert]
+    }
+  }
+
+  /// Alerts of an agent from `sequence` on wait for the batch that has that one.
+  func hold(_ agent: AgentID, from sequence: UInt64) {
+    state.withLock { $0.lines[agent, default: Line()].heldFrom = sequence }
+  }
+
+  /// The batch is committed. Returns what is to be given to the log now.
+  func release(_ agent: AgentID) -> [Stated] {
+    state.withLock { state in
+      guard var line = state.lines[agent], line.heldFrom != nil else { return [] }
+      line.heldFrom = nil
+      let ready = line.isRefused ? [] : line.takeReady()
+      // As long as a group is on its way, what comes waits behind it.
+      state.lines[agent] = line.isRefused || !ready.isEmpty ? line : nil
+      return ready
     }
   }
 
@@ -47,28 +83,33 @@ final class AlertAppends: Sendable {
   func appended(_ group: [Stated], of agent: AgentID) -> [Stated] {
     state.withLock { state in
       state.openCount -= group.count
-      guard let waiting = state.waiting[agent], !state.isRetryDue.contains(agent) else { return [] }
-      state.waiting[agent] = waiting.isEmpty ? nil : []
-      return waiting
+      guard var line = state.lines[agent], !line.isRetryDue else { return [] }
+      let ready = line.takeReady()
+      if ready.isEmpty { line.isRefused = false }
+      state.lines[agent] = ready.isEmpty && line.heldFrom == nil ? nil : line
+      return ready
     }
   }
 
   /// The log has refused a group. Returns whether ``retry(_:)`` is to be called later.
   func refused(_ group: [Stated], of agent: AgentID) -> Bool {
     state.withLock { state in
-      state.waiting[agent, default: []] += group
-      state.waiting[agent]?.sort { $0.record.header.sequence < $1.record.header.sequence }
-      return state.isRetryDue.insert(agent).inserted
+      var line = state.lines[agent] ?? Line()
+      line.waiting += group
+      line.waiting.sort { $0.record.header.sequence < $1.record.header.sequence }
+      line.isRefused = true
+      defer { state.lines[agent] = line }
+      guard !line.isRetryDue else { return false }
+      line.isRetryDue = true
+      return true
     }
   }
 
   /// What is to be given to the log again.
   func retry(_ agent: AgentID) -> [Stated] {
     state.withLock { state in
-      state.isRetryDue.remove(agent)
-      let waiting = state.waiting[agent] ?? []
-      state.waiting[agent] = []
-      return waiting
+      state.lines[agent]?.isRetryDue = false
+      return state.lines[agent]?.takeReady() ?? []
     }
   }
 }

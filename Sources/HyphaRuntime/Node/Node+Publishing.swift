@@ -37,7 +37,8 @@ extension Node: NodeServices {
       do {
         return try await commitOnce(batch, stated, alreadySent: false)
       } catch let error as HyphaError where error.code == .logConflict {
-        throw error
+        // Its alert-channel events follow alerts that the log has just refused.
+        guard alerts.isHeldUp(agent) else { throw error }
       } catch {
         note(error)
         if isStopped { return }
@@ -64,6 +65,10 @@ extension Node: NodeServices {
   }
 
   func checkRoomForAlert(of agent: AgentID) throws { try alerts.checkRoom(for: agent) }
+
+  func holdAlerts(of agent: AgentID, from sequence: UInt64) { alerts.hold(agent, from: sequence) }
+
+  func releaseAlerts(of agent: AgentID) { append(alerts.release(agent), of: agent) }
 
   func publishAlert(_ alert: Stated) {
     count(alert.record.header)
@@ -114,8 +119,10 @@ extension Node: NodeServices {
     }
     server.committed(placed)
     for (stated, (record, position)) in zip(stated, placed) {
+      if record.header.channel == .alert { observeAlert(record, at: position, isStated: true) }
       deliver(record.header, stated.event, at: position, expiresAt: nil)
     }
+    observed(receipt)
     guard !alreadySent else { return }
     for record in stated.map(\.record) { count(record.header) }
     send(stated.map(\.record))
@@ -136,7 +143,7 @@ extension Node: NodeServices {
   }
 
   /// Sends records over the links of their lanes, neighbours of one lane in one frame.
-  private func send(_ records: [Record]) {
+  func send(_ records: [Record]) {
     var frames: [OutboundFrame] = []
     var rest = records[...]
     while let first = rest.first {

@@ -7,14 +7,20 @@ import Synchronization
 extension Node: TransportReceiver {
   public func linksOpened(_ channel: Channel) { channelOpened(channel) }
 
+  public func refused(_ reason: String) { note(reason) }
+
   public func received(_ frames: [InboundFrame]) {
     for inbound in frames {
+      guard !server.refuses(inbound.from) else {
+        state.withLock { $0.unfitFrameCount += 1 }
+        continue
+      }
       do {
         let frame = try Frame(decoding: inbound.bytes, limits: limits)
         try observe(frame.records)
         act(on: inbound.channel) { $0.receive(frame, from: inbound.from, now: now()) }
       } catch {
-        note("node '\(inbound.from)' sent what is no frame: \(error)")
+        note(refusal: "node '\(inbound.from)' sent what is no frame: \(error)")
       }
     }
   }
@@ -24,10 +30,13 @@ extension Node: TransportReceiver {
       do {
         let message = try ControlMessage(decoding: request.bytes, limits: limits)
         guard let answer = server.answer(message, from: request.node) else { continue }
+        if case .refused(let kind, let reason) = answer, kind != .greetFirst {
+          note(refusal: "node '\(request.node)' was refused: \(reason.shown())")
+        }
         transport.reply(answer.encoded(), to: request.node)
       } catch {
-        note("node '\(request.node)' asked what is no question: \(error)")
-        transport.reply(ControlMessage.refused(reason: "\(error)").encoded(), to: request.node)
+        note(refusal: "node '\(request.node)' asked what is no question: \(error)")
+        transport.reply(ControlMessage.refused(.other, reason: "\(error)").encoded(), to: request.node)
       }
     }
   }
@@ -37,7 +46,7 @@ extension Node: TransportReceiver {
       do {
         try take(ControlMessage(decoding: answer.bytes, limits: limits), from: answer.node)
       } catch {
-        note("node '\(answer.node)' answered what is no answer: \(error)")
+        note(refusal: "node '\(answer.node)' answered what is no answer: \(error)")
       }
     }
   }
@@ -45,10 +54,14 @@ extension Node: TransportReceiver {
   private func take(_ answer: ControlMessage, from node: NodeID) throws {
     switch answer {
     case .welcome: state.withLock { $0.client.welcomed(by: node) }
-    case .refused(CatchUpServer.greetFirst): state.withLock { $0.client.mustGreet(node) }
-    case .refused(let reason): note("node '\(node)' refuses: \(reason)")
+    case .refused(.greetFirst, _): state.withLock { $0.client.mustGreet(node) }
+    case .refused(_, let reason): note(refusal: "node '\(node)' refuses: \(reason.shown())")
     case .heads(let log, let through, let heads):
-      for head in heads where routes.node(of: head.lane.agent) == node {
+      for head in heads {
+        guard routes.node(of: head.lane.agent) == node else {
+          note(refusal: "node '\(node)' told of a lane of '\(head.lane.agent)', which is not placed there")
+          continue
+        }
         couriers[head.lane.channel]?.courier.withLock { $0.announce(head.lane, head.point, now: now()) }
       }
       // Only now: who has been told of a lane and lacks some of it must not pass for one who has it all.
@@ -58,12 +71,13 @@ extension Node: TransportReceiver {
       }
     case .records(let lane, _, let records):
       guard routes.node(of: lane.agent) == node else {
-        return note("node '\(node)' answered with events of '\(lane.agent)', which is not placed there")
+        return note(
+          refusal: "node '\(node)' answered with events of '\(lane.agent)', which is not placed there")
       }
       try observe(records)
       act(on: lane.channel) { $0.receive(answer: records, of: lane, now: now()) }
       askAndFetch()
-    case .hello, .sync, .fetch: note("node '\(node)' answered with a question")
+    case .hello, .sync, .fetch: note(refusal: "node '\(node)' answered with a question")
     }
   }
 
@@ -99,7 +113,7 @@ extension Node: TransportReceiver {
     }
     if !actions.forwards.isEmpty { transport.send(actions.forwards) }
     if !channel.isLogged { actions.taken.forEach { deliver($0, at: nil) } }
-    actions.refusals.forEach(note)
+    for refusal in actions.refusals { note(refusal: refusal) }
     for (lane, fork) in actions.forks {
       note(
         "fork in lane \(lane): this node has events up to \(fork.end) that their origin lost after \(fork.common)"
@@ -119,6 +133,7 @@ extension Node: TransportReceiver {
         for (index, taken) in taken.enumerated() {
           self.deliver(taken, at: Position(rawValue: receipt.first.rawValue + UInt64(index)))
         }
+        self.observed(receipt)
         self.state.withLock { $0.untakenCount -= taken.count }
       case .failure(let error):
         self.note(error)
@@ -143,6 +158,7 @@ extension Node: TransportReceiver {
 
   private func deliver(_ taken: Courier.Taken, at position: Position?) {
     let header = taken.record.header
+    if header.channel == .alert, let position { observeAlert(taken.record, at: position, isStated: false) }
     for agent in routes.plan(of: header.lane).local {
       // An event that was fetched did not come through the tree.
       let hops =

@@ -47,9 +47,15 @@ extension Node {
     }
     for (node, position) in told { status.toldThrough[node.text] = position }
     for (node, position) in server.newestPositions { status.newestPositions[node.text] = position }
+    (status.openAlertCount, status.unansweredAlertCount) = desk.state.withLock {
+      ($0.tracker.waitingCount, $0.tracker.givenUpCount)
+    }
     status.backlog = untakenCount + alerts.openCount
     for runner in runners { add(runner, to: &status) }
-    status.framesDropped = transport.counters.framesDropped
+    let counters = transport.counters
+    status.framesDropped = counters.framesDropped
+    status.refusedPeerCount = counters.peersRefused
+    status.refusedMessageCount = counters.messagesRefused + state.withLock { $0.unfitFrameCount }
     status.logHead = (try? log.head().rawValue) ?? 0
     status.notes = notes
     return status

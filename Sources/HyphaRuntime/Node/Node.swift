@@ -58,6 +58,10 @@ public final class Node: Sendable {
     /// Whether agents of this node have worked before.
     var hasRestarted = false
     var notes: [String] = []
+    /// Frames of nodes whose greeting did not fit.
+    var unfitFrameCount: UInt64 = 0
+    /// What others do that is refused: they choose the texts, and there is no end of them.
+    var refusals = RefusalLog()
     var openChannels: Set<Channel> = []
     var whenOpen: CheckedContinuation<Void, Never>?
     var isStopped = false
@@ -71,6 +75,7 @@ public final class Node: Sendable {
   let server: CatchUpServer
   let couriers: [Channel: CourierBox]
   let alerts = AlertAppends()
+  let desk: AlertDesk
   let state: Mutex<State>
   private let executor: (any TaskExecutor)?
 
@@ -100,6 +105,10 @@ public final class Node: Sendable {
     let routes = RouteTable(node: configuration.node, routes: Routes(topology))
     self.routes = routes
     server = try CatchUpServer(log: log, routes: routes)
+    let audience = AlertAudience(
+      topology, of: configuration.kinds.alertTypes, on: configuration.node)
+    desk = AlertDesk(
+      AlertTracker(audience, settings: topology.alerts) { topology.agent($0)?.reportsTo })
     let taken = try log.laneHeads().filter { routes.node(of: $0.key.agent) != configuration.node }
     let declared = try Self.declaredTypes(topology, configuration.kinds)
     couriers = Dictionary(
@@ -110,14 +119,12 @@ public final class Node: Sendable {
         }
         return (channel, CourierBox(courier))
       })
-    let greeting = ControlMessage.hello(
-      node: configuration.node, topologyVersion: topology.version, topologyHash: topology.hash)
     let peers = topology.nodes.map(\.id).filter { $0 != configuration.node }
     state = Mutex(
       State(
         clock: HybridClock(last: try Self.newestTime(in: log)),
         random: SeededGenerator(seed: configuration.seed, name: configuration.node.text),
-        client: CatchUpClient(peers: peers, greeting: greeting)))
+        client: CatchUpClient(peers: peers, greeting: .hello(routes.greeting))))
   }
 
   /// The newest time of any event in the log: the clock must not fall back behind it, whatever the machine's
@@ -138,13 +145,18 @@ public final class Node: Sendable {
       let kind = try kinds.kind(agent.kind)
       let all = kinds.declaration(kind.kind)?.publishes ?? []
       let narrowed = agent.publishes.map { all.intersection($0) } ?? all
-      declared[agent.id] = narrowed.union([HandlerFailed.eventType, AgentActivated.eventType])
+      declared[agent.id] = narrowed.union(AlertEvents.all)
+        .union([HandlerFailed.eventType, AgentActivated.eventType])
     }
     return declared
   }
 
   /// The links that a node needs under a topology.
-  public static func linkPlan(of node: NodeID, in topology: Topology) -> LinkPlan {
+  ///
+  /// - Parameter security: its key pair and the keys of the others; nil for links without keys.
+  public static func linkPlan(of node: NodeID, in topology: Topology, security: LinkSecurity? = nil)
+    -> LinkPlan
+  {
     let routes = Routes(topology)
     var outgoing: [NodeID: [AgentID]] = [:]
     for peer in topology.nodes where peer.id != node {
@@ -153,7 +165,8 @@ public final class Node: Sendable {
     return LinkPlan(
       node: node,
       addresses: Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id, $0.address) }),
-      incoming: routes.links(into: node), outgoing: outgoing)
+      incoming: routes.links(into: node), outgoing: outgoing, listen: topology.node(node)?.listen,
+      security: security, allowsPlain: topology.security.allowsPlain)
   }
 
   // MARK: Life
@@ -217,6 +230,7 @@ public final class Node: Sendable {
   private func tick() {
     guard !isStopped else { return }
     askAndFetch()
+    lookAfterAlerts()
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
   }
 
@@ -255,7 +269,8 @@ public final class Node: Sendable {
     }
     if !activations.isEmpty {
       // Nothing is sent yet; neighbours that want these events ask for them.
-      var batch = LogBatch(appends: activations.map { .init($0.record) })
+      var batch = LogBatch(
+        appends: activations.map { .init($0.record) }, snapshots: [AlertTracker.owner: try restoreAlerts()])
       batch.cursors = places
       try await commitOnce(batch, activations, alreadySent: true)
     }
@@ -316,6 +331,12 @@ public final class Node: Sendable {
 
   /// Tells the operator, once per text.
   public func note(_ text: String) { note(text) { $0 == text } }
+
+  /// Tells the operator that something of another node was refused, unless others have filled the log of refusals.
+  func note(refusal text: String) {
+    let now = Duration.microseconds(Int64(clamping: scheduler.microseconds()))
+    if state.withLock({ $0.refusals.tells(text, now: now) }) { note(text) }
+  }
 
   /// Tells the operator of a failure, once per problem: each attempt may fail with another cause.
   func note(_ failure: any Error) {

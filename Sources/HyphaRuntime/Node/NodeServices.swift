@@ -1,5 +1,6 @@
 import HyphaCore
 import HyphaLog
+import HyphaTopology
 import HyphaTransport
 
 /// What a node does for the agents on it.
@@ -16,6 +17,13 @@ protocol NodeServices: AnyObject, Sendable {
   func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID) async throws
   /// Throws where so many alerts of an agent wait for room in the log that no more may be sent.
   func checkRoomForAlert(of agent: AgentID) throws
+  /// How soon alerts are to be answered.
+  var alertSettings: AlertSettings { get }
+  /// A batch of an agent has an alert-channel event of this sequence: alerts that are numbered after it are appended
+  /// after it. Called under the lock that numbers.
+  func holdAlerts(of agent: AgentID, from sequence: UInt64)
+  /// That batch is committed, or never will be.
+  func releaseAlerts(of agent: AgentID)
   /// Sends an alert and appends it alongside.
   func publishAlert(_ alert: Stated)
   /// Delivers a realtime event on this node and sends it where else it goes.

@@ -39,6 +39,10 @@ public struct NodeStatus: Sendable, Codable {
   public var toldThrough: [String: UInt64] = [:]
   /// How many events wait in mailboxes, are being handled, or are on their way into the log.
   public var backlog = 0
+  /// Alerts of this node's agents that wait for an answer.
+  public var openAlertCount = 0
+  /// Alerts of this node's agents that nobody has answered in time, up to the root.
+  public var unansweredAlertCount = 0
   /// Lanes that are known to be incomplete.
   public var behindLaneCount = 0
   /// The position of the newest entry of the node's log.
@@ -55,6 +59,10 @@ public struct NodeStatus: Sendable, Codable {
   public var reportNumber: UInt64 = 0
   /// Frames that were dropped before the network because a queue was full; logged events among them are fetched.
   public var framesDropped: UInt64 = 0
+  /// Connections and subscriptions of others that were refused, and handshakes that failed.
+  public var refusedPeerCount: UInt64 = 0
+  /// Messages that were dropped unread: of a node that sends too many questions, or that follows another topology.
+  public var refusedMessageCount: UInt64 = 0
   /// Handlers that threw.
   public var failureCount: UInt64 = 0
   /// Events relayed, by supervisor.

@@ -117,6 +117,9 @@ public final class SimulatedDeployment {
     DeploymentSummary(topology.nodes.compactMap { running[$0.id]?.node.status() })
   }
 
+  /// A node, while it runs.
+  func node(_ id: NodeID) -> Node? { running[id]?.node }
+
   /// A log for reading, whether its node runs or not.
   public func reader(of id: NodeID) throws -> any LogReader {
     if let (_, log) = running[id] { return log }

@@ -12,7 +12,7 @@ struct TopologyDecoder {
 
   /// The file, or nil where there are problems.
   mutating func decode(_ document: DocumentNode) -> TopologyFile? {
-    let keys = ["hypha", "name", "version", "log", "nodes", "kinds", "agents"]
+    let keys = ["hypha", "name", "version", "log", "alerts", "security", "nodes", "kinds", "agents"]
     // A file of another format version is not measured by the rules of this one.
     guard formatIsKnown(document),
       let top = problems.members(of: document, in: "the topology file", at: document.mark, keys: keys)
@@ -24,6 +24,8 @@ struct TopologyDecoder {
       problems.integer(of: $0.value, in: "version", from: 1...Int64(UInt32.max))
     }
     let log = decodeLog(top["log"])
+    let alerts = decodeAlerts(top["alerts"])
+    let security = decodeSecurity(top["security"])
     if let member = required("nodes", top, at: document.mark, remedy: "add 'nodes: {main: {}}'") {
       decodeNodes(member)
     }
@@ -36,7 +38,7 @@ struct TopologyDecoder {
     let topology = problems.checked(document.mark) { [nodes] in
       try Topology(
         name: name.text, version: version.flatMap { $0 }.map(UInt32.init) ?? 1, nodes: nodes, agents: agents,
-        log: log)
+        log: log, alerts: alerts, security: security)
     }
     return topology.map {
       TopologyFile(file: problems.file, topology: $0, kinds: kinds, sources: sources)
@@ -101,40 +103,6 @@ struct TopologyDecoder {
     }
     log.mapByteCount = byteCount
     return log
-  }
-
-  private mutating func decodeNodes(_ section: Member) {
-    guard let members = problems.members(of: section.value, in: "nodes", at: section.mark) else { return }
-    if members.isEmpty {
-      problems.report(section.mark, "'nodes' names no node", remedy: "name one: 'nodes: {main: {}}'")
-    }
-    // Of each port that is taken, the first node that takes it.
-    var taken: [String: [Int: NodeSpec]] = [:]
-    for member in members {
-      guard let id = problems.checked(member.keyMark, { try NodeID(member.name) }) else { continue }
-      sources.nodes[id] = member.keyMark
-      var node = NodeSpec(id: id)
-      // The node counts as declared even where its address is wrong, so that references to it are not.
-      defer { nodes.append(node) }
-      let what = "node '\(id)'"
-      guard
-        let parts = problems.members(of: member.value, in: what, at: member.mark, keys: ["address"]),
-        let part = parts["address"], let text = problems.text(of: part.value, in: "the address of \(what)"),
-        let address = problems.checked(part.mark, { try NodeAddress(fileText: text) })
-      else { continue }
-      node.address = address
-      guard let (host, ports) = address.ports else { continue }
-      if let other = ports.lazy.compactMap({ taken[host]?[$0] }).first {
-        let line = sources.nodes[other.id]?.line ?? 0
-        let others = other.address.ports?.range ?? ports
-        problems.report(
-          part.mark,
-          "node '\(id)' takes the ports \(ports.lowerBound) to \(ports.upperBound), and node '\(other.id)' "
-            + "(line \(line)) \(others.lowerBound) to \(others.upperBound)",
-          remedy: "give them first ports that are 4 or more apart")
-      }
-      for port in ports where taken[host]?[port] == nil { taken[host, default: [:]][port] = node }
-    }
   }
 
   private mutating func decodeKinds(_ section: Member) {

@@ -10,9 +10,21 @@ public import HyphaCore
 /// log:
 ///   map-size: 64GiB             # the largest size of a node's log: KiB to TiB, or kB to TB. Default: 64TiB
 ///
+/// alerts:
+///   deadline: 30s               # how soon an alert is to be answered: d, h, m, s, ms. Default: 30s
+///   redelivery: 1s              # when it is sent again at first. Default: 1s
+///
+/// security:                     # how TCP links are protected. Default: they must stay on this machine
+///   keys: keys                  # a directory beside this file with NODE.public, and NODE.private of those that run here
+///   plain: refused              # or 'allowed': TCP links without keys may leave their machine. Not with keys
+///
 /// nodes:                        # one process each
 ///   hq: {}                      # local sockets; the same as {address: local}
 ///   ops: {address: "tcp://127.0.0.1:7410"}   # four ports: 7410 to 7413, on this machine
+///   lab:
+///     address: "tcp://lab.example:7420"      # where others connect to: a name or a numeric address
+///     listen: "tcp://0.0.0.0:7420"           # where it listens. Default: at its address; required where that is a name
+///     key: "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"   # its public key. Default: NODE.public in the directory of keys
 ///
 /// kinds:                        # settings that all agents of a kind share
 ///   trace: {file: handovers.csv, speed: 3600}
@@ -33,8 +45,7 @@ public import HyphaCore
 ///
 /// `hypha`, `name`, `nodes`, `agents` and each agent's `kind` are required. Names are 1 to 63 letters,
 /// digits, `.`, `_` and `-` (event types up to 127). A key that is left empty counts as left out. The only
-/// root may leave out its node where there is one node. Hosts other than this machine are refused for now,
-/// as links are not encrypted yet.
+/// root may leave out its node where there is one node. Either all nodes have keys or none.
 ///
 /// Plain values under settings follow the core schema of YAML 1.2: `3600` is a number, `true` a truth
 /// value, `yes` and `"3600"` are texts.
@@ -56,6 +67,20 @@ public struct TopologyFile: Sendable {
     self.topology = topology
     self.kinds = kinds
     self.sources = sources
+  }
+
+  /// The same file with another topology of the same nodes and agents: with keys or addresses from elsewhere.
+  public func replacing(_ topology: Topology) -> TopologyFile {
+    TopologyFile(file: file, topology: topology, kinds: kinds, sources: sources)
+  }
+
+  /// What is wrong with the nodes' addresses and keys together (``Topology/linkProblems()``), at the nodes' lines.
+  public func linkProblems() -> [Diagnostic] {
+    topology.linkProblems().map { node, error in
+      Diagnostic(
+        file: file, mark: sources.nodes[node] ?? .start, problem: error.problem,
+        remedy: error.remedy ?? "change it")
+    }
   }
 
   /// The topology that a document says; pure, linear in the document's size.

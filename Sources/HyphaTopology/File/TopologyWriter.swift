@@ -25,12 +25,18 @@ public struct TopologyWriter {
       writer.section("log")
       writer.line("  map-size: \(ByteCountText.text(topology.log.mapByteCount))")
     }
-    writer.section("nodes")
-    for node in topology.nodes {
-      let address = YAMLText.scalar(node.address.fileText)
-      let value = node.address == .local ? "{}" : "{address: \(address)}"
-      writer.line("  \(YAMLText.scalar(node.id.text)): \(value)")
+    if topology.alerts != AlertSettings() {
+      writer.section("alerts")
+      writer.line("  deadline: \(DurationText.text(topology.alerts.deadline))")
+      writer.line("  redelivery: \(DurationText.text(topology.alerts.redelivery))")
     }
+    if topology.security != SecuritySettings() {
+      writer.section("security")
+      if let keys = topology.security.keysDirectory { writer.line("  keys: \(YAMLText.scalar(keys))") }
+      if topology.security.allowsPlain { writer.line("  plain: allowed") }
+    }
+    writer.section("nodes")
+    for node in topology.nodes { writer.node(node) }
     if !writer.kinds.isEmpty { writer.section("kinds") }
     for (name, settings) in writer.kinds.sorted(by: { $0.key < $1.key }) {
       try writer.settings(settings, under: YAMLText.scalar(name), indentation: 2, of: "kind '\(name)'")
@@ -69,6 +75,14 @@ public struct TopologyWriter {
         .invalidTopology, "the settings of \(owner) are not an object", remedy: "give each setting a name")
     }
     return members
+  }
+
+  private mutating func node(_ node: NodeSpec) {
+    var parts: [String] = []
+    if node.address != .local { parts.append("address: \(YAMLText.scalar(node.address.fileText))") }
+    if let listen = node.listen { parts.append("listen: \(YAMLText.scalar(listen.fileText))") }
+    if let key = node.key { parts.append("key: \(YAMLText.scalar(key.text))") }
+    line("  \(YAMLText.scalar(node.id.text)): {\(parts.joined(separator: ", "))}")
   }
 
   private mutating func agent(_ agent: AgentSpec) throws {

@@ -28,6 +28,25 @@ import Testing
     #expect(!alerts.isHeldUp("a") && alerts.openCount == 0)
   }
 
+  @Test func `alerts wait for a batch that has an answer numbered before them`() throws {
+    let alerts = AlertAppends()
+    let first = try alerts.offer(alert(1))
+    alerts.hold("a", from: 2)
+    #expect(!alerts.isHeldUp("a"), "the batch itself may go")
+    #expect(try alerts.offer(alert(3)).isEmpty && alerts.offer(alert(4)).isEmpty)
+    // The log refuses the one before the batch: that one alone is given again, and the batch waits.
+    #expect(alerts.refused(first, of: "a") && alerts.isHeldUp("a"))
+    #expect(sequences(alerts.retry("a")) == [1] && alerts.isHeldUp("a"))
+    #expect(alerts.appended(first, of: "a").isEmpty && !alerts.isHeldUp("a"))
+    let rest = alerts.release("a")
+    #expect(sequences(rest) == [3, 4])
+    #expect(try alerts.offer(alert(5)).isEmpty, "it must not overtake those on their way")
+    #expect(sequences(alerts.appended(rest, of: "a")) == [5])
+    #expect(try alerts.appended([alert(5)], of: "a").isEmpty && alerts.openCount == 0)
+    #expect(try sequences(alerts.offer(alert(6))) == [6], "nothing is held any more")
+    #expect(alerts.release("a").isEmpty)
+  }
+
   @Test func `no more alerts may be sent than are allowed to wait`() throws {
     let alerts = AlertAppends()
     _ = try alerts.refused(alerts.offer(alert(1)), of: "a")

@@ -22,7 +22,7 @@ import Testing
   private func greeting(of node: NodeID, hash: UInt64? = nil) throws -> ControlMessage {
     let topology = try smallTopology()
     return .hello(
-      node: node, topologyVersion: topology.version, topologyHash: hash ?? topology.hash)
+      Greeting(node: node, topologyVersion: topology.version, topologyHash: hash ?? topology.hash))
   }
 
   @Test func `whoever has not greeted under the same topology is told nothing`() throws {
@@ -30,20 +30,29 @@ import Testing
     let server = try CatchUpServer(log: log, routes: try routeTable("x"))
     let questions: [ControlMessage] = [.sync(log: .none, since: 0), .fetch(lane: lane, after: .start)]
     for question in questions {
-      #expect(server.answer(question, from: "y") == .refused(reason: CatchUpServer.greetFirst))
+      #expect(server.answer(question, from: "y") == CatchUpServer.greetFirst)
     }
-    let refusal = ControlMessage.refused(
-      reason: "node 'x' follows another topology: start all nodes from one file")
-    #expect(server.answer(try greeting(of: "y", hash: 1), from: "y") == refusal)
-    #expect(server.answer(try greeting(of: "hub"), from: "y") == refusal, "in another's name")
-    #expect(server.answer(questions[0], from: "y") == .refused(reason: CatchUpServer.greetFirst))
+    let hash = String(try smallTopology().hash, radix: 16)
     #expect(
-      server.answer(try greeting(of: "y"), from: "y") == .welcome(node: "x", topologyVersion: 1))
-    #expect(server.answer(questions[0], from: "y") != .refused(reason: CatchUpServer.greetFirst))
+      server.answer(try greeting(of: "y", hash: 1), from: "y")
+        == .refused(
+          .topology,
+          reason: "node 'x' follows topology version 1 (\(hash)), node 'y' follows topology version 1 (1); "
+            + "start both from one topology file"))
+    #expect(server.refuses("y") && !server.refuses("hub"))
+    #expect(
+      server.answer(try greeting(of: "hub"), from: "y")
+        == .refused(.unauthorized, reason: "node 'y' greets as 'hub'; start it as the node that it is"))
+    #expect(server.answer(questions[0], from: "y") == CatchUpServer.greetFirst)
+    #expect(
+      server.answer(try greeting(of: "y"), from: "y")
+        == .welcome(node: "x", version: 1, program: HyphaVersion.text, topologyVersion: 1))
+    #expect(!server.refuses("y"))
+    #expect(server.answer(questions[0], from: "y") != CatchUpServer.greetFirst)
   }
 
   @Test func `a node that is asked to greet greets with its next question`() {
-    let greeting = ControlMessage.hello(node: "x", topologyVersion: 1, topologyHash: 1)
+    let greeting = ControlMessage.hello(Greeting(node: "x", topologyVersion: 1, topologyHash: 1))
     var client = CatchUpClient(peers: ["y"], greeting: greeting)
     client.welcomed(by: "y")
     #expect(!client.due(now: Timestamp(microseconds: 1_000_000)).contains { $0.1 == greeting })
@@ -107,10 +116,11 @@ import Testing
 
   @Test func `only a node under the same topology is welcome`() throws {
     let server = try server(count: 1)
-    let topology = try smallTopology()
-    let hello = ControlMessage.hello(
-      node: "y", topologyVersion: topology.version, topologyHash: topology.hash)
-    #expect(server.answer(hello, from: "y") == .welcome(node: "x", topologyVersion: topology.version))
+    let hello = try greeting(of: "y")
+    guard case .welcome? = server.answer(hello, from: "y") else {
+      Issue.record("a node under the same topology was not welcomed")
+      return
+    }
     guard case .refused? = server.answer(hello, from: "hub") else {
       Issue.record("a node was welcomed under another's name")
       return
@@ -118,7 +128,7 @@ import Testing
   }
 
   @Test func `each peer is greeted until it answers, and asked again where it left off`() {
-    let greeting = ControlMessage.welcome(node: "x", topologyVersion: 1)
+    let greeting = ControlMessage.hello(Greeting(node: "x", topologyVersion: 1, topologyHash: 1))
     var client = CatchUpClient(peers: ["y", "z"], greeting: greeting, interval: .milliseconds(200))
     let start = Timestamp(microseconds: 1_000_000)
     #expect(client.due(now: start).map(\.0) == ["y", "y", "z", "z"])

@@ -48,6 +48,36 @@ import Testing
     #expect(courier.counters.refusedCount == UInt64(wrongs.count))
   }
 
+  @Test func `a frame is taken only from the side that its lane comes from`() throws {
+    // `a` is on x, its lane climbs to root on hub and descends to b and c on y.
+    for (place, node, via, neighbour, problem) in [
+      (0, "y", "b", "x", "node 'x' sent an event of 'a' by 'b', where it comes from node 'hub'"),
+      (1, "hub", "root", "y", "node 'y' sent an event of 'a' by 'root', where it comes from node 'x'"),
+      (2, "hub", "root", "hub", "node 'hub' sent an event of 'a' by 'root', where it comes from node 'x'"),
+      (3, "y", "root", "hub", "node 'hub' sent an event of 'a' by 'root', where its lane does not lead"),
+      (4, "x", "a2", "hub", "node 'hub' sent an event of 'a', which is placed here"),
+      (5, "x", "a", "hub", "node 'hub' sent an event of 'a', which is placed here"),
+    ] as [(Int, NodeID, AgentID, NodeID, String)] {
+      for channel in Channel.allCases {
+        var courier = try courier(node, channel)
+        let actions = courier.receive(
+          frame(try record("a", channel, 1), via: via), from: neighbour, now: now)
+        #expect(actions.refusals == [problem], "\(place)")
+        #expect(actions.taken.isEmpty && actions.forwards.isEmpty && courier.counters.refusedCount == 1)
+      }
+    }
+    var hub = try courier("hub")
+    #expect(hub.receive(frame(try record(1), via: "root"), from: "x", now: now).forwards.count == 2)
+  }
+
+  @Test func `an answer with what its agent does not declare is refused and told`() throws {
+    var courier = try courier()
+    let lane = Lane(agent: "a", channel: .persistent, target: .addressee("b"))
+    let actions = courier.receive(
+      answer: [try record("a", 1, to: "b", type: "undeclared.Type")], of: lane, now: now)
+    #expect(actions.taken.isEmpty && actions.refusals.count == 1 && courier.counters.refusedCount == 1)
+  }
+
   @Test func `an event that comes back to its node on the way to another is passed on and not taken`() throws
   {
     let topology = try Topology(

@@ -1,5 +1,6 @@
 import Foundation
 import HyphaCore
+import HyphaRuntime
 import HyphaTopology
 import HyphaTransport
 
@@ -104,13 +105,16 @@ struct ScenarioMaker {
           ])))
     }
     agents.shuffle(using: &random)
-    let topology = try Topology(name: "run", nodes: nodes.map { NodeSpec(id: $0) }, agents: agents)
+    let alerts = AlertSettings(
+      deadline: .milliseconds(number(in: 50...3000)), redelivery: .milliseconds(number(in: 10...1000)))
+    let topology = try Topology(
+      name: "run", nodes: nodes.map { NodeSpec(id: $0) }, agents: agents, alerts: alerts)
     return (topology, recording)
   }
 
   private mutating func supervisor(_ id: AgentID, on node: NodeID, under: AgentID?) -> AgentSpec {
     AgentSpec(
-      id: id, kind: "supervisor", node: node, reportsTo: under,
+      id: id, kind: chance(40) ? Chief.kind : "supervisor", node: node, reportsTo: under,
       subscribes: chance(40) ? [Subscription(type: "hypha.HandlerFailed")] : [])
   }
 

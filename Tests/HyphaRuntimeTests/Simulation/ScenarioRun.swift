@@ -22,7 +22,7 @@ struct ScenarioRun {
   let killCount: Int
 
   init(_ scenario: Scenario, limit: Duration = .seconds(150)) throws {
-    let kinds = try KindRegistry(BuiltInKinds.all + [Watcher.self])
+    let kinds = try KindRegistry(BuiltInKinds.all + [Watcher.self, Chief.self])
     let deployment = SimulatedDeployment(
       scenario.topology, kinds: kinds, seed: scenario.seed, faults: scenario.faults,
       commitDelay: scenario.commitDelay)

@@ -62,7 +62,13 @@ actor Watcher: Agent {
   private func take(echoes: Bool, rings: Bool, in context: Context) async throws {
     guard let header = context.event else { return }
     let lane = header.lane.description
-    if let last = state.newest[lane], LanePoint(epoch: last[0], sequence: last[1]) >= header.point {
+    if context.attempt > 1 {
+      // What comes again has failed before, and has left nothing.
+      let hasFailed = header.channel == .alert && Self.fails(on: header.id, oneIn: settings.failOneIn)
+      if !hasFailed {
+        Breaches.add("handled-once: \(context.agent) got \(header.id) again", in: settings.run)
+      }
+    } else if let last = state.newest[lane], LanePoint(epoch: last[0], sequence: last[1]) >= header.point {
       Breaches.add(
         "handled-once: \(context.agent) got \(header.point) of \(lane) after \(last)", in: settings.run)
     }

@@ -107,6 +107,8 @@ struct WorkChecker {
       let header = input.header
       let made = effects[header.id] ?? []
       func count(_ type: EventTypeName) -> Int { made.filter { $0.header.type == type }.count }
+      // An answer to one of its own alerts is the bus's.
+      if header.type == AlertAcknowledged.eventType { continue }
       let fails = Watcher.fails(on: header.id, oneIn: run.scenario.failOneIn)
       if !fails { handled += 1 }
       let echoes = !fails && (header.type == Entry.eventType || header.type == Alarm.eventType)

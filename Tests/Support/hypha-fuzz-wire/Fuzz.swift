@@ -4,12 +4,16 @@ import HyphaTransport
 /// What libFuzzer calls with each input: hostile bytes on the wire are an error or a value, never a trap, and a value
 /// is written as the bytes that it was read from.
 ///
-/// The first byte says what the others are: a record, a frame or a control message; and whether their checksums are
-/// put right first, without which hardly an input would come past them.
+/// The first byte says what the others are: a record, a frame, a control message or the parts of a ZAP request; and whether
+/// their checksums are put right first, without which hardly an input would come past them.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ input: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
   guard let first = input?.pointee else { return 0 }
   var bytes = Array(UnsafeBufferPointer(start: input, count: count).dropFirst())
+  if first & 8 != 0 {
+    checkAuthentication(bytes)
+    return 0
+  }
   let mends = first & 4 == 0
   switch first & 3 {
   case 0, 3:
@@ -51,6 +55,23 @@ private func checkFrame(_ bytes: [UInt8]) {
 private func checkControlMessage(_ bytes: [UInt8]) {
   guard let message = value({ try ControlMessage(decoding: bytes) }) else { return }
   expect(message.encoded() == bytes, "a control message is written in other bytes than it was read from")
+}
+
+/// Each part of a ZAP request stands after its length. Who is let in is a node of the plan, by its own key.
+private func checkAuthentication(_ bytes: [UInt8]) {
+  var parts: [[UInt8]] = []
+  var rest = bytes[...]
+  while let count = rest.popFirst(), parts.count < 9 {
+    parts.append(Array(rest.prefix(Int(count))))
+    rest = rest.dropFirst(Int(count))
+  }
+  guard let request = value({ try ZAPRequest(parts: parts) }) else { return }
+  expect(value { try LinkKey(request.key.text) } == request.key, "a key is written as another")
+  for node in [nil, "hq"] as [NodeID?] {
+    let answer = request.answer(node)
+    expect(answer.count == 6 && answer[1] == parts[1], "an answer is not to its question")
+    expect((answer[2] == Array("200".utf8)) == (node != nil), "an answer says something else")
+  }
 }
 
 /// What `body` gives, or nil where it throws an error of Hypha's; any other error is a fault.

@@ -32,8 +32,9 @@ private func seeds() throws -> [(name: String, bytes: [UInt8])] {
   let lane = records[0].header.lane
   let log = EventID(high: 5, low: 6)
   let messages: [ControlMessage] = [
-    .hello(node: "hq", topologyVersion: 3, topologyHash: 77), .welcome(node: "hq", topologyVersion: 3),
-    .refused(reason: "no"), .sync(log: log, since: 9),
+    .hello(Greeting(node: "hq", versions: 1...2, program: "0.1.0", topologyVersion: 3, topologyHash: 77)),
+    .welcome(node: "hq", version: 1, program: "0.1.0", topologyVersion: 3),
+    .refused(.topology, reason: "no"), .sync(log: log, since: 9),
     .heads(log: log, through: 9, heads: [.init(lane: lane, point: records[2].header.point)]),
     .fetch(lane: lane, after: .start),
     .records(lane: lane, after: .start, records: [records[0], records[2]]),
@@ -41,6 +42,9 @@ private func seeds() throws -> [(name: String, bytes: [UInt8])] {
   for (index, message) in messages.enumerated() {
     seeds.append(("control-\(index)", [2] + message.encoded()))
   }
+  let key = [UInt8](0..<32)
+  let request = ["1.0", "1", "hypha", "10.0.0.7", "", "CURVE"].map { Array($0.utf8) } + [key]
+  seeds.append(("zap", [8] + request.flatMap { [UInt8($0.count)] + $0 }))
   return seeds
 }
 

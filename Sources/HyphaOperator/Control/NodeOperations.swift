@@ -1,0 +1,108 @@
+import HyphaCore
+import HyphaLog
+import HyphaRuntime
+
+/// What operators may ask of a running node.
+struct NodeOperations: Sendable {
+  let node: Node
+  let log: any EventLog
+  let directory: String
+  let retention: any LogRetention
+  let time: any Scheduler
+
+  /// The operations by name.
+  var all: [String: OperatorServer.Operation] {
+    [
+      "status": { _, _ in try Self.value(node.status()) },
+      "alerts.ack": { request, _ in try await acknowledge(request) },
+      "log.prune": { request, progress in try await prune(request, progress) },
+    ]
+  }
+
+  private static func value(_ result: some Encodable) throws -> JSONValue {
+    try JSON.decode(JSONValue.self, from: JSON.encode(result))
+  }
+
+  private static func parameters<Wanted: Decodable>(_ type: Wanted.Type, of request: OperatorRequest) throws
+    -> Wanted
+  {
+    do {
+      return try request.parameters.decoded(as: type)
+    } catch {
+      throw HyphaError(
+        .usage, "the parameters of '\(request.request)' do not fit",
+        remedy: "use the program of the node's version",
+        cause: (error as? HyphaError)?.cause ?? "\(error)")
+    }
+  }
+
+  // MARK: Alerts
+
+  /// Asks for an alert to be acknowledged by hand.
+  struct Acknowledgement: Codable, Sendable {
+    var alert: EventID
+    var note: String?
+
+    /// The longest note in bytes.
+    static let noteByteCountMax = 4096
+  }
+
+  /// How long the log may take over an acknowledgement before the operator is told that it is on its way.
+  static let patience = Duration.seconds(20)
+
+  private func acknowledge(_ request: OperatorRequest) async throws -> JSONValue {
+    let wanted = try Self.parameters(Acknowledgement.self, of: request)
+    guard wanted.note?.utf8.count ?? 0 <= Acknowledgement.noteByteCountMax else {
+      throw HyphaError(
+        .usage, "the note has \(wanted.note?.utf8.count ?? 0) bytes",
+        remedy: "keep it to \(Acknowledgement.noteByteCountMax)")
+    }
+    let alert = try node.acknowledgeAlert(wanted.alert, by: request.by, note: wanted.note)
+    let end = ContinuousClock.now + Self.patience
+    while node.openAlert(wanted.alert) != nil {
+      guard ContinuousClock.now < end else {
+        throw HyphaError(
+          .logFailed, "the acknowledgement of \(wanted.alert) is not in the log yet",
+          remedy: "look at the node's notes; it is kept, and appended once the log has room")
+      }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    return try Self.value(alert)
+  }
+
+  // MARK: Prune
+
+  /// Asks for a log to be pruned.
+  struct Prune: Codable, Sendable {
+    var ageMaxSeconds: Double?
+    var byteCountMax, entryCountMax: UInt64?
+    var takesHandled = false
+    /// Positions that are to stay, with all behind them.
+    var protected: [UInt64] = []
+
+    var policy: RetentionPolicy {
+      RetentionPolicy(
+        ageMax: ageMaxSeconds.map { .seconds(min(max($0, 0), 1e9)) }, byteCountMax: byteCountMax,
+        entryCountMax: entryCountMax, takesHandled: takesHandled)
+    }
+  }
+
+  private func prune(_ request: OperatorRequest, _ progress: @escaping @Sendable (String) -> Void)
+    async throws -> JSONValue
+  {
+    let wanted = try Self.parameters(Prune.self, of: request)
+    let plan = try retention.planPrune(
+      of: directory, wanted.policy,
+      guards: wanted.protected.map { PruneGuard(keeping: Position(rawValue: $0)) }
+        + AlertReading.guards(node.openAlerts),
+      sparing: RestartNeeds.positions(in: log),
+      now: Timestamp(microseconds: time.microseconds()))
+    var report: PruneReport?
+    if let range = plan.range {
+      report = try await retention.prune(log, plan, principal: request.by, time: time) { position in
+        progress("pruned through \(position) of \(range.upperBound)")
+      }
+    }
+    return try Self.value(PruneResult(path: directory, plan, report))
+  }
+}
