@@ -65,6 +65,8 @@ final class Environment: @unchecked Sendable {
 
   private static let idleCountMax = 16
   private static let readerCountMax: UInt32 = 510
+  /// What the table of readers takes (mdb.c: `MDB_txninfo`, `MDB_reader`).
+  private static let lockByteCount = 192 + (Int(readerCountMax) - 1) * 64
 
   var blocks: Table { tables[0] }
   var state: Table { tables[1] }
@@ -113,6 +115,7 @@ final class Environment: @unchecked Sendable {
       case .writing(let byteCount, _), .creating(let byteCount, _):
         try failure.check(mdb_env_set_mapsize(handle, byteCount), "mdb_env_set_mapsize")
       }
+      try takeRoomForLocks(log, failure)
       try failure.check(mdb_env_open(handle, log, UInt32(flags), 0o600), "mdb_env_open")
       // LMDB marks its other two files so, but not this one: children must not inherit it.
       var descriptor: mdb_filehandle_t = -1
@@ -124,6 +127,18 @@ final class Environment: @unchecked Sendable {
       mdb_env_close(handle)
       throw error
     }
+  }
+
+  /// LMDB writes its table of readers through a map: without room on the disk for that, the process would end by SIGBUS.
+  ///
+  /// What else may be wrong with the file LMDB says itself. Nobody in this process has it open, whose locks would end
+  /// with this descriptor.
+  private static func takeRoomForLocks(_ log: String, _ failure: LogFailure) throws {
+    let file = Glibc.open(DataDirectory.lockFile(in: log), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard file >= 0 else { return }
+    defer { _ = Glibc.close(file) }
+    let code = hypha_lmdb_take_room(file, lockByteCount)
+    if code == ENOSPC || code == EDQUOT { throw failure.error(code, "fallocate") }
   }
 
   fileprivate static func openTables(

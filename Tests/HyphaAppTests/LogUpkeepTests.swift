@@ -75,10 +75,10 @@ extension Processes {
         #expect(done.isDone && done.sparedBlocks > 0, "\(done)")
       }
       let text = try String(contentsOfFile: room.file, encoding: .utf8)
-      let line = "  Bo: {kind: trace, reports-to: "
-      try #require(text.contains(line + "service-desk}"))
+      let line = "  Bo:\n    kind: trace\n    node: desk\n    reports-to: "
+      try #require(text.contains(line + "service-desk\n"))
       let other = try scratch.file(
-        "other.yaml", text.replacing(line + "service-desk}", with: line + "infrastructure}"))
+        "other.yaml", text.replacing(line + "service-desk\n", with: line + "infrastructure\n"))
       let run = try await scratch.hypha("run", other, "--data", scratch("data"))
       #expect(run.status == 1 && run.errors.contains("was written under another topology"), "\(run)")
       scratch.expectNothingLeft()

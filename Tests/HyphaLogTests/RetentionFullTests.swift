@@ -89,6 +89,28 @@ import Testing
     withExtendedLifetime(disk) {}
   }
 
+  @Test func `on a disk with little room a log is begun or refused, and no signal`() throws {
+    guard let disk = ScratchDisk() else { return }
+    var refusedCount = 0
+    for pageCount in 0..<24 {
+      try disk.fill()
+      let size = try FileManager.default.attributesOfItem(atPath: disk.path + "/ballast")[.size] as? Int
+      #expect(truncate(disk.path + "/ballast", try #require(size) - pageCount * 4_096) == 0)
+      let directory = disk.path + "/data"
+      do {
+        try LMDBLog(directory: directory, node: "hq", settings: .small, time: TestTime()).close()
+      } catch let error as HyphaError {
+        #expect(error.code == .logFull && error.remedy?.contains("free space") == true, "\(error)")
+        refusedCount += 1
+      }
+      try disk.empty()
+      let log = try LMDBLog(directory: directory, node: "hq", settings: .small, time: TestTime())
+      log.close()
+      try FileManager.default.removeItem(atPath: directory)
+    }
+    #expect(refusedCount > 8 && refusedCount < 24, "\(refusedCount)")
+  }
+
   @Test func `on a full disk a payload is refused and leaves nothing, and is stored with room`() throws {
     guard let disk = ScratchDisk() else { return }
     let payloads = PayloadStore(in: disk.path)
