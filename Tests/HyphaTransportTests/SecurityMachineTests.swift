@@ -57,6 +57,18 @@ import Testing
     var altered = signature
     altered[40] ^= 1
     #expect(!b.hasSigned("a", statement, altered))
+    // All that a voucher says is signed.
+    let run = LaneRun(
+      lane: Lane(agent: "ana", channel: .alert, target: .addressee("bob")), after: .start,
+      through: LanePoint(epoch: 1, sequence: 2))
+    let voucher = RunVoucher(origin: "a", entries: [.init(run: run, verdict: .unknown)], sign: a.sign)
+    #expect(b.hasSigned("a", voucher.statement, voucher.signature))
+    var others = [voucher, voucher, voucher, voucher]
+    others[0].entries = []
+    others[1].entries[0].verdict = .gone
+    others[2].entries[0].run.through = LanePoint(epoch: 1, sequence: 3)
+    others[3].origin = "b"
+    for other in others { #expect(!b.hasSigned("a", other.statement, other.signature)) }
     // FIPS 180-4: SHA-256 of "abc".
     #expect(a.digest(of: Array("abc".utf8)).prefix(4) == [0xBA, 0x78, 0x16, 0xBF])
   }
