@@ -97,6 +97,33 @@ extension Processes {
       #expect(try await scratch.hypha("export", "--data", logs.data, "--format", "word").status == 2)
     }
 
+    @Test func `what was exported is imported, and half an import leaves nothing`() async throws {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 20)
+      let options = ["--format", "cloudevents", "-o"]
+      _ = try await Hypha.run(["export", "--data", logs.data] + options + [scratch("a.jsonl")], in: scratch)
+      let made = try await scratch.hypha(
+        "import", scratch("a.jsonl"), "--data", scratch("copy"), "--node", "lab")
+      #expect(made.status == 0 && made.output.contains("40 events") && made.errors == "")
+      _ = try await Hypha.run(
+        ["export", "--data", scratch("copy")] + options + [scratch("b.jsonl")], in: scratch)
+      let (before, after) = (scratch("a.jsonl"), scratch("b.jsonl"))
+      #expect(FileManager.default.contentsEqual(atPath: before, andPath: after))
+      #expect(try await scratch.hypha("log", "verify", scratch("copy")).status == 0)
+      let again = try await scratch.hypha("import", before, "--data", scratch("copy"), "--node", "lab")
+      #expect(again.status == 1 && again.errors.contains("is there already"))
+      let cut = try scratch.file(
+        "cut.jsonl", String(contentsOfFile: before, encoding: .utf8).dropLast(30).description)
+      let refused = try await scratch.hypha("import", cut, "--data", scratch("half"))
+      #expect(refused.status == 1 && refused.errors.contains("ends within event 40"))
+      #expect(!FileManager.default.fileExists(atPath: scratch("half/imported/log/data.mdb")))
+      let table = try scratch.file("t.csv", "case,activity,resource,time\n1,do,Ana,2020-01-01T00:00:00Z\n")
+      let csv = try await scratch.hypha("import", table, "--data", scratch("table"), "--json")
+      #expect(csv.status == 0 && csv.output.contains(#""events":1"#))
+      let empty = try scratch.file("empty", "")
+      #expect(try await scratch.hypha("import", empty, "--data", scratch("none")).errors.contains("is empty"))
+    }
+
     @Test func `a trace and statistics are printed for people and for programs`() async throws {
       let scratch = try Scratch()
       let logs = try await AskedLogs(in: scratch, roundCount: 5)

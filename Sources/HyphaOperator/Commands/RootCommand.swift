@@ -11,7 +11,7 @@ public struct RootCommand: Command {
     subcommands: [
       RunCommand.self, ValidateCommand.self, InitCommand.self, KeysCommand.self, ReplayCommand.self,
       TraceCommand.self,
-      ExportCommand.self, LogCommand.self, AlertsCommand.self,
+      ExportCommand.self, ImportCommand.self, LogCommand.self, AlertsCommand.self,
     ])
 
   public init() {}
