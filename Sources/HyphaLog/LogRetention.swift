@@ -7,10 +7,12 @@ public import HyphaCore
 public protocol LogRetention: Sendable {
   /// What a prune would remove, while the node runs or not. Nothing is changed.
   ///
-  /// - Parameter spared: positions that stay, while what is around them goes.
+  /// - Parameters:
+  ///   - spared: positions that stay, while what is around them goes.
+  ///   - places: where consumers stand that are further than their cursors say: between is nothing for them.
   func planPrune(
     of directory: String, _ policy: RetentionPolicy, guards: [PruneGuard], sparing spared: Set<Position>,
-    now: Timestamp
+    places: [CursorKey: Cursor], now: Timestamp
   ) throws -> PrunePlan
 
   /// Removes what `plan` says, which was made of the same directory. Durable step by step; each step leaves a sound log.

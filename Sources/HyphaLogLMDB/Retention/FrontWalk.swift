@@ -5,11 +5,14 @@ import HyphaLog
 extension LogStore {
   /// What a prune by `policy` would remove.
   func planPrune(
-    _ policy: RetentionPolicy, guards: [PruneGuard], sparing spared: Set<Position>, now: Timestamp
+    _ policy: RetentionPolicy, guards: [PruneGuard], sparing spared: Set<Position>,
+    places: [CursorKey: Cursor], now: Timestamp
   ) throws -> PrunePlan {
     let view = try view()
     let byteCount = environment.byteCount(of: environment.blocks, in: view.transaction)
-    let consumers = try cursors().map { PruneGuard($0, at: $1) }.sorted { $0.name < $1.name }
+    let consumers = try cursors().merging(places) { $1 }.map { PruneGuard($0, at: $1) }.sorted {
+      $0.name < $1.name
+    }
     var plan = PrunePlan(
       policy, head: view.head.position, byteCount: byteCount, guards: consumers + guards,
       sparing: spared, now: now)

@@ -11,9 +11,10 @@ extension LMDBLog {
   ///
   /// - Complexity: one step for each block that would go.
   public func planPrune(
-    _ policy: RetentionPolicy, guards: [PruneGuard] = [], sparing spared: Set<Position> = [], now: Timestamp
+    _ policy: RetentionPolicy, guards: [PruneGuard] = [], sparing spared: Set<Position> = [],
+    places: [CursorKey: Cursor] = [:], now: Timestamp
   ) throws -> PrunePlan {
-    try open().planPrune(policy, guards: guards, sparing: spared, now: now)
+    try open().planPrune(policy, guards: guards, sparing: spared, places: places, now: now)
   }
 
   /// Removes what `plan` says, while the log is written and read.

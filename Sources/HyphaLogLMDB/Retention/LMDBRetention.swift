@@ -11,10 +11,10 @@ public struct LMDBRetention: LogRetention {
 
   public func planPrune(
     of directory: String, _ policy: RetentionPolicy, guards: [PruneGuard], sparing spared: Set<Position>,
-    now: Timestamp
+    places: [CursorKey: Cursor], now: Timestamp
   ) throws -> PrunePlan {
     try LogOpening.openForReading(DataDirectory(path: directory))
-      .planPrune(policy, guards: guards, sparing: spared, now: now)
+      .planPrune(policy, guards: guards, sparing: spared, places: places, now: now)
   }
 
   public func prune(

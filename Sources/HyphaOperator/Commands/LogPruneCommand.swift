@@ -51,7 +51,12 @@ struct LogPruneCommand: Command {
   func run() async throws {
     let path = try DataPlaces.log(at: data)
     var done: PruneResult?
-    if yes { done = try await askNode(path) }
+    if yes {
+      done = try await askNode("log.prune", path)
+    } else {
+      // A node knows better where its consumers stand; what it cannot say the log does.
+      done = (try? await askNode("log.prune.plan", path)) ?? nil
+    }
     let result: PruneResult
     if let done { result = done } else { result = try await pruneHere(path) }
     if json { return try Output.standard.writeLine(JSON.text(result)) }
@@ -65,11 +70,11 @@ struct LogPruneCommand: Command {
       takesHandled: handled, protected: protect)
   }
 
-  /// What the node has done; nil where it does not run.
-  private func askNode(_ path: String) async throws -> PruneResult? {
+  /// What the node has done or would do; nil where it does not run.
+  private func askNode(_ operation: String, _ path: String) async throws -> PruneResult? {
     try await LiveRegion.run { region in
       let request = try OperatorRequest(
-        "log.prune", by: OperatorClient.authority(principal), parameters: wanted)
+        operation, by: OperatorClient.authority(principal), parameters: wanted)
       var result = try await OperatorClient.ask(path, request, as: PruneResult.self) {
         try? region.draw(["\(path): \($0)"])
       }
@@ -87,7 +92,7 @@ struct LogPruneCommand: Command {
       of: path, wanted.policy,
       guards: protect.map { PruneGuard(keeping: Position(rawValue: $0)) }
         + AlertReading.guards(AlertReading.openAlerts(in: program.readLog(path))),
-      sparing: RestartNeeds.positions(in: program.readLog(path)),
+      sparing: RestartNeeds.positions(in: program.readLog(path)), places: [:],
       now: Timestamp(microseconds: time.microseconds()))
     var report: PruneReport?
     if yes, let range = plan.range {

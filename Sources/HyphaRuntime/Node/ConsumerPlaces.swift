@@ -1,5 +1,5 @@
 import HyphaCore
-import HyphaLog
+public import HyphaLog
 import HyphaTopology
 
 /// Where the consumers of a node stand when nothing runs: at its start, and at its end. Pure.
@@ -39,6 +39,13 @@ extension Node {
       }
     }
     return newest
+  }
+
+  /// Where consumers stand that have handled all that the log has for them: further than their cursors say. For a prune
+  /// of the running node's log, which would else keep what came since an idle one last had anything. Any thread.
+  public func idlePlaces() throws -> [CursorKey: Cursor] {
+    let heads = try log.heads()
+    return try movedPlaces(heads, newest: newestForConsumers(heads))
   }
 
   /// The places of consumers that are to be written now, while none of them works.
