@@ -11,6 +11,7 @@ extension Processes {
     /// The words of every command that does something.
     static let commands = [
       "run", "validate", "init", "keys generate", "keys show", "log info", "log cat", "log verify",
+      "topology simulate",
       "log head", "log salvage", "bench log",
       "completion",
     ]

@@ -44,7 +44,7 @@ public struct Observer: Sendable {
   private let allows: [Bool]
 
   /// The half-lives without use after which a link is idle.
-  private static let idleHalfLives: Int32 = 8
+  private static let idleHalfLives: Int32 = 16
 
   /// An observer of `tree` without links but those pinned.
   ///
@@ -104,7 +104,7 @@ public struct Observer: Sendable {
 
   /// Credits each possible link of the path, and changes the links where one has earned it.
   private mutating func learn(_ count: Int) -> RewireDecision? {
-    var chosen: (slot: Int32, kind: LinkKind)?
+    var chosen: Earned?
     for from in 0..<count - 1 {
       for to in stride(from: count, to: from + 1, by: -1) where path.isOpen(from, to) {
         let (one, other) = (path.agents[from], path.agents[to])
@@ -121,10 +121,22 @@ public struct Observer: Sendable {
         }
         note(Int64(gain), slot)
         let isFirst = chosen.map { kind.rawValue < $0.kind.rawValue } ?? true
-        if isFirst, !table.items[Int(slot)].isLinked, hasEarned(slot) { chosen = (slot, kind) }
+        if isFirst, !table.items[Int(slot)].isLinked, let threshold = thresholdReached(by: slot) {
+          chosen = Earned(slot: slot, pair: pair, kind: kind, threshold: threshold)
+        }
       }
     }
-    return chosen.flatMap { change($0.slot) }
+    // A later newcomer of the same event may have taken the item's place in the memory.
+    guard let chosen, table.items[Int(chosen.slot)].pair == chosen.pair else { return nil }
+    return change(chosen)
+  }
+
+  /// An item that has earned a link.
+  private struct Earned {
+    var slot: Int32
+    var pair: AgentPair
+    var kind: LinkKind
+    var threshold: Int64
   }
 
   private mutating func note(_ gain: Int64, _ slot: Int32) {
@@ -147,15 +159,18 @@ public struct Observer: Sendable {
     table.items[Int(slot)].step = step
   }
 
-  private func hasEarned(_ slot: Int32) -> Bool {
+  /// The threshold of an item that has reached it and may be linked; nil where it has or may not.
+  private func thresholdReached(by slot: Int32) -> Int64? {
     let item = table.items[Int(slot)]
     let weight = min(item.credit, item.score)
-    guard weight >= thresholds.floor(item.group) else { return false }
-    return weight >= thresholds.threshold(item.group) && !forbidden.contains(item.pair)
+    guard weight >= thresholds.floor(item.group) else { return nil }
+    let threshold = thresholds.threshold(item.group)
+    return weight >= threshold && !forbidden.contains(item.pair) ? threshold : nil
   }
 
   /// Makes a link of an item that has earned one, if those it would displace and the ledger allow.
-  private mutating func change(_ slot: Int32) -> RewireDecision? {
+  private mutating func change(_ earned: Earned) -> RewireDecision? {
+    let slot = earned.slot
     let item = table.items[Int(slot)]
     var displaced: [Int32] = []
     for agent in [item.pair.low, item.pair.high]
@@ -172,7 +187,7 @@ public struct Observer: Sendable {
     guard canAfford(count) else { return nil }
     var decision = RewireDecision(
       event: eventCount, cause: .earned, promoted: link(slot), retired: displaced.map { link($0) },
-      credit: item.credit, threshold: thresholds.threshold(item.group), ledgerBefore: ledger,
+      credit: item.credit, threshold: earned.threshold, ledgerBefore: ledger,
       ledgerAfter: ledger, policyVersion: policy.version, isSuggestion: policy.mode == .suggest)
     table.items[Int(slot)].credit = 0
     guard policy.mode == .auto else { return decision }
