@@ -54,12 +54,17 @@ let package = Package(
     target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ"]),
     target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib"]),
 
+    // What was recorded, once more: in one order, for people, programs and other tools.
+    target("HyphaReplay", ["HyphaCore", "HyphaLog", "HyphaFormats"]),
+
     // Nodes and agents, and what people see of them.
     target("HyphaRuntime", ["HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
     target("HyphaKinds", ["HyphaCore", "HyphaRuntime", "HyphaFormats"]),
     target(
       "HyphaOperator",
-      ["HyphaCore", "HyphaLog", "HyphaTopology", "HyphaRuntime", "HyphaKinds", "HyphaFormats"]),
+      [
+        "HyphaCore", "HyphaLog", "HyphaTopology", "HyphaRuntime", "HyphaKinds", "HyphaFormats", "HyphaReplay",
+      ]),
     target("Hypha", ["HyphaCore", "HyphaRuntime"]),
     target(
       "HyphaApp",
@@ -83,6 +88,7 @@ let package = Package(
     tests(
       "HyphaRuntimeTests",
       ["HyphaRuntime", "HyphaKinds", "HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
+    tests("HyphaReplayTests", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaFormats", "HyphaReplay"]),
     tests("HyphaOperatorTests", ["HyphaOperator"]),
     tests(
       "HyphaAppTests",

@@ -47,7 +47,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["docs/guarantees.md", "docs/log.md", "docs/retention.md", "docs/security.md"])
+  @Test(arguments: [
+    "docs/guarantees.md", "docs/log.md", "docs/retention.md", "docs/replay.md", "docs/security.md",
+  ])
   func `every suite that a page names is there`(path: String) throws {
     let declared = Set(
       try testSources().matches(of: /(?:struct|class|enum) (\w+Tests)\b/).map { $0.output.1 })
@@ -66,7 +68,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["docs/guarantees.md", "docs/log.md", "docs/retention.md", "docs/security.md"])
+  @Test(arguments: [
+    "docs/guarantees.md", "docs/log.md", "docs/retention.md", "docs/replay.md", "docs/security.md",
+  ])
   func `what a page links to is there`(path: String) throws {
     let page = try text(path)
     for link in page.matches(of: /\]\(([^)#]+)\)/).map({ String($0.output.1) }) where !link.contains("://") {

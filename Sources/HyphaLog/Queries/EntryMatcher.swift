@@ -1,7 +1,7 @@
-import HyphaCore
+package import HyphaCore
 
 /// A query's parts as bytes, held against entries without an allocation.
-struct EntryMatcher {
+package struct EntryMatcher: Sendable {
   private let query: LogQuery
   private let causes: Set<EventID>
   private let agents: [[UInt8]]
@@ -10,7 +10,7 @@ struct EntryMatcher {
   private let subject: BytePattern?
   private let channels: [Channel]
 
-  init(_ query: LogQuery) {
+  package init(_ query: LogQuery) {
     self.query = query
     causes = Set(query.causes)
     agents = [query.agent, query.stream?.agent, query.lane?.agent].compactMap {
@@ -28,7 +28,7 @@ struct EntryMatcher {
   }
 
   /// Whether the entry is wanted, whatever its position and time.
-  func matches(_ record: RecordView) -> Bool {
+  package func matches(_ record: RecordView) -> Bool {
     for channel in channels where record.channel != channel { return false }
     if let event = query.event, record.id != event { return false }
     if !causes.isEmpty {

@@ -1,5 +1,6 @@
 import HyphaCore
 import HyphaLog
+import HyphaReplay
 
 /// `hypha log cat`: the events of one node's log.
 struct LogCatCommand: Command {
@@ -22,15 +23,7 @@ struct LogCatCommand: Command {
     ])
 
   @Argument(help: "A node's data directory.", completion: .directory) var data: String
-  @Option(help: "Only these streams: AGENT, AGENT/CHANNEL or AGENT@EPOCH/CHANNEL.", valueName: "stream")
-  var stream: [EntryFilter.StreamSelection] = []
-  @Option(help: "Only subjects that match; '*' is one token, a last '>' the rest.", valueName: "pattern")
-  var subject: Pattern?
-  @Option(help: "Only these event types.", valueName: "type") var type: [EventTypeName] = []
-  @Option(help: "Only the event with this id.", valueName: "id") var event: EventID?
-  @Option(help: "Only events of this conversation.", valueName: "id") var correlation: EventID?
-  @Option(help: "Only events that this one caused directly.", valueName: "id") var cause: EventID?
-  @Option(help: "Only events of this channel.") var channel: Channel?
+  @OptionGroup var options: FilterOptions
   @Option(help: "Only events from this time on.", valueName: "time") var since: Moment?
   @Option(help: "Only events before this time.", valueName: "time") var until: Moment?
   @Option(help: "Begin after this position.", valueName: "position") var after: UInt64 = 0
@@ -45,18 +38,19 @@ struct LogCatCommand: Command {
       throw HyphaError(.usage, "--reverse and --follow exclude each other", remedy: "leave one of them out")
     }
     let log = try Program.require().readLog(DataPlaces.log(at: data))
-    let filter = EntryFilter(
-      event: event, cause: cause, streams: stream, subject: subject, types: Set(type),
-      correlation: correlation,
-      channel: channel, since: since?.timestamp, until: until?.timestamp)
+    var filter = options.filter
+    filter.since = since?.timestamp
+    filter.until = until?.timestamp
+    let test = EntryTest(filter)
+    func matches(_ entry: LogEntry) throws -> Bool { try entry.withView { test.passes($0.record) } }
     var query = filter.query
-    var printer = EntryPrinter(format: json ? .json : format)
+    var printer = EntryPrinter(format: json ? .json : format, node: log.identity.node)
     var left = limit ?? .max
     guard left > 0 else { return }
     if follow {
       var entries = log.follow(query, after: Position(rawValue: after)).makeAsyncIterator()
       while left > 0, let batch = try await entries.nextBatch() {
-        for entry in batch.filter(filter.matches).prefix(left) {
+        for entry in try batch.filter(matches).prefix(left) {
           try printer.print(entry)
           left -= 1
         }
@@ -71,7 +65,7 @@ struct LogCatCommand: Command {
     var cursor: LogCursor?
     repeat {
       let page = try log.page(of: query, after: cursor)
-      for entry in page.entries.filter(filter.matches).prefix(left) {
+      for entry in try page.entries.filter(matches).prefix(left) {
         try printer.print(entry)
         left -= 1
       }
@@ -84,6 +78,8 @@ struct LogCatCommand: Command {
 /// Prints entries one by one, so that a log of any size takes the same memory.
 private struct EntryPrinter {
   let format: LogCatCommand.Format
+  let node: NodeID
+  private var writer: EntryWriter
   private var rows = EntryPrinter.emptyTable
   /// Columns are as wide as the widest cell of this many rows.
   private static let rowCountMax = 200
@@ -95,12 +91,18 @@ private struct EntryPrinter {
     ])
   }
 
-  init(format: LogCatCommand.Format) { self.format = format }
+  init(format: LogCatCommand.Format, node: NodeID) {
+    self.format = format
+    self.node = node
+    writer = EntryWriter(format == .cloudevents ? .cloudEvents : .own)
+  }
 
   mutating func print(_ entry: LogEntry) throws {
     switch format {
-    case .json: try Output.standard.writeLine(JSON.text(EntryJSON(entry)))
-    case .cloudevents: try Output.standard.writeLine(JSON.text(CloudEventJSON(entry)))
+    case .json, .cloudevents:
+      try entry.withView { writer.append($0, of: node) }
+      try Output.standard.write(bytes: writer.bytes)
+      writer.removeAll()
     case .table:
       rows.add(Self.cells(entry))
       if rows.rows.count >= Self.rowCountMax { try flush() }

@@ -4,12 +4,13 @@ public struct RootCommand: Command {
     name: "hypha", abstract: "An event-sourced message bus for systems of many agents.",
     discussion: """
       A topology file names nodes, agents, and who reports to whom. 'run' starts it, each node in a process \
-      of its own; 'log' reads what the nodes have kept; 'alerts' shows what waits for an answer.
+      of its own; 'replay' shows what happened once more; 'log' looks after what the nodes have kept; 'alerts' shows \
+      what waits for an answer.
       """,
     examples: ["hypha run topologies/incident-room.yaml", "hypha init --from log.xes.gz --output acted"],
     subcommands: [
-      RunCommand.self, ValidateCommand.self, InitCommand.self, KeysCommand.self, LogCommand.self,
-      AlertsCommand.self, TopologyCommand.self,
+      RunCommand.self, ValidateCommand.self, InitCommand.self, KeysCommand.self, ReplayCommand.self,
+      LogCommand.self, AlertsCommand.self, TopologyCommand.self,
     ])
 
   public init() {}

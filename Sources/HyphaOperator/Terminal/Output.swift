@@ -52,10 +52,16 @@ public final class Output: Sendable {
   ///
   /// - Throws: ``ExitStatus/brokenPipe`` when nobody reads any more; a `HyphaError` when the write fails.
   public func write(_ text: String) throws {
+    var text = text
+    try text.withUTF8 { try write(bytes: $0) }
+  }
+
+  /// Writes `bytes`, which are UTF-8, as they are. Throws as ``write(_:)``.
+  public func write(bytes: some Collection<UInt8>) throws {
     try buffer.withLock { buffer in
-      buffer.append(contentsOf: text.utf8)
+      buffer.append(contentsOf: bytes)
       guard descriptor >= 0 else { return }
-      if buffer.count >= capacity || (flushesLines && text.utf8.contains(0x0A)) { try drain(&buffer) }
+      if buffer.count >= capacity || (flushesLines && bytes.contains(0x0A)) { try drain(&buffer) }
     }
   }
 

@@ -1,0 +1,132 @@
+import HyphaCore
+import HyphaLog
+import HyphaReplay
+
+/// `hypha replay`: what was recorded, once more.
+struct ReplayCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "replay", abstract: "Show what was recorded once more, in one order, at any pace.",
+    discussion: """
+      Merges the logs of all nodes: by the time at which each log took its entries, then by node; an event that stands \
+      in several logs comes once, and never before its cause. Nodes may run meanwhile. On a terminal, keys pause, step, \
+      seek and change the speed; into a pipe it prints lines, with --json as JSON.
+
+      --from and --to take a position of one node's log (--node), 'sequence:N' of every stream, or a time that the \
+      events state; positions and sequences are included, the time of --to is not.
+      """,
+    examples: [
+      "hypha replay --data data/incident-room --rate 4x",
+      "hypha replay --data data/incident-room --type work.HandedOver --json",
+      "hypha replay --data data/incident-room --node hq --from 100 --to 200",
+      "hypha replay --data data/incident-room --follow --channel alert",
+    ])
+
+  @OptionGroup var logs: LogsOptions
+  @OptionGroup var options: FilterOptions
+  @Option(help: "Begin here: a position, sequence:N or a time.", valueName: "place") var from: PlaceArgument?
+  @Option(help: "End here: a position, sequence:N or a time.", valueName: "place") var to: PlaceArgument?
+  @Option(help: "How fast: max, realtime, step, or times as fast as recorded.", valueName: "speed")
+  var rate: RateArgument = .max
+  @Option(help: "Wait no longer than this between two events.", valueName: "duration") var idleMax: Duration?
+  @Option(help: "Stop after this many events.", valueName: "count") var limit: Int?
+  @Flag(help: "Go on with what comes, until it is stopped.") var follow = false
+  @Flag(help: "Print nothing but how many events there are, and how fast they were read.") var count = false
+  @Flag(help: "Print as JSON lines.") var json = false
+
+  mutating func validate() throws {
+    if count && (follow || rate.rate != .unlimited) {
+      throw HyphaError(
+        .usage, "--count reads what is there as fast as it can", remedy: "leave out --follow and --rate")
+    }
+    if rate.isStep && (json || !Terminal.current.isOutputTTY) {
+      throw HyphaError(
+        .usage, "--rate step waits for a key after each event", remedy: "use it on a terminal, without --json"
+      )
+    }
+  }
+
+  func run() async throws {
+    let readers = try logs.open()
+    let (filter, range) = (options.filter, ReplayRange(from: from?.bound, to: to?.bound))
+    func makeReplay(since time: Timestamp?) throws -> Replay {
+      var filter = filter
+      if let time { filter.since = max(time, filter.since ?? .zero) }
+      return try Replay(of: readers, filter: filter, range: range)
+    }
+    if count { return try countAll(makeReplay(since: nil), nodeCount: readers.count) }
+    let stop = StopSignal()
+    var session = try ReplaySession(
+      pace: ReplayPace(rate: rate.rate, isPaused: rate.isStep, idleMax: idleMax), follows: follow, stop: stop,
+      makeReplay: makeReplay)
+    let limit = limit ?? .max
+    if json {
+      try await printJSON(&session, limit)
+    } else if Terminal.current.isOutputTTY, let keyboard = Keyboard() {
+      try await LiveRegion.run { region in
+        var view = ReplayView(
+          region: region, style: Terminal.current.style(), isNodeShown: readers.count > 1)
+        try await session.run(limit: limit, keyboard: keyboard, view: &view) { Terminal.current.width }
+      }
+    } else {
+      var lines = EntryLines(style: Terminal.current.style(), isNodeShown: readers.count > 1)
+      try await session.run(
+        limit: limit,
+        show: { for line in try lines.lines($0) { try Output.standard.writeLine(line) } },
+        idle: { try Output.standard.flush() })
+    }
+    try Output.standard.flush()
+    guard let signal = stop.signalNumber else { return }
+    try Output.standardError.writeLine(
+      "stopped after \(Human.count(session.shownCount)) events of \(Human.count(readers.count)) logs")
+    throw ExitStatus.stopped(by: signal)
+  }
+
+  private func printJSON(_ session: inout ReplaySession, _ limit: Int) async throws {
+    var writer = EntryWriter(.own)
+    func flush() throws {
+      try Output.standard.write(bytes: writer.bytes)
+      writer.removeAll()
+    }
+    let isPaced = rate.rate != .unlimited
+    try await session.run(
+      limit: limit,
+      show: { replayed in
+        writer.append(replayed.entry, of: replayed.node)
+        if writer.bytes.count >= 65_536 { try flush() }
+        if isPaced {
+          try flush()
+          try Output.standard.flush()
+        }
+      },
+      idle: {
+        try flush()
+        try Output.standard.flush()
+      })
+    try flush()
+  }
+
+  private func countAll(_ replay: Replay, nodeCount: Int) throws {
+    var replay = replay
+    let limit = limit ?? .max
+    try replay.look()
+    var (eventCount, byteCount) = (0, 0)
+    let clock = ContinuousClock()
+    let duration = try clock.measure {
+      guard limit > 0 else { return }
+      try replay.visit { replayed in
+        eventCount += 1
+        byteCount += replayed.entry.record.bytes.count
+        return eventCount < limit
+      }
+    }
+    var table = Table([
+      .init("events"), .init("logs"), .init("size", key: "sizeBytes"), .init("took", key: "seconds"),
+      .init("rate", key: "eventsPerSecond"),
+    ])
+    table.add([
+      .integer(eventCount), .integer(nodeCount), .bytes(byteCount), .duration(duration),
+      .rate(Double(eventCount) / max(duration / .seconds(1), 1e-9)),
+    ])
+    try table.write(as: json ? .jsonLines : .table)
+  }
+}

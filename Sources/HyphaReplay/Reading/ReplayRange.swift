@@ -1,0 +1,65 @@
+public import HyphaCore
+public import HyphaLog
+
+/// From where to where a replay goes.
+public struct ReplayRange: Hashable, Sendable {
+  /// A place in what was recorded.
+  public enum Bound: Hashable, Sendable {
+    /// A place in one log; of several logs each has its own, so it is refused there.
+    case position(Position)
+    /// A place in each stream.
+    case sequence(UInt64)
+    /// A time, as the events state it.
+    case time(Timestamp)
+  }
+
+  /// The first that is wanted; nil: from the beginning.
+  public var from: Bound?
+  /// The last position or sequence that is wanted, or the first time that is not; nil: to the end.
+  public var to: Bound?
+
+  /// A range by its ends.
+  public init(from: Bound? = nil, to: Bound? = nil) {
+    self.from = from
+    self.to = to
+  }
+
+  /// Everything.
+  public static let all = ReplayRange()
+
+  /// `filter` with what of the range every log tells alike.
+  func narrowing(_ filter: EntryFilter) -> EntryFilter {
+    var filter = filter
+    switch from {
+    case .sequence(let sequence): filter.fromSequence = max(sequence, filter.fromSequence ?? 0)
+    case .time(let time): filter.since = max(time, filter.since ?? .zero)
+    case .position, nil: break
+    }
+    switch to {
+    case .sequence(let sequence):
+      filter.throughSequence = min(sequence, filter.throughSequence ?? .max)
+    case .time(let time): filter.until = min(time, filter.until ?? time)
+    case .position, nil: break
+    }
+    return filter
+  }
+
+  /// The positions that are wanted.
+  ///
+  /// - Throws: ``HyphaError/Code/usage`` where positions are given for several logs, or none is left between the ends.
+  func positions(logCount: Int) throws -> ClosedRange<Position> {
+    var (low, high) = (Position.start.next, Position(rawValue: .max))
+    if case .position(let position) = from { low = max(low, position) }
+    if case .position(let position) = to { high = position }
+    guard logCount == 1 || (low == Position.start.next && high.rawValue == .max) else {
+      throw HyphaError(
+        .usage, "a position is a place in one log, and there are \(logCount)",
+        remedy: "name one node, or give a time")
+    }
+    guard low <= high else {
+      throw HyphaError(
+        .usage, "position \(low) lies behind position \(high)", remedy: "let the range go forward")
+    }
+    return low...high
+  }
+}

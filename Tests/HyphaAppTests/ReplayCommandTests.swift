@@ -1,0 +1,176 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
+import Testing
+
+/// Two nodes' logs, as a run in which `ana` asks and `bo` answers leaves them.
+struct AskedLogs {
+  let data: String
+  let roundCount: Int
+  /// When the first event was stated, and the time between a question and its answer.
+  static let begin: UInt64 = 1_700_000_000_000_000
+  static let step: UInt64 = 10_000
+
+  private final class Time: TimeSource {
+    func microseconds() -> UInt64 { AskedLogs.begin }
+  }
+
+  init(in scratch: Scratch, roundCount: Int) async throws {
+    data = scratch("data")
+    self.roundCount = roundCount
+    let logs = try ["desk", "hq"].map { name in
+      try LMDBLog(
+        directory: "\(data)/\(name)", node: NodeID(name),
+        settings: LMDBLogSettings(mapByteCount: 1 << 28, niceValue: 0), time: Time())
+    }
+    defer { for log in logs { log.close() } }
+    for round in 1...roundCount {
+      let sequence = UInt64(round)
+      let question = try record("ana", to: "bo", type: "work.Asked", sequence, half: 0, cause: nil)
+      let answer = try record("bo", to: "ana", type: "work.Answered", sequence, half: 1, cause: question)
+      for (log, batch) in [
+        (logs[0], LogBatch.Append(question)), (logs[1], .init(question, source: .received(hops: 2))),
+        (logs[1], .init(answer)), (logs[0], .init(answer, source: .received(hops: 2))),
+      ] {
+        _ = try await log.append(LogBatch(appends: [batch]))
+      }
+    }
+  }
+
+  private func record(
+    _ agent: AgentID, to addressee: AgentID, type: EventTypeName, _ sequence: UInt64, half: UInt64,
+    cause: Record?
+  ) throws -> Record {
+    let time = Timestamp(microseconds: Self.begin + ((sequence - 1) * 2 + half) * Self.step)
+    let id = EventID(time: time, random: sequence &* 0x9E37_79B9_7F4A_7C15)
+    return try Record(
+      RecordHeader(
+        id: id, time: time, channel: .persistent, agent: agent, epoch: 1, sequence: sequence,
+        previous: LanePoint(epoch: sequence > 1 ? 1 : 0, sequence: sequence - 1), addressee: addressee,
+        type: type,
+        subject: Subject("case.\(sequence)"), causation: cause?.header.id ?? .none,
+        correlation: cause?.header.correlation ?? id,
+        authority: Authority(principal: agent, grant: "topology")),
+      payload: Array(#"{"round":\#(sequence)}"#.utf8))
+  }
+}
+
+extension Processes {
+  /// `hypha replay`.
+  @Suite struct ReplayCommandTests {
+    struct Line: Decodable, Hashable {
+      var node, id, type, time: String
+      var causation: String?
+      var position, sequence: UInt64
+    }
+
+    private func lines(_ options: [String], _ scratch: Scratch) async throws -> [Line] {
+      let result = try await Hypha.run(
+        ["replay", "--data", scratch("data"), "--json"] + options, in: scratch)
+      #expect(result.status == 0 && result.errors == "")
+      return try result.lines.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+    }
+
+    @Test func `the nodes' logs come as one, each event once and behind its cause`() async throws {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 50)
+      let all = try await lines([], scratch)
+      #expect(all.map(\.type) == (0..<50).flatMap { _ in ["work.Asked", "work.Answered"] })
+      #expect(all.map(\.node) == (0..<50).flatMap { _ in ["desk", "hq"] })
+      for (question, answer) in zip(all, all.dropFirst()) where answer.type == "work.Answered" {
+        #expect(answer.causation == question.id)
+      }
+      func check(_ options: String..., keep: (Line) -> Bool) async throws {
+        let kept = try await lines(options, scratch)
+        #expect(kept == all.filter(keep) && !kept.isEmpty, "\(options)")
+      }
+      try await check("--type", "work.Answered") { $0.type == "work.Answered" }
+      try await check("--stream", "bo@1/persistent", "--from", "sequence:7", "--to", "sequence:9") {
+        $0.type == "work.Answered" && (7...9).contains($0.sequence)
+      }
+      try await check("--from", all[20].time, "--to", all[40].time) {
+        $0.time >= all[20].time && $0.time < all[40].time
+      }
+      #expect(try await lines(["--limit", "7"], scratch) == Array(all.prefix(7)))
+      let one = try await lines(["--node", "hq", "--from", "3", "--to", "5"], scratch)
+      #expect(one.map(\.position) == [3, 4, 5] && Set(one.map(\.node)) == ["hq"])
+      let count = try await Hypha.run(["replay", "--data", logs.data, "--count", "--json"], in: scratch)
+      #expect(count.output.hasPrefix(#"{"events":100,"logs":2,"#))
+    }
+
+    @Test func `what cannot be meant is said`() async throws {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 2)
+      for (options, words, status) in [
+        (["--from", "3"], "name one node", 2), (["--node", "nix"], "name one of desk, hq", 2),
+        (["--rate", "fast"], "--rate", 2), (["--rate", "0x"], "--rate", 2),
+        (["--from", "noon"], "sequence:17", 2),
+        (["--rate", "step"], "on a terminal", 2), (["--count", "--follow"], "leave out --follow", 2),
+        (["--node", "hq", "--from", "5", "--to", "2"], "go forward", 2),
+      ] as [([String], String, Int32)] {
+        let result = try await Hypha.run(["replay", "--data", logs.data] + options, in: scratch)
+        #expect(result.status == status && result.output == "", "\(options)")
+        #expect(result.errors.contains(words) && result.errorLines.count <= 2, "\(result.errors)")
+      }
+      let nothing = try await Hypha.run(["replay", "--data", scratch("nix")], in: scratch)
+      #expect(nothing.status == 1 && nothing.errors.contains("holds no log"))
+    }
+
+    @Test func `at a pace it takes its time, and a signal ends it with what it did`() async throws {
+      let scratch = try Scratch()
+      _ = try await AskedLogs(in: scratch, roundCount: 3)
+      let replay = try scratch.start("replay", "--data", scratch("data"), "--rate", "0.001x", "--json")
+      #expect(await becomesTrue { replay.output.contains("work.Asked") })
+      replay.signal(SIGINT)
+      let result = await replay.end()
+      #expect(result.status == 130 && result.lines.count == 1)
+      #expect(result.errors.contains("stopped after 1 events of 2 logs"))
+    }
+
+    @Test func `what is appended comes while it follows`() async throws {
+      let scratch = try Scratch()
+      let room = try IncidentRoom(in: scratch)
+      let run = try scratch.start("run", room.file, "--data", scratch("data"))
+      #expect(await becomesTrue { FileManager.default.fileExists(atPath: scratch("data/apps/log/data.mdb")) })
+      #expect(
+        await becomesTrue { FileManager.default.fileExists(atPath: scratch("data/infra/log/data.mdb")) })
+      #expect(await becomesTrue { FileManager.default.fileExists(atPath: scratch("data/hq/log/data.mdb")) })
+      #expect(await becomesTrue { FileManager.default.fileExists(atPath: scratch("data/desk/log/data.mdb")) })
+      let follow = try scratch.start("replay", "--data", scratch("data"), "--follow", "--json")
+      let ended = await run.end()
+      #expect(ended.status == 0, "\(ended.errors)")
+      let whole = try await lines([], scratch)
+      #expect(await becomesTrue { follow.output.count { $0 == "\n" } >= whole.count })
+      follow.signal(SIGTERM)
+      let result = await follow.end()
+      let shown = try result.lines.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+      #expect(shown.count == whole.count && Set(shown.map(\.id)) == Set(whole.map(\.id)))
+      var seen: Set<String> = []
+      for line in shown {
+        #expect(line.causation.map { seen.contains($0) } ?? true)
+        seen.insert(line.id)
+      }
+    }
+
+    @Test(.enabled(if: PseudoTerminal.isAvailable, "there is no /usr/bin/setsid"))
+    func `on a terminal keys pause, step, seek and end it`() async throws {
+      let scratch = try Scratch()
+      _ = try await AskedLogs(in: scratch, roundCount: 20)
+      let terminal = try PseudoTerminal(["replay", "--data", scratch("data"), "--rate", "step"], in: scratch)
+      #expect(await becomesTrue { terminal.text().contains("paused") })
+      #expect(!terminal.text().contains("work.Asked"))
+      terminal.type("nnn")
+      #expect(await becomesTrue { terminal.text().contains("3 shown") })
+      terminal.type("m ")
+      #expect(await becomesTrue { terminal.text().contains("■ end") })
+      #expect(terminal.text().contains("case.20"))
+      terminal.type("\u{1B}[H")
+      #expect(await becomesTrue { terminal.text().contains("from the begin") })
+      #expect(await becomesTrue { terminal.text().contains("80 shown") })
+      terminal.type("q")
+      #expect(await terminal.end() == 0)
+      #expect(terminal.text().ranges(of: "\u{1B}[?25h").count == 1)
+    }
+  }
+}
