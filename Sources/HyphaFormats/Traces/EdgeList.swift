@@ -59,7 +59,9 @@ public enum EdgeList {
     if Columns(header: String(first)) != nil { return true }
     guard let row = lines.first(where: { !$0.hasPrefix("#") && !$0.hasPrefix("%") }) else { return false }
     let fields = Columns(row: String(row)).split(String(row))
-    return (2...4).contains(fields.count) && fields.dropFirst(2).allSatisfy { $0.allSatisfy(\.isNumber) }
+    // An event log has a header, in which nothing is a time.
+    return fields.count == 2
+      || (fields.count > 2 && RecordedTime.microseconds(String(fields[2]), form: .table) != nil)
   }
 }
 

@@ -10,7 +10,8 @@ public struct RootCommand: Command {
     examples: ["hypha run topologies/incident-room.yaml", "hypha init --from log.xes.gz --output acted"],
     subcommands: [
       RunCommand.self, ValidateCommand.self, InitCommand.self, KeysCommand.self, ReplayCommand.self,
-      LogCommand.self, AlertsCommand.self, TopologyCommand.self,
+      TraceCommand.self, ExportCommand.self, ImportCommand.self, LogCommand.self, AlertsCommand.self,
+      TopologyCommand.self,
     ])
 
   public init() {}
@@ -21,7 +22,8 @@ struct LogCommand: Command {
   static let configuration = CommandConfiguration(
     name: "log", abstract: "Read what nodes have kept, while they run and after, and look after it.",
     subcommands: [
-      LogInfoCommand.self, LogCatCommand.self, LogVerifyCommand.self, LogHeadCommand.self,
+      LogInfoCommand.self, LogStatsCommand.self, LogCatCommand.self, LogVerifyCommand.self,
+      LogHeadCommand.self,
       LogReindexCommand.self, LogPruneCommand.self, LogCompactCommand.self, LogBackupCommand.self,
       LogRestoreCommand.self, LogSalvageCommand.self, LogExamineCommand.self,
     ])

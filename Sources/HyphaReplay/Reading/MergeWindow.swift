@@ -102,7 +102,7 @@ struct MergeWindow {
       free.append(item.slot)
     }
     return try kept[slot].bytes.withUnsafeBytes { bytes in
-      let record = try RecordView(checking: bytes, limits: Self.limits)
+      let record = try RecordView(checking: bytes, limits: .unbounded)
       return try body(
         EntryView(
           position: Position(rawValue: item.position), appendedAt: kept[slot].appendedAt,
@@ -132,8 +132,4 @@ struct MergeWindow {
     }
     heap[index] = item
   }
-
-  /// The log has checked the record against limits of its own.
-  private static let limits = WireLimits(
-    payloadByteCountMax: .max / 2, frameRecordCountMax: 1, frameByteCountMax: 0)
 }

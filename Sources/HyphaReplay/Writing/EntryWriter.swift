@@ -99,7 +99,9 @@ extension TextBuffer {
 
   /// The payload as a JSON value.
   mutating func appendPayload(_ record: RecordView) {
-    if record.contentType == .json, appendCompacted(record.payload) { return }
+    if record.contentType == .json || record.contentType == .cloudEvent, appendCompacted(record.payload) {
+      return
+    }
     append("\"")
     appendBase64(record.payload)
     append("\"")
@@ -115,6 +117,8 @@ extension TextBuffer {
 
   /// One CloudEvent, without a line feed.
   mutating func appendCloudEvent(_ record: RecordView) {
+    // Another tool's event is written as that has made it.
+    if record.contentType == .cloudEvent, appendCompacted(record.payload) { return }
     append("{")
     if !record.addressee.isEmpty {
       append("\"addressee\":")

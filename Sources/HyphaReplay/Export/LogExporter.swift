@@ -1,0 +1,184 @@
+import HyphaCore
+import HyphaLog
+
+/// What a log can be exported as.
+public enum ExportFormat: String, CaseIterable, Sendable {
+  /// CloudEvents 1.0 in JSON, one a line.
+  case cloudEvents = "cloudevents"
+  /// CloudEvents 1.0 as one JSON array (the batch format).
+  case cloudEventsBatch = "cloudevents-batch"
+  /// Object-centric event log, OCEL 2.0 in JSON.
+  case ocelJSON = "ocel-json"
+  /// IEEE 1849, for process mining.
+  case xes
+  /// OpenTelemetry's traces in JSON.
+  case otlp
+  /// A table with a header line (RFC 4180).
+  case csv
+  /// Who sends to whom, as a graph.
+  case graphML = "graphml"
+}
+
+/// Writes replayed events in a format that other tools open.
+///
+/// What it writes goes to `write` in pieces of about 128 KiB. Memory does not grow with the number of events: it is that of a
+/// few pieces, and beside it, for OCEL and GraphML, of the names of agents, types, subjects and pairs; XES needs its events
+/// case by case, so they are sorted through files in `spillDirectory` that have no name.
+public struct LogExporter {
+  private var sink: ExportSink
+  private var encoder: any ExportEncoder
+  /// How many events were written.
+  public private(set) var eventCount = 0
+
+  /// An exporter that has written nothing yet.
+  ///
+  /// - Parameters:
+  ///   - expectedCount: about how many events will come, by which work is divided.
+  ///   - spillDirectory: where files may be made; only ``ExportFormat/xes`` needs it.
+  /// - Throws: what `write` does; ``HyphaError/Code/fileUnavailable`` when no file can be made.
+  public init(
+    _ format: ExportFormat, expectedCount: UInt64, spillDirectory: String,
+    write: @escaping (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    sink = ExportSink(write: write)
+    encoder =
+      switch format {
+      case .cloudEvents: CloudEventsEncoder(isBatch: false)
+      case .cloudEventsBatch: CloudEventsEncoder(isBatch: true)
+      case .ocelJSON: OCELEncoder()
+      case .xes: try XESEncoder(expectedCount: expectedCount, spillDirectory: spillDirectory)
+      case .otlp: OTLPEncoder()
+      case .csv: CSVEncoder()
+      case .graphML: GraphMLEncoder()
+      }
+    try encoder.begin(&sink)
+  }
+
+  /// Writes one event.
+  public mutating func add(_ replayed: ReplayedEntry) throws {
+    try encoder.add(replayed, &sink)
+    eventCount += 1
+    try sink.flushIfLarge()
+  }
+
+  /// Writes what comes behind the events. Nothing may be added then.
+  public mutating func finish() throws {
+    try encoder.finish(&sink)
+    try sink.flush()
+  }
+}
+
+/// Where an encoder writes to.
+struct ExportSink {
+  var buffer = TextBuffer()
+  let write: (UnsafeRawBufferPointer) throws -> Void
+
+  mutating func flushIfLarge() throws {
+    if buffer.bytes.count >= 128 << 10 { try flush() }
+  }
+
+  mutating func flush() throws {
+    try buffer.bytes.withUnsafeBytes { try write($0) }
+    buffer.removeAll()
+  }
+}
+
+/// One format.
+protocol ExportEncoder {
+  mutating func begin(_ sink: inout ExportSink) throws
+  mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) throws
+  mutating func finish(_ sink: inout ExportSink) throws
+}
+
+struct CloudEventsEncoder: ExportEncoder {
+  let isBatch: Bool
+  private var isFirst = true
+
+  init(isBatch: Bool) { self.isBatch = isBatch }
+
+  func begin(_ sink: inout ExportSink) { if isBatch { sink.buffer.append("[") } }
+
+  mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
+    if isBatch { sink.buffer.append(isFirst ? "\n" : ",\n") }
+    isFirst = false
+    sink.buffer.appendCloudEvent(replayed.entry.record)
+    if !isBatch { sink.buffer.append(0x0A) }
+  }
+
+  func finish(_ sink: inout ExportSink) { if isBatch { sink.buffer.append("\n]\n") } }
+}
+
+struct OTLPEncoder: ExportEncoder {
+  private var spans = SpanWriter()
+
+  func begin(_ sink: inout ExportSink) {}
+
+  mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
+    let entry = replayed.entry
+    spans.append(entry.record, node: replayed.node, until: entry.appendedAt, to: &sink.buffer)
+  }
+
+  func finish(_ sink: inout ExportSink) { spans.finish(to: &sink.buffer) }
+}
+
+struct CSVEncoder: ExportEncoder {
+  func begin(_ sink: inout ExportSink) {
+    sink.buffer.append(
+      "time,node,position,channel,agent,epoch,sequence,addressee,type,subject,id,causation,correlation,principal,grant,payload\n"
+    )
+  }
+
+  func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
+    let record = replayed.entry.record
+    sink.buffer.append(record.time)
+    field(replayed.node.text, &sink)
+    sink.buffer.append(",")
+    sink.buffer.append(number: replayed.entry.position.rawValue)
+    sink.buffer.append(",")
+    sink.buffer.append(record.channel.name)
+    field(record.agent, &sink)
+    sink.buffer.append(",")
+    sink.buffer.append(number: record.epoch)
+    sink.buffer.append(",")
+    sink.buffer.append(number: record.sequence)
+    field(record.addressee, &sink)
+    field(record.type, &sink)
+    field(record.subject, &sink)
+    sink.buffer.append(",")
+    sink.buffer.append(record.id)
+    sink.buffer.append(",")
+    if record.causation != .none { sink.buffer.append(record.causation) }
+    sink.buffer.append(",")
+    sink.buffer.append(record.correlation)
+    field(record.principal, &sink)
+    field(record.grant, &sink)
+    if record.contentType == .json {
+      field(record.payload, &sink)
+    } else {
+      sink.buffer.append(",")
+      sink.buffer.appendBase64(record.payload)
+    }
+    sink.buffer.append(0x0A)
+  }
+
+  func finish(_ sink: inout ExportSink) {}
+
+  private func field(_ text: String, _ sink: inout ExportSink) {
+    var text = text
+    text.withUTF8 { field(UnsafeRawBufferPointer($0), &sink) }
+  }
+
+  private func field(_ bytes: UnsafeRawBufferPointer, _ sink: inout ExportSink) {
+    sink.buffer.append(",")
+    let isPlain = bytes.allSatisfy {
+      $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "\"") && $0 >= 0x20 && $0 < 0x80
+    }
+    guard !isPlain else { return sink.buffer.append(bytes) }
+    sink.buffer.append("\"")
+    for byte in String(decoding: bytes, as: UTF8.self).utf8 {
+      if byte == UInt8(ascii: "\"") { sink.buffer.append("\"") }
+      sink.buffer.append(byte)
+    }
+    sink.buffer.append("\"")
+  }
+}

@@ -1,0 +1,39 @@
+import HyphaCore
+import HyphaFormats
+
+/// An event in the words of process mining: in a case, an activity was done by a resource.
+///
+/// Of an event that was imported from a recording they are what that said; of any other, the case is its subject, the activity
+/// its type, and the resource the agent that stated it.
+struct ProcessEvent {
+  var caseName: String
+  var activity: String
+  var resource: String?
+  var group: String?
+  var time: Timestamp
+
+  /// The type of events that were imported from a recording.
+  static let importedType: EventTypeName = "recorded.Event"
+
+  /// What such an event's payload has.
+  struct Payload: Codable {
+    var activity: String
+    var caseID: String
+    var group: String?
+    var resource: String?
+  }
+
+  init(_ record: RecordView) {
+    time = record.time
+    if record.type.elementsEqual(Self.importedType.text.utf8),
+      let payload = try? JSON.decode(Payload.self, from: record.payload)
+    {
+      (caseName, activity) = (payload.caseID, payload.activity)
+      (resource, group) = (payload.resource, payload.group)
+    } else {
+      caseName = String(decoding: record.subject, as: UTF8.self)
+      activity = String(decoding: record.type, as: UTF8.self)
+      resource = String(decoding: record.agent, as: UTF8.self)
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import Dispatch
+import HyphaCore
+public import HyphaFormats
+public import HyphaLog
+import Synchronization
+
+/// Fills a new log from a file that another tool, or an export, has written. The file is read once and never loaded whole;
+/// beside a few batches, memory is that of the names of agents, and of cases where there are any.
+///
+/// What is imported is marked as received, since no agent of the node stated it.
+public final class LogImporter {
+  /// What an import may read.
+  public enum Format: String, CaseIterable, Sendable {
+    /// CloudEvents 1.0 in JSON, one a line or as one array.
+    case cloudEvents = "cloudevents"
+    /// IEEE 1849.
+    case xes
+    /// A table with a header line.
+    case csv
+  }
+
+  /// How many events were appended or are about to be.
+  public private(set) var eventCount = 0
+  private let log: any EventLog
+  private let progress: (Int) throws -> Void
+  private var waiting: [LogBatch.Append] = []
+  private var laneEnds: [Lane: LanePoint] = [:]
+  private var sequences: [AgentID: UInt64] = [:]
+  private var agents: [String: AgentID] = [:]
+  private var takenAgents: Set<AgentID> = []
+  private let failure = Failure()
+  /// Batches that were submitted and are not durable yet.
+  private let room = DispatchSemaphore(value: LogImporter.batchCountMax)
+
+  private static let (batchCountMax, batchEventCount) = (8, 512)
+
+  private final class Failure: Sendable {
+    let error = Mutex<HyphaError?>(nil)
+  }
+
+  /// An importer into `log`.
+  ///
+  /// - Parameter progress: told now and then how many events there were; what it throws ends the import.
+  /// - Throws: ``HyphaError/Code/logConflict`` when the log has entries.
+  public init(into log: any EventLog, progress: @escaping (Int) throws -> Void = { _ in }) throws {
+    let head = try log.head()
+    guard head == .start else {
+      throw HyphaError(
+        .logConflict, "the log of \(log.identity.node) has \(head) entries already",
+        remedy: "import into a new --data directory")
+    }
+    self.log = log
+    self.progress = progress
+  }
+
+  /// Appends the CloudEvents of a file.
+  ///
+  /// Events that Hypha has exported become what they were. Any other becomes an event whose payload is the whole CloudEvent, of an
+  /// agent that is called as its source is, on the persistent channel.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidInput`` that names the file and the event, and the errors of the log.
+  public func addCloudEvents(path: String, limits: InputLimits = InputLimits()) throws {
+    let objects = JSONObjects(try GzipInputStream(path: path, limits: limits), limits: limits)
+    while let object = try objects.next() {
+      do {
+        guard let members = JSONMembers(object) else { throw ImportProblem("is not JSON (RFC 8259)") }
+        let event = try CloudEventReader(members).event { agent(named: $0) }
+        try add(event)
+      } catch let problem as ImportProblem {
+        throw HyphaError(
+          .invalidInput, "\(path) event \(objects.ordinal) \(problem.text)",
+          remedy: "give CloudEvents 1.0 in JSON, one a line or as one array")
+      } catch let error as HyphaError where error.code == .invalidName || error.code == .invalidRecord {
+        throw HyphaError(
+          .invalidInput, "\(path) event \(objects.ordinal): \(error.problem)", remedy: error.remedy)
+      }
+    }
+    try finish()
+  }
+
+  /// Appends the events of a recorded process: of type `recorded.Event`, by the agent that is called as the resource is, about
+  /// `case.NAME`; a case is a conversation, in which each event is caused by the one before it.
+  ///
+  /// - Throws: as ``RecordedEvents/read(path:options:_:)``, and the errors of the log.
+  public func addRecording(path: String, options: RecordedEvents.Options = RecordedEvents.Options()) throws {
+    var newest: [String: (first: EventID, last: EventID)] = [:]
+    try RecordedEvents.read(path: path, options: options) { recorded in
+      guard recorded.time >= 0 else {
+        throw HyphaError(
+          .invalidInput, "\(path) event \(eventCount + 1) is from before 1970",
+          remedy: "leave it out, or correct it")
+      }
+      let time = Timestamp(microseconds: UInt64(recorded.time))
+      let id = EventID(
+        time: time, random: SeededGenerator.fingerprint(of: "\(eventCount) \(recorded.caseID)"))
+      let before = newest[recorded.caseID]
+      newest[recorded.caseID] = (before?.first ?? id, id)
+      let payload = ProcessEvent.Payload(
+        activity: recorded.activity, caseID: recorded.caseID, group: recorded.group,
+        resource: recorded.resource)
+      let agent = agent(named: recorded.resource ?? "unknown")
+      try add(
+        ImportedEvent(
+          id: id, time: time, channel: .persistent, agent: agent, type: ProcessEvent.importedType,
+          subject: Self.subject(ofCase: recorded.caseID), causation: before?.last ?? .none,
+          correlation: before?.first ?? id, payload: Array(try JSON.encode(payload))))
+    }
+    try finish()
+  }
+
+  /// The subject nearest to a case's name.
+  private static func subject(ofCase name: String) -> Subject {
+    let token = name.map { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" ? $0 : "-" }
+    return (try? Subject("case.\(String(token.prefix(60)))")) ?? "case"
+  }
+
+  /// The agent that a name of any kind becomes, the same each time.
+  private func agent(named name: String) -> AgentID {
+    if let agent = agents[name] { return agent }
+    let agent = ResourceAgents.free(name, &takenAgents)
+    agents[name] = agent
+    return agent
+  }
+
+  private func add(_ event: ImportedEvent) throws {
+    var event = event
+    if event.place == nil {
+      sequences[event.agent, default: 0] += 1
+      event.place = LanePoint(epoch: 1, sequence: sequences[event.agent] ?? 1)
+    }
+    let record = try event.record(linkedTo: &laneEnds)
+    waiting.append(LogBatch.Append(record, source: .received(hops: 0)))
+    eventCount += 1
+    if waiting.count >= Self.batchEventCount { try submit() }
+  }
+
+  private func submit() throws {
+    room.wait()
+    let batch = LogBatch(appends: waiting)
+    waiting.removeAll(keepingCapacity: true)
+    log.submit(batch) { [room, failure] result in
+      if case .failure(let error) = result { failure.error.withLock { $0 = $0 ?? error } }
+      room.signal()
+    }
+    try check()
+    try progress(eventCount)
+  }
+
+  private func check() throws {
+    if let error = failure.error.withLock({ $0 }) { throw error }
+  }
+
+  /// Waits until all that was added is durable.
+  private func finish() throws {
+    if !waiting.isEmpty { try submit() }
+    for _ in 0..<Self.batchCountMax { room.wait() }
+    for _ in 0..<Self.batchCountMax { room.signal() }
+    try check()
+  }
+
+  deinit {
+    // A semaphore must not be freed below the value that it began with.
+    for _ in 0..<Self.batchCountMax { room.wait() }
+    for _ in 0..<Self.batchCountMax { room.signal() }
+  }
+}
+
+/// What is wrong with one event of a file.
+struct ImportProblem: Error {
+  let text: String
+  init(_ text: String) { self.text = text }
+}

@@ -1,0 +1,147 @@
+public import HyphaCore
+public import HyphaLog
+
+extension CausalTrace {
+  /// Follows an event's causes to the first one, and its effects to the last.
+  ///
+  /// With an index each step costs some lookups in each log; without one, a scan.
+  ///
+  /// - Parameters:
+  ///   - id: the event.
+  ///   - logs: where to look; with those of a whole deployment nothing is missing.
+  ///   - limit: the most events; those of fewer steps come first.
+  /// - Throws: ``HyphaError/Code/invalidInput`` when none of the logs has the event;
+  ///   ``HyphaError/Code/logInvalid`` where one is damaged.
+  public init(of id: EventID, in logs: [any LogReader], limit: Int = 10_000) throws {
+    var growth = Growth(limit: max(limit, 1))
+    guard let copies = try Self.copies(of: id, in: logs) else {
+      throw HyphaError(
+        .invalidInput, "none of the \(logs.count) logs has the event \(id)",
+        remedy: "give the logs of the whole deployment; 'hypha replay --event \(id)' looks for it")
+    }
+    var chain = [copies]
+    var seen: Set<EventID> = [id]
+    var missing: EventID?
+    while let cause = chain.last?.first?.entry.record.header.causation, cause != .none, chain.count < limit {
+      // A circle of false causes must not go on for ever.
+      guard seen.insert(cause).inserted else { break }
+      guard let copies = try Self.copies(of: cause, in: logs) else {
+        missing = cause
+        break
+      }
+      chain.append(copies)
+    }
+    for copies in chain.reversed() { for copy in copies { growth.add(copy) } }
+    growth.beginEffects(of: id)
+    while let causes = growth.nextCauses() {
+      for log in logs {
+        let query = LogQuery.effects(of: causes)
+        var cursor: LogCursor?
+        repeat {
+          let page = try log.page(of: query, after: cursor)
+          for entry in page.entries { growth.add(Found(node: log.identity.node, entry: entry)) }
+          cursor = page.next
+        } while cursor != nil && !growth.isCut
+      }
+    }
+    self = growth.trace(focus: id, missing: missing)
+  }
+
+  /// An entry and whose log it stands in.
+  fileprivate struct Found {
+    var node: NodeID
+    var entry: LogEntry
+
+    var copy: Copy {
+      Copy(node: node, position: entry.position, appendedAt: entry.appendedAt, source: entry.source)
+    }
+  }
+
+  private static func copies(of id: EventID, in logs: [any LogReader]) throws -> [Found]? {
+    let found = try logs.compactMap { log in
+      try log.entry(withID: id).map { Found(node: log.identity.node, entry: $0) }
+    }
+    return found.isEmpty ? nil : found
+  }
+}
+
+/// Collects events step by step, then puts them in order. Pure.
+private struct Growth {
+  private struct Node {
+    var record: Record
+    var copies: [CausalTrace.Copy]
+    var effects: [Int] = []
+  }
+
+  private var nodes: [Node] = []
+  private var places: [EventID: Int] = [:]
+  private var askedCount = 0
+  private let limit: Int
+  private(set) var isCut = false
+
+  init(limit: Int) { self.limit = limit }
+
+  mutating func add(_ found: CausalTrace.Found) {
+    let header = found.entry.record.header
+    if let place = places[header.id] {
+      if !nodes[place].copies.contains(found.copy) { nodes[place].copies.append(found.copy) }
+      return
+    }
+    guard nodes.count < limit else {
+      isCut = true
+      return
+    }
+    places[header.id] = nodes.count
+    if let cause = places[header.causation] { nodes[cause].effects.append(nodes.count) }
+    nodes.append(Node(record: found.entry.record, copies: [found.copy]))
+  }
+
+  /// From now on what follows from `id` is asked for, and not what else its causes have led to.
+  mutating func beginEffects(of id: EventID) { askedCount = places[id] ?? nodes.count }
+
+  mutating func nextCauses() -> [EventID]? {
+    guard !isCut, askedCount < nodes.count else { return nil }
+    let asked = nodes[askedCount...].prefix(LogQuery.causeCountMax)
+    askedCount += asked.count
+    return asked.map(\.record.header.id)
+  }
+
+  func trace(focus: EventID, missing: EventID?) -> CausalTrace {
+    var steps: [CausalTrace.Step] = []
+    var focusPlace = 0
+    var waiting: [(node: Int, depth: Int, parent: Int?)] = [(0, 0, nil)]
+    while let next = waiting.popLast() {
+      let node = nodes[next.node]
+      let copies = node.copies.sorted {
+        ($0.source == .stated ? 0 : 1, $0.appendedAt, $0.node) < (
+          $1.source == .stated ? 0 : 1, $1.appendedAt, $1.node
+        )
+      }
+      if node.record.header.id == focus { focusPlace = steps.count }
+      let delays = next.parent.map {
+        Self.delays(from: steps[$0], to: node.record.header, on: copies.first?.node)
+      }
+      let inOrder = node.effects.sorted {
+        let (left, right) = (nodes[$0].record.header, nodes[$1].record.header)
+        return (left.time, left.id) < (right.time, right.id)
+      }
+      waiting += inOrder.reversed().map { ($0, next.depth + 1, steps.count) }
+      steps.append(
+        .init(record: node.record, copies: copies, depth: next.depth, parent: next.parent, delays: delays))
+    }
+    return CausalTrace(steps: steps, focus: focusPlace, isComplete: !isCut, missingCause: missing)
+  }
+
+  private static func delays(
+    from cause: CausalTrace.Step, to effect: RecordHeader, on node: NodeID?
+  ) -> CausalTrace.Delays {
+    let begin = cause.record.header.time
+    let total = max(.zero, effect.time.since(begin))
+    // An agent sees an event once its node's log has it; where that log is not here, travel and handling are not told apart.
+    let arrival = cause.copies.first { $0.node == node } ?? cause.copies.first
+    let travel = min(total, max(.zero, arrival?.appendedAt.since(begin) ?? .zero))
+    var hopCount = 0
+    if case .received(let hops)? = arrival?.source { hopCount = Int(hops) }
+    return .init(travel: travel, handling: total - travel, total: total, hopCount: hopCount)
+  }
+}

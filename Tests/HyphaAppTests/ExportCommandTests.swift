@@ -1,0 +1,154 @@
+import Foundation
+import HyphaCore
+import Testing
+
+/// A Python with the packages that exports are for: `HYPHA_PYTHON`, else `python3`.
+enum ExportTools {
+  static let script = Places.package.appending(path: "tools/check-exports").path
+  static let python = ProcessInfo.processInfo.environment["HYPHA_PYTHON"] ?? "python3"
+
+  static let areThere: Bool = {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = [python, script, "--packages"]
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    guard (try? process.run()) != nil else { return false }
+    process.waitUntilExit()
+    return process.terminationStatus == 0
+  }()
+
+  /// What the tool that `format` is for finds in a file.
+  static func findings(_ format: String, _ path: String, in scratch: Scratch) async throws -> JSONValue {
+    let result = try await Hypha(
+      [python, script, format, path], in: scratch, program: "/usr/bin/env", environment: ["MPLBACKEND": "Agg"]
+    ).end(within: .seconds(300))
+    let line = try #require(result.lines.last { $0.hasPrefix("{") }, "\(result.errors.suffix(2_000))")
+    return try JSON.decode(JSONValue.self, from: line.utf8)
+  }
+}
+
+extension Processes {
+  /// `hypha export`, `hypha trace`, `hypha log stats`.
+  @Suite struct ExportCommandTests {
+    private static let formats = [
+      "cloudevents", "cloudevents-batch", "ocel-json", "xes", "otlp", "csv", "graphml",
+    ]
+
+    @Test(
+      .enabled(
+        if: ExportTools.areThere,
+        "no Python with pm4py, networkx, opentelemetry-proto and pandas; HYPHA_PYTHON may name one"))
+    func `the tools that exports are for open them and find what was recorded`() async throws {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 30)
+      var found: [String: JSONValue] = [:]
+      for format in Self.formats {
+        let made = try await scratch.hypha(
+          "export", "--data", logs.data, "--format", format, "-o", scratch("out.\(format)"))
+        #expect(made.status == 0 && made.output.contains("60 events as \(format)"), "\(made.errors)")
+        found[format] = try await ExportTools.findings(format, scratch("out.\(format)"), in: scratch)
+      }
+      for format in ["cloudevents", "cloudevents-batch"] {
+        #expect(found[format]?["events"] == .integer(60) && found[format]?["ids"] == .integer(60))
+        #expect(found[format]?["broken"] == .integer(0) && found[format]?["odd"] == .array([]))
+      }
+      #expect(found["csv"]?["events"] == .integer(60) && found["csv"]?["ids"] == .integer(60))
+      let xes = try #require(found["xes"])
+      #expect(
+        xes["events"] == .integer(60) && xes["cases"] == .integer(30) && xes["handOvers"] == .integer(30))
+      #expect(
+        xes["activities"] == .integer(2) && xes["follows"] == .integer(1) && xes["transitions"] == .integer(2)
+      )
+      let ocel = try #require(found["ocel-json"])
+      #expect(ocel["events"] == .integer(60) && ocel["objects"] == .integer(32))
+      #expect(ocel["relations"] == .integer(180) && ocel["activities"] == .integer(2))
+      let otlp = try #require(found["otlp"])
+      #expect(
+        otlp["spans"] == .integer(60) && otlp["traces"] == .integer(30) && otlp["parents"] == .integer(30))
+      #expect(otlp["backwards"] == .integer(0) && otlp["lengths"] == .array([.integer(8), .integer(16)]))
+      let graph = try #require(found["graphml"])
+      #expect(
+        graph["nodes"] == .integer(2) && graph["edges"] == .integer(2) && graph["events"] == .integer(60))
+    }
+
+    @Test func `a file has its name when it is whole, and not before`() async throws {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 5)
+      let kept = try scratch.file("kept.csv", "what was there")
+      let bad = try await scratch.hypha(
+        "export", "--data", logs.data, "--format", "csv", "--from", "3", "-o", kept)
+      #expect(bad.status == 2 && bad.errors.contains("name one node"))
+      #expect(try String(contentsOfFile: kept, encoding: .utf8) == "what was there")
+      let good = try await scratch.hypha(
+        "export", "--data", logs.data, "--format", "csv", "--type", "work.Asked", "-o", kept, "--json")
+      #expect(good.status == 0 && good.output.contains(#""events":5"#))
+      #expect(try String(contentsOfFile: kept, encoding: .utf8).split(separator: "\n").count == 6)
+      for path in [scratch("nix/out.csv"), scratch("data")] {
+        let result = try await scratch.hypha("export", "--data", logs.data, "--format", "csv", "-o", path)
+        #expect(result.status == 1 && result.errors.contains("cannot be written; name a file"))
+      }
+      #expect(
+        try FileManager.default.contentsOfDirectory(atPath: scratch.path).allSatisfy {
+          !$0.contains("partial")
+        })
+      let piped = try await scratch.hypha("export", "--data", logs.data, "--format", "cloudevents")
+      #expect(piped.status == 0 && piped.lines.count == 10)
+      #expect(try await scratch.hypha("export", "--data", logs.data, "--format", "word").status == 2)
+    }
+
+    @Test func `what was exported is imported, and half an import leaves nothing`() async throws {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 20)
+      let options = ["--format", "cloudevents", "-o"]
+      _ = try await Hypha.run(["export", "--data", logs.data] + options + [scratch("a.jsonl")], in: scratch)
+      let made = try await scratch.hypha(
+        "import", scratch("a.jsonl"), "--data", scratch("copy"), "--node", "lab")
+      #expect(made.status == 0 && made.output.contains("40 events") && made.errors == "")
+      _ = try await Hypha.run(
+        ["export", "--data", scratch("copy")] + options + [scratch("b.jsonl")], in: scratch)
+      let (before, after) = (scratch("a.jsonl"), scratch("b.jsonl"))
+      #expect(FileManager.default.contentsEqual(atPath: before, andPath: after))
+      #expect(try await scratch.hypha("log", "verify", scratch("copy")).status == 0)
+      let again = try await scratch.hypha("import", before, "--data", scratch("copy"), "--node", "lab")
+      #expect(again.status == 1 && again.errors.contains("is there already"))
+      let cut = try scratch.file(
+        "cut.jsonl", String(contentsOfFile: before, encoding: .utf8).dropLast(30).description)
+      let refused = try await scratch.hypha("import", cut, "--data", scratch("half"))
+      #expect(refused.status == 1 && refused.errors.contains("ends within event 40"))
+      #expect(!FileManager.default.fileExists(atPath: scratch("half/imported/log/data.mdb")))
+      let table = try scratch.file("t.csv", "case,activity,resource,time\n1,do,Ana,2020-01-01T00:00:00Z\n")
+      let csv = try await scratch.hypha("import", table, "--data", scratch("table"), "--json")
+      #expect(csv.status == 0 && csv.output.contains(#""events":1"#))
+      let empty = try scratch.file("empty", "")
+      #expect(try await scratch.hypha("import", empty, "--data", scratch("none")).errors.contains("is empty"))
+    }
+
+    @Test func `a trace and statistics are printed for people and for programs`() async throws {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 5)
+      let replay = try await scratch.hypha("replay", "--data", logs.data, "--type", "work.Answered", "--json")
+      let answer = try JSON.decode(JSONValue.self, from: try #require(replay.lines.first).utf8)
+      let id = try #require(answer["id"]?.text)
+      let text = try await scratch.hypha("trace", id, "--data", logs.data)
+      #expect(
+        text.status == 0 && text.output.contains("asked for") && text.output.contains("ana → bo  work.Asked"))
+      #expect(text.output.contains("2 events, 10 ms along the longest path of 2"))
+      #expect(text.output.contains("by bo (topology, policy 0)"))
+      let json = try await scratch.hypha("trace", id, "--data", logs.data, "--json")
+      let trace = try JSON.decode(JSONValue.self, from: json.output.utf8)
+      #expect(trace["focus"] == .integer(1))
+      for format in ["dot", "mermaid", "otlp"] {
+        let made = try await scratch.hypha("trace", id, "--data", logs.data, "--format", format)
+        #expect(made.status == 0 && !made.output.isEmpty)
+      }
+      let none = try await scratch.hypha(
+        "trace", "01932f6e-8a3c-7d21-9f44-5b0c6c1f2e3d", "--data", logs.data)
+      #expect(none.status == 1 && none.errors.contains("none of the 2 logs has the event"))
+      let stats = try await scratch.hypha("log", "stats", logs.data, "--json")
+      let figures = try JSON.decode(JSONValue.self, from: stats.output.utf8)
+      #expect(figures["entries"] == .integer(20) && figures["logs"] == .integer(2))
+      #expect(try await scratch.hypha("log", "stats", logs.data).output.contains("20 entries in 2 logs"))
+    }
+  }
+}
