@@ -12,7 +12,7 @@ extension Processes {
     static let commands = [
       "run", "validate", "init", "keys generate", "keys show", "log info", "log cat", "log verify",
       "topology simulate",
-      "log head", "log salvage", "bench log",
+      "log head", "log salvage", "bench log", "bench observer",
       "completion",
     ]
 

@@ -140,6 +140,15 @@ import Testing
     #expect(witness.treeHops == 100 * (40 + 0 + 1))
   }
 
+  @Test func `among a hundred thousand agents it keeps the same bounds`() throws {
+    var traffic = try LevelledTraffic(agentCount: 100_000)
+    #expect(traffic.tree.depth(Int32(traffic.tree.count - 1)) == 4 && traffic.tree.count < 110_000)
+    #expect(traffic.tree.role(Int32(traffic.tree.count - 100_000)) == .agent)
+    var witness = Witness(try Observer(traffic.tree))
+    for _ in 0..<3000 { witness.observe(traffic.next()) }
+    #expect(witness.observer.itemCount == 4096)
+  }
+
   @Test func `extreme numbers neither overflow nor trap`() throws {
     let decay = Decay(halfLifeEventCount: 64)
     #expect(decay.decayed(Decay.weightMax, steps: 0) == Decay.weightMax)
