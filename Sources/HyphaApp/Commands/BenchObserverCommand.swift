@@ -1,6 +1,6 @@
 import Glibc
 import HyphaCore
-public import HyphaOperator
+import HyphaOperator
 import HyphaTopology
 
 /// `hypha bench observer`: what the observer's work for an event costs as agents grow.
@@ -12,7 +12,7 @@ struct BenchObserverCommand: Command {
       of making the event. It is of this process's time, not of the clock on the wall. The observer's memory is that \
       of its policy's items, and some bytes an agent.
       """,
-    examples: ["hypha bench observer", "hypha bench observer --events 25000000 --json"])
+    examples: ["hypha bench observer --events 25000000", "hypha bench observer --json"])
 
   @Option(help: "Events for each number of agents.", valueName: "count") var events: Int = 1_000_000
   @Flag(help: "Print JSON lines.") var json = false

@@ -3,7 +3,7 @@ import HyphaCore
 /// A hierarchy in which agents are numbers, for work that is done at each event.
 ///
 /// Numbers run from 0 to ``count`` − 1. Finding the path between two agents costs as many steps as the path has
-/// edges, whatever the number of agents; an agent takes seven bytes.
+/// edges, whatever the number of agents; an agent takes six bytes.
 public struct AgentTree: Sendable {
   /// What an agent is to the others, which decides how many links it may have.
   public enum Role: UInt8, Sendable, Codable {

@@ -20,8 +20,8 @@ import Testing
     arguments: [
       // n/(n + z²) for no rejection: 0.98 at 133, 0.96 at 65.
       (132, 0, 9800, false), (133, 0, 9800, true), (64, 0, 9600, false), (65, 0, 9600, true),
-      // 0.9716 for 396 of 400, by the textbook's formula 0.97716.
-      (396, 4, 9771, true), (396, 4, 9772, false), (0, 0, 1, false), (0, 0, 0, true), (5, 5, 9000, false),
+      // 396 of 400: 0.97791 by the textbook's formula.
+      (396, 4, 9779, true), (396, 4, 9780, false), (0, 0, 1, false), (0, 0, 0, true), (5, 5, 9000, false),
       (1 << 40, 0, 9999, true), (0, 1 << 40, 1, false),
     ] as [(Int64, Int64, Int64, Bool)])
   func `the lower bound is Wilson's`(_ approved: Int64, _ rejected: Int64, _ bound: Int64, _ isReached: Bool)
