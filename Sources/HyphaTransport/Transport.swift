@@ -11,8 +11,9 @@ public protocol Transport: AnyObject, Sendable {
   func start(_ receiver: any TransportReceiver) throws
 
   /// Hands frames to their channel's thread, in order, and returns at once. The queue before that thread is
-  /// bounded; what exceeds it is dropped and counted in ``counters``.
-  func send(_ frames: [OutboundFrame])
+  /// bounded; what exceeds it is dropped, counted in ``counters``, and returned.
+  @discardableResult
+  func send(_ frames: [OutboundFrame]) -> [OutboundFrame]
 
   /// Sends a control message to `node`, which may answer it.
   func request(_ message: [UInt8], of node: NodeID)

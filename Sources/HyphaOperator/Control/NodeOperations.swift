@@ -14,6 +14,7 @@ struct NodeOperations: Sendable {
   var all: [String: OperatorServer.Operation] {
     [
       "status": { _, _ in try Self.value(node.status()) },
+      "losses": { _, _ in try Self.value(node.losses()) },
       "alerts.ack": { request, _ in try await acknowledge(request) },
       "log.prune.plan": { request, _ in
         try Self.value(PruneResult(path: directory, plan(request), nil))

@@ -37,6 +37,12 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
 
   func snapshotMetrics() -> AgentMetrics { metrics.withLock { $0 } }
 
+  var waitingRealtimeCount: Int {
+    // What goes from one to the other meanwhile counts twice, or for a moment not at all.
+    let queued = mailbox.realtimeCount { wants($0.header) }
+    return queued + metrics.withLock { $0.inHandCount }
+  }
+
   func state(_ draft: Draft) throws { try publishNow(draft) }
 
   private func run(on agent: isolated Kind) async {
@@ -56,7 +62,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     guard await commit(&batch, on: agent) else { return }
     guard hasStarted else { return giveUp("does not work: its start has failed") }
     while let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) {
-      if work.expiredCount > 0 { metrics.withLock { $0.expiredCount += UInt64(work.expiredCount) } }
+      noteTaken(work)
       if work.isWake { _ = await turn(on: agent, input: nil, &batch) { try await $0.wake(in: $1) } }
       for delivery in work.deliveries {
         await handle(delivery, on: agent, &batch)
@@ -85,6 +91,12 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
 
   // MARK: Handling
 
+  private func noteTaken(_ work: Mailbox.Work) {
+    let count = work.deliveries.count { $0.header.channel == .realtime && wants($0.header) }
+    if count > 0 { metrics.withLock { $0.takenRealtimeCount += count } }
+    for delivery in work.expired { services.lost(delivery.header, for: spec.id, .expired) }
+  }
+
   private func handle(_ delivery: Delivery, on agent: isolated Kind, _ batch: inout Batch) async {
     let header = delivery.header
     defer {
@@ -95,7 +107,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     guard let entry = Kind.handles.entries[header.type] else {
       // Answers to an agent's alerts are the bus's; an agent may look at them.
       guard header.type != AlertAcknowledged.eventType else { return }
-      metrics.withLock { $0.unhandledCount += 1 }
+      if header.channel == .realtime { metrics.withLock { $0.unhandledRealtimeCount += 1 } }
+      services.lost(header, for: spec.id, .unhandled)
       services.note("agent '\(spec.id)' has no handler for \(header.type) from '\(header.agent)'")
       return
     }
@@ -354,6 +367,8 @@ protocol AgentRunner: AnyObject, Sendable {
   /// Works until the mailbox is stopped.
   func run() async
   func snapshotMetrics() -> AgentMetrics
+  /// How many realtime events for the agent wait in its mailbox or are in its hand.
+  var waitingRealtimeCount: Int { get }
   /// States an alert of the bus in the agent's stream; on any thread.
   func state(_ draft: Draft) throws
 }

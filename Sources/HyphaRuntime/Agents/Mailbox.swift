@@ -15,7 +15,8 @@ final class Mailbox: Sendable {
     var deliveries: [Delivery] = []
     /// Channels whose events must be read from the log after a position.
     var catchUp: (channel: Channel, after: Position)?
-    var expiredCount = 0
+    /// Realtime events whose time to live was over.
+    var expired: [Delivery] = []
   }
 
   private struct State {
@@ -37,10 +38,10 @@ final class Mailbox: Sendable {
     state = Mutex(State(alert: alert, persistent: persistent))
   }
 
-  /// Puts an event in its channel's queue. Returns how many realtime events were dropped for it.
-  func offer(_ delivery: Delivery) -> Int {
+  /// Puts an event in its channel's queue. Returns the realtime event that was dropped for it, if one was.
+  func offer(_ delivery: Delivery) -> RealtimeInbox.Dropped? {
     let (waiter, dropped) = state.withLock { state in
-      var dropped = 0
+      var dropped: RealtimeInbox.Dropped?
       switch delivery.header.channel {
       case .alert: state.alert.offer(delivery)
       case .persistent: state.persistent.offer(delivery)
@@ -96,6 +97,19 @@ final class Mailbox: Sendable {
     }
   }
 
+  /// How many realtime events wait that `isCounted` holds for.
+  func realtimeCount(where isCounted: (Delivery) -> Bool) -> Int {
+    state.withLock { $0.realtime.all.count(where: isCounted) }
+  }
+
+  /// Takes all realtime events out, the oldest first.
+  func takeRealtime() -> [Delivery] {
+    state.withLock { state in
+      defer { state.realtime = RealtimeInbox() }
+      return Array(state.realtime.all)
+    }
+  }
+
   /// Waits for something to do; nil once stopped.
   func next(upTo limit: Int, now: () -> Timestamp) async -> Work? {
     while true {
@@ -139,16 +153,16 @@ final class Mailbox: Sendable {
       return work
     }
     let room = max(0, limit - work.deliveries.count)
-    let (fresh, expiredCount) = state.realtime.take(upTo: room, now: now)
+    let (fresh, expired) = state.realtime.take(upTo: room, now: now)
     work.deliveries += fresh
-    work.expiredCount = expiredCount
+    work.expired = expired
     if work.deliveries.count < limit {
       let persistent = state.persistent.take(upTo: limit - work.deliveries.count)
       work.deliveries += persistent
       if persistent.isEmpty, let after = state.persistent.catchUp { work.catchUp = (.persistent, after) }
     }
     let hasWork =
-      work.isWake || !work.deliveries.isEmpty || work.catchUp != nil || work.expiredCount > 0
+      work.isWake || !work.deliveries.isEmpty || work.catchUp != nil || !work.expired.isEmpty
     return hasWork ? work : nil
   }
 }
@@ -205,33 +219,42 @@ struct LoggedInbox: Sendable {
 /// A bounded queue of realtime events. When it is full the newest wins: an event replaces the queued one of
 /// its lane and subject, or else the oldest of all is dropped.
 struct RealtimeInbox: Sendable {
+  /// What had to go, and why.
+  struct Dropped: Sendable {
+    var delivery: Delivery
+    var cause: LossCause
+  }
+
   private let capacity: Int
   private var queue = Queue<Delivery>()
 
   init(capacity: Int = 1024) { self.capacity = capacity }
 
   var count: Int { queue.count }
+  var all: ArraySlice<Delivery> { queue.all }
 
-  /// Returns how many events were dropped, 0 or 1.
-  mutating func offer(_ delivery: Delivery) -> Int {
+  /// Returns what was dropped for the event.
+  mutating func offer(_ delivery: Delivery) -> Dropped? {
     guard queue.count >= capacity else {
       queue.append(delivery)
-      return 0
+      return nil
     }
+    var dropped: Dropped?
     let (agent, subject) = (delivery.header.agent, delivery.header.subject)
     if let place = queue.firstIndex(where: { $0.header.subject == subject && $0.header.agent == agent }) {
-      queue.remove(at: place)
+      dropped = Dropped(delivery: queue.remove(at: place), cause: .replaced)
     } else {
-      _ = queue.take(upTo: 1)
+      dropped = queue.take(upTo: 1).first.map { Dropped(delivery: $0, cause: .inboxFull) }
     }
     queue.append(delivery)
-    return 1
+    return dropped
   }
 
-  /// The oldest events that are still worth delivering, and how many were not.
-  mutating func take(upTo limit: Int, now: Timestamp) -> (fresh: [Delivery], expiredCount: Int) {
+  /// The oldest events that are still worth delivering, and those that are not.
+  mutating func take(upTo limit: Int, now: Timestamp) -> (fresh: [Delivery], expired: [Delivery]) {
+    func isFresh(_ delivery: Delivery) -> Bool { delivery.expiresAt.map { $0 > now } ?? true }
     let taken = queue.take(upTo: limit)
-    let fresh = taken.filter { delivery in delivery.expiresAt.map { $0 > now } ?? true }
-    return (fresh, taken.count - fresh.count)
+    guard !taken.allSatisfy(isFresh) else { return (taken, []) }
+    return (taken.filter(isFresh), taken.filter { !isFresh($0) })
   }
 }

@@ -23,7 +23,11 @@ struct Queue<Element> {
     elements[front...].firstIndex(where: matches).map { $0 - front }
   }
 
-  mutating func remove(at index: Int) { elements.remove(at: front + index) }
+  @discardableResult
+  mutating func remove(at index: Int) -> Element { elements.remove(at: front + index) }
+
+  /// What is queued, the oldest first.
+  var all: ArraySlice<Element> { elements[front...] }
 }
 
 extension Queue: Sendable where Element: Sendable {}

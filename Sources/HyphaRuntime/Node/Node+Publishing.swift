@@ -108,7 +108,8 @@ extension Node: NodeServices {
     // Only now: an event that cannot leave is taken nowhere.
     count(header)
     deliver(header, draft.event, at: nil, expiresAt: expiresAt)
-    if !frames.isEmpty { transport.send(frames) }
+    ledger.sent(header.lane, routes)?.add(header.subject)
+    if !frames.isEmpty { transmit(frames) }
   }
 
   /// Delivers what was committed: to agents of this node, and over the links where it was not sent before.
@@ -156,7 +157,7 @@ extension Node: NodeServices {
       frames += self.frames(of: Array(run), along: routes.step(from: lane), remaining: nil)
       rest = rest.dropFirst(run.count)
     }
-    if !frames.isEmpty { transport.send(frames) }
+    if !frames.isEmpty { transmit(frames) }
   }
 
   /// The most bytes of records in one frame with more than one.
@@ -187,7 +188,7 @@ extension Node: NodeServices {
   /// Puts an event in the mailbox of an agent of this node.
   func offer(_ delivery: Delivery, to agent: AgentID) {
     guard let runner = state.withLock({ $0.runners[agent] }) else { return }
-    let dropped = runner.mailbox.offer(delivery)
-    if dropped > 0 { state.withLock { $0.overflowCount += UInt64(dropped) } }
+    guard let dropped = runner.mailbox.offer(delivery) else { return }
+    lost(dropped.delivery.header, for: agent, dropped.cause)
   }
 }

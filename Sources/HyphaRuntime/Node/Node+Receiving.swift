@@ -112,7 +112,8 @@ extension Node: TransportReceiver {
       if channel.isLogged && !actions.taken.isEmpty { submit(actions.taken, box) }
       return actions
     }
-    if !actions.forwards.isEmpty { transport.send(actions.forwards) }
+    for loss in actions.losses { lost(loss.header, for: loss.agent, loss.cause) }
+    if !actions.forwards.isEmpty { transmit(actions.forwards) }
     if !channel.isLogged { actions.taken.forEach { deliver($0, at: nil) } }
     for refusal in actions.refusals { note(refusal: refusal) }
     for (lane, fork) in actions.forks {

@@ -51,7 +51,10 @@ public final class Node: Sendable {
     var publishedCounts: [Channel: UInt64] = [:]
     var publishedPairCounts: [Channel: UInt64] = [:]
     var relayed: [AgentID: UInt64] = [:]
-    var overflowCount: UInt64 = 0
+    /// What earlier runs of the log have counted of losses.
+    var earlierLosses: NodeLosses?
+    var lossesSavedAt = Timestamp.zero
+    var lossesSaved: UInt64 = 0
     /// Who waits for which commit: a simulated death answers them.
     var commits: [UInt64: CheckedContinuation<Void, any Error>] = [:]
     var commitCount: UInt64 = 0
@@ -82,6 +85,7 @@ public final class Node: Sendable {
   /// Has what came by way of others confirmed by its origin; nil where nodes have no keys.
   let auditor: RelayAuditor?
   let desk: AlertDesk
+  let ledger = LossLedger()
   let state: Mutex<State>
   private let executor: (any TaskExecutor)?
 
@@ -131,7 +135,8 @@ public final class Node: Sendable {
       State(
         clock: HybridClock(last: try Self.newestTime(in: log)),
         random: SeededGenerator(seed: configuration.seed, name: configuration.node.text),
-        client: CatchUpClient(peers: peers, greeting: .hello(routes.greeting))))
+        client: CatchUpClient(peers: peers, greeting: .hello(routes.greeting)),
+        earlierLosses: try LossReading.saved(in: log)))
   }
 
   /// The newest time of any event in the log: the clock must not fall back behind it, whatever the machine's
@@ -207,6 +212,7 @@ public final class Node: Sendable {
     // A start that was stopped in its middle leaves the rest to the next.
     if !tasks.isEmpty { await notePlaces() }
     transport.stop()
+    await endLosses(runners)
   }
 
   var isStopped: Bool { state.withLock { $0.isStopped } }
@@ -239,6 +245,7 @@ public final class Node: Sendable {
     askAndFetch()
     auditRelays()
     lookAfterAlerts()
+    saveLosses(now: now())
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
   }
 

@@ -24,6 +24,8 @@ protocol NodeServices: AnyObject, Sendable {
   func holdAlerts(of agent: AgentID, from sequence: UInt64)
   /// That batch is committed, or never will be.
   func releaseAlerts(of agent: AgentID)
+  /// Takes note that an event does not come to an agent of this node.
+  func lost(_ header: RecordHeader, for agent: AgentID, _ cause: LossCause)
   /// Sends an alert and appends it alongside.
   func publishAlert(_ alert: Stated)
   /// Delivers a realtime event on this node and sends it where else it goes.

@@ -68,18 +68,19 @@ import Testing
 
   @Test func `a full realtime inbox keeps the newest of each subject and counts what it drops`() throws {
     var inbox = RealtimeInbox(capacity: 2)
-    func offer(_ sequence: UInt64, _ subject: Subject) throws -> Int {
+    func offer(_ sequence: UInt64, _ subject: Subject) throws -> [String] {
       let record = try record("a", .realtime, sequence, type: "load.Signal", subject: subject)
-      return inbox.offer(Delivery(header: record.header, content: .record(record)))
+      let dropped = inbox.offer(Delivery(header: record.header, content: .record(record)))
+      return dropped.map { ["\($0.delivery.header.sequence)", $0.cause.rawValue] } ?? []
     }
-    #expect(try offer(1, "one") == 0)
-    #expect(try offer(2, "two") == 0)
-    #expect(try offer(3, "two") == 1)
+    #expect(try offer(1, "one") == [])
+    #expect(try offer(2, "two") == [])
+    #expect(try offer(3, "two") == ["2", "replaced"])
     #expect(inbox.count == 2)
-    #expect(try offer(4, "three") == 1)
-    let (fresh, expiredCount) = inbox.take(upTo: 9, now: .zero)
+    #expect(try offer(4, "three") == ["1", "inbox full"])
+    let (fresh, expired) = inbox.take(upTo: 9, now: .zero)
     #expect(fresh.map(\.header.sequence) == [3, 4])
-    #expect(expiredCount == 0 && inbox.count == 0)
+    #expect(expired.isEmpty && inbox.count == 0)
   }
 
   @Test func `a realtime event past its time to live is counted and not delivered`() throws {
@@ -90,9 +91,9 @@ import Testing
         Delivery(
           header: record.header, content: .record(record), expiresAt: Timestamp(microseconds: 10 * sequence)))
     }
-    let (fresh, expiredCount) = inbox.take(upTo: 9, now: Timestamp(microseconds: 20))
+    let (fresh, expired) = inbox.take(upTo: 9, now: Timestamp(microseconds: 20))
     #expect(fresh.map(\.header.sequence) == [3])
-    #expect(expiredCount == 2)
+    #expect(expired.map(\.header.sequence) == [1, 2])
   }
 
   @Test func `alerts come before realtime events, and those before persistent ones`() async throws {
