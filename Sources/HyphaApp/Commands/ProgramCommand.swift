@@ -14,6 +14,7 @@ struct BenchCommand: Command {
   static let configuration = CommandConfiguration(
     name: "bench", abstract: "Measure what this machine gives.",
     subcommands: [
-      BenchLogCommand.self, BenchChannelsCommand.self, BenchEndToEndCommand.self, BenchChildCommand.self,
+      BenchLogCommand.self, BenchChannelsCommand.self, BenchEndToEndCommand.self, BenchReplayCommand.self,
+      BenchChildCommand.self,
     ])
 }
