@@ -51,7 +51,7 @@ let package = Package(
         "HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaTopology", "HyphaTransport", "HyphaTransportZMQ",
         "HyphaRuntime", "HyphaReplay", "CLMDB", "CZeroMQ",
       ]),
-    target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ"]),
+    target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ", "CSodium"]),
     target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib"]),
 
     // What was recorded, once more: in one order, for people, programs and other tools.

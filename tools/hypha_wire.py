@@ -14,6 +14,7 @@ Whatever is cut short, altered or impossible raises ``WireError``.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 import re
@@ -273,6 +274,21 @@ def decode_refused(data: bytes) -> tuple[int, str]:
     return data[10], reason
 
 
+def curve_key(key: bytes) -> bytes:
+    """The public key of CURVE of a node with this public key (Ed25519), both 32 bytes."""
+    prime = 2**255 - 19
+    y = int.from_bytes(key, "little") & (2**255 - 1)
+    return ((1 + y) * pow(1 - y, -1, prime) % prime).to_bytes(32, "little")
+
+
+def curve_secret(seed: bytes) -> bytes:
+    """The private key of CURVE that follows from a node's private key, both 32 bytes."""
+    secret = bytearray(hashlib.sha512(seed).digest()[:32])
+    secret[0] &= 248
+    secret[31] = secret[31] & 127 | 64
+    return bytes(secret)
+
+
 def _text(data: bytes) -> str:
     try:
         return data.decode()
@@ -294,10 +310,16 @@ def self_test() -> None:
     page = pathlib.Path(__file__).resolve().parent.parent / "docs" / "wire-format.md"
     found = examples(page.read_text(encoding="utf-8"))
     check(crc32c(b"123456789") == 0xE3069283, "the checksum's check value is wrong")
+    # RFC 8032, test 1, with what libsodium makes of it.
+    key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+    seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+    curve = (curve_key(bytes.fromhex(key)).hex(), curve_secret(bytes.fromhex(seed)).hex())
+    check(curve[0] == "d85e07ec22b0ad881537c2f44d662d1a143cf830c57aca4305d85c7a90f6b62e", "a wrong key of CURVE")
+    check(curve[1] == "307c83864f2833cb427a2ef1c00a013cfdff2768d980c0a3a520f006904de94f", "a wrong key of CURVE")
     check({"record", "frame"} <= found.keys(), f"{page} has no examples")
     for name, data in found.items():
         if name.startswith("control-"):
-            check(control_kind(data) in range(1, 8), f"{name}: unknown kind")
+            check(control_kind(data) in range(1, 10), f"{name}: unknown kind")
             if name == "control-hello":
                 check(Greeting.decode(data).encode() == data, f"{name}: encodes to other bytes")
             elif name == "control-welcome":

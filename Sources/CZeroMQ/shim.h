@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -29,8 +28,6 @@ static inline void hypha_thread_lower_priority(int nice_value) {
 }
 /* pthread_self() has no order of its own in Swift; the kernel's number of the calling thread has. */
 static inline long hypha_thread_id(void) { return syscall(SYS_gettid); }
-/* Is not left out by an optimizer, as memset may be. */
-static inline void hypha_wipe(void *bytes, size_t count) { explicit_bzero(bytes, count); }
 static inline void hypha_thread_name(const char *name) { (void)pthread_setname_np(pthread_self(), name); }
 
 #endif

@@ -71,6 +71,7 @@ enum HyphaProgram {
       retention: LMDBRetention(),
       inspection: LMDBLogInspection(),
       keys: LinkKeys(),
+      makeNotary: { LinkNotary($0) },
       makeTransport: { plan, directory, limits in
         try ZMQTransport(
           plan: plan,

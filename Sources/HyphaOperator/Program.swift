@@ -38,8 +38,10 @@ public struct Program: Sendable {
   public var retention: any LogRetention
   /// Looks at logs from end to end, and salvages them.
   public var inspection: any LogInspection
-  /// Makes the keys of links.
+  /// Makes nodes' keys.
   public var keys: any LinkKeyMaking
+  /// Makes what signs and checks with them.
+  public var makeNotary: @Sendable (LinkSecurity) -> any Notary
   /// Makes transports.
   public var makeTransport: MakeTransport
 
@@ -48,6 +50,7 @@ public struct Program: Sendable {
     name: String, kinds: KindRegistry, openLog: @escaping OpenLog, readLog: @escaping ReadLog,
     removeLogs: @escaping RemoveLogs, reindexLog: @escaping ReindexLog, retention: any LogRetention,
     inspection: any LogInspection, keys: any LinkKeyMaking,
+    makeNotary: @escaping @Sendable (LinkSecurity) -> any Notary,
     makeTransport: @escaping MakeTransport
   ) {
     self.name = name
@@ -59,6 +62,7 @@ public struct Program: Sendable {
     self.retention = retention
     self.inspection = inspection
     self.keys = keys
+    self.makeNotary = makeNotary
     self.makeTransport = makeTransport
   }
 

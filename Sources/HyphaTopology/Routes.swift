@@ -76,6 +76,12 @@ public struct Routes: Sendable {
     return step
   }
 
+  /// Whether a lane passes a node on its way to an agent that is neither its origin's nor the agent's.
+  public func isRelayed(_ lane: Lane, to agent: AgentID) -> Bool {
+    let ends = [topology.agent(lane.agent)?.node, topology.agent(agent)?.node]
+    return agentsOnPaths(from: lane.agent, to: [agent]).contains { !ends.contains(topology.agent($0)?.node) }
+  }
+
   /// The number of tree edges between two agents.
   public func distance(_ first: AgentID, _ second: AgentID) -> Int {
     guard let ancestor = lowestCommonAncestor(first, second), let top = topology.depth(of: ancestor),

@@ -33,6 +33,10 @@ public enum ControlMessage: Sendable, Hashable {
   case fetch(lane: Lane, after: LanePoint)
   /// Kind 7, answer: the events that follow `after`, the oldest first, perhaps not all of them.
   case records(lane: Lane, after: LanePoint, records: [Record])
+  /// Kind 8, request: what do your lanes have in these runs?
+  case vouch(runs: [LaneRun])
+  /// Kind 9, answer: this, with a signature.
+  case vouched(RunVoucher)
 
   /// How far a lane goes at its origin.
   public struct LaneEnd: Sendable, Hashable {
@@ -48,6 +52,8 @@ public enum ControlMessage: Sendable, Hashable {
 
   /// The most lane ends in one answer.
   public static let headCountMax = 4096
+  /// The most runs in one question and in one answer.
+  public static let runCountMax = 64
   private static let magic: UInt32 = 0x3143_5948
   private static let version: UInt8 = 1
 }
@@ -101,6 +107,13 @@ extension ControlMessage {
         writer.write(UInt32(record.bytes.count))
         writer.write(record.bytes)
       }
+    case .vouch(let runs):
+      precondition(runs.count <= Self.runCountMax, "a control message has at most 64 runs")
+      writer.write(UInt8(runs.count))
+      for run in runs { writer.write(run) }
+    case .vouched(let voucher):
+      writer.write(unsigned: voucher)
+      writer.write(voucher.signature)
     }
     writer.patch(writer.bytes.withUnsafeBytes { checksumCRC32C(.init(rebasing: $0[8...])) }, at: 4)
     return writer.bytes
@@ -130,6 +143,8 @@ extension ControlMessage {
     case .heads: 5
     case .fetch: 6
     case .records: 7
+    case .vouch: 8
+    case .vouched: 9
     }
   }
 
@@ -195,6 +210,10 @@ extension ControlMessage {
         throw HyphaError(.invalidFrame, "a control message has records of another lane than it names")
       }
       return .records(lane: lane, after: after, records: records)
+    case 8:
+      return .vouch(runs: try (0..<reader.readRunCount()).map { _ in try reader.readRun() })
+    case 9:
+      return .vouched(try reader.readVoucher())
     default:
       throw HyphaError(
         .invalidFrame, "a control message has the unknown kind \(kind)", remedy: "upgrade this node")
@@ -203,7 +222,7 @@ extension ControlMessage {
 }
 
 extension ByteWriter {
-  fileprivate mutating func write(_ lane: Lane) {
+  mutating func write(_ lane: Lane) {
     writeShort(lane.agent.text)
     write(lane.channel.rawValue)
     switch lane.target {
@@ -216,7 +235,7 @@ extension ByteWriter {
     }
   }
 
-  fileprivate mutating func write(_ point: LanePoint) {
+  mutating func write(_ point: LanePoint) {
     write(point.epoch)
     write(point.sequence)
   }
@@ -248,7 +267,7 @@ extension ByteReader {
     return program
   }
 
-  fileprivate mutating func readLane() throws -> Lane {
+  mutating func readLane() throws -> Lane {
     let agent = try AgentID(readShort())
     guard let channel = Channel(rawValue: try read()) else {
       throw HyphaError(.invalidFrame, "a control message names no known channel")
@@ -262,7 +281,7 @@ extension ByteReader {
     }
   }
 
-  fileprivate mutating func readLanePoint() throws -> LanePoint {
+  mutating func readLanePoint() throws -> LanePoint {
     LanePoint(epoch: try read(), sequence: try read())
   }
 }

@@ -38,6 +38,7 @@ public final class MemoryNetwork: Sendable {
     var faults: Faults
     var attached: [NodeID: Attachment] = [:]
     var cut: Set<Set<NodeID>> = []
+    var liars: [NodeID: @Sendable (OutboundFrame) -> [OutboundFrame]] = [:]
     var messageTimes: [[NodeID]: Timestamp] = [:]
     var counters: [NodeID: TransportCounters] = [:]
   }
@@ -75,6 +76,11 @@ public final class MemoryNetwork: Sendable {
     }
   }
 
+  /// Has a node send other frames than it means to; nil lets it be honest again.
+  public func setLie(_ lie: (@Sendable (OutboundFrame) -> [OutboundFrame])?, of node: NodeID) {
+    state.withLock { $0.liars[node] = lie }
+  }
+
   fileprivate func attach(_ transport: MemoryTransport, _ receiver: any TransportReceiver) {
     let node = transport.plan.node
     let opened = state.withLock { state in
@@ -110,7 +116,8 @@ public final class MemoryNetwork: Sendable {
 
   fileprivate func send(_ frames: [OutboundFrame], from transport: MemoryTransport) {
     let node = transport.plan.node
-    for frame in frames {
+    let lie = state.withLock { $0.liars[node] }
+    for frame in lie.map({ frames.flatMap($0) }) ?? frames {
       let delays = state.withLock { state -> [Duration] in
         guard state.attached[node]?.transport === transport, transport.plan.outgoing[frame.node] != nil else {
           state.counters[node, default: .init()].framesDropped += 1

@@ -12,10 +12,13 @@ final class Authenticator {
   private static let endpoint = "inproc://zeromq.zap.01"
 
   let socket: Socket
-  private let security: LinkSecurity
+  /// The nodes by their public keys of CURVE.
+  private let nodes: [[UInt8]: NodeID]
 
   init(_ security: LinkSecurity, _ context: SocketContext) throws {
-    self.security = security
+    let keys = LinkKeys()
+    nodes = Dictionary(
+      try security.keys.map { (try keys.curveKey(of: $0.value), $0.key) }, uniquingKeysWith: min)
     socket = try context.socket(ZMQ_REP, name: "the authenticator")
     try socket.set(ZMQ_LINGER, 0)
     try socket.bind(Self.endpoint)
@@ -29,10 +32,10 @@ final class Authenticator {
       guard let (parts, _) = socket.receiveNamed(partCountMax: ZAPRequest.partCountMax) else { break }
       do {
         let request = try ZAPRequest(parts: parts)
-        let node = security.node(with: request.key)
+        let node = nodes[request.key]
         if node == nil {
           refusals.append(
-            "a peer at \(request.address.shown(64)) was refused: its key \(request.key) is no node's of the topology"
+            "a peer at \(request.address.shown(64)) was refused: its CURVE key \(Z85.encode(request.key) ?? "") is no node's of the topology"
           )
         }
         _ = socket.send(parts: request.answer(node))

@@ -1,38 +1,67 @@
+internal import CSodium
 internal import CZeroMQ
 public import HyphaCore
 public import HyphaTransport
 
-/// Makes link keys with libzmq.
+/// Makes nodes' keys with libsodium: an Ed25519 pair of a random seed. CurveZMQ's pair follows from it, by the map between
+/// the two forms of the curve, so that a node has one key to keep and one to be known by.
 public struct LinkKeys: LinkKeyMaking {
-  public init() {}
+  /// Keys by libsodium.
+  public init() {
+    // Once in a process; more often does no harm.
+    _ = sodium_init()
+  }
 
   public func makePair() throws -> LinkKeyPair {
-    var (key, secret) = (Self.room, Self.room)
-    defer { Self.wipe(&secret) }
-    guard zmq_curve_keypair(&key, &secret) == 0 else { throw Self.failure("zmq_curve_keypair") }
-    return LinkKeyPair(key: try LinkKey(Self.text(key)), secret: try LinkSecret(Self.text(secret)))
+    var seed = [UInt8](repeating: 0, count: LinkKey.byteCount)
+    defer { Self.wipe(&seed) }
+    randombytes_buf(&seed, seed.count)
+    guard zmq_has("curve") == 1, let secret = LinkSecret(bytes: seed) else {
+      throw HyphaError(
+        .transportFailed, "the ZeroMQ library knows no CURVE", remedy: "install one that was built with it")
+    }
+    return LinkKeyPair(key: key(of: secret), secret: secret)
   }
 
-  public func key(of secret: LinkSecret) throws -> LinkKey {
-    var key = Self.room
-    guard secret.withText({ zmq_curve_public(&key, $0) }) == 0 else { throw Self.failure("zmq_curve_public") }
-    return try LinkKey(Self.text(key))
+  public func key(of secret: LinkSecret) -> LinkKey { withSigningKey(of: secret) { key, _ in key } }
+
+  public func curveKey(of key: LinkKey) throws -> [UInt8] {
+    var curve = [UInt8](repeating: 0, count: LinkKey.byteCount)
+    guard crypto_sign_ed25519_pk_to_curve25519(&curve, key.bytes) == 0 else {
+      throw HyphaError(
+        .invalidName, "the public key \(key) is no point of the curve",
+        remedy: "copy the whole line that 'hypha keys show' prints")
+    }
+    return curve
   }
 
-  /// A key's text and its final zero.
-  private static var room: [CChar] { [CChar](repeating: 0, count: LinkKey.textByteCount + 1) }
-
-  private static func text(_ characters: [CChar]) -> String {
-    String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  /// Calls `body` with the private key of CurveZMQ, which is wiped after it.
+  package func withCurveSecret<Result>(of secret: LinkSecret, _ body: ([UInt8]) throws -> Result) rethrows
+    -> Result
+  {
+    try withSigningKey(of: secret) { _, signing in
+      var curve = [UInt8](repeating: 0, count: LinkKey.byteCount)
+      defer { Self.wipe(&curve) }
+      crypto_sign_ed25519_sk_to_curve25519(&curve, signing)
+      return try body(curve)
+    }
   }
 
-  private static func wipe(_ characters: inout [CChar]) {
-    characters.withUnsafeMutableBytes { hypha_wipe($0.baseAddress, $0.count) }
+  /// Calls `body` with the Ed25519 pair of a seed; its private half is wiped after it.
+  func withSigningKey<Result>(of secret: LinkSecret, _ body: (LinkKey, [UInt8]) throws -> Result) rethrows
+    -> Result
+  {
+    var seed = secret.bytes
+    var key = [UInt8](repeating: 0, count: LinkKey.byteCount)
+    var signing = [UInt8](repeating: 0, count: 2 * LinkKey.byteCount)
+    defer {
+      Self.wipe(&seed)
+      Self.wipe(&signing)
+    }
+    crypto_sign_ed25519_seed_keypair(&key, &signing, seed)
+    guard let key = LinkKey(bytes: key) else { preconditionFailure("a public key has 32 bytes") }
+    return try body(key, signing)
   }
 
-  private static func failure(_ call: String) -> HyphaError {
-    HyphaError(
-      .transportFailed, "the ZeroMQ library makes no keys", remedy: "install one that was built with CURVE",
-      cause: "\(call): \(String(cString: zmq_strerror(zmq_errno())))")
-  }
+  private static func wipe(_ bytes: inout [UInt8]) { sodium_memzero(&bytes, bytes.count) }
 }

@@ -26,7 +26,7 @@ struct SocketOpener {
     let socket = try configured(type, own.description(of: role), own, configure)
     if let security = ownSecurity {
       try socket.set(ZMQ_CURVE_SERVER, 1)
-      try security.own.secret.withText { try socket.set(ZMQ_CURVE_SECRETKEY, Array($0.utf8)) }
+      try LinkKeys().withCurveSecret(of: security.own.secret) { try socket.set(ZMQ_CURVE_SECRETKEY, $0) }
       try socket.set(ZMQ_ZAP_DOMAIN, Self.domain)
     }
     let listener = try Listener(socket, context, isSecured: ownSecurity != nil)
@@ -60,9 +60,10 @@ struct SocketOpener {
       throw HyphaError(
         .transportFailed, "there is no public key of node \(node)", remedy: "give all nodes keys, or none")
     }
-    try socket.set(ZMQ_CURVE_SERVERKEY, Array(key.text.utf8))
-    try socket.set(ZMQ_CURVE_PUBLICKEY, Array(security.own.key.text.utf8))
-    try security.own.secret.withText { try socket.set(ZMQ_CURVE_SECRETKEY, Array($0.utf8)) }
+    let keys = LinkKeys()
+    try socket.set(ZMQ_CURVE_SERVERKEY, keys.curveKey(of: key))
+    try socket.set(ZMQ_CURVE_PUBLICKEY, keys.curveKey(of: security.own.key))
+    try keys.withCurveSecret(of: security.own.secret) { try socket.set(ZMQ_CURVE_SECRETKEY, $0) }
   }
 
   private func configured(

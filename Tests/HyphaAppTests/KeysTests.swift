@@ -32,6 +32,8 @@ extension Processes {
           try text(scratch("deep/keys/\(node).public")), try text(scratch("deep/keys/\(node).private"))
         )
         #expect(try LinkKeys().key(of: LinkSecret(secret)).text == key)
+        let curve = try #require(Z85.encode(LinkKeys().curveKey(of: LinkKey(key))))
+        #expect(json.output.contains(try JSON.text(curve)))
         for result in [made, shown] {
           #expect(result.lines.contains { $0.hasPrefix(node) && $0.contains(key) }, "\(result.output)")
           #expect(!result.output.contains(secret))

@@ -3,6 +3,7 @@ import HyphaCore
 import HyphaLog
 import HyphaLogLMDB
 import HyphaRuntime
+import HyphaTransportZMQ
 import Testing
 
 extension Processes {
@@ -99,7 +100,8 @@ extension Processes {
       case .unknownKey:
         #expect(
           try await place.scratch.hypha("keys", "generate", "--output", "other", "--force", "c").status == 0)
-        told.here = "its key \(try place.key("other/c.public")) is no node's of the topology"
+        let key = try LinkKeys().curveKey(of: LinkKey(place.key("other/c.public")))
+        told.here = "its CURVE key \(try #require(Z85.encode(key))) is no node's of the topology"
         told.there = "no link to node 'a': it refuses this node's key"
       case .wrongServerKey:
         try FileManager.default.removeItem(atPath: "\(other)/a.public")

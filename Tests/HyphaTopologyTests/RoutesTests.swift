@@ -87,6 +87,9 @@ private func routesOfEachNode(_ topology: Topology) throws -> [NodeID: Routes] {
         for destination in destinations {
           #expect(
             some.distance(lane.agent, destination) == expected[destination]?[0], "seed \(seed), lane \(lane)")
+          let nodes = Set(path(lane.agent, destination, topology).compactMap { topology.agent($0)?.node })
+          let ends = Set([lane.agent, destination].compactMap { topology.agent($0)?.node })
+          #expect(some.isRelayed(lane, to: destination) == (nodes != ends), "seed \(seed), lane \(lane)")
         }
       }
     }
@@ -100,6 +103,11 @@ private func routesOfEachNode(_ topology: Topology) throws -> [NodeID: Routes] {
       for lane in lanes(of: topology) {
         let paths = routes.values.first!.destinations(of: lane).map { path(lane.agent, $0, topology) }
         let walk = Walk(lane, routes)
+        for link in walk.links.keys {
+          #expect(
+            routes[link.to]?.step(lane, arrivingAt: link.via).source == link.from,
+            "seed \(seed), lane \(lane)")
+        }
         // Whoever has a successor on some path passes the event on; the sender does it for itself.
         let relays = Set(paths.flatMap { $0.dropLast() }).subtracting([lane.agent])
         #expect(Set(walk.relays.keys) == relays, "seed \(seed), lane \(lane)")

@@ -25,6 +25,18 @@ import Testing
       ("heads", .heads(log: log, through: 42, heads: [.init(lane: lane, point: end)])),
       ("fetch", .fetch(lane: lane, after: before)),
       ("records", .records(lane: lane, after: before, records: [record])),
+      ("vouch", .vouch(runs: [LaneRun(lane: lane, after: before, through: end)])),
+      (
+        "vouched",
+        .vouched(
+          RunVoucher(
+            origin: "hq",
+            entries: [
+              .init(
+                run: LaneRun(lane: lane, after: before, through: end),
+                verdict: .digest([UInt8](0x10..<0x30)))
+            ], sign: { _ in [UInt8](0x40..<0x80) }))
+      ),
     ]
     for (name, message) in messages {
       let example = try #require(examples["control-\(name)"], "\(name)")

@@ -20,6 +20,18 @@ import Testing
     .fetch(lane: Sample.lane, after: at(1, 4)),
     .records(lane: Sample.lane, after: .start, records: []),
     .records(lane: Sample.lane, after: .start, records: Sample.run(1...3)),
+    .vouch(runs: []),
+    .vouch(runs: [
+      LaneRun(lane: Sample.lane, after: .start, through: at(1, 4)),
+      LaneRun(
+        lane: Lane(agent: "a", channel: .alert, target: .addressee("b")), after: at(1, 4), through: at(2, 1)),
+    ]),
+    .vouched(
+      RunVoucher(
+        origin: "ops",
+        entries: [.unknown, .gone, .digest([UInt8](100..<132))].map { verdict in
+          .init(run: LaneRun(lane: Sample.lane, after: .start, through: at(1, 4)), verdict: verdict)
+        }, sign: { _ in [UInt8](0..<64) })),
   ]
 
   @Test(arguments: samples) func `a message is the same after its way`(_ message: ControlMessage) throws {

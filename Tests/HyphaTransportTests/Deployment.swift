@@ -89,6 +89,11 @@ extension LinkKeys {
   static func pair() -> LinkKeyPair {
     do { return try LinkKeys().makePair() } catch { fatalError("\(error)") }
   }
+
+  /// What CURVE has for a key that was made here.
+  static func curve(_ key: LinkKey) -> [UInt8] {
+    do { return try LinkKeys().curveKey(of: key) } catch { fatalError("\(error)") }
+  }
 }
 
 /// Directories that are short enough for the path of a socket.

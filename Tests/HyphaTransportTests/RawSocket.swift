@@ -1,6 +1,7 @@
 import CZeroMQ
 import HyphaCore
 import HyphaTransport
+import HyphaTransportZMQ
 
 /// A bare libzmq socket of a test's own, as a client in another language or an attacker has it.
 final class RawSocket {
@@ -23,15 +24,17 @@ final class RawSocket {
       zmq_setsockopt(handle, ZMQ_ROUTING_ID, routingID, routingID.utf8.count)
     }
     if let curve {
-      zmq_setsockopt(handle, ZMQ_CURVE_SERVERKEY, curve.server.text, LinkKey.textByteCount)
-      zmq_setsockopt(handle, ZMQ_CURVE_PUBLICKEY, curve.own.key.text, LinkKey.textByteCount)
-      _ = curve.own.secret.withText {
-        zmq_setsockopt(handle, ZMQ_CURVE_SECRETKEY, $0, LinkKey.textByteCount)
+      zmq_setsockopt(handle, ZMQ_CURVE_SERVERKEY, LinkKeys.curve(curve.server), LinkKey.byteCount)
+      zmq_setsockopt(handle, ZMQ_CURVE_PUBLICKEY, LinkKeys.curve(curve.own.key), LinkKey.byteCount)
+      _ = LinkKeys().withCurveSecret(of: curve.own.secret) {
+        zmq_setsockopt(handle, ZMQ_CURVE_SECRETKEY, $0, LinkKey.byteCount)
       }
     }
     if let server {
       set(ZMQ_CURVE_SERVER, 1)
-      _ = server.secret.withText { zmq_setsockopt(handle, ZMQ_CURVE_SECRETKEY, $0, LinkKey.textByteCount) }
+      _ = LinkKeys().withCurveSecret(of: server.secret) {
+        zmq_setsockopt(handle, ZMQ_CURVE_SECRETKEY, $0, LinkKey.byteCount)
+      }
     }
     if type == ZMQ_SUB {
       for topic in topics { zmq_setsockopt(handle, ZMQ_SUBSCRIBE, topic, topic.utf8.count) }

@@ -63,7 +63,9 @@ import Testing
     asker.set(ZMQ_SNDTIMEO, 0)
     asker.send([1, 2, 3])
     expectTold(
-      nodes[0].probe, "a peer at 127.0.0.1 was refused: its key \(pair.key) is no node's of the topology")
+      nodes[0].probe,
+      "a peer at 127.0.0.1 was refused: its CURVE key \(Z85.encode(LinkKeys.curve(pair.key)) ?? "") is no node's of "
+        + "the topology")
     #expect(send(nodes[0].transport) { nodes[0].transport.counters.peersRefused >= 4 })
     #expect(send(nodes[0].transport) { nodes[1].probe.seen.frames.count > 100 })
     expectSilent(readers + [asker])

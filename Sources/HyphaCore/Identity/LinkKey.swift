@@ -1,5 +1,5 @@
-/// The public key by which nodes know each other on TCP links: a point of Curve25519 as 40 characters of Z85, as
-/// ZeroMQ writes it. Anybody may know it.
+/// The public key by which nodes know each other: it checks what a node signs (Ed25519), and the key of its TCP links
+/// follows from it. 40 characters of Z85, as ZeroMQ writes keys. Anybody may know it.
 public struct LinkKey: CheckedText {
   /// The length of a key's bytes.
   public static let byteCount = 32
@@ -25,9 +25,12 @@ public struct LinkKey: CheckedText {
     guard bytes.count == Self.byteCount, let text = Z85.encode(bytes) else { return nil }
     self.text = text
   }
+
+  /// The key's 32 bytes.
+  public var bytes: [UInt8] { Z85.decode(text) ?? [] }
 }
 
-/// The private key of a node's TCP links. It is never shown: not in descriptions, errors, mirrors or dumps.
+/// The private half of a ``LinkKey``: the seed that both of a node's pairs follow from. It is never shown: not in descriptions, errors, mirrors or dumps.
 public struct LinkSecret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
   CustomReflectable
 {
@@ -45,7 +48,16 @@ public struct LinkSecret: Sendable, Hashable, CustomStringConvertible, CustomDeb
     self.text = text
   }
 
-  /// Calls `body` with the key's text, for the library that needs it and for the file that keeps it.
+  /// The key with these 32 bytes, or nil for another number of them.
+  public init?(bytes: [UInt8]) {
+    guard bytes.count == LinkKey.byteCount, let text = Z85.encode(bytes) else { return nil }
+    self.text = text
+  }
+
+  /// The key's 32 bytes, for the library that computes with them and wipes them.
+  public var bytes: [UInt8] { Z85.decode(text) ?? [] }
+
+  /// Calls `body` with the key's text, for the file that keeps it.
   public func withText<Result>(_ body: (String) throws -> Result) rethrows -> Result { try body(text) }
 
   /// That this is a private key, and no more.
@@ -71,12 +83,12 @@ public struct LinkKeyPair: Sendable, Hashable {
 }
 
 /// ZeroMQ's text form of bytes (rfc.zeromq.org/spec/32): five characters for four bytes, most significant first.
-enum Z85 {
+public enum Z85 {
   private static let alphabet = Array(
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#".utf8)
 
   /// The text of `bytes`, or nil where their number is not a multiple of four.
-  static func encode(_ bytes: [UInt8]) -> String? {
+  public static func encode(_ bytes: [UInt8]) -> String? {
     guard bytes.count.isMultiple(of: 4) else { return nil }
     var text: [UInt8] = []
     text.reserveCapacity(bytes.count / 4 * 5)
@@ -93,7 +105,7 @@ enum Z85 {
   }
 
   /// The bytes of `text`, or nil where it is none.
-  static func decode(_ text: String) -> [UInt8]? {
+  public static func decode(_ text: String) -> [UInt8]? {
     let characters = Array(text.utf8)
     guard characters.count.isMultiple(of: 5) else { return nil }
     var bytes: [UInt8] = []

@@ -54,9 +54,8 @@ struct KeysGenerateCommand: Command {
     for row in rows { table.add([.string(row.node.text), .string(row.key.text), .string(row.privateFile)]) }
     for line in table.lines(style: Terminal.current.style()) { try Output.standard.writeLine(line) }
     try Output.standard.writeLine()
+    try Output.standard.writeLine("next: say 'security: {keys: \(output)}' in the topology file;")
     try Output.standard.writeLine(
-      "next: say 'security: {keys: \(output)}' in the topology file; bring all .public files to every node, and each"
-    )
-    try Output.standard.writeLine("      .private file to its node alone")
+      "      bring all .public files to every node, each .private file to its own alone")
   }
 }

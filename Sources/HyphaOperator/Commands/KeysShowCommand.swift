@@ -18,6 +18,8 @@ struct KeysShowCommand: Command {
   private struct Row: Encodable {
     let node: NodeID
     let key: LinkKey?
+    /// What CurveZMQ has on the node's links, as clients in other languages and refusals name it.
+    var curveKey: String?
     let privateKey: String
     let problem: String?
   }
@@ -25,7 +27,11 @@ struct KeysShowCommand: Command {
   func run() async throws {
     let keys = try Program.require().keys
     let files = KeyFiles(directory: directory)
-    let rows = try files.nodes().map { row(of: $0, files, keys) }
+    let rows = try files.nodes().map { node in
+      var row = row(of: node, files, keys)
+      row.curveKey = row.key.flatMap { try? keys.curveKey(of: $0) }.flatMap(Z85.encode)
+      return row
+    }
     if json {
       for row in rows { try Output.standard.writeLine(JSON.text(row)) }
     } else {

@@ -34,7 +34,8 @@ struct NodeRunner {
       Node.linkPlan(of: node, in: topology, security: security), DataPlaces.runtimeDirectory(for: data),
       .standard)
     let configuration = Node.Configuration(
-      topology: topology, node: node, kinds: program.kinds, seed: seed)
+      topology: topology, node: node, kinds: program.kinds, seed: seed,
+      notary: security.map(program.makeNotary))
     let running = try Node(configuration, log: log, transport: transport, scheduler: scheduler)
     let server = openSocket(running, log, directory, scheduler)
     defer { server?.stop() }

@@ -34,6 +34,8 @@ struct SummaryReport: Encodable {
   let framesDropped: UInt64
   let refusedPeers: UInt64
   let refusedMessages: UInt64
+  let uncheckedEvents: UInt64
+  let contradictedLanes: Int
   let notes: [String]
   let data: String?
 
@@ -71,6 +73,8 @@ struct SummaryReport: Encodable {
     framesDropped = summary.nodes.reduce(0) { $0 + $1.framesDropped }
     refusedPeers = summary.nodes.reduce(0) { $0 + $1.refusedPeerCount }
     refusedMessages = summary.nodes.reduce(0) { $0 + $1.refusedMessageCount }
+    uncheckedEvents = summary.nodes.reduce(0) { $0 + $1.uncheckedEventCount }
+    contradictedLanes = summary.nodes.reduce(0) { $0 + $1.contradictedLaneCount }
     failures = summary.nodes.reduce(0) { $0 + $1.failureCount }
     notes = summary.nodes.flatMap { status in status.notes.map { "[\(status.node)] \($0)" } }
     self.data = data
@@ -144,6 +148,10 @@ struct SummaryReport: Encodable {
         style.yellow(
           "refused: \(Human.count(refusedPeers)) peers and handshakes, \(Human.count(refusedMessages)) messages"
         ))
+    }
+    if contradictedLanes > 0 {
+      lines.append(
+        style.red("\(contradictedLanes) lanes were changed on their way; the notes say which and what to do"))
     }
     if failures > 0 {
       lines.append(style.red("\(failures) handlers failed; the log has hypha.HandlerFailed"))

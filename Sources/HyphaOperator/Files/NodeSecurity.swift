@@ -32,7 +32,7 @@ struct NodeSecurity {
       topology.nodes.compactMap { node in node.key.map { (node.id, $0) } }, uniquingKeysWith: { $1 })
     let path = try path()
     let secret = try KeyFiles.secret(at: path)
-    let key = try keys.key(of: secret)
+    let key = keys.key(of: secret)
     guard key == known[node] else {
       throw HyphaError(
         .invalidInput,

@@ -27,6 +27,8 @@ final class CatchUpServer: Sendable {
   private let routes: RouteTable
   private let state: Mutex<State>
   private let unfitCount = Atomic<Int>(0)
+  /// Vouches for this node's lanes; nil where nodes have no keys.
+  private let runs: RunServer?
 
   /// The most bytes of records in one answer.
   static var answerByteCountMax: Int { 256 << 10 }
@@ -37,9 +39,10 @@ final class CatchUpServer: Sendable {
   /// The most positions of one of them that are remembered, 8 bytes each.
   static var walkPositionCountMax: Int { 65_536 }
 
-  init(log: any LogReader, routes: RouteTable) throws {
+  init(log: any LogReader, routes: RouteTable, notary: (any Notary)? = nil) throws {
     self.log = log
     self.routes = routes
+    runs = notary.map { RunServer(log: log, routes: routes, notary: $0) }
     let stated = try log.laneHeads().filter { routes.node(of: $0.key.agent) == routes.node }
     state = Mutex(State(heads: stated))
   }
@@ -91,7 +94,7 @@ final class CatchUpServer: Sendable {
   /// The answer to a request of `node`; nil where it asks for nothing that is answered here.
   func answer(_ request: ControlMessage, from node: NodeID) -> ControlMessage? {
     switch request {
-    case .sync, .fetch:
+    case .sync, .fetch, .vouch:
       guard state.withLock({ $0.greeted.contains(node) }) else { return Self.greetFirst }
     default: break
     }
@@ -99,7 +102,10 @@ final class CatchUpServer: Sendable {
     case .sync(let id, let since): return heads(for: node, after: id == log.identity.id ? since : 0)
     case .fetch(let lane, let after): return records(of: lane, after: after, for: node)
     case .hello(let greeting): return greet(node, greeting)
-    case .welcome, .refused, .heads, .records: return nil
+    case .vouch(let runs):
+      return self.runs?.answer(runs, for: node)
+        ?? .refused(.other, reason: "node '\(routes.node)' has no key to sign with")
+    case .welcome, .refused, .heads, .records, .vouched: return nil
     }
   }
 

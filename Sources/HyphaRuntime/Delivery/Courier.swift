@@ -39,6 +39,8 @@ struct Courier: Sendable {
   private var behind: [Lane: UInt64] = [:]
   private var behindNumber: UInt64 = 0
   private var gate = RealtimeGate()
+  /// Lanes whose relays have brought what their origin did not state: they are fetched from the origin alone.
+  private var distrusted: Set<Lane> = []
   private(set) var parkedCount = 0
   private var pausedUntil = Timestamp.zero
   private(set) var counters = CourierCounters()
@@ -97,7 +99,11 @@ struct Courier: Sendable {
     }
     let hops = Dictionary(
       step.deliveries.map { ($0.agent, frame.hops.adding($0.hops)) }, uniquingKeysWith: min)
-    if channel.isRepaired {
+    if distrusted.contains(lane), node != routes.node(of: lane.agent) {
+      counters.refusedCount += UInt64(frame.records.count)
+      // That there is more is enough to fetch it.
+      if let last = frame.records.last { announce(lane, last.header.point, now: now) }
+    } else if channel.isRepaired {
       take(frame.records, of: lane, hops: hops, now: now, &actions) { $0.receive($1, now: $2) }
     } else {
       let expiresAt = remaining.map { Timestamp(microseconds: now.microseconds + $0.wholeMicroseconds) }
@@ -146,6 +152,15 @@ struct Courier: Sendable {
   }
 
   // MARK: Repair
+
+  /// Takes nothing of a lane from relays any more, nor what they have brought early.
+  mutating func distrust(_ lane: Lane, now: Timestamp) {
+    distrusted.insert(lane)
+    guard let receiver = receivers[lane] else { return }
+    parkedCount -= receiver.parkedCount
+    receivers[lane]?.reset(to: receiver.head, now: now)
+    noteBehind(lane)
+  }
 
   /// Takes the answer to a fetch.
   mutating func receive(answer records: [Record], of lane: Lane, now: Timestamp) -> Actions {

@@ -14,6 +14,8 @@ final class RouteTable: Sendable {
     var nodes: [NodeID] = []
     /// How many agents the lane is for in all.
     var destinationCount = 0
+    /// Whether it comes to this node by way of others than its origin's.
+    var isRelayed = false
     /// The subjects that those take who do not take all.
     var narrowed: [[Pattern]] = []
 
@@ -86,6 +88,9 @@ final class RouteTable: Sendable {
       }
       if destination == node {
         plan.local.append(agent)
+        // What is stated here is delivered here, wherever else it goes.
+        let isForeign = self.node(of: lane.agent) != node
+        plan.isRelayed = plan.isRelayed || isForeign && routes.isRelayed(lane, to: agent)
       } else if !plan.nodes.contains(destination) {
         plan.nodes.append(destination)
       }

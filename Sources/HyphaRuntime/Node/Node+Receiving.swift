@@ -77,7 +77,8 @@ extension Node: TransportReceiver {
       try observe(records)
       act(on: lane.channel) { $0.receive(answer: records, of: lane, now: now()) }
       askAndFetch()
-    case .hello, .sync, .fetch: note(refusal: "node '\(node)' answered with a question")
+    case .vouched(let voucher): try takeVoucher(voucher)
+    case .hello, .sync, .fetch, .vouch: note(refusal: "node '\(node)' answered with a question")
     }
   }
 
@@ -130,6 +131,7 @@ extension Node: TransportReceiver {
     log.submit(batch) { result in
       switch result {
       case .success(let receipt):
+        self.auditor?.took(taken, from: receipt.first)
         for (index, taken) in taken.enumerated() {
           self.deliver(taken, at: Position(rawValue: receipt.first.rawValue + UInt64(index)))
         }

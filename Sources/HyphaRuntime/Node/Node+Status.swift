@@ -56,6 +56,7 @@ extension Node {
     status.framesDropped = counters.framesDropped
     status.refusedPeerCount = counters.peersRefused
     status.refusedMessageCount = counters.messagesRefused + state.withLock { $0.unfitFrameCount }
+    (status.uncheckedEventCount, status.contradictedLaneCount) = auditor?.counts ?? (0, 0)
     status.logHead = (try? log.head().rawValue) ?? 0
     status.notes = notes
     return status

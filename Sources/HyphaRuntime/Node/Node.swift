@@ -23,11 +23,14 @@ public final class Node: Sendable {
     public var seed: UInt64
     /// How long agents wait for the links at the start before they begin without.
     public var linkPatience: Duration
+    /// Signs what the node states and checks what others have signed; nil where nodes have no keys, and nothing that
+    /// relays bring is checked.
+    public var notary: (any Notary)?
 
     /// A configuration with the usual limits.
     public init(
       topology: Topology, node: NodeID, kinds: KindRegistry, limits: WireLimits = .standard,
-      seed: UInt64 = 1, linkPatience: Duration = .seconds(5)
+      seed: UInt64 = 1, linkPatience: Duration = .seconds(5), notary: (any Notary)? = nil
     ) {
       self.topology = topology
       self.node = node
@@ -35,6 +38,7 @@ public final class Node: Sendable {
       self.limits = limits
       self.seed = seed
       self.linkPatience = linkPatience
+      self.notary = notary
     }
   }
 
@@ -75,6 +79,8 @@ public final class Node: Sendable {
   let server: CatchUpServer
   let couriers: [Channel: CourierBox]
   let alerts = AlertAppends()
+  /// Has what came by way of others confirmed by its origin; nil where nodes have no keys.
+  let auditor: RelayAuditor?
   let desk: AlertDesk
   let state: Mutex<State>
   private let executor: (any TaskExecutor)?
@@ -104,7 +110,8 @@ public final class Node: Sendable {
     self.executor = executor
     let routes = RouteTable(node: configuration.node, routes: Routes(topology))
     self.routes = routes
-    server = try CatchUpServer(log: log, routes: routes)
+    server = try CatchUpServer(log: log, routes: routes, notary: configuration.notary)
+    auditor = try configuration.notary.map { try RelayAuditor(log: log, routes: routes, notary: $0) }
     let audience = AlertAudience(
       topology, of: configuration.kinds.alertTypes, on: configuration.node)
     desk = AlertDesk(
@@ -228,6 +235,7 @@ public final class Node: Sendable {
   private func tick() {
     guard !isStopped else { return }
     askAndFetch()
+    auditRelays()
     lookAfterAlerts()
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
   }

@@ -63,6 +63,10 @@ public struct NodeStatus: Sendable, Codable {
   public var refusedPeerCount: UInt64 = 0
   /// Messages that were dropped unread: of a node that sends too many questions, or that follows another topology.
   public var refusedMessageCount: UInt64 = 0
+  /// Events that were taken from relays since the start and that their origins have not confirmed yet.
+  public var uncheckedEventCount: UInt64 = 0
+  /// Lanes of which relays have brought what their origins did not state.
+  public var contradictedLaneCount = 0
   /// Handlers that threw.
   public var failureCount: UInt64 = 0
   /// Events relayed, by supervisor.

@@ -20,21 +20,26 @@ public final class SimulatedDeployment {
   private let kinds: KindRegistry
   private let seed: UInt64
   private let commitDelay: ClosedRange<Duration>
+  private let notary: (@Sendable (NodeID) -> any Notary)?
   private let random: Mutex<SeededGenerator>
   private var running: [NodeID: (node: Node, log: MemoryLog)] = [:]
   private var activations: UInt64 = 0
 
   /// A deployment that has not started.
   ///
-  /// - Parameter commitDelay: how long a commit takes.
+  /// - Parameters:
+  ///   - commitDelay: how long a commit takes.
+  ///   - notary: signs for each node; nil for nodes without keys.
   public init(
     _ topology: Topology, kinds: KindRegistry, seed: UInt64, faults: MemoryNetwork.Faults = .none,
-    commitDelay: ClosedRange<Duration> = .microseconds(200)...(.microseconds(400))
+    commitDelay: ClosedRange<Duration> = .microseconds(200)...(.microseconds(400)),
+    notary: (@Sendable (NodeID) -> any Notary)? = nil
   ) {
     self.topology = topology
     self.kinds = kinds
     self.seed = seed
     self.commitDelay = commitDelay
+    self.notary = notary
     loop = SimulationLoop()
     network = MemoryNetwork(scheduler: loop, seed: seed, faults: faults)
     var random = SeededGenerator(seed: seed, name: "deployment")
@@ -70,7 +75,7 @@ public final class SimulatedDeployment {
       loop.schedule(after: random.duration(in: commitDelay), commit)
     }
     let configuration = Node.Configuration(
-      topology: topology, node: id, kinds: kinds, seed: seed &+ activations)
+      topology: topology, node: id, kinds: kinds, seed: seed &+ activations, notary: notary?(id))
     let transport = network.transport(for: Node.linkPlan(of: id, in: topology))
     let node = try Node(configuration, log: log, transport: transport, scheduler: loop, executor: loop)
     running[id] = (node, log)

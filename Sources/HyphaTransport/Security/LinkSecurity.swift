@@ -6,7 +6,6 @@ public struct LinkSecurity: Sendable, Hashable {
   public let own: LinkKeyPair
   /// The public keys of all nodes of the deployment.
   public let keys: [NodeID: LinkKey]
-  private let nodes: [LinkKey: NodeID]
 
   /// The security of a node of a deployment.
   ///
@@ -22,14 +21,10 @@ public struct LinkSecurity: Sendable, Hashable {
           remedy: "make each a pair of its own: hypha keys generate \(node)")
       }
     }
-    self.nodes = nodes
   }
-
-  /// The node that proves itself with the private key behind `key`; nil for a stranger's.
-  public func node(with key: LinkKey) -> NodeID? { nodes[key] }
 }
 
-/// Makes link keys; the library behind the transport has what it takes.
+/// Makes nodes' keys; the libraries behind the transport have what it takes.
 public protocol LinkKeyMaking: Sendable {
   /// A new pair, from the system's randomness.
   ///
@@ -37,6 +32,9 @@ public protocol LinkKeyMaking: Sendable {
   func makePair() throws -> LinkKeyPair
   /// The public key that belongs to a private one.
   ///
-  /// - Throws: ``HyphaError/Code/transportFailed``.
-  func key(of secret: LinkSecret) throws -> LinkKey
+  func key(of secret: LinkSecret) -> LinkKey
+  /// The public key that CurveZMQ has on this node's links, as 32 bytes.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidName`` where `key` is no point of the curve.
+  func curveKey(of key: LinkKey) throws -> [UInt8]
 }

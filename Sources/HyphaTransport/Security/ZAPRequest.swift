@@ -12,8 +12,8 @@ public struct ZAPRequest: Sendable, Hashable {
   public let id: [UInt8]
   /// The peer's address, without its port.
   public let address: String
-  /// The peer's public key.
-  public let key: LinkKey
+  /// The peer's public key of CURVE.
+  public let key: [UInt8]
 
   /// A request of its parts, an IPC or NULL peer's excluded.
   ///
@@ -22,7 +22,7 @@ public struct ZAPRequest: Sendable, Hashable {
     guard parts.count == Self.partCountMax, parts[0] == Array("1.0".utf8) else {
       throw HyphaError(.invalidFrame, "a ZAP request is not of version 1.0 with one credential")
     }
-    guard parts[5] == Array("CURVE".utf8), let key = LinkKey(bytes: parts[6]) else {
+    guard parts[5] == Array("CURVE".utf8), parts[6].count == LinkKey.byteCount else {
       throw HyphaError(.invalidFrame, "a ZAP request is not about a CURVE key")
     }
     guard parts[1].count <= 255, parts[3].count <= 255,
@@ -30,7 +30,7 @@ public struct ZAPRequest: Sendable, Hashable {
     else { throw HyphaError(.invalidFrame, "a ZAP request has a bad id or address") }
     id = parts[1]
     self.address = address
-    self.key = key
+    key = parts[6]
   }
 
   /// The answer's parts: the node that the peer is from now on, or that it may not come in.

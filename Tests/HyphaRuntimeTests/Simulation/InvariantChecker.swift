@@ -40,6 +40,9 @@ struct InvariantChecker {
       }
       fail("finish-comes", "the deployment never completes; \(lines)")
     }
+    for status in run.summary.nodes where status.contradictedLaneCount > 0 {
+      fail("relays-checked", "honest relays are contradicted on \(status.node): \(status.notes.suffix(4))")
+    }
     if run.isComplete && run.lateCount > 0 {
       fail("finish-means-delivered", "\(run.lateCount) events came after the deployment was complete")
     }

@@ -25,7 +25,7 @@ struct ScenarioRun {
     let kinds = try KindRegistry(BuiltInKinds.all + [Watcher.self, Chief.self])
     let deployment = SimulatedDeployment(
       scenario.topology, kinds: kinds, seed: scenario.seed, faults: scenario.faults,
-      commitDelay: scenario.commitDelay)
+      commitDelay: scenario.commitDelay, notary: { TestNotary($0) })
     var driver = Driver(deployment: deployment, topology: scenario.topology)
     try driver.run(scenario.actions)
     let isComplete = deployment.runToEnd(limit: limit)

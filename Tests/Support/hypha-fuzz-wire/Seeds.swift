@@ -38,6 +38,14 @@ private func seeds() throws -> [(name: String, bytes: [UInt8])] {
     .heads(log: log, through: 9, heads: [.init(lane: lane, point: records[2].header.point)]),
     .fetch(lane: lane, after: .start),
     .records(lane: lane, after: .start, records: [records[0], records[2]]),
+    .vouch(runs: [LaneRun(lane: lane, after: .start, through: records[2].header.point)]),
+    .vouched(
+      RunVoucher(
+        origin: "hq",
+        entries: [.unknown, .gone, .digest([UInt8](0..<32))].map { verdict in
+          .init(
+            run: LaneRun(lane: lane, after: .start, through: records[2].header.point), verdict: verdict)
+        }, sign: { _ in [UInt8](0..<64) })),
   ]
   for (index, message) in messages.enumerated() {
     seeds.append(("control-\(index)", [2] + message.encoded()))

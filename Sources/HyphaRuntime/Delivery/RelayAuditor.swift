@@ -1,0 +1,74 @@
+import HyphaCore
+import HyphaLog
+import HyphaTransport
+import Synchronization
+
+/// Has what came by way of other nodes confirmed by its origin: ``RelayAudit`` with the log and the keys that it needs.
+///
+/// Lanes that come straight from their origin's node are not looked at: their links prove who sends.
+final class RelayAuditor: Sendable {
+  /// The most events that are read from the log for the questions of one turn.
+  static let turnCountMax = 2 * RunContent.countMax
+
+  private let runs: OwnRuns
+  private let routes: RouteTable
+  private let notary: any Notary
+  private let audit: Mutex<RelayAudit>
+
+  init(log: any LogReader, routes: RouteTable, notary: any Notary) throws {
+    runs = OwnRuns(log: log, notary: notary)
+    self.routes = routes
+    self.notary = notary
+    let heads = try log.laneHeads().filter { routes.plan(of: $0.key).isRelayed }
+    audit = Mutex(RelayAudit(heads: heads.mapValues(\.position)))
+  }
+
+  /// How many events no origin has confirmed yet, and how many lanes were contradicted, both since the start.
+  var counts: (unchecked: UInt64, contradicted: Int) {
+    audit.withLock { ($0.uncheckedCount, $0.contradicted.count) }
+  }
+
+  /// Events were taken and committed, the first at `first` and the others right behind it.
+  func took(_ taken: [Courier.Taken], from first: Position) {
+    // Nearly always they are of one lane, so that one look tells.
+    var known: (lane: Lane, isRelayed: Bool)?
+    for (index, taken) in taken.enumerated() {
+      let lane = taken.record.header.lane
+      if known?.lane != lane { known = (lane, routes.plan(of: lane).isRelayed) }
+      guard known?.isRelayed ?? false else { continue }
+      audit.withLock { $0.took(lane, at: Position(rawValue: first.rawValue + UInt64(index))) }
+    }
+  }
+
+  /// The questions that are due, each with the node that it is for.
+  ///
+  /// - Throws: what reading the log throws; the lane then waits.
+  func questions(now: Timestamp) throws -> [(node: NodeID, question: ControlMessage)] {
+    var asked: [NodeID: [LaneRun]] = [:]
+    var count = 0
+    let due = audit.withLock { $0.due(now: now, upTo: ControlMessage.runCountMax) }
+    for turn in due {
+      guard count < Self.turnCountMax, let origin = routes.node(of: turn.lane.agent) else { break }
+      let own = try turn.again ?? runs.next(of: turn.lane, after: turn.after)
+      audit.withLock { $0.asked(turn.lane, own, now: now) }
+      guard let own else { continue }
+      count += own.count
+      asked[origin, default: []].append(own.run)
+    }
+    return asked.sorted { $0.key < $1.key }.map { ($0.key, .vouch(runs: $0.value)) }
+  }
+
+  /// Takes what an origin has signed, whoever brings it.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidInput`` where it did not sign that, or it is not of its own lanes.
+  func take(_ voucher: RunVoucher, now: Timestamp) throws -> [RelayAudit.Finding] {
+    guard notary.hasSigned(voucher.origin, voucher.statement, voucher.signature) else {
+      throw HyphaError(
+        .invalidInput, "what node '\(voucher.origin)' is to have signed does not have its signature")
+    }
+    guard voucher.entries.allSatisfy({ routes.node(of: $0.run.lane.agent) == voucher.origin }) else {
+      throw HyphaError(.invalidInput, "node '\(voucher.origin)' vouches for lanes of other nodes")
+    }
+    return audit.withLock { audit in voucher.entries.compactMap { audit.answered($0, now: now) } }
+  }
+}

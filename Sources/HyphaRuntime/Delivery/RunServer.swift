@@ -1,0 +1,88 @@
+import HyphaCore
+import HyphaLog
+import HyphaTransport
+import Synchronization
+
+/// Says, with this node's signature, what runs of its own agents' lanes have: to nodes that got them from others.
+final class RunServer: Sendable {
+  private struct Place: Hashable {
+    let lane: Lane
+    let point: LanePoint
+  }
+
+  /// The most events that are read for one answer; runs that do not fit are left out, and asked for again.
+  static let answerCountMax = 4 * RunContent.countMax
+  /// The most unfinished walks that are remembered, and the most positions of one of them, 8 bytes each.
+  static let walkMax = (count: 64, positionCount: 65_536)
+
+  private let log: any LogReader
+  private let routes: RouteTable
+  private let notary: any Notary
+  /// What follows in a lane after the run that was asked for last.
+  private let walks = Mutex<[Place: ArraySlice<Position>]>([:])
+
+  init(log: any LogReader, routes: RouteTable, notary: any Notary) {
+    self.log = log
+    self.routes = routes
+    self.notary = notary
+  }
+
+  /// The answer to a question of `node`, which has greeted.
+  func answer(_ runs: [LaneRun], for node: NodeID) -> ControlMessage {
+    var entries: [RunVoucher.Entry] = []
+    var leftCount = Self.answerCountMax
+    for run in runs where leftCount > 0 {
+      guard routes.node(of: run.lane.agent) == routes.node, routes.plan(of: run.lane).nodes.contains(node)
+      else {
+        return .refused(
+          .unauthorized, reason: "lane \(run.lane) does not go from '\(routes.node)' to '\(node)'")
+      }
+      do {
+        entries.append(.init(run: run, verdict: try verdict(on: run, &leftCount)))
+      } catch {
+        return .refused(.other, reason: "\(error)")
+      }
+    }
+    return .vouched(RunVoucher(origin: routes.node, entries: entries, sign: notary.sign))
+  }
+
+  private func verdict(on run: LaneRun, _ leftCount: inout Int) throws -> RunVoucher.Verdict {
+    let place = Place(lane: run.lane, point: run.after)
+    if let known = walks.withLock({ $0.removeValue(forKey: place) }),
+      let verdict = try verdict(on: run, over: known, &leftCount)
+    {
+      return verdict
+    }
+    let all = try log.positions(ofLane: run.lane, after: run.after)
+    if let verdict = try verdict(on: run, over: all[...], &leftCount) { return verdict }
+    let isBehind = try (log.laneHead(run.lane)?.point ?? .start) < run.through
+    return isBehind ? .unknown : .gone
+  }
+
+  /// What the events at `positions`, which follow `run.after`, say of the run; nil where they end before it does.
+  private func verdict(on run: LaneRun, over positions: ArraySlice<Position>, _ leftCount: inout Int) throws
+    -> RunVoucher.Verdict?
+  {
+    var content = RunContent(of: run.lane, after: run.after)
+    var (last, rest) = (run.after, positions)
+    while last != run.through, !content.isFull {
+      guard let position = rest.popFirst() else { return nil }
+      guard let record = try log.entry(at: position)?.record else { return .gone }
+      let header = record.header
+      // Later than expected: what lies between was removed. Earlier: there is no event at the run's beginning.
+      guard header.previous == last else { return header.previous > last ? .gone : .unknown }
+      guard header.point <= run.through else { return .unknown }
+      content.add(record)
+      leftCount -= 1
+      last = header.point
+    }
+    // A run of the asker that is longer than that has not what this lane has, and gets a digest that says so.
+    if !rest.isEmpty {
+      walks.withLock { walks in
+        if walks.count >= Self.walkMax.count { walks = [:] }
+        walks[Place(lane: run.lane, point: last)] = rest.prefix(Self.walkMax.positionCount)
+      }
+    }
+    return .digest(notary.digest(of: content.bytes))
+  }
+}
