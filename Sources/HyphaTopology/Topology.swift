@@ -21,6 +21,8 @@ public struct Topology: Sendable, Hashable {
   public let alerts: AlertSettings
   /// How links are protected.
   public let security: SecuritySettings
+  /// What the observer may do.
+  public let observer: ObserverPolicy
 
   private let nodeIndex: [NodeID: Int]
   private let agentIndex: [AgentID: Int]
@@ -34,7 +36,7 @@ public struct Topology: Sendable, Hashable {
   public init(
     name: String, version: UInt32 = 1, nodes: [NodeSpec], agents: [AgentSpec],
     log: LogSettings = LogSettings(), alerts: AlertSettings = AlertSettings(),
-    security: SecuritySettings = SecuritySettings()
+    security: SecuritySettings = SecuritySettings(), observer: ObserverPolicy = ObserverPolicy()
   ) throws {
     self.name = name
     self.version = version
@@ -43,6 +45,7 @@ public struct Topology: Sendable, Hashable {
     self.log = log
     self.alerts = alerts
     self.security = security
+    self.observer = observer
     nodeIndex = try Self.index(nodes.map(\.id), noun: "node")
     agentIndex = try Self.index(agents.map(\.id), noun: "agent")
     var children: [AgentID: [AgentID]] = [:]
@@ -107,13 +110,13 @@ public struct Topology: Sendable, Hashable {
 
   /// The same deployment with other nodes' addresses and keys, or other agents' settings.
   ///
-  /// - Throws: what ``init(name:version:nodes:agents:log:security:)`` throws.
+  /// - Throws: what ``init(name:version:nodes:agents:log:security:observer:)`` throws.
   public func replacing(
     nodes: [NodeSpec]? = nil, agents: [AgentSpec]? = nil, security: SecuritySettings? = nil
   ) throws -> Topology {
     try Topology(
       name: name, version: version, nodes: nodes ?? self.nodes, agents: agents ?? self.agents, log: log,
-      alerts: alerts, security: security ?? self.security)
+      alerts: alerts, security: security ?? self.security, observer: observer)
   }
 
   /// The agent with this id.

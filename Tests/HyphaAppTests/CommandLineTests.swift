@@ -11,7 +11,8 @@ extension Processes {
     /// The words of every command that does something.
     static let commands = [
       "run", "validate", "init", "keys generate", "keys show", "log info", "log cat", "log verify",
-      "log head", "log salvage", "bench log",
+      "topology simulate",
+      "log head", "log salvage", "bench log", "bench observer",
       "completion",
     ]
 

@@ -154,12 +154,12 @@ private func problems(agents: String) -> [String] {
       (
         "limits: {}",
         "f:1:1: the topology file has an unknown key, 'limits'; use one of hypha, name, version, "
-          + "log, alerts, security, nodes, kinds, agents"
+          + "log, alerts, security, observer, nodes, kinds, agents"
       ),
       (
         "\"a\\n\\e[31m\": {}",
         "f:1:1: the topology file has an unknown key, 'a\\u{a}\\u{1b}[31m'; use one of hypha, "
-          + "name, version, log, alerts, security, nodes, kinds, agents"
+          + "name, version, log, alerts, security, observer, nodes, kinds, agents"
       ),
     ] as [(String, String)]) func `says so at the place`(text: String, expected: String)
   {

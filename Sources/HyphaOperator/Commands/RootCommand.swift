@@ -10,8 +10,8 @@ public struct RootCommand: Command {
     examples: ["hypha run topologies/incident-room.yaml", "hypha init --from log.xes.gz --output acted"],
     subcommands: [
       RunCommand.self, ValidateCommand.self, InitCommand.self, KeysCommand.self, ReplayCommand.self,
-      TraceCommand.self,
-      ExportCommand.self, ImportCommand.self, LogCommand.self, AlertsCommand.self,
+      TraceCommand.self, ExportCommand.self, ImportCommand.self, LogCommand.self, AlertsCommand.self,
+      TopologyCommand.self,
     ])
 
   public init() {}
@@ -34,4 +34,11 @@ struct KeysCommand: Command {
   static let configuration = CommandConfiguration(
     name: "keys", abstract: "Make and show the keys that nodes prove themselves with on TCP links.",
     subcommands: [KeysGenerateCommand.self, KeysShowCommand.self])
+}
+
+/// `hypha topology`, what the observer does with the network.
+struct TopologyCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "topology", abstract: "See how the network of agents would evolve.",
+    subcommands: [TopologySimulateCommand.self])
 }

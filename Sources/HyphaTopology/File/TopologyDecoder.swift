@@ -12,7 +12,9 @@ struct TopologyDecoder {
 
   /// The file, or nil where there are problems.
   mutating func decode(_ document: DocumentNode) -> TopologyFile? {
-    let keys = ["hypha", "name", "version", "log", "alerts", "security", "nodes", "kinds", "agents"]
+    let keys = [
+      "hypha", "name", "version", "log", "alerts", "security", "observer", "nodes", "kinds", "agents",
+    ]
     // A file of another format version is not measured by the rules of this one.
     guard formatIsKnown(document),
       let top = problems.members(of: document, in: "the topology file", at: document.mark, keys: keys)
@@ -34,11 +36,13 @@ struct TopologyDecoder {
     if let member = required("agents", top, at: document.mark, remedy: remedy) { decodeAgents(member) }
 
     let agents = placedAgents()
+    let known = Set(drafts.map(\.id))
+    let observer = top["observer"].map { problems.observerPolicy($0, agents: known) } ?? ObserverPolicy()
     guard problems.isEmpty, let name else { return nil }
     let topology = problems.checked(document.mark) { [nodes] in
       try Topology(
         name: name.text, version: version.flatMap { $0 }.map(UInt32.init) ?? 1, nodes: nodes, agents: agents,
-        log: log, alerts: alerts, security: security)
+        log: log, alerts: alerts, security: security, observer: observer)
     }
     return topology.map {
       TopologyFile(file: problems.file, topology: $0, kinds: kinds, sources: sources)

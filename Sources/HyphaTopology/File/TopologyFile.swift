@@ -18,6 +18,21 @@ public import HyphaCore
 ///   keys: keys                  # a directory beside this file with NODE.public, and NODE.private of those that run here
 ///   plain: refused              # or 'allowed': TCP links without keys may leave their machine. Not with keys
 ///
+/// observer:                     # what the observer may do. Default: as here, without must-pass, pins and forbids
+///   mode: auto                  # or 'suggest': an operator says; or 'off'
+///   version: 1                  # the number that its decisions carry; raise it with every change
+///   charge: 10                  # what adding or removing one link costs, in hops
+///   overdraft: 50               # how far changes may run ahead of what links have saved, in charges
+///   half-life: 32               # after how many events for each agent evidence counts half
+///   memory: 4096                # the most possible links that are remembered
+///   agent-links: 4              # the most links of an agent, of a supervisor, and of the root
+///   supervisor-links: 8
+///   root-links: 16
+///   kinds: [agent-agent, agent-supervisor, agent-root, supervisor-supervisor]
+///   must-pass: [triage]         # supervisors that no link leads around
+///   pins: [[ana, director]]     # links that are always there
+///   forbids: [[ana, triage]]    # links that never are
+///
 /// nodes:                        # one process each
 ///   hq: {}                      # local sockets; the same as {address: local}
 ///   ops: {address: "tcp://127.0.0.1:7410"}   # four ports: 7410 to 7413, on this machine

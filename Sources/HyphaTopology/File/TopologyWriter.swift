@@ -35,6 +35,7 @@ public struct TopologyWriter {
       if let keys = topology.security.keysDirectory { writer.line("  keys: \(YAMLText.scalar(keys))") }
       if topology.security.allowsPlain { writer.line("  plain: allowed") }
     }
+    writer.observer(topology.observer)
     writer.section("nodes")
     for node in topology.nodes { writer.node(node) }
     if !writer.kinds.isEmpty { writer.section("kinds") }
@@ -135,6 +136,32 @@ public struct TopologyWriter {
     line("\(margin)\(key):")
     for (name, value) in settings.sorted(by: { $0.key < $1.key }) {
       line("\(margin)  \(YAMLText.scalar(name)): \(try YAMLText.flow(value, of: owner))")
+    }
+  }
+
+  /// The observer's policy, of which only what is not the default stands in the file.
+  private mutating func observer(_ policy: ObserverPolicy) {
+    let standard = ObserverPolicy()
+    guard policy != standard else { return }
+    section("observer")
+    if policy.mode != standard.mode { line("  mode: \(policy.mode.rawValue)") }
+    if policy.version != standard.version { line("  version: \(policy.version)") }
+    for (key, path, _) in ObserverPolicy.bounds where policy[keyPath: path] != standard[keyPath: path] {
+      line("  \(key): \(policy[keyPath: path])")
+    }
+    if policy.kinds != standard.kinds {
+      let names = LinkKind.allCases.filter(policy.kinds.contains).map(\.name)
+      line("  kinds: [\(names.joined(separator: ", "))]")
+    }
+    if !policy.mustPass.isEmpty {
+      let names = policy.mustPass.map { YAMLText.scalar($0.text) }
+      line("  must-pass: [\(names.joined(separator: ", "))]")
+    }
+    for (key, links) in [("pins", policy.pins), ("forbids", policy.forbids)] where !links.isEmpty {
+      line("  \(key):")
+      for link in links {
+        line("    - [\(YAMLText.scalar(link.one.text)), \(YAMLText.scalar(link.other.text))]")
+      }
     }
   }
 
