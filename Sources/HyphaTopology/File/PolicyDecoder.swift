@@ -105,9 +105,9 @@ extension DiagnosticCollector {
     return id
   }
 
-  private mutating func links(_ member: Member, _ agents: Set<AgentID>?) -> [ObserverPolicy.Link] {
+  private mutating func links(_ member: Member, _ agents: Set<AgentID>?) -> [DirectLink] {
     let what = "\(member.name) of observer"
-    var links: [ObserverPolicy.Link] = []
+    var links: [DirectLink] = []
     for element in elements(of: member.value, in: what) ?? [] {
       guard let ends = elements(of: element, in: "a link in \(what)") else { continue }
       guard ends.count == 2 else {
@@ -121,7 +121,7 @@ extension DiagnosticCollector {
         report(element.mark, "a link in \(what) joins '\(one)' with itself", remedy: "name two agents")
         continue
       }
-      links.append(.init(min(one, other), max(one, other)))
+      links.append(.init(one, other))
     }
     return links
   }
