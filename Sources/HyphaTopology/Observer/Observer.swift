@@ -30,6 +30,8 @@ public struct Observer: Sendable {
   /// Whether operators have stopped all changes but their own.
   public internal(set) var isFrozen = false
 
+  /// How errors name an agent.
+  let describe: @Sendable (Int32) -> String
   var table: LinkTable
   /// The links that are never made.
   var forbidden: Set<AgentPair>
@@ -51,10 +53,11 @@ public struct Observer: Sendable {
   /// - Parameters:
   ///   - pins: links that are there from the start and stay.
   ///   - forbids: links that are never made.
+  ///   - describe: how errors name an agent.
   /// - Throws: `invalidTopology` for a policy out of bounds, and for pins that cannot be (``operate(_:)``).
   public init(
     _ tree: AgentTree, policy: ObserverPolicy = ObserverPolicy(), pins: [AgentPair] = [],
-    forbids: Set<AgentPair> = []
+    forbids: Set<AgentPair> = [], describe: @escaping @Sendable (Int32) -> String = { "agent \($0)" }
   ) throws {
     try policy.check()
     self.tree = tree
@@ -64,6 +67,7 @@ public struct Observer: Sendable {
     thresholds = Thresholds(charge: charge)
     decay = Decay(halfLifeEventCount: policy.halfLife * tree.count)
     forbidden = forbids
+    self.describe = describe
     allows = LinkKind.allCases.map { policy.kinds.contains($0) }
     for pin in pins { try operate(.pin(pin)) }
   }

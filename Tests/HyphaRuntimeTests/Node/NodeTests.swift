@@ -21,7 +21,7 @@ private final class SpyTransport: Transport {
 
   func start(_ receiver: any TransportReceiver) throws {
     guard opensLinks else { return }
-    for channel in Channel.allCases { receiver.linksOpened(channel) }
+    for channel in Channel.allCases { receiver.linksChanged(channel, plan: 0, missing: []) }
   }
 
   func send(_ frames: [OutboundFrame]) -> [OutboundFrame] {
