@@ -21,10 +21,10 @@ final class WriteQueue: Sendable {
       _ batch: LogBatch, completion: @escaping @Sendable (Result<CommitReceipt, HyphaError>) -> Void
     ) {
       self.batch = batch
-      leaves = Digest.ofEach(batch.appends) { $0.record.bytes }
+      leaves = Digest.ofEach(batch.appends)
       body = batch.idempotencyKey == nil ? [] : Digest.of(batch.bodyBytes).withUnsafeBytes { Array($0) }
       byteCount =
-        batch.appends.reduce(0) { $0 + BlockLayout.entryHeaderByteCount + $1.record.bytes.count }
+        batch.appends.reduce(0) { $0 + BlockLayout.entryHeaderByteCount + $1.record.byteCount }
         + batch.snapshots.values.reduce(0) { $0 + $1.count }
       self.completion = completion
     }

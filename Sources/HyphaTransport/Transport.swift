@@ -14,6 +14,10 @@ public protocol Transport: AnyObject, Sendable {
   /// bounded; what exceeds it is dropped and counted in ``counters``.
   func send(_ frames: [OutboundFrame])
 
+  /// Hands a run to its channel's thread and returns at once; more may be added to it until that thread takes it. The
+  /// bound is that of frames.
+  func send(_ run: OutboundRun)
+
   /// Sends a control message to `node`, which may answer it.
   func request(_ message: [UInt8], of node: NodeID)
 
@@ -25,6 +29,11 @@ public protocol Transport: AnyObject, Sendable {
 
   /// Sends what waits, for a moment at most, and closes every socket. Nothing is received afterwards.
   func stop()
+}
+
+extension Transport {
+  /// Takes the run at once: for transports that have no thread of their own.
+  public func send(_ run: OutboundRun) { send(run.take() ?? []) }
 }
 
 /// What a transport calls. Calls of one channel come one after the other, those of different channels may

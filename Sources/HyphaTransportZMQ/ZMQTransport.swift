@@ -120,6 +120,12 @@ public final class ZMQTransport: Transport {
     if !items.isEmpty { tally.add(framesDropped: enqueue(items, on: thread)) }
   }
 
+  public func send(_ run: OutboundRun) {
+    let thread = urgent.share.channels.contains(run.channel) ? urgent : bulk
+    let droppedCount = thread.queue.append([.run(run)], to: ThreadShare.lane)
+    if droppedCount > 0 { tally.add(framesDropped: droppedCount) }
+  }
+
   public func request(_ message: [UInt8], of node: NodeID) {
     let item = OutboundQueue.Item(kind: .request, node: node, bytes: message)
     tally.add(messagesDropped: enqueue([item], on: bulk))

@@ -5,6 +5,7 @@ struct Queue<Element> {
 
   var count: Int { elements.count - front }
   var isEmpty: Bool { count == 0 }
+  var first: Element? { isEmpty ? nil : elements[front] }
 
   mutating func append(_ element: Element) { elements.append(element) }
 
@@ -19,11 +20,10 @@ struct Queue<Element> {
     return taken
   }
 
-  func firstIndex(where matches: (Element) -> Bool) -> Int? {
-    elements[front...].firstIndex(where: matches).map { $0 - front }
+  /// Changes the first element in place.
+  mutating func withFirst<Result>(_ body: (inout Element) -> Result) -> Result? {
+    isEmpty ? nil : body(&elements[front])
   }
-
-  mutating func remove(at index: Int) { elements.remove(at: front + index) }
 }
 
 extension Queue: Sendable where Element: Sendable {}

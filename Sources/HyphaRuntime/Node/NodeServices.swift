@@ -26,8 +26,12 @@ protocol NodeServices: AnyObject, Sendable {
   func releaseAlerts(of agent: AgentID)
   /// Sends an alert and appends it alongside.
   func publishAlert(_ alert: Stated)
-  /// Delivers a realtime event on this node and sends it where else it goes.
-  func publishRealtime(_ header: RecordHeader, _ draft: Draft) throws
+  /// Counts a realtime event of an agent of this node that is for so many agents.
+  func countRealtime(pairCount: Int, relays: [AgentID])
+  /// Delivers a realtime event to agents of this node.
+  func deliverRealtime(_ header: RecordHeader, _ event: any Event, timeToLive: Duration, to agents: [AgentID])
+  /// Sends events over their links.
+  func send(_ run: OutboundRun)
   /// Waits.
   func pause(_ duration: Duration) async
   /// Tells the operator.
