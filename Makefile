@@ -32,6 +32,8 @@ bench: setup ## Build for release and measure log and channels beside their bare
 	@$(HYPHA) bench log $(if $(DATA),--data "$(DATA)")
 	@$(HYPHA) bench channels $(if $(DATA),--data "$(DATA)")
 	@$(HYPHA) bench e2e $(if $(DATA),--data "$(DATA)")
+	@$(HYPHA) bench observer
+	@tools/trace-table
 
 test: setup ## Build for debugging and run all tests, a few minutes
 	@swift build --build-tests

@@ -49,7 +49,7 @@ let package = Package(
       "HyphaBench",
       [
         "HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaTopology", "HyphaTransport", "HyphaTransportZMQ",
-        "HyphaRuntime", "CLMDB", "CZeroMQ",
+        "HyphaRuntime", "HyphaReplay", "CLMDB", "CZeroMQ",
       ]),
     target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ", "CSodium"]),
     target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib"]),

@@ -1,6 +1,7 @@
 #ifndef HYPHA_CLMDB_SHIM_H
 #define HYPHA_CLMDB_SHIM_H
 
+#include <errno.h>
 #include <lmdb.h>
 #include <mcheck.h>
 #include <pthread.h>
@@ -23,6 +24,12 @@ static inline long long hypha_lmdb_file_size_limit(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return -1;
   return (long long)limit.rlim_cur;
+}
+
+/* Takes room on the disk for the first bytes of a file; 0 or the errno. Unlike posix_fallocate it never writes bytes
+   where a file system cannot do this, which would be a race with whoever writes there. */
+static inline int hypha_lmdb_take_room(int file, long byte_count) {
+  return syscall(SYS_fallocate, file, 0, 0L, byte_count) == 0 ? 0 : errno;
 }
 
 /* Lets two names of one file system change places, at one stroke. */

@@ -57,13 +57,14 @@ enum HyphaProgram {
   static func make(name: String, agents: [any Agent.Type]) throws -> Program {
     Program(
       name: name, kinds: try KindRegistry(BuiltInKinds.all + agents),
-      openLog: { directory, node, settings, time in
+      openLog: { directory, node, settings, time, note in
         let byteCountMax = Int(clamping: settings.mapByteCount)
         let standard = LMDBLogSettings.standard.mapByteCount
         return try LMDBLog(
           directory: directory, node: node,
           settings: LMDBLogSettings(
-            mapByteCount: min(byteCountMax, standard), mapByteCountMax: byteCountMax), time: time)
+            mapByteCount: min(byteCountMax, standard), mapByteCountMax: byteCountMax,
+            reportLongReader: { note($0.description) }), time: time)
       },
       readLog: { try LMDBLogReader(directory: $0) },
       removeLogs: { try LMDBLog.remove(directories: $0) },

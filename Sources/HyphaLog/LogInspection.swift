@@ -43,9 +43,11 @@ public protocol LogInspection: Sendable {
     progress: (UInt64, UInt64) throws -> Void
   ) throws -> SalvageReport
 
-  /// Signs a log's newest head with its node's key, which is made where there is none and no process writes the log.
+  /// Signs a log's newest head with its node's key, which is made where there is none, the directory is this user's and
+  /// no process writes the log.
   ///
-  /// - Throws: ``HyphaError/Code/logLocked`` when there is no key yet and another process writes the log.
+  /// - Throws: ``HyphaError/Code/logLocked`` when there is no key yet and another process writes the log,
+  ///   ``HyphaError/Code/fileUnavailable`` when there is none yet and the directory is another user's.
   func signedHead(_ directory: String) throws -> SignedHead
 
   /// The public key of the node whose data directory it is, or nil where it has none.

@@ -6,8 +6,13 @@ public import HyphaCore
 /// directory and says what to do.
 public protocol LogRetention: Sendable {
   /// What a prune would remove, while the node runs or not. Nothing is changed.
+  ///
+  /// - Parameters:
+  ///   - spared: positions that stay, while what is around them goes.
+  ///   - places: where consumers stand that are further than their cursors say: between is nothing for them.
   func planPrune(
-    of directory: String, _ policy: RetentionPolicy, guards: [PruneGuard], now: Timestamp
+    of directory: String, _ policy: RetentionPolicy, guards: [PruneGuard], sparing spared: Set<Position>,
+    places: [CursorKey: Cursor], now: Timestamp
   ) throws -> PrunePlan
 
   /// Removes what `plan` says, which was made of the same directory. Durable step by step; each step leaves a sound log.
@@ -49,6 +54,23 @@ public protocol LogRetention: Sendable {
 
   /// The processes that have the log open for reading.
   func readers(of directory: String) throws -> [LogReaderMark]
+
+  /// The payloads beside the log that no entry refers to: what a process left that ended before its commit, or a prune
+  /// that was cut off. The next prune removes them.
+  ///
+  /// - Complexity: a look at each entry's header, where there are any payloads.
+  func loosePayloads(of directory: String) throws -> LoosePayloads
+}
+
+/// Payloads beside a log that nothing refers to.
+public struct LoosePayloads: Hashable, Sendable {
+  /// How many there are.
+  public var count = 0
+  /// Their bytes.
+  public var byteCount: UInt64 = 0
+
+  /// None.
+  public init() {}
 }
 
 /// Told now and then, on any thread, of how many bytes were written and of how many there will be, about.

@@ -106,6 +106,10 @@ public struct PrunePlan: Hashable, Sendable {
   public private(set) var heldBackBy: PruneGuard?
   /// The guard that needs the most.
   public let lowestGuard: PruneGuard?
+  /// Positions whose blocks stay where they are, while what is around them goes.
+  public let spared: Set<Position>
+  /// How many blocks stay for these.
+  public private(set) var sparedBlockCount = 0
   /// The bytes of all blocks.
   private let byteCountBefore: UInt64
   private let now: Timestamp
@@ -115,10 +119,13 @@ public struct PrunePlan: Hashable, Sendable {
   ///
   /// - Parameters:
   ///   - byteCount: the bytes that all blocks of the log take.
+  ///   - sparing: positions that stay, with the blocks that have them.
   ///   - now: the moment from which ages count.
   public init(
-    _ policy: RetentionPolicy, head: Position, byteCount: UInt64, guards: [PruneGuard], now: Timestamp
+    _ policy: RetentionPolicy, head: Position, byteCount: UInt64, guards: [PruneGuard],
+    sparing spared: Set<Position> = [], now: Timestamp
   ) {
+    self.spared = spared
     self.policy = policy
     self.head = head
     byteCountBefore = byteCount
@@ -133,6 +140,10 @@ public struct PrunePlan: Hashable, Sendable {
     if let lowestGuard, block.range.upperBound > lowestGuard.through {
       heldBackBy = lowestGuard
       return false
+    }
+    if spared.contains(where: block.range.contains) {
+      sparedBlockCount += 1
+      return true
     }
     range = (range?.lowerBound ?? block.range.lowerBound)...block.range.upperBound
     anchor = block.link

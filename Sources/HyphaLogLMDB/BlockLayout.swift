@@ -76,9 +76,9 @@ enum BlockLayout {
   }
 
   /// Calls `body` with the key of a block whose last entry stands at a position.
-  static func withKey<Value>(_ position: Position, _ body: (UnsafeRawBufferPointer) throws -> Value) rethrows
-    -> Value
-  {
+  static func withKey<Value, Failure: Error>(
+    _ position: Position, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Value
+  ) throws(Failure) -> Value {
     try withUnsafeBytes(of: position.rawValue.bigEndian, body)
   }
 

@@ -54,10 +54,15 @@ final class HeadTable: Sendable {
     let cursor = try view.transaction.cursor(in: view.environment.state)
     // The last key of the prefix: the one before the first that is beyond all epochs.
     let beyond = prefix + [UInt8](repeating: 0xFF, count: 8)
-    let found = try beyond.withUnsafeBytes { try cursor.seek($0) }
+    let found = try beyond.withUnsafeBytes { beyond in
+      try view.transaction.confirmAbsence(of: beyond, in: view.environment.state)
+      return try cursor.seek(beyond)
+    }
     let isLast = found.map { beyond.elementsEqual($0.key) } ?? false
     let place = isLast ? found : try found == nil ? cursor.last() : cursor.previous()
-    guard let place, place.key.starts(with: prefix) else { return moved }
+    guard let place else { return moved }
+    try view.transaction.confirmAbsence(of: place.key, in: view.environment.state)
+    guard place.key.starts(with: prefix) else { return moved }
     return max(try TableLayout.stream(ofKey: place.key).epoch, moved ?? 0)
   }
 

@@ -28,7 +28,7 @@ public final class LMDBLog: EventLog {
   /// Whether a prune is under way: one at a time.
   let isPruning = Mutex(false)
   private let store: Mutex<LogStore?>
-  private let indexer: LogIndexer?
+  let indexer: LogIndexer?
 
   /// Opens the log in `directory`, or begins one where there is none.
   ///

@@ -34,7 +34,8 @@ struct LogFailure: Sendable {
       if isFileSystemFull { return full("its file system is full", cause) }
       return HyphaError(
         .logFailed, "the disk of the log in \(log) failed",
-        remedy: "check the disk (dmesg), then start the node again", cause: cause)
+        remedy: "check the disk (dmesg); the log goes on by itself once the disk takes what is written",
+        cause: cause)
     case MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_INVALID, MDB_BAD_VALSIZE, MDB_INCOMPATIBLE, MDB_CURSOR_FULL:
       return HyphaError(
         .logInvalid, "the log in \(log) is damaged", remedy: Self.restore, cause: cause)
@@ -44,8 +45,8 @@ struct LogFailure: Sendable {
         remedy: "use liblmdb 0.9", cause: cause)
     case MDB_PANIC:
       return HyphaError(
-        .logFailed, "the log in \(log) cannot be written any more: its disk failed",
-        remedy: "check the disk (dmesg), then start the node again", cause: cause)
+        .logFailed, "the log in \(log) is closed since its disk failed",
+        remedy: "check the disk (dmesg); the next append opens it again once it can", cause: cause)
     case MDB_READERS_FULL:
       return HyphaError(
         .logFailed, "the log in \(log) has too many readers at once",
@@ -66,6 +67,33 @@ struct LogFailure: Sendable {
       return HyphaError(
         .logFailed, "the log in \(log) failed", remedy: "start the node again", cause: cause)
     }
+  }
+
+  /// What it means that there is no table of this name.
+  func missing(_ table: String, hasOldTables: Bool) -> HyphaError {
+    guard hasOldTables else {
+      return HyphaError(
+        .logInvalid, "\(log) is no log of Hypha's: it has no table \(table)",
+        remedy: "give the data directory of a node", cause: "mdb_dbi_open")
+    }
+    return HyphaError(
+      .logInvalid,
+      "the log in \(log) has format 1, which this program does not read: it knows \(TableLayout.formatVersion)",
+      remedy: "read it with the version of Hypha that wrote it, or begin anew with --fresh or another --data")
+  }
+
+  /// A page that is not what the tree of `table` needs there.
+  func error(_ broken: PageMap.Broken, in table: String) -> HyphaError {
+    HyphaError(
+      .logInvalid, "the log in \(log) is damaged: page \(broken.number) of the table \(table) is broken",
+      remedy: Self.restore)
+  }
+
+  /// A page that LMDB would give to whoever writes next, though a table has it.
+  func usedAndFree(_ number: UInt64) -> HyphaError {
+    HyphaError(
+      .logInvalid, "the log in \(log) is damaged: page \(number) is in use and free at once",
+      remedy: Self.restore)
   }
 
   private func full(_ why: String, _ cause: String) -> HyphaError {

@@ -24,6 +24,8 @@ enum LogOpening {
         .logInvalid, "the log in \(place.path) is that of node \(store.identity.node), not of \(node)",
         remedy: "give the data directory of \(node), or another --data directory")
     }
+    // LMDB follows what it finds on a page when it writes.
+    try store.environment.checkPages()
     try store.environment.clearDeadReaders()
     // A small disk is the log's in the first place.
     store.environment.keepReserve(share: 16)

@@ -129,6 +129,7 @@ final class LogStore: Sendable {
   func snapshot(of agent: AgentID) throws -> [UInt8]? {
     let view = try view()
     let key = TableLayout.key(ofSnapshotOf: agent)
+    try view.transaction.confirmPages(of: environment.snapshots)
     return try view.transaction.value(key, in: environment.snapshots) { reader in
       Array(try reader.read(count: reader.remaining))
     }

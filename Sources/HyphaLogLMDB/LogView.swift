@@ -34,7 +34,8 @@ final class LogView {
 
   /// The decoded value of a key in the table `state`, or nil where there is none.
   func value<Value>(_ key: [UInt8], _ decode: (inout ByteReader) throws -> Value) throws -> Value? {
-    try transaction.value(key, in: environment.state, decode)
+    try transaction.confirmPages(of: environment.state)
+    return try transaction.value(key, in: environment.state, decode)
   }
 
   /// All keys of one kind in the table `state`, with their values.
@@ -42,6 +43,7 @@ final class LogView {
     of kind: TableLayout.Kind, key decodeKey: (UnsafeRawBufferPointer) throws -> Key,
     value decodeValue: (inout ByteReader) throws -> Value
   ) throws -> [Key: Value] {
+    try transaction.confirmPages(of: environment.state)
     var decoded: [Key: Value] = [:]
     let cursor = try transaction.cursor(in: environment.state)
     var place = try [kind.rawValue].withUnsafeBytes { try cursor.seek($0) }
@@ -55,6 +57,7 @@ final class LogView {
 
   /// The gap that a position lies in, or nil.
   func gap(at position: Position) throws -> LogGap? {
+    try transaction.confirmPages(of: environment.gaps)
     let cursor = try transaction.cursor(in: environment.gaps)
     guard let found = try BlockLayout.withKey(position, { try cursor.seek($0) }) else { return nil }
     let gap = try Self.gap(found)
@@ -63,6 +66,7 @@ final class LogView {
 
   /// All gaps.
   func gaps() throws -> [LogGap] {
+    try transaction.confirmPages(of: environment.gaps)
     let cursor = try transaction.cursor(in: environment.gaps)
     var gaps: [LogGap] = []
     var place = try cursor.first()
@@ -184,10 +188,13 @@ extension ReadTransaction {
     _ key: [UInt8], in table: Environment.Table, _ decode: (inout ByteReader) throws -> Value
   ) throws -> Value? {
     try key.withUnsafeBytes { key in
-      try value(of: key, in: table) { sealed in
+      let found = try value(of: key, in: table) { sealed in
         var reader = try TableLayout.unseal(sealed, key: key, table: table.name)
         return try decode(&reader)
       }
+      // A row whose key was damaged would seem not to be there.
+      if found == nil { try confirmAbsence(of: key, in: table) }
+      return found
     }
   }
 }

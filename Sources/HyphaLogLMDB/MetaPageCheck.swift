@@ -5,16 +5,17 @@ import HyphaCore
 /// assertion there.
 ///
 /// Checked are both meta pages, that the file holds every page that they count, and the root pages of all
-/// tables. What lies below the roots is not: entries carry checksums of their own.
+/// tables. What lies below the roots is checked when it is read (see ``PageMap``), and before it is written to (see
+/// ``TreeCheck``).
 ///
-/// The layout is that of LMDB 0.9 on 64 bits, little-endian (mdb.c: `MDB_page`, `MDB_meta`, `MDB_db`):
+/// The layout is that of LMDB 0.9 on 64 bits, little-endian (mdb.c: `MDB_page`, `MDB_meta`, `MDB_db`); that of a tree's
+/// pages stands at ``TreePage``:
 ///
 /// | page offset | bytes | what |
 /// |---:|---:|---|
 /// | 0 | 8 | number of the page |
-/// | 10 | 2 | flags: 1 branch, 2 leaf, 8 meta |
-/// | 12 | 4 | lower and upper bound of the free space |
-/// | 16 | 8 | in a meta page: magic `0xBEEFC0DE`, version 1 |
+/// | 10 | 2 | flags: 8 meta |
+/// | 16 | 8 | magic `0xBEEFC0DE`, version 1 |
 /// | 24 | 16 | address of a fixed map (0), size of the map |
 /// | 40 | 96 | the databases *free* and *main*: 4 pad (of *free*: the page size), 2 flags, 2 depth, 8 each: branch, leaf and overflow pages, entries, root |
 /// | 136 | 16 | last page in use, number of the transaction |
@@ -62,39 +63,18 @@ struct MetaPageCheck {
     // Only the newer one's tables: when a meta page cannot be written, LMDB puts the older numbers back into it, but
     // leaves the tables of the commit that failed.
     let name = "meta page \(newer.transaction & 1)"
-    try checkTree(newer.free, flags: 8, in: newer, name: name)
-    try checkTree(newer.main, flags: 0, in: newer, name: name)
+    try checkTree(newer.free, in: newer, name: name, flags: TreeRecord.freeFlags)
+    try checkTree(newer.main, in: newer, name: name)
     try checkRoots(newer)
   }
 
   private struct Meta {
     var pageByteCount: Int
     var mapByteCount: UInt64
-    var free: Tree
-    var main: Tree
+    var free: TreeRecord
+    var main: TreeRecord
     var lastPage: UInt64
     var transaction: UInt64
-  }
-
-  /// A B-tree, as LMDB describes it in 48 bytes.
-  private struct Tree {
-    static let byteCount = 48
-    var pad: UInt32
-    var flags: UInt16
-    var depth: UInt16
-    var pageCounts: [UInt64]
-    var entryCount: UInt64
-    var root: UInt64
-    var isEmpty: Bool { root == .max }
-
-    init(_ reader: inout ByteReader) throws {
-      pad = try reader.read()
-      flags = try reader.read()
-      depth = try reader.read()
-      pageCounts = [try reader.read(), try reader.read(), try reader.read()]
-      entryCount = try reader.read()
-      root = try reader.read()
-    }
   }
 
   private func meta(_ number: UInt64, at offset: Int) throws -> Meta {
@@ -113,9 +93,11 @@ struct MetaPageCheck {
       guard version == 1 else { throw damaged("has the file format \(version) of LMDB instead of 1") }
       guard try reader.read(UInt64.self) == 0 else { throw damaged("claims a fixed address") }
       let mapByteCount: UInt64 = try reader.read()
-      let free = try Tree(&reader)
+      guard let free = TreeRecord(try reader.read(count: TreeRecord.byteCount)),
+        let main = TreeRecord(try reader.read(count: TreeRecord.byteCount))
+      else { throw damaged("has an impossible meta page \(number)") }
       return Meta(
-        pageByteCount: Int(free.pad), mapByteCount: mapByteCount, free: free, main: try Tree(&reader),
+        pageByteCount: Int(free.pad), mapByteCount: mapByteCount, free: free, main: main,
         lastPage: try reader.read(), transaction: try reader.read())
     }
     let size = meta.pageByteCount
@@ -129,75 +111,45 @@ struct MetaPageCheck {
     return meta
   }
 
-  private func checkTree(_ tree: Tree, flags: UInt16, in meta: Meta, name: String) throws {
-    let isPossible =
-      tree.isEmpty
-      ? tree.depth == 0 && tree.entryCount == 0
-      : tree.depth >= 1 && tree.depth <= 32 && tree.entryCount > 0 && tree.root >= 2
-        && tree.root <= meta.lastPage
-    guard isPossible, tree.flags == flags, tree.pageCounts.allSatisfy({ $0 <= meta.lastPage }) else {
+  private func checkTree(_ tree: TreeRecord, in meta: Meta, name: String, flags: UInt16 = 0) throws {
+    guard tree.isPossible(lastPage: meta.lastPage, flags: flags) else {
       throw damaged("has an impossible table in \(name)")
     }
   }
 
   private func checkRoots(_ meta: Meta) throws {
-    if !meta.free.isEmpty { try checkPage(meta.free, in: meta) { _, _, _ in } }
+    if !meta.free.isEmpty { try checkRoot(meta.free, in: meta) { _, _ in } }
     guard !meta.main.isEmpty else { return }
-    try checkPage(meta.main, in: meta) { nodeFlags, name, data in
-      let name = String(decoding: name, as: UTF8.self)
-      guard nodeFlags == 2, data.count == Tree.byteCount else {
+    guard meta.main.depth == 1 else { throw damaged("is no log of Hypha's: it has too many tables") }
+    try checkRoot(meta.main, in: meta) { key, content in
+      let name = String(decoding: key, as: UTF8.self)
+      guard case .table(let record) = content, let tree = TreeRecord(record) else {
         throw damaged("is no log of Hypha's: it has the key '\(name.prefix(40))'")
       }
-      var reader = ByteReader(data, code: .logInvalid, noun: "\(path)")
-      let tree = try Tree(&reader)
-      try checkTree(tree, flags: 0, in: meta, name: "'\(name.prefix(40))'")
-      if !tree.isEmpty { try checkPage(tree, in: meta) { _, _, _ in } }
+      try checkTree(tree, in: meta, name: "'\(name.prefix(40))'")
+      if !tree.isEmpty { try checkRoot(tree, in: meta) { _, _ in } }
     }
   }
 
-  /// Checks that the page at a tree's root is one, and where its nodes lie; `visit` sees those of a leaf.
-  private func checkPage(
-    _ tree: Tree, in meta: Meta,
-    visit: (_ flags: UInt16, _ key: UnsafeRawBufferPointer, _ data: UnsafeRawBufferPointer) throws -> Void
+  /// Checks that the page at a tree's root is one, and where its nodes lead; `visit` sees those of a leaf.
+  private func checkRoot(
+    _ tree: TreeRecord, in meta: Meta,
+    visit: (_ key: UnsafeRawBufferPointer, TreePage.Content) throws -> Void
   ) throws {
     let size = meta.pageByteCount
     let broken = damaged("has a broken page \(tree.root)")
-    let page = file.bytes(at: Int(tree.root) * size, count: size)
-    guard page.count == size else { throw broken }
-    try page.withUnsafeBytes { page in
-      func word(_ offset: Int) -> Int {
-        Int(UInt16(littleEndian: page.loadUnaligned(fromByteOffset: offset, as: UInt16.self)))
-      }
-      let number = UInt64(littleEndian: page.loadUnaligned(as: UInt64.self))
-      let isLeaf = tree.depth == 1
-      let (lower, upper) = (word(12), word(14))
-      guard number == tree.root, word(10) == (isLeaf ? 2 : 1), lower >= 16, lower % 2 == 0, lower <= upper,
-        upper <= size, lower > 16
-      else { throw broken }
-      for slot in stride(from: 16, to: lower, by: 2) {
-        let node = word(slot)
-        guard node >= upper, node + 8 <= size else { throw broken }
-        let (flags, keyCount) = (word(node + 4), word(node + 6))
-        let claimed = word(node) | word(node + 2) << 16
-        if isLeaf {
-          // 1: a value on pages of its own, whose number stands here, 8 bytes; 2: a table. LMDB follows 4, sorted
-          // duplicates, without a look at whether the table has any.
-          let isApart = flags == 1
-          guard flags <= 2, node + 8 + keyCount + (isApart ? 8 : claimed) <= size else { throw broken }
-          if isApart {
-            let first = page.loadUnaligned(fromByteOffset: node + 8 + keyCount, as: UInt64.self)
-            try checkPagesApart(UInt64(littleEndian: first), byteCount: claimed, in: meta)
-          }
-          let dataCount = isApart ? 8 : claimed
-          let key = UnsafeRawBufferPointer(rebasing: page[(node + 8)..<(node + 8 + keyCount)])
-          let data = UnsafeRawBufferPointer(
-            rebasing: page[(node + 8 + keyCount)..<(node + 8 + keyCount + dataCount)])
-          try visit(UInt16(flags), key, data)
-        } else {
-          guard node + 8 + keyCount <= size, UInt64(claimed | flags << 32) <= meta.lastPage else {
-            throw broken
-          }
+    let bytes = file.bytes(at: Int(tree.root) * size, count: size)
+    guard bytes.count == size else { throw broken }
+    try bytes.withUnsafeBytes { bytes in
+      guard let page = TreePage(bytes, number: tree.root, isLeaf: tree.depth == 1) else { throw broken }
+      for index in 0..<page.count {
+        guard let node = page.node(index) else { throw broken }
+        switch node.content {
+        case .child(let number): guard number >= 2, number <= meta.lastPage else { throw broken }
+        case .apart(let first, let byteCount): try checkPagesApart(first, byteCount: byteCount, in: meta)
+        case .value, .table: break
         }
+        if page.isLeaf { try visit(node.key, node.content) }
       }
     }
   }

@@ -6,14 +6,21 @@ import HyphaCore
 ///
 /// The bytes that it shows lie in the map and are good only within the closure that is given them. It may be used
 /// on any thread, by one at a time; where it goes out of scope, its handle returns to the environment.
+///
+/// LMDB keeps the pages of this moment; what is on them is read and checked here (see ``PageMap``).
 struct ReadTransaction: ~Copyable {
   private let handle: OpaquePointer
   private let environment: Environment
+  /// The pages of the file.
+  let pages: PageMap
+  private let trees: Environment.Trees
   private var failure: LogFailure { environment.failure }
 
-  init(handle: OpaquePointer, environment: Environment) {
+  init(handle: OpaquePointer, environment: Environment, pages: PageMap, trees: Environment.Trees) {
     self.handle = handle
     self.environment = environment
+    self.pages = pages
+    self.trees = trees
   }
 
   deinit { environment.endReading(handle) }
@@ -26,34 +33,58 @@ struct ReadTransaction: ~Copyable {
     of key: UnsafeRawBufferPointer, in table: Environment.Table,
     _ body: (UnsafeRawBufferPointer) throws -> Value
   ) throws -> Value? {
-    var wanted = MDB_val(key)
-    var found = MDB_val()
-    let code = mdb_get(handle, table.handle, &wanted, &found)
-    if code == MDB_NOTFOUND { return nil }
-    try failure.check(code, "mdb_get")
-    return try body(found.bytes)
+    guard let found = try find(key, in: table) else { return nil }
+    return try body(found)
+  }
+
+  private func find(_ key: UnsafeRawBufferPointer, in table: Environment.Table) throws
+    -> UnsafeRawBufferPointer?
+  {
+    do throws(PageMap.Broken) {
+      return try pages.value(of: key, in: tree(of: table))
+    } catch {
+      throw failure.error(error, in: table.name)
+    }
   }
 
   /// A cursor over a table, which must not outlive this view.
   func cursor(in table: Environment.Table) throws -> ReadCursor {
-    var opened: OpaquePointer?
-    try failure.check(mdb_cursor_open(handle, table.handle, &opened), "mdb_cursor_open")
-    guard let opened else { throw failure.error(ENOMEM, "mdb_cursor_open") }
-    return ReadCursor(handle: opened, failure: failure)
+    ReadCursor(tree(of: table), of: table, in: pages, failure: failure)
   }
 
-  /// How many keys LMDB counts in a table.
-  func keyCount(in table: Environment.Table) throws -> UInt64 {
-    // A damaged table may claim any number.
-    UInt64(truncatingIfNeeded: try facts(of: table).ms_entries)
+  /// Throws where a row among which `key` would stand is damaged: it may be the one that is looked for, under another
+  /// key.
+  ///
+  /// - Complexity: one step for each row of a page.
+  func confirmAbsence(of key: UnsafeRawBufferPointer, in table: Environment.Table) throws {
+    func row(_ index: Int, of leaf: TreePage) throws -> ReadCursor.Place {
+      do throws(PageMap.Broken) {
+        guard let node = leaf.node(index) else { throw PageMap.Broken(number: leaf.number) }
+        return ReadCursor.Place(key: node.key, value: try pages.value(of: node, on: leaf))
+      } catch {
+        throw failure.error(error, in: table.name)
+      }
+    }
+    guard let leaf = try leaf(of: key, in: table) else { return }
+    for index in 0..<leaf.count {
+      let row = try row(index, of: leaf)
+      _ = try TableLayout.unseal(row.value, key: row.key, table: table.name)
+    }
   }
 
-  /// What LMDB says of a table's size.
-  func facts(of table: Environment.Table) throws -> MDB_stat {
-    var facts = MDB_stat()
-    try failure.check(mdb_stat(handle, table.handle, &facts), "mdb_stat")
-    return facts
+  private func leaf(of key: UnsafeRawBufferPointer, in table: Environment.Table) throws -> TreePage? {
+    do throws(PageMap.Broken) { return try pages.leaf(of: key, in: tree(of: table)) } catch {
+      throw failure.error(error, in: table.name)
+    }
   }
+
+  /// Throws where pages of a table are not what LMDB wrote; see ``Environment/confirmPages(of:_:)``.
+  func confirmPages(of table: Environment.Table) throws {
+    try environment.confirmPages(of: table, self)
+  }
+
+  /// What LMDB says of a table: where it begins, and its size.
+  func tree(of table: Environment.Table) -> TreeRecord { trees[table.number] }
 }
 
 /// Changes that become durable together with ``commit()``, or not at all.

@@ -31,7 +31,11 @@ final class WriterLock: Sendable {
     _ = pwrite(descriptor, text, text.utf8.count, 0)
   }
 
-  deinit { _ = Glibc.close(descriptor) }
+  deinit {
+    // A child that is being started has a copy of the descriptor until it runs its program: the lock would last as long.
+    _ = flock(descriptor, LOCK_UN)
+    _ = Glibc.close(descriptor)
+  }
 
   private static func readHolder(_ descriptor: Int32) -> String {
     let text = String(unsafeUninitializedCapacity: 32) { max(0, pread(descriptor, $0.baseAddress, 32, 0)) }

@@ -7,10 +7,13 @@ public import HyphaTransport
 /// What the commands need of the program that they are part of: its name, its kinds of agents, and the log and
 /// transport that it was built with.
 public struct Program: Sendable {
-  /// Opens a node's log for writing.
+  /// Opens a node's log for writing. `note` is told, in words, what the operator should know of it: such as a process that
+  /// keeps old pages from being used again.
   public typealias OpenLog =
-    @Sendable (_ directory: String, _ node: NodeID, _ settings: LogSettings, _ time: any TimeSource) throws
-    -> any EventLog
+    @Sendable (
+      _ directory: String, _ node: NodeID, _ settings: LogSettings, _ time: any TimeSource,
+      _ note: @escaping @Sendable (String) -> Void
+    ) throws -> any EventLog
   /// Opens a log for reading, while its node runs or not.
   public typealias ReadLog = @Sendable (_ directory: String) throws -> any LogReader
   /// Removes the logs in these data directories; none where one of them is being written.

@@ -76,6 +76,25 @@ public struct Routes: Sendable {
     return step
   }
 
+  /// The agents that an event of `lane` reaches, on whatever node, once it has arrived over a link for `agent`; in
+  /// alphabetical order.
+  public func reached(_ lane: Lane, arrivingAt agent: AgentID) -> [AgentID] {
+    guard topology.agent(agent) != nil, topology.agent(lane.agent) != nil, agent != lane.agent else {
+      return []
+    }
+    let wanted = Set(destinations(of: lane))
+    let onPath = agentsOnPaths(from: lane.agent, to: wanted)
+    var reached: [AgentID] = []
+    var open: [(agent: AgentID, previous: AgentID?)] = [(agent, neighbour(of: agent, towards: lane.agent))]
+    while let (agent, previous) = open.popLast() {
+      if wanted.contains(agent) { reached.append(agent) }
+      for next in neighbours(of: agent) where next != previous && onPath.contains(next) {
+        open.append((next, agent))
+      }
+    }
+    return reached.sorted()
+  }
+
   /// Whether a lane passes a node on its way to an agent that is neither its origin's nor the agent's.
   public func isRelayed(_ lane: Lane, to agent: AgentID) -> Bool {
     let ends = [topology.agent(lane.agent)?.node, topology.agent(agent)?.node]

@@ -41,6 +41,7 @@ public final class MemoryNetwork: Sendable {
     var liars: [NodeID: @Sendable (OutboundFrame) -> [OutboundFrame]] = [:]
     var messageTimes: [[NodeID]: Timestamp] = [:]
     var counters: [NodeID: TransportCounters] = [:]
+    var observer: (@Sendable (InboundFrame, NodeID) -> Void)?
   }
 
   /// A started transport and whom it calls.
@@ -114,13 +115,20 @@ public final class MemoryNetwork: Sendable {
     state.withLock { $0.counters[node] ?? TransportCounters() }
   }
 
-  fileprivate func send(_ frames: [OutboundFrame], from transport: MemoryTransport) {
+  /// Calls `observer` with each frame that arrives, and the node it arrives at, before that node gets it.
+  public func onArrival(_ observer: @escaping @Sendable (InboundFrame, NodeID) -> Void) {
+    state.withLock { $0.observer = observer }
+  }
+
+  fileprivate func send(_ frames: [OutboundFrame], from transport: MemoryTransport) -> [OutboundFrame] {
     let node = transport.plan.node
+    var dropped: [OutboundFrame] = []
     let lie = state.withLock { $0.liars[node] }
     for frame in lie.map({ frames.flatMap($0) }) ?? frames {
       let delays = state.withLock { state -> [Duration] in
         guard state.attached[node]?.transport === transport, transport.plan.outgoing[frame.node] != nil else {
           state.counters[node, default: .init()].framesDropped += 1
+          dropped.append(frame)
           return []
         }
         state.counters[node, default: .init()].framesSent += 1
@@ -132,11 +140,17 @@ public final class MemoryNetwork: Sendable {
       for delay in delays {
         schedule(from: node, to: frame.node, after: delay) { other in
           guard other.takes(frame, from: node) else { return }
-          self.state.withLock { $0.counters[frame.node, default: .init()].framesReceived += 1 }
-          other.receiver.received([InboundFrame(from: node, channel: frame.channel, bytes: frame.bytes)])
+          let inbound = InboundFrame(from: node, channel: frame.channel, bytes: frame.bytes)
+          let observer = self.state.withLock { state in
+            state.counters[frame.node, default: .init()].framesReceived += 1
+            return state.observer
+          }
+          observer?(inbound, frame.node)
+          other.receiver.received([inbound])
         }
       }
     }
+    return dropped
   }
 
   fileprivate enum MessageKind { case request, answer }
@@ -195,7 +209,7 @@ private final class MemoryTransport: Transport {
   }
 
   func start(_ receiver: any TransportReceiver) throws { network.attach(self, receiver) }
-  func send(_ frames: [OutboundFrame]) { network.send(frames, from: self) }
+  func send(_ frames: [OutboundFrame]) -> [OutboundFrame] { network.send(frames, from: self) }
   func request(_ message: [UInt8], of node: NodeID) { network.send(message, .request, from: self, to: node) }
   func reply(_ message: [UInt8], to node: NodeID) { network.send(message, .answer, from: self, to: node) }
   var counters: TransportCounters { network.counters(of: plan.node) }

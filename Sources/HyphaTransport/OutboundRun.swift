@@ -26,11 +26,16 @@ public final class OutboundRun: Sendable {
     public let time: Timestamp
     /// What tells how far that is.
     public let clock: any TimeSource
+    /// Gets the frames that do not leave because the time is over, on the thread that takes the run.
+    public let onEnd: @Sendable ([OutboundFrame]) -> Void
 
     /// An end on a clock.
-    public init(time: Timestamp, clock: any TimeSource) {
+    public init(
+      time: Timestamp, clock: any TimeSource, onEnd: @escaping @Sendable ([OutboundFrame]) -> Void = { _ in }
+    ) {
       self.time = time
       self.clock = clock
+      self.onEnd = onEnd
     }
   }
 
@@ -81,25 +86,44 @@ public final class OutboundRun: Sendable {
   /// How many events it has so far.
   public var count: Int { state.withLock { $0.count } }
 
-  /// Takes the run: one frame for each link, none where it was taken before; nil where its time to live is over.
+  /// Takes the run: one frame for each link, none where it was taken before; nil where its time to live is over, and then
+  /// ``Expiry/onEnd`` gets them.
   ///
   /// The time that it has waited is taken off what is left of its first event's time to live; those behind it have up to
   /// so much less.
   public func take() -> [OutboundFrame]? {
-    let (records, count) = state.withLock { state -> ([UInt8], Int) in
+    let (records, count) = close()
+    guard count > 0 else { return [] }
+    var remaining: Duration?
+    if let expiry {
+      let left = expiry.time.since(Timestamp(microseconds: expiry.clock.microseconds()))
+      guard left > .zero else {
+        expiry.onEnd(frames(of: records, count, remaining: .zero))
+        return nil
+      }
+      remaining = left
+    }
+    return frames(of: records, count, remaining: remaining)
+  }
+
+  /// Takes a run that finds no room: the frames that do not leave, whatever is left of their time to live.
+  public func drop() -> [OutboundFrame] {
+    let (records, count) = close()
+    return count > 0 ? frames(of: records, count, remaining: nil) : []
+  }
+
+  /// Lets nothing more be added. Nothing where that was done before.
+  private func close() -> (records: [UInt8], count: Int) {
+    state.withLock { state in
       defer { state.records = [] }
       guard !state.isTaken else { return ([], 0) }
       state.isTaken = true
       return (state.records, state.count)
     }
-    guard count > 0 else { return [] }
-    var remaining: Duration?
-    if let expiry {
-      let left = expiry.time.since(Timestamp(microseconds: expiry.clock.microseconds()))
-      guard left > .zero else { return nil }
-      remaining = left
-    }
-    return links.map { link in
+  }
+
+  private func frames(of records: [UInt8], _ count: Int, remaining: Duration?) -> [OutboundFrame] {
+    links.map { link in
       OutboundFrame(
         node: link.node, channel: channel,
         bytes: link.front.frame(of: records, recordCount: count, remaining: remaining))

@@ -11,12 +11,14 @@ public protocol Transport: AnyObject, Sendable {
   func start(_ receiver: any TransportReceiver) throws
 
   /// Hands frames to their channel's thread, in order, and returns at once. The queue before that thread is
-  /// bounded; what exceeds it is dropped and counted in ``counters``.
-  func send(_ frames: [OutboundFrame])
+  /// bounded; what exceeds it is dropped, counted in ``counters``, and returned.
+  @discardableResult
+  func send(_ frames: [OutboundFrame]) -> [OutboundFrame]
 
   /// Hands a run to its channel's thread and returns at once; more may be added to it until that thread takes it. The
-  /// bound is that of frames.
-  func send(_ run: OutboundRun)
+  /// bound is that of frames: what exceeds it is closed, dropped, counted, and returned as frames.
+  @discardableResult
+  func send(_ run: OutboundRun) -> [OutboundFrame]
 
   /// Sends a control message to `node`, which may answer it.
   func request(_ message: [UInt8], of node: NodeID)
@@ -33,7 +35,8 @@ public protocol Transport: AnyObject, Sendable {
 
 extension Transport {
   /// Takes the run at once: for transports that have no thread of their own.
-  public func send(_ run: OutboundRun) { send(run.take() ?? []) }
+  @discardableResult
+  public func send(_ run: OutboundRun) -> [OutboundFrame] { send(run.take() ?? []) }
 }
 
 /// What a transport calls. Calls of one channel come one after the other, those of different channels may

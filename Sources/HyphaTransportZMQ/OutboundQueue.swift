@@ -76,21 +76,21 @@ final class OutboundQueue: Sendable {
     self.byteCountMax = byteCountMax
   }
 
-  /// Appends items in order, and wakes the thread where it waits. Returns how many had no room.
-  func append(_ items: [Item], to lane: (Item) -> Lane) -> Int {
-    let (droppedCount, wakes) = state.withLock { state in
-      var droppedCount = 0
+  /// Appends items in order, and wakes the thread where it waits. Returns those that had no room.
+  func append(_ items: [Item], to lane: (Item) -> Lane) -> [Item] {
+    let (dropped, wakes) = state.withLock { state in
+      var dropped: [Item] = []
       for item in items {
         let index = lane(item).rawValue
         let isAppended = !state.isClosed && state.lanes[index].append(item, countMax, byteCountMax)
-        if !isAppended { droppedCount += 1 }
+        if !isAppended { dropped.append(item) }
       }
-      let wakes = state.isAwaited && droppedCount < items.count
+      let wakes = state.isAwaited && dropped.count < items.count
       if wakes { state.isAwaited = false }
-      return (droppedCount, wakes)
+      return (dropped, wakes)
     }
     if wakes { flag.raise() }
-    return droppedCount
+    return dropped
   }
 
   /// Takes everything of one lane; what was taken of it before is done with. `spent` is an empty array

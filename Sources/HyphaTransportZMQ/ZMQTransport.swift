@@ -107,39 +107,46 @@ public final class ZMQTransport: Transport {
     RuntimeDirectory.removeIfEmpty(options.runtimeDirectory)
   }
 
-  public func send(_ frames: [OutboundFrame]) {
-    send(frames, over: urgent)
-    send(frames, over: bulk)
+  public func send(_ frames: [OutboundFrame]) -> [OutboundFrame] {
+    send(frames, over: urgent) + send(frames, over: bulk)
   }
 
-  private func send(_ frames: [OutboundFrame], over thread: LinkThread) {
+  private func send(_ frames: [OutboundFrame], over thread: LinkThread) -> [OutboundFrame] {
     let items = frames.compactMap { frame in
       thread.share.channels.contains(frame.channel)
         ? OutboundQueue.Item(kind: .frame(frame.channel), node: frame.node, bytes: frame.bytes) : nil
     }
-    if !items.isEmpty { tally.add(framesDropped: enqueue(items, on: thread)) }
+    guard !items.isEmpty else { return [] }
+    let dropped = enqueue(items, on: thread)
+    tally.add(framesDropped: dropped.count)
+    return dropped.compactMap { item in
+      guard case .frame(let channel) = item.kind else { return nil }
+      return OutboundFrame(node: item.node, channel: channel, bytes: item.bytes)
+    }
   }
 
-  public func send(_ run: OutboundRun) {
+  public func send(_ run: OutboundRun) -> [OutboundFrame] {
     let thread = urgent.share.channels.contains(run.channel) ? urgent : bulk
-    let droppedCount = thread.queue.append([.run(run)], to: ThreadShare.lane)
-    if droppedCount > 0 { tally.add(framesDropped: droppedCount) }
+    guard !thread.queue.append([.run(run)], to: ThreadShare.lane).isEmpty else { return [] }
+    let dropped = run.drop()
+    tally.add(framesDropped: dropped.count)
+    return dropped
   }
 
   public func request(_ message: [UInt8], of node: NodeID) {
     let item = OutboundQueue.Item(kind: .request, node: node, bytes: message)
-    tally.add(messagesDropped: enqueue([item], on: bulk))
+    tally.add(messagesDropped: enqueue([item], on: bulk).count)
   }
 
   public func reply(_ message: [UInt8], to node: NodeID) {
     let item = OutboundQueue.Item(kind: .answer, node: node, bytes: message)
-    tally.add(messagesDropped: enqueue([item], on: bulk))
+    tally.add(messagesDropped: enqueue([item], on: bulk).count)
   }
 
-  /// Returns how many were dropped: for want of room, or because no peer would take their size.
-  private func enqueue(_ items: [OutboundQueue.Item], on thread: LinkThread) -> Int {
-    let fitting = items.filter { $0.bytes.count <= options.messageByteCountMax }
-    return items.count - fitting.count + thread.queue.append(fitting, to: ThreadShare.lane)
+  /// Returns what was dropped: for want of room, or because no peer would take its size.
+  private func enqueue(_ items: [OutboundQueue.Item], on thread: LinkThread) -> [OutboundQueue.Item] {
+    func fits(_ item: OutboundQueue.Item) -> Bool { item.bytes.count <= options.messageByteCountMax }
+    return items.filter { !fits($0) } + thread.queue.append(items.filter(fits), to: ThreadShare.lane)
   }
 
   public var counters: TransportCounters { tally.value }

@@ -38,7 +38,7 @@ extension Processes {
     @Test(
       .enabled(
         if: ExportTools.areThere,
-        "no Python with pm4py, networkx, opentelemetry-proto and pandas; HYPHA_PYTHON may name one"))
+        "no Python with what tools/check-exports names; HYPHA_PYTHON may name one"))
     func `the tools that exports are for open them and find what was recorded`() async throws {
       let scratch = try Scratch()
       let logs = try await AskedLogs(in: scratch, roundCount: 30)
@@ -70,6 +70,44 @@ extension Processes {
       let graph = try #require(found["graphml"])
       #expect(
         graph["nodes"] == .integer(2) && graph["edges"] == .integer(2) && graph["events"] == .integer(60))
+    }
+
+    @Test(
+      .enabled(
+        if: ExportTools.areThere, "no Python with what tools/check-exports names; HYPHA_PYTHON may name one"))
+    func `the Python reader of logs gives what a replay gives, and three plots`() async throws {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 200)
+      let reader = Places.package.appending(path: "tools/hypha_log.py").path
+      func read(_ options: String...) async throws -> Hypha.Result {
+        try await Hypha(
+          [ExportTools.python, reader, logs.data] + options, in: scratch, program: "/usr/bin/env",
+          environment: ["MPLBACKEND": "Agg"]
+        ).end(within: .seconds(300))
+      }
+      let made = try await read("--output", scratch("table.jsonl"))
+      #expect(made.status == 0 && made.output.contains("400 events"), "\(made.errors.suffix(2_000))")
+      let table = try String(contentsOfFile: scratch("table.jsonl"), encoding: .utf8).split(separator: "\n")
+        .map { try JSON.decode(JSONValue.self, from: $0.utf8) }
+      let replay = try await scratch.hypha("replay", "--data", logs.data, "--json")
+      let shown = try replay.lines.map { try JSON.decode(JSONValue.self, from: $0.utf8) }
+      #expect(table.count == 400 && shown.count == 400)
+      for name in [
+        "id", "node", "position", "agent", "addressee", "type", "subject", "epoch", "sequence", "channel",
+        "causation",
+        "correlation", "principal", "grant", "policyVersion", "schemaVersion", "source",
+      ] {
+        let (left, right) = (table.map { $0[name] ?? .null }, shown.map { $0[name] ?? .null })
+        #expect(left == right, "\(name)")
+      }
+      #expect(
+        table.map { $0["json"]?.text } == shown.map { line in line["payload"].flatMap { try? JSON.text($0) } }
+      )
+      let plots = try await read("--plots", scratch("plots"))
+      #expect(plots.status == 0 && plots.lines.count == 3, "\(plots.errors.suffix(2_000))")
+      for path in plots.lines {
+        #expect(FileManager.default.contents(atPath: path).map { $0.count > 5_000 } == true, "\(path)")
+      }
     }
 
     @Test func `a file has its name when it is whole, and not before`() async throws {

@@ -57,4 +57,27 @@ import Testing
     let answer = try Judge().check(run)
     #expect(answer == "sound", "HYPHA_SEED=\(seed)")
   }
+
+  @Test(arguments: ["eio", "enospc", "short", "late"], [1, 2])
+  func `after a meta page that could not be written the log goes on by itself`(
+    _ what: String, _ count: Int
+  ) throws {
+    let seed = SeededGenerator.seed
+    let run = try CrasherRun()
+    try run.work(seed: seed, roundCount: 1)
+    // The second write to fail is that by which LMDB takes the first one back.
+    for (index, call) in [1, 4, 5].enumerated() {
+      try run.work(
+        epoch: index + 2, seed: seed, roundCount: 12,
+        faults: ["AT": "\(call)", "LAST": "\(call + count - 1)", "DO": what, "CALLS": "meta"])
+      let lines = try run.lines()
+      let context: Comment = "HYPHA_SEED=\(seed), call \(call): \(lines.suffix(5))"
+      #expect(lines.contains { $0.hasPrefix("fail ") && $0.contains("; ") }, context)
+      #expect(lines.last == "done", context)
+      let answer = try Judge().see(run)
+      #expect(answer == "sound", context)
+    }
+    let answer = try Judge().check(run)
+    #expect(answer == "sound", "HYPHA_SEED=\(seed)")
+  }
 }

@@ -211,6 +211,23 @@ import Testing
     #expect(compare(.pruned(end: end)).description.contains("pruned up to position 45"))
     #expect(compare(head: 41, .none).description.contains("cut off"))
   }
+
+  @Test(.enabled(if: geteuid() == 0, "only root may give a directory away"))
+  func `no key is made in somebody else's directory`() throws {
+    let home = Backend.lmdb.makeHome()
+    try home.openLMDB().close()
+    #expect(chown(home.directory, 1, 1) == 0)
+    expectError(.fileUnavailable, home.directory, "has no key yet", "the user that owns it") {
+      _ = try LMDBLogInspection().signedHead(home.directory)
+    }
+    #expect(!FileManager.default.fileExists(atPath: home.directory + "/node.key"))
+    #expect(chown(home.directory, 0, 0) == 0)
+    let head = try LMDBLogInspection().signedHead(home.directory)
+    #expect(try LMDBLogInspection().publicKey(home.directory) == head.key)
+    // What is there is used, whoever's it is.
+    #expect(chown(home.directory, 1, 1) == 0)
+    #expect(try LMDBLogInspection().signedHead(home.directory).key == head.key)
+  }
 }
 
 /// A temporary directory, removed at the end.

@@ -127,6 +127,28 @@ import Testing
     expectError(.logTooNew, "format 3") { _ = try LMDBLogReader(directory: home.directory) }
   }
 
+  @Test func `a log of version 1 is refused by its number`() throws {
+    let home = Backend.lmdb.makeHome()
+    let log = DataDirectory(path: home.directory).log
+    try FileManager.default.createDirectory(atPath: log, withIntermediateDirectories: true)
+    do {
+      let environment = try Environment(
+        log: log, mode: .creating(mapByteCount: 1 << 20, mapByteCountMax: 1 << 20),
+        tables: ["entries", "lanes", "streams", "meta"])
+      defer { environment.close() }
+      try environment.write { transaction in
+        let meta = environment.tables[3]
+        try transaction.putSealed(TableLayout.bytes(of: UInt32(1)), at: Array("format".utf8), in: meta)
+      }
+    }
+    let before = try Data(contentsOf: URL(fileURLWithPath: home.dataFile))
+    expectError(.logInvalid, log, "has format 1", "it knows 2", "with the version of Hypha that wrote it") {
+      _ = try home.openLMDB()
+    }
+    expectError(.logInvalid, "has format 1") { _ = try LMDBLogReader(directory: home.directory) }
+    #expect(try Data(contentsOf: URL(fileURLWithPath: home.dataFile)) == before)
+  }
+
   @Test func `a meta page that leads to the tables of an older commit is found`() async throws {
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()

@@ -29,6 +29,18 @@ import Testing
     }
   }
 
+  @Test func `a meta page that was not written, or was after all, is no commit after a power cut`() throws {
+    let seed = SeededGenerator.seed
+    // `late` reaches the disk at some time although the log was told that it did not.
+    for what in ["late", "eio", "short"] {
+      for call in Soak.seconds == nil ? [3, 6] : Array(2...14) {
+        let faults = ["CALLS": "meta", "AT": "\(call)", "DO": what]
+        let answer = try cut(seed: seed, roundCount: 8, cutsPerMoment: 8, faults: faults)
+        #expect(answer.hasPrefix("held "), "HYPHA_SEED=\(seed), \(what) at meta page \(call): \(answer)")
+      }
+    }
+  }
+
   /// Records a run and cuts its power; `held` and the number of cuts, or `lost` and where.
   private func cut(
     seed: UInt64, roundCount: Int, cutsPerMoment: Int, faults: [String: String] = [:]

@@ -45,7 +45,7 @@ import Testing
   @Test(arguments: [(20, 100), (4, 1_000), (4, 9_000), (1, 60_000)])
   func `in a full map room is made by pruning, and the log goes on`(count: Int, payload: Int) async throws {
     let home = Backend.lmdb.makeHome()
-    var settings = LMDBLogSettings.withoutIndex
+    var settings = LMDBLogSettings.small
     settings.mapByteCount = 1 << 20
     settings.mapByteCountMax = 1 << 20
     let log = try home.openLMDB(settings)
@@ -56,8 +56,8 @@ import Testing
   @Test(arguments: [(1, 100), (4, 1_000), (4, 9_000), (1, 60_000)])
   func `on a full disk room is made by pruning, and the log goes on`(count: Int, payload: Int) async throws {
     guard let disk = ScratchDisk() else { return }
-    let log = try LMDBLog(
-      directory: disk.path + "/data", node: "hq", settings: .withoutIndex, time: TestTime())
+    // With the index, which takes what room there is.
+    let log = try LMDBLog(directory: disk.path + "/data", node: "hq", settings: .small, time: TestTime())
     try await fillAndPrune(log, count: count, payload: payload)
     log.close()
     withExtendedLifetime(disk) {}
@@ -67,7 +67,9 @@ import Testing
     async throws
   {
     guard let disk = ScratchDisk() else { return }
-    var settings = LMDBLogSettings.withoutIndex
+    var settings = LMDBLogSettings.small
+    // The index takes and gives room when it likes, and this counts on what there is.
+    settings.index = nil
     settings.mapByteCount = 1 << 20
     let log = try LMDBLog(directory: disk.path + "/data", node: "hq", settings: settings, time: TestTime())
     let ballast = disk.path + "/ballast"
@@ -85,6 +87,28 @@ import Testing
     #expect(try again.verify().entryCount == head.rawValue + 4)
     again.close()
     withExtendedLifetime(disk) {}
+  }
+
+  @Test func `on a disk with little room a log is begun or refused, and no signal`() throws {
+    guard let disk = ScratchDisk() else { return }
+    var refusedCount = 0
+    for pageCount in 0..<24 {
+      try disk.fill()
+      let size = try FileManager.default.attributesOfItem(atPath: disk.path + "/ballast")[.size] as? Int
+      #expect(truncate(disk.path + "/ballast", try #require(size) - pageCount * 4_096) == 0)
+      let directory = disk.path + "/data"
+      do {
+        try LMDBLog(directory: directory, node: "hq", settings: .small, time: TestTime()).close()
+      } catch let error as HyphaError {
+        #expect(error.code == .logFull && error.remedy?.contains("free space") == true, "\(error)")
+        refusedCount += 1
+      }
+      try disk.empty()
+      let log = try LMDBLog(directory: directory, node: "hq", settings: .small, time: TestTime())
+      log.close()
+      try FileManager.default.removeItem(atPath: directory)
+    }
+    #expect(refusedCount > 8 && refusedCount < 24, "\(refusedCount)")
   }
 
   @Test func `on a full disk a payload is refused and leaves nothing, and is stored with room`() throws {
@@ -116,14 +140,5 @@ import Testing
       _ = try LMDBRetention().backUp(home.directory, to: disk.path + "/b", withKey: false) { _, _ in }
     }
     #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path).isEmpty)
-  }
-}
-
-extension LMDBLogSettings {
-  /// The index takes and gives room when it likes, and these tests count on what there is.
-  fileprivate static var withoutIndex: LMDBLogSettings {
-    var settings = small
-    settings.index = nil
-    return settings
   }
 }

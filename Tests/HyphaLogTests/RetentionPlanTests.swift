@@ -24,6 +24,17 @@ import Testing
     plan(policy, guards: guards).range?.upperBound.rawValue ?? 0
   }
 
+  @Test func `a block that is spared stays, and what is around it goes`() {
+    var plan = PrunePlan(
+      RetentionPolicy(entryCountMax: 20), head: Position(rawValue: 100), byteCount: 1_000, guards: [],
+      sparing: [Position(rawValue: 3), Position(rawValue: 45), Position(rawValue: 95)],
+      now: Timestamp(microseconds: 10_000_000))
+    for block in Self.blocks where !plan.add(block) { break }
+    #expect(plan.range == Position(rawValue: 11)...Position(rawValue: 80))
+    #expect(plan.sparedBlockCount == 2 && plan.blockCount == 6 && plan.entryCount == 60)
+    #expect(plan.byteCount == 600 && plan.heldBackBy == nil)
+  }
+
   @Test func `a policy without limits keeps everything`() {
     #expect(through(RetentionPolicy()) == 0)
     #expect(RetentionPolicy().description == "everything")

@@ -77,6 +77,51 @@ import Testing
     log.close()
   }
 
+  @Test func `what is spared stays where it is, proven by the chain, until it is spared no more`()
+    async throws
+  {
+    let home = Backend.lmdb.makeHome()
+    var log = try home.openLMDB(IndexLifeTests.settings)
+    var ana = Author("ana")
+    for _ in 0..<300 { _ = try await log.append(ana.batch(1)) }
+    let model = try log.read(after: .start, limit: .max, byteLimit: .max)
+    let spared: Set<Position> = [Position(rawValue: 1), Position(rawValue: 120), Position(rawValue: 200)]
+    let plan = try log.planPrune(RetentionPolicy(entryCountMax: 50), sparing: spared, now: now)
+    #expect(plan.entryCount == 247 && plan.sparedBlockCount == 3)
+    let report = try await log.prune(plan, principal: "ops", time: TestTime())
+    #expect(report.through.rawValue == 250)
+    let pruned: [ClosedRange<UInt64>] = [2...119, 121...199, 201...250]
+    for _ in 0..<2 {
+      #expect(try log.gaps().map { $0.range.lowerBound.rawValue...$0.range.upperBound.rawValue } == pruned)
+      #expect(try log.gaps().allSatisfy { $0.kind == .pruned && $0.anchor != nil })
+      let rest = try log.read(after: .start, limit: .max, byteLimit: .max)
+      let left = Array(rest[..<(rest.count - 1)])
+      let wanted = model.filter { spared.contains($0.position) } + Array(model[250...])
+      #expect(left == wanted)
+      for position in spared { #expect(try log.entry(at: position) == model[Int(position.rawValue) - 1]) }
+      var query = LogQuery()
+      query.agent = "ana"
+      #expect(try log.pages(of: query, limits: .standard).entries == left)
+      #expect(try log.verify().isSound)
+      let verification = try LMDBLogInspection().verify(home.directory, linksAt: []) { _ in }
+      #expect(
+        verification.findings == [] && verification.unprovenCount == 0 && verification.prunedCount == 247)
+      log.close()
+      log = try home.openLMDB(IndexLifeTests.settings)
+    }
+    // Then another one is spared.
+    let next = try log.planPrune(
+      RetentionPolicy(entryCountMax: 20), sparing: [Position(rawValue: 200)], now: now)
+    #expect(next.entryCount == 2 + 31)
+    _ = try await log.prune(next, principal: "ops", time: TestTime())
+    #expect(
+      try log.gaps().map { $0.range.lowerBound.rawValue...$0.range.upperBound.rawValue } == [
+        1...199, 201...281,
+      ])
+    #expect(try LMDBLogInspection().verify(home.directory, linksAt: []) { _ in }.isSound)
+    log.close()
+  }
+
   @Test func `nothing above a consumer's cursor or a guard goes`() async throws {
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()

@@ -70,7 +70,7 @@ import Testing
     }
   }
 
-  @Test func `JSON is told from what is none as Foundation tells it`() throws {
+  @Test func `JSON is told from what is none as Foundation tells it, but for a comma at an end`() throws {
     let seed = SeededGenerator.seed
     print("HYPHA_SEED=\(seed)")
     var random = SeededGenerator(seed: seed)
@@ -90,9 +90,11 @@ import Testing
         var scanner = JSONScanner(bytes)
         let isJSON = scanner.scan(into: &output)
         let object = try? JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)
-        // Foundation takes less than the grammar: it refuses a lone surrogate, and a number that no Double holds.
-        if isJSON == (object == nil), !String(decoding: bytes, as: UTF8.self).contains("\\u"), object != nil {
-          Issue.record("\(String(decoding: bytes, as: UTF8.self)) is JSON: \(!isJSON), seed \(seed)")
+        // Foundation takes less than the grammar: it refuses a lone surrogate, and a number that no Double holds. And it
+        // takes more: a comma after the last element.
+        let text = String(decoding: bytes, as: UTF8.self)
+        if object != nil, !isJSON, !text.contains("\\u"), !text.contains(/,\s*[\]}]/) {
+          Issue.record("\(text) is JSON, seed \(seed)")
         }
         if isJSON, let object {
           let copy = try? JSONSerialization.jsonObject(with: Data(output), options: .fragmentsAllowed)

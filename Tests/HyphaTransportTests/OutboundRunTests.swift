@@ -14,10 +14,14 @@ private final class HandClock: TimeSource {
   private let clock = HandClock()
   private let records = Sample.run(1...300)
 
-  private func run(timeToLive: Duration? = nil, nodes: [NodeID] = ["next"]) -> OutboundRun {
+  private func run(
+    timeToLive: Duration? = nil, nodes: [NodeID] = ["next"],
+    onEnd: @escaping @Sendable ([OutboundFrame]) -> Void = { _ in }
+  ) -> OutboundRun {
     let expiry = timeToLive.map { timeToLive in
       OutboundRun.Expiry(
-        time: Timestamp(microseconds: clock.microseconds() + timeToLive.wholeMicroseconds), clock: clock)
+        time: Timestamp(microseconds: clock.microseconds() + timeToLive.wholeMicroseconds), clock: clock,
+        onEnd: onEnd)
     }
     let links = nodes.map { node in
       OutboundRun.Link(
@@ -77,10 +81,13 @@ private final class HandClock: TimeSource {
     #expect(add(records[1], to: run))
     let frame = try Frame(decoding: #require(run.take()?.first).bytes)
     #expect(frame.remaining == .milliseconds(6))
-    let late = self.run(timeToLive: .milliseconds(10))
+    let ended = Mutex<[OutboundFrame]>([])
+    let late = self.run(timeToLive: .milliseconds(10)) { frames in ended.withLock { $0 += frames } }
     #expect(add(records[0], to: late))
     clock.move(by: 10_000)
     #expect(late.take() == nil)
+    let told = try ended.withLock { try $0.map { try Frame(decoding: $0.bytes).records } }
+    #expect(told == [[records[0]]], "who counts losses is told")
     #expect(!add(records[1], to: late))
   }
 

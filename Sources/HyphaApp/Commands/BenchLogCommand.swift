@@ -50,3 +50,27 @@ struct BenchLogCommand: Command {
 }
 
 extension LogBench.Part: ExpressibleByArgument {}
+
+/// `hypha bench replay`: what a replay gives, beside a bare scan.
+struct BenchReplayCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "replay", abstract: "Measure replays and traces beside bare LMDB.",
+    discussion: "The part 'replay' of 'hypha bench log', which says how it is measured.",
+    examples: ["hypha bench replay", "hypha bench replay --quick --json"])
+
+  @Option(help: "How long each comparison lasts; 3, or 0.2 with --quick, if not given.") var seconds: Double?
+  @Option(help: "Where to make the directory to measure in.", completion: .directory) var data = "."
+  @Flag(help: "Only see that everything runs, on little data, in some seconds.") var quick = false
+  @Flag(help: "Print JSON lines, each as soon as it is measured.") var json = false
+
+  func validate() throws { try BenchLogCommand.check(seconds) }
+
+  func run() async throws {
+    let bench = LogBench.Settings(
+      duration: .seconds(seconds ?? (quick ? 0.2 : 3)), only: .replay,
+      directory: "\(data)/hypha-bench-\(getpid())", isQuick: quick, childCommand: BenchChildCommand.command)
+    try await BenchOutput(json: json).run { progress, take in
+      try await LogBench(bench, progress: progress).run(take)
+    }
+  }
+}

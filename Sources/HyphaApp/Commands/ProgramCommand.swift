@@ -14,7 +14,8 @@ struct BenchCommand: Command {
   static let configuration = CommandConfiguration(
     name: "bench", abstract: "Measure what this machine gives.",
     subcommands: [
-      BenchLogCommand.self, BenchChannelsCommand.self, BenchEndToEndCommand.self, BenchObserverCommand.self,
+      BenchLogCommand.self, BenchChannelsCommand.self, BenchEndToEndCommand.self, BenchReplayCommand.self,
+      BenchObserverCommand.self,
       BenchChildCommand.self,
     ])
 }

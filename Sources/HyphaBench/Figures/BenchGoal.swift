@@ -71,8 +71,23 @@ extension BenchGoal {
   static let openMemory = BenchGoal(
     bound: .ratioAtMost(1.5), text: "ratio ≤ 1.5", source: "memory independent of the log's size")
 
+  /// Looking at what a replay shows, without printing.
+  static let replayLook = BenchGoal(
+    bound: .oursAtLeast(3_000_000), text: "≥ 3 M/s",
+    source: "look without printing: at 3 million events per second or more")
+
+  /// The same as lines of JSON.
+  static let replayJSON = BenchGoal(
+    bound: .oursAtLeast(500_000), text: "≥ 500 k/s", source: "JSON lines at 500,000 or more")
+
+  /// The trace of any event.
+  static let traceTime = BenchGoal(
+    bound: .oursBelow(0.05), text: "< 50 ms",
+    source: "trace of any event in a log of 10 million events in under 50 ms")
+
   /// All of them.
   static let all = [
+    replayLook, replayJSON, traceTime,
     concurrentAppendRatio, concurrentAppendRate, loneLatency, scanRate, scanAllocations, openTime, openMemory,
     realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, laneMemory,
   ]

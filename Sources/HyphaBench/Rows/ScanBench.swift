@@ -50,7 +50,7 @@ extension LogBench {
   }
 
   /// Calls `body` with a log and a bare table that hold as many events, and with what they hold in words.
-  private func withFilledLogs(_ name: String, _ body: (FilledLogs, String) async throws -> [BenchRow])
+  func withFilledLogs(_ name: String, _ body: (FilledLogs, String) async throws -> [BenchRow])
     async throws -> [BenchRow]
   {
     let count = settings.isQuick ? 5_000 : 1_000_000
@@ -67,11 +67,12 @@ extension LogBench {
 }
 
 /// A log and a bare table that are only read.
-private final class FilledLogs: Sendable {
+final class FilledLogs: Sendable {
   private let parts: AppendParts
   private let state: Mutex<State>
   /// Ids of some of the log's events.
-  private let ids: [EventID]
+  let ids: [EventID]
+  var log: any LogReader { parts.ours.log }
   var directory: String { parts.ours.directory }
 
   private struct State {
@@ -117,8 +118,7 @@ private final class FilledLogs: Sendable {
     }
   }
 
-  private func lookUp(until deadline: UInt64, _ find: (inout SeededGenerator) throws -> Bool) throws -> Slice
-  {
+  func lookUp(until deadline: UInt64, _ find: (inout SeededGenerator) throws -> Bool) throws -> Slice {
     try state.withLock { state in
       let begin = Monotonic.nanoseconds()
       var slice = Slice(eventCount: 0, nanoseconds: 0)

@@ -32,6 +32,7 @@ final class IndexStore: Sendable {
     guard try meta.through <= log.head(), try log.has(meta.anchor) else {
       throw IndexFailure.damaged("it is that of another history of the log")
     }
+    if lease.environment.isWritable { try lease.environment.checkPages() }
   }
 
   /// What the index says of itself, as `transaction` sees it.

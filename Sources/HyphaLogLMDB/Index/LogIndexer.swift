@@ -26,6 +26,7 @@ final class LogIndexer: Sendable {
     /// Whether a reader has met damage.
     let isDamaged = Atomic<Bool>(false)
     let failure = Mutex<HyphaError?>(nil)
+    let pause = WorkPause()
     let wakes = DispatchSemaphore(value: 0)
   }
 
@@ -72,6 +73,13 @@ final class LogIndexer: Sendable {
       failure: shared.failure.withLock { $0 })
   }
 
+  /// Does `body` while the thread writes nothing: on a full disk it would take the room that others have made.
+  func paused<Value>(_ body: () async throws -> Value) async rethrows -> Value {
+    await shared.pause.begin()
+    defer { if shared.pause.end() { shared.wakes.signal() } }
+    return try await body()
+  }
+
   /// Writes what was read, ends the thread and lets go of the index. Closing again does nothing.
   func close() {
     shared.isClosed.store(true, ordering: .releasing)
@@ -105,34 +113,53 @@ private final class IndexWork {
 
   func run() {
     while !shared.isClosed.load(ordering: .acquiring) {
+      guard shared.pause.beginStep() else {
+        shared.wakes.wait()
+        continue
+      }
+      let next: Next
       do {
-        switch try step() {
-        case nil: continue
-        case .write: try builder?.writeRest()
-        case .lookAgain(let pause): wait(pause)
-        case .rest: waitForCommit()
-        }
+        next = try step()
       } catch {
         if error is IndexFailure.Damage { shared.isDamaged.store(true, ordering: .releasing) }
         let error = IndexFailure.from(error)
         shared.failure.withLock { $0 = error }
         // It may have been left in the middle of a step.
         builder = nil
-        wait(pace.failed())
+        next = .wait(pace.failed())
       }
       if let builder { shared.through.store(builder.through.rawValue, ordering: .releasing) }
+      shared.pause.endStep()
+      switch next {
+      case .goOn: break
+      case .wait(let pause): wait(pause)
+      case .rest: waitForCommit()
+      }
     }
     // What was read is worth keeping; what is not costs the next process a scan.
     try? builder?.writeRest()
   }
 
-  /// Reads a bit; what to do next when everything is read, nil where there is more.
-  private func step() throws -> IndexPace.Decision? {
+  /// What follows a step.
+  private enum Next {
+    case goOn
+    case wait(Duration)
+    case rest
+  }
+
+  /// Reads a bit, or writes the rest of what was read when that is due.
+  private func step() throws -> Next {
     let builder = try readyBuilder()
     let before = builder.next
-    if try builder.collect(upTo: head) { return nil }
+    if try builder.collect(upTo: head) { return .goOn }
     shared.failure.withLock { $0 = nil }
-    return pace.next(hasRest: builder.hasRest, hasMoved: builder.next != before, now: .now)
+    switch pace.next(hasRest: builder.hasRest, hasMoved: builder.next != before, now: .now) {
+    case .write:
+      try builder.writeRest()
+      return .goOn
+    case .lookAgain(let pause): return .wait(pause)
+    case .rest: return .rest
+    }
   }
 
   private var head: Position { Position(rawValue: shared.head.load(ordering: .sequentiallyConsistent)) }

@@ -9,7 +9,7 @@ extension Environment {
   /// The file.
   func descriptor() throws -> Int32 {
     var descriptor: mdb_filehandle_t = -1
-    try failure.check(mdb_env_get_fd(handle, &descriptor), "mdb_env_get_fd")
+    try withHandle { try failure.check(mdb_env_get_fd($0, &descriptor), "mdb_env_get_fd") }
     return descriptor
   }
 
@@ -26,9 +26,7 @@ extension Environment {
   /// A transaction that deletes may take new pages and give them up again: LMDB then counts them in the meta page, but
   /// never writes them, and a file that is shorter than its meta page says would pass for one that was cut.
   func extendFile(pageCount: Int) throws {
-    var sizes = MDB_stat()
-    try failure.check(mdb_env_stat(handle, &sizes), "mdb_env_stat")
-    let wanted = try facts().usedByteCount + pageCount * Int(sizes.ms_psize)
+    let wanted = try facts().usedByteCount + pageCount * pageByteCount
     guard try fileByteCount() < UInt64(wanted) else { return }
     while try ftruncate(descriptor(), off_t(wanted)) != 0 {
       guard errno == EINTR else { throw failure.error(errno, "ftruncate") }
@@ -39,13 +37,15 @@ extension Environment {
   func readers() throws -> [LogReaderMark] {
     final class Text { var lines = "" }
     let text = Text()
-    let code = mdb_reader_list(
-      handle,
-      { line, context in
-        // Both are given by the call below.
-        Unmanaged<Text>.fromOpaque(context!).takeUnretainedValue().lines += String(cString: line!)
-        return 0
-      }, Unmanaged.passUnretained(text).toOpaque())
+    let code = try withHandle { handle in
+      mdb_reader_list(
+        handle,
+        { line, context in
+          // Both are given by the call below.
+          Unmanaged<Text>.fromOpaque(context!).takeUnretainedValue().lines += String(cString: line!)
+          return 0
+        }, Unmanaged.passUnretained(text).toOpaque())
+    }
     guard code >= 0 else { throw failure.error(code, "mdb_reader_list") }
     let newest = UInt64(try facts().commitCount)
     // A heading, then a line a reader: process, thread in hexadecimal, commit or `-` (mdb.c: `mdb_reader_list`).
@@ -75,14 +75,14 @@ extension Environment {
     }
     timer.resume()
     defer { timer.cancel() }
-    let code = mdb_env_copyfd2(handle, target, isCompact ? UInt32(MDB_CP_COMPACT) : 0)
+    let code = try withHandle { mdb_env_copyfd2($0, target, isCompact ? UInt32(MDB_CP_COMPACT) : 0) }
     try failure.check(code, "mdb_env_copyfd2")
   }
 
   /// The bytes of the pages that a table takes.
-  func byteCount(of table: Table, in transaction: borrowing ReadTransaction) throws -> UInt64 {
-    let facts = try transaction.facts(of: table)
-    let pageCount = facts.ms_branch_pages + facts.ms_leaf_pages + facts.ms_overflow_pages
-    return UInt64(pageCount) * UInt64(facts.ms_psize)
+  func byteCount(of table: Table, in transaction: borrowing ReadTransaction) -> UInt64 {
+    let tree = transaction.tree(of: table)
+    return (tree.branchPageCount + tree.leafPageCount + tree.apartPageCount)
+      * UInt64(transaction.pages.pageByteCount)
   }
 }

@@ -4,12 +4,18 @@ import HyphaLog
 /// What lies at the front of a log: blocks, one after the other, from the first that is still there.
 extension LogStore {
   /// What a prune by `policy` would remove.
-  func planPrune(_ policy: RetentionPolicy, guards: [PruneGuard], now: Timestamp) throws -> PrunePlan {
+  func planPrune(
+    _ policy: RetentionPolicy, guards: [PruneGuard], sparing spared: Set<Position>,
+    places: [CursorKey: Cursor], now: Timestamp
+  ) throws -> PrunePlan {
     let view = try view()
-    let byteCount = try environment.byteCount(of: environment.blocks, in: view.transaction)
-    let consumers = try cursors().map { PruneGuard($0, at: $1) }.sorted { $0.name < $1.name }
+    let byteCount = environment.byteCount(of: environment.blocks, in: view.transaction)
+    let consumers = try cursors().merging(places) { $1 }.map { PruneGuard($0, at: $1) }.sorted {
+      $0.name < $1.name
+    }
     var plan = PrunePlan(
-      policy, head: view.head.position, byteCount: byteCount, guards: consumers + guards, now: now)
+      policy, head: view.head.position, byteCount: byteCount, guards: consumers + guards,
+      sparing: spared, now: now)
     try visitBlocks { block in block.last <= plan.head && plan.add(PrunePlan.Block(block)) }
     return plan
   }

@@ -6,13 +6,15 @@ extension LMDBLog {
   /// What a prune would remove: whole blocks from the front, as many as `policy` takes, below all consumers' cursors and
   /// all of `guards`. Nothing is changed.
   ///
-  /// What other nodes have not taken yet the log does not know; say so with guards.
+  /// What other nodes have not taken yet the log does not know; say so with guards. What a node reads when it starts is
+  /// spared by who knows it.
   ///
   /// - Complexity: one step for each block that would go.
   public func planPrune(
-    _ policy: RetentionPolicy, guards: [PruneGuard] = [], now: Timestamp
+    _ policy: RetentionPolicy, guards: [PruneGuard] = [], sparing spared: Set<Position> = [],
+    places: [CursorKey: Cursor] = [:], now: Timestamp
   ) throws -> PrunePlan {
-    try open().planPrune(policy, guards: guards, now: now)
+    try open().planPrune(policy, guards: guards, sparing: spared, places: places, now: now)
   }
 
   /// Removes what `plan` says, while the log is written and read.
@@ -46,10 +48,21 @@ extension LMDBLog {
         .logLocked, "the log in \(directory) is being pruned", remedy: "wait until that is done")
     }
     defer { isPruning.withLock { $0 = false } }
+    guard let indexer else { return try await carryOut(plan, event, through: last, time: time, progress) }
+    // The index is derived, and can wait; on a full disk it would take the room that this makes, and this needs.
+    return try await indexer.paused { try await carryOut(plan, event, through: last, time: time, progress) }
+  }
+
+  private func carryOut(
+    _ plan: PrunePlan, _ event: LogPruned, through last: Position, time: some TimeSource,
+    _ progress: @escaping @Sendable (Position) -> Void
+  ) async throws -> PruneReport {
     let record = try record(of: event, time: Timestamp(microseconds: time.microseconds()))
     let receipt = try await withReserve { try await append(LogBatch(appends: [.init(record)])) }
     var through = Position.start
-    while let end = try await withReserve({ try await onWriter { try $0.pruneNext(through: last) } }) {
+    while let end = try await withReserve({
+      try await onWriter { try $0.pruneNext(through: last, sparing: plan.spared) }
+    }) {
       through = end
       progress(end)
     }

@@ -10,9 +10,11 @@ public struct LMDBRetention: LogRetention {
   public init(settings: LMDBLogSettings = .standard) { self.settings = settings }
 
   public func planPrune(
-    of directory: String, _ policy: RetentionPolicy, guards: [PruneGuard], now: Timestamp
+    of directory: String, _ policy: RetentionPolicy, guards: [PruneGuard], sparing spared: Set<Position>,
+    places: [CursorKey: Cursor], now: Timestamp
   ) throws -> PrunePlan {
-    try LogOpening.openForReading(DataDirectory(path: directory)).planPrune(policy, guards: guards, now: now)
+    try LogOpening.openForReading(DataDirectory(path: directory))
+      .planPrune(policy, guards: guards, sparing: spared, places: places, now: now)
   }
 
   public func prune(
@@ -106,6 +108,20 @@ public struct LMDBRetention: LogRetention {
       name = "\(wanted)-\(number)"
     }
     return name
+  }
+
+  public func loosePayloads(of directory: String) throws -> LoosePayloads {
+    let store = try LogOpening.openForReading(DataDirectory(path: directory))
+    var loose = LoosePayloads()
+    guard store.payloads.isThere else { return loose }
+    var sizes: [Digest: UInt64] = [:]
+    try store.payloads.forEach { sizes[$0] = $1 }
+    guard !sizes.isEmpty else { return loose }
+    // Read later than the list was made: what was committed meanwhile is referred to.
+    for reference in try store.payloadReferences() { sizes[reference] = nil }
+    loose.count = sizes.count
+    loose.byteCount = sizes.values.reduce(0, +)
+    return loose
   }
 
   public func readers(of directory: String) throws -> [LogReaderMark] {

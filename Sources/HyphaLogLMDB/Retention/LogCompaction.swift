@@ -20,6 +20,8 @@ enum LogCompaction {
     try place.removeNewLog()
     let store = try LogOpening.openForReading(place)
     try refuseReaders(of: store, in: place)
+    // LMDB copies what it finds, as long as it finds pages.
+    try store.environment.checkPages(whole: true)
     let before = try store.environment.fileByteCount()
     try place.createNewLog()
     do {
@@ -73,11 +75,11 @@ enum LogCompaction {
     expected.commitNumber = try copy.view().head.commitNumber
     let (environment, old) = (copy.environment, store.environment)
     let (new, view) = (try copy.view(), try store.view())
-    let counts = try zip(
+    let counts = zip(
       [environment.blocks, environment.state, environment.snapshots, environment.gaps],
       [old.blocks, old.state, old.snapshots, old.gaps]
     ).map { table, other in
-      try new.transaction.keyCount(in: table) == view.transaction.keyCount(in: other)
+      new.transaction.tree(of: table).entryCount == view.transaction.tree(of: other).entryCount
     }
     guard copy.identity == store.identity, try copy.checkTail() == expected, !counts.contains(false) else {
       throw HyphaError(

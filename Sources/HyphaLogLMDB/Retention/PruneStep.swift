@@ -10,18 +10,28 @@ struct PruneStep {
   private(set) var blocks: [Position] = []
   /// What they take on the disk.
   private(set) var byteCount: UInt64 = 0
-  /// The chain's link at the end of the last one.
+  /// The chain's link at the gap's end.
   private(set) var anchor: Digest?
   /// The gaps that become part of the new one.
   private var gaps: [LogGap] = []
+  /// Where the new gap begins: with the log, or behind a block that stays.
+  private var begin = Position(rawValue: 1)
+  /// Where it ends: with the last block, or with a gap behind it.
+  private var gapEnd = Position.start
 
   /// More than this would keep the writer from its groups too long.
   static let blockCountMax = 64
   private static let byteCountMax: UInt64 = 4 << 20
 
   /// The next step of a prune; it has no blocks where nothing is left to do.
-  init(of view: LogView, through last: Position, blockCountMax: Int) throws {
+  init(of view: LogView, through last: Position, sparing spared: Set<Position>, blockCountMax: Int) throws {
     try view.visitFront(after: nil) { block in
+      if spared.contains(where: (block.first...block.last).contains) {
+        // The gap ends before what stays, or begins behind it.
+        guard blocks.isEmpty, block.last <= last else { return false }
+        begin = block.last.next
+        return true
+      }
       guard block.last <= last, blocks.count < blockCountMax,
         blocks.isEmpty || byteCount + block.byteCountOnDisk <= Self.byteCountMax
       else { return false }
@@ -31,7 +41,18 @@ struct PruneStep {
       return true
     }
     guard let end = blocks.last else { return }
-    gaps = try view.gaps().filter { $0.range.upperBound <= end }
+    try view.checkAround(blocks)
+    let known = try view.gaps()
+    gaps = known.filter { $0.range.lowerBound >= begin && $0.range.upperBound <= end }
+    // What was pruned up to a block that was spared then.
+    if let next = known.first(where: { $0.range.lowerBound == end.next && $0.kind == .pruned }),
+      let link = next.anchor
+    {
+      gaps.append(next)
+      (gapEnd, anchor) = (next.range.upperBound, link)
+    } else {
+      gapEnd = end
+    }
   }
 
   /// How many pages beyond the file's end the transaction may take: copies of the pages that it changes, and the list
@@ -40,16 +61,16 @@ struct PruneStep {
 
   /// Removes the blocks and remembers that they are gone.
   func apply(to transaction: borrowing WriteTransaction, in environment: Environment) throws {
-    guard let last = blocks.last, let anchor else { return }
+    guard !blocks.isEmpty, let anchor else { return }
     for block in blocks {
       try BlockLayout.withKey(block) { try transaction.remove($0, from: environment.blocks) }
     }
     for gap in gaps {
       try BlockLayout.withKey(gap.range.upperBound) { try transaction.remove($0, from: environment.gaps) }
     }
-    // Nothing is left in front, so the gap begins with the log.
-    let gap = LogGap(range: Position(rawValue: 1)...last, kind: .pruned, anchor: anchor)
-    let key = BlockLayout.withKey(last) { Array($0) }
+    // Nothing is left between.
+    let gap = LogGap(range: begin...gapEnd, kind: .pruned, anchor: anchor)
+    let key = BlockLayout.withKey(gapEnd) { Array($0) }
     try transaction.putSealed(TableLayout.value(of: gap), at: key, in: environment.gaps)
   }
 }
@@ -59,11 +80,12 @@ extension Committer {
   ///
   /// A disk without room gets smaller and smaller steps: LMDB needs free pages to change any, and the fewer blocks go,
   /// the fewer it needs.
-  func pruneNext(through last: Position) throws -> Position? {
+  func pruneNext(through last: Position, sparing spared: Set<Position>) throws -> Position? {
     var blockCountMax = PruneStep.blockCountMax
     while true {
       let step = try PruneStep(
-        of: store.view(), through: min(last, head.headsThrough), blockCountMax: blockCountMax)
+        of: store.view(), through: min(last, head.headsThrough), sparing: spared,
+        blockCountMax: blockCountMax)
       guard let end = step.blocks.last else {
         guard head.headsThrough < last else { return nil }
         // The heads of what goes could not be read from it any more. Not before that is so: it takes room.
@@ -98,6 +120,21 @@ extension Committer {
 }
 
 extension LogView {
+  /// Checks the pages that LMDB may change when it removes these blocks.
+  fileprivate func checkAround(_ blocks: [Position]) throws {
+    let tree = transaction.tree(of: environment.blocks)
+    let pages = transaction.pages
+    for block in blocks {
+      do throws(PageMap.Broken) {
+        try BlockLayout.withKey(block) { key throws(PageMap.Broken) in
+          _ = try pages.checkPath(to: key, in: tree)
+        }
+      } catch {
+        throw environment.failure.error(error, in: "blocks")
+      }
+    }
+  }
+
   /// The idempotency keys among the next `limit` whose entries are all at or before `last`.
   fileprivate func expiredKeys(
     through last: Position, after key: [UInt8]?, limit: Int

@@ -2,11 +2,17 @@ public import HyphaLog
 
 /// A reader of a log that looks at one commit for long. The pages of that commit and of all later ones cannot be used
 /// again meanwhile, so the log's file grows with everything that is appended.
-public struct LongReader: Hashable, Sendable {
+public struct LongReader: Hashable, Sendable, CustomStringConvertible {
   /// Who it is, and how far behind.
   public let reader: LogReaderMark
   /// For how long it was seen to look at its commit.
   public let duration: Duration
+
+  /// What an operator should know. It is the same for one reader however long it lasts.
+  public var description: String {
+    "process \(reader.process) reads the log as it was some time ago, and keeps its pages from being used again: the log's "
+      + "file grows with everything that is appended until it lets go; stop it, or let it read in parts"
+  }
 }
 
 /// Decides which readers look at one commit for too long. Pure; told of all readers now and then.

@@ -1,7 +1,7 @@
 import HyphaCore
 import HyphaLog
 
-/// A block that was found in the bytes of a file, whole or in part. Its header is whole.
+/// A block that was found in the bytes of a file, whole or in part. Its header is whole, or was made anew.
 struct FoundBlock: Equatable {
   let offset: Int
   let byteCount: Int
@@ -16,6 +16,8 @@ struct FoundBlock: Equatable {
   /// Whether it stands where LMDB would have put it: behind its key in a leaf page, or on pages of its own. What a
   /// payload quotes does not.
   let isInPlace: Bool
+  /// The header where it was made anew (see ``BlockRebuild``); nil where the one in the file is whole.
+  var header: [UInt8]?
 }
 
 /// What a search through the bytes of a damaged file finds, without a look at LMDB's trees.
@@ -23,6 +25,8 @@ struct BlockScan {
   private(set) var blocks: [FoundBlock] = []
   /// Records that are whole, outside of whole blocks: offset and length.
   private(set) var records: [(offset: Int, byteCount: Int)] = []
+  /// Where leaf pages say that blocks lie, whether there are any or not.
+  private(set) var places: Set<BlockPlace> = []
   /// Rows of the table `state` of which a log has one, by how often they were found.
   private(set) var identities: [[UInt8]: Int] = [:]
   private(set) var heads: Set<[UInt8]> = []
@@ -176,6 +180,7 @@ extension BlockScan {
       guard number == UInt64((offset + start) / Self.pageByteCount), word(10) == 2 else { continue }
       for slot in stride(from: 16, to: min(word(12), page.count - 1), by: 2) {
         let node = word(slot)
+        notePlace(page, node, at: offset + start)
         // Both keys are one byte long.
         guard node >= 16, node + 9 <= page.count, word(node + 4) == 0, word(node + 6) == 1 else { continue }
         let byteCount = word(node) | word(node + 2) << 16
@@ -187,6 +192,30 @@ extension BlockScan {
         if key.elementsEqual(TableLayout.headKey) { heads.insert(Array(value)) }
       }
     }
+  }
+
+  /// Notes where a node of a leaf page, which stands at `offset`, says that a block lies: in the page, or on pages of its
+  /// own.
+  private mutating func notePlace(_ page: UnsafeRawBufferPointer, _ node: Int, at offset: Int) {
+    func half(_ offset: Int) -> UInt32 {
+      UInt32(littleEndian: page.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+    }
+    // Flags (2), then the length of the key (2), which is a position.
+    guard node >= 16, node + 24 <= page.count, half(node + 4) == 8 << 16 || half(node + 4) == 8 << 16 | 1
+    else { return }
+    let byteCount = Int(half(node))
+    let last = UInt64(bigEndian: page.loadUnaligned(fromByteOffset: node + 8, as: UInt64.self))
+    var begin = offset + node + 16
+    if half(node + 4) & 1 == 1 {
+      let first = UInt64(littleEndian: page.loadUnaligned(fromByteOffset: node + 16, as: UInt64.self))
+      guard first < UInt64(Int.max / Self.pageByteCount) else { return }
+      begin = Int(first) * Self.pageByteCount + 16
+    }
+    // Blocks of several entries are small, and one of a single entry is of no use where it is cut.
+    guard byteCount >= BlockLayout.headerByteCount + BlockLayout.entryHeaderByteCount, last < .max else {
+      return
+    }
+    places.insert(BlockPlace(offset: begin, byteCount: byteCount, last: last))
   }
 
   /// The number of the newest commit that a file's meta pages know of, or nil where none of them is whole, and whether

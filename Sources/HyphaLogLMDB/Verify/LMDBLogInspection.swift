@@ -51,7 +51,16 @@ public struct LMDBLogInspection: LogInspection {
       at: max(head.time, Timestamp(microseconds: Self.now())), with: key)
   }
 
+  /// Makes the node's key, for the user who owns the directory: the node could not read another's, and whoever looks at
+  /// somebody else's log leaves nothing there.
   private static func makeKey(_ place: DataDirectory) throws -> NodeKey {
+    var status = stat()
+    guard stat(place.path, &status) == 0 else { throw DataDirectory.unavailable(place.path, "stat", errno) }
+    guard status.st_uid == geteuid() else {
+      throw HyphaError(
+        .fileUnavailable, "the node of \(place.path) has no key yet, and the directory is another user's",
+        remedy: "let the user that owns it run this once; from then on everybody who may read the key can")
+    }
     let lock: WriterLock
     do {
       lock = try WriterLock(place)

@@ -45,6 +45,7 @@ struct SalvagePlan {
       if left.first != right.first { return left.first < right.first }
       if left.check != right.check { return left.check < right.check }
       if left.isWhole != right.isWhole { return left.isWhole }
+      if (left.header == nil) != (right.header == nil) { return left.header == nil }
       return left.isInPlace && !right.isInPlace
     }
     var kept: [FoundBlock] = []
@@ -111,7 +112,9 @@ struct SalvagePlan {
         guard let link = self.link(of: block) else { return false }
         return above.withUnsafeBytes { BlockProof.isLinked($0, after: link) }
       }
-      fitting = linked.isEmpty && isDamaged ? candidates.filter(isRooted) : linked
+      // A block whose header was made anew stands on its entries' checks. That its link is lost is a finding from then on.
+      fitting =
+        linked.isEmpty ? candidates.filter { (isDamaged || $0.header != nil) && isRooted($0) } : linked
     }
     return fitting.max { $0.time < $1.time }
   }
@@ -121,7 +124,7 @@ struct SalvagePlan {
   private func isRooted(_ block: FoundBlock) -> Bool {
     var block = block
     while !block.isInPlace {
-      guard let bytes = BlockScan.block(in: file, at: block.offset) else { return false }
+      guard let bytes = block.bytes(in: file) else { return false }
       let isLinked = { (link: Digest?) in
         bytes.withUnsafeBytes { bytes in link.map { BlockProof.isLinked(bytes, after: $0) } ?? false }
       }
@@ -145,7 +148,7 @@ struct SalvagePlan {
 
   /// What proves the block below `block`.
   private func follower(_ block: FoundBlock) -> Proof {
-    guard let bytes = BlockScan.block(in: file, at: block.offset) else { return .none }
+    guard let bytes = block.bytes(in: file) else { return .none }
     let isWhole =
       block.isWhole
       || bytes.withUnsafeBytes { bytes in
@@ -156,9 +159,7 @@ struct SalvagePlan {
     return .follower(bytes, isDamaged: !isWhole)
   }
 
-  private func link(of block: FoundBlock) -> Digest? {
-    file.bytes(at: block.offset + 32, count: Digest.byteCount).withUnsafeBytes { Digest(loading: $0) }
-  }
+  private func link(of block: FoundBlock) -> Digest? { block.link(in: file) }
 
   private mutating func lose(_ range: ClosedRange<Position>, anchor: Digest?) {
     // What was lost before keeps its reason.

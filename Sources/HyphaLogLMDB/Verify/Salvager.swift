@@ -90,11 +90,18 @@ struct Salvager {
 
 extension Salvager {
   private mutating func run(_ scan: BlockScan) throws {
-    let head = chooseHead(scan)
+    let begin = HashChain(of: identity).head
+    let rebuilt = BlockRebuild(scan, in: file, begin: begin, known: tables.gaps).blocks
+    let found = scan.blocks + rebuilt
+    let head = chooseHead(scan, found)
     let plan = SalvagePlan(
-      scan.blocks, in: file, head: head.position, link: head.link == .zero ? nil : head.link,
-      begin: HashChain(of: identity).head,
+      found, in: file, head: head.position, link: head.link == .zero ? nil : head.link, begin: begin,
       known: tables.gaps)
+    let rebuiltCount = plan.blocks.count { $0.header != nil }
+    if rebuiltCount > 0 {
+      report.notes.append(
+        "the headers of \(rebuiltCount) blocks were damaged, and made anew from their entries")
+    }
     try place.removeNewLog()
     try place.createNewLog()
     let settings = LMDBLogSettings()
@@ -110,7 +117,7 @@ extension Salvager {
   }
 
   /// What the newest commit left behind, as far as it can be known.
-  private mutating func chooseHead(_ scan: BlockScan) -> CommitHead {
+  private mutating func chooseHead(_ scan: BlockScan, _ found: [FoundBlock]) -> CommitHead {
     let known = tables.state(TableLayout.headKey).flatMap {
       try? Self.open($0, TableLayout.headKey, TableLayout.head)
     }
@@ -125,12 +132,12 @@ extension Salvager {
       return head
     }
     // No position that anybody knows of may be given out again.
-    var top = max(scan.blocks.filter(\.isInPlace).map(\.last).max() ?? 0, head?.position.rawValue ?? 0)
+    var top = max(found.filter(\.isInPlace).map(\.last).max() ?? 0, head?.position.rawValue ?? 0)
     top = max(top, tables.positionMax)
     report.notes.append(
       "what the newest commit said of itself is lost: the end of the log is that of the newest block found, "
         + "and may have been about to be committed when the node ended")
-    guard top > head?.position.rawValue ?? 0, let time = scan.blocks.map(\.time).max() else {
+    guard top > head?.position.rawValue ?? 0, let time = found.map(\.time).max() else {
       return head ?? CommitHead()
     }
     return CommitHead(position: Position(rawValue: top), link: .zero, time: Timestamp(rawValue: time))
@@ -145,7 +152,7 @@ extension Salvager {
       var bytes: [(block: FoundBlock, bytes: [UInt8])] = []
       var sum = 0
       while let block = rest.first, sum < Self.commitByteCount || bytes.isEmpty {
-        guard var content = BlockScan.block(in: file, at: block.offset) else { break }
+        guard var content = block.bytes(in: file) else { break }
         gaps += try clean(&content, block, &head)
         bytes.append((block, content))
         sum += content.count
@@ -162,9 +169,7 @@ extension Salvager {
       }
     }
     gaps.sort { $0.range.lowerBound < $1.range.lowerBound }
-    if head.link == .zero, let link = plan.blocks.last.map({ file.bytes(at: $0.offset + 32, count: 32) }) {
-      head.link = link.withUnsafeBytes { Digest(loading: $0) } ?? .zero
-    }
+    if head.link == .zero, let link = plan.blocks.last?.link(in: file) { head.link = link }
     try writeTables(gaps, head, to: environment)
     tell(gaps, head, blockCount: plan.blocks.count)
   }

@@ -18,8 +18,9 @@ struct AlertsListCommand: Command {
       supervisor above that one, or an operator (see 'hypha alerts ack').
 
       The column 'waits for' names who is to answer now, and 'due in' how long it has: then the one above it is told. \
-      'step' counts how often that has happened. The state 'unanswered' means that the root has not answered either: \
-      only an operator or a late answer settles the alert now.
+      It says 'overdue' where a node has ended before that, and 'unanswered' where the root has not answered either: \
+      only an operator or a late answer settles the alert now. JSON has its age and node, too, and as 'step' how often \
+      somebody above was told.
       """,
     examples: ["hypha alerts list data/incident-room", "hypha alerts list data/incident-room/hq --json"])
 
@@ -28,14 +29,21 @@ struct AlertsListCommand: Command {
   @Flag(help: "Print as JSON; short for --format json.") var json = false
 
   func run() async throws {
-    var table = Table([
-      .init("id"), .init("type"), .init("from"), .init("waits for"),
-      .init("age", key: "ageSeconds", alignment: .right),
-      .init("due in", key: "dueInSeconds", alignment: .right), .init("step", alignment: .right),
-      .init("state"), .init("node"),
-    ])
     let now = Timestamp(microseconds: SystemScheduler().microseconds())
-    for (node, alert) in try OpenAlerts.read(in: data) {
+    let open = try OpenAlerts.read(in: data)
+    let format: TableFormat = json ? .json : format
+    guard format == .table else { return try Self.full(open, now).write(as: format) }
+    guard !open.isEmpty else { return try Output.standard.writeLine("no alert waits for an answer") }
+    try Self.brief(open, now).write()
+  }
+
+  /// All there is to know, for programs.
+  private static func full(_ open: [(node: NodeID, alert: OpenAlert)], _ now: Timestamp) -> Table {
+    var table = Table([
+      .init("id"), .init("type"), .init("from"), .init("waits for"), .init("age", key: "ageSeconds"),
+      .init("due in", key: "dueInSeconds"), .init("step"), .init("state"), .init("node"),
+    ])
+    for (node, alert) in open {
       table.add([
         .string(alert.id.description), .string(alert.type.text), .string(alert.agent.text),
         .string(alert.waitingFor), .duration(max(now.since(alert.statedAt), .zero)),
@@ -43,11 +51,24 @@ struct AlertsListCommand: Command {
         .integer(alert.duties.map(\.step).max() ?? 0), alert.state(now), .string(node.text),
       ])
     }
-    let format: TableFormat = json ? .json : format
-    if table.rows.isEmpty, format == .table {
-      return try Output.standard.writeLine("no alert waits for an answer")
+    return table
+  }
+
+  /// What a person needs, in 80 columns with the whole id.
+  private static func brief(_ open: [(node: NodeID, alert: OpenAlert)], _ now: Timestamp) -> Table {
+    // On the right nothing is cut off: an id is there to be copied.
+    var table = Table([
+      .init("id", alignment: .right), .init("type"), .init("from"), .init("waits for"),
+      .init("due in", alignment: .right),
+    ])
+    for (_, alert) in open {
+      let due = alert.timeLeft(now).flatMap { $0 > .zero ? Table.Cell.duration($0) : nil }
+      table.add([
+        .string(alert.id.description), .string(alert.type.text), .string(alert.agent.text),
+        .string(alert.waitingFor), due ?? alert.state(now),
+      ])
     }
-    try table.write(as: format)
+    return table
   }
 }
 

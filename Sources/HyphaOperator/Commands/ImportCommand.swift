@@ -46,7 +46,7 @@ struct ImportCommand: Command {
         .fileUnavailable, "\(directory) is there already", remedy: "give another --data directory or --node")
     }
     let program = try Program.require()
-    let log = try program.openLog(directory, node, LogSettings(), SystemScheduler())
+    let log = try program.openLog(directory, node, LogSettings(), SystemScheduler()) { _ in }
     var isWhole = false
     defer {
       log.close()

@@ -8,7 +8,7 @@ struct LogHeadCommand: Command {
     discussion: """
       A head is one line: position, link of the chain, times, the node's public key and its signature (Ed25519). Who \
       keeps it can show later whether the log still holds what it held. The node's key is made at the first call \
-      while the node does not run; later calls work while it runs too. Of a deployment, each node's head is a line.
+      by the directory's owner while the node does not run; later calls work while it runs too. Of a deployment, each node's head is a line.
 
       --check verifies the signatures of kept heads and looks up their place in the log, without reading it all; \
       'log verify --witness' does both. Exit status 1 where a head does not agree.
@@ -35,7 +35,11 @@ struct LogHeadCommand: Command {
       let examination = LogExamination(data: path, stop: stop)
       do {
         guard !check.isEmpty else {
+          let hadKey = try inspection.publicKey(path) != nil
           try Output.standard.writeLine(examination.signedHead())
+          if !hadKey, let key = try inspection.publicKey(path) {
+            try Output.standardError.writeLine("\(path): made the node's key, \(key), in node.key")
+          }
           continue
         }
         let chain = try examination.chain(at: witnesses.positions)

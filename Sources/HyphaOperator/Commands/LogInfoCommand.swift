@@ -41,19 +41,25 @@ struct LogInfoCommand: Command {
     let gaps = try log.gaps()
     let pruned = gaps.filter { $0.kind == .pruned }.reduce(0) { $0 + $1.count }
     let readers = try Program.require().retention.readers(of: path).filter { $0.process != getpid() }
-    // A stream of which the first entry was stated here was stated here as a whole.
-    let stated = try heads.streams.values.reduce(UInt64(0)) { sum, stream in
-      try log.entry(at: stream.position)?.source == .stated ? sum + stream.count : sum
-    }
+    let stated = try StatedCount(heads, in: log)
     table.add([
       .string(log.identity.node.text),
-      .integer(Int(heads.position.rawValue) - gaps.reduce(0) { $0 + $1.count }), .integer(Int(stated)),
-      .integer(heads.streams.count), .integer(heads.lanes.count), .integer(try log.cursors().count),
+      .integer(Int(heads.position.rawValue) - gaps.reduce(0) { $0 + $1.count }),
+      stated.count.map { .integer(Int(clamping: $0)) } ?? .none,
+      .integer(heads.streams.count), .integer(heads.lanes.count),
+      .integer(try log.cursors().values.count { $0.handledCount > 0 }),
       try log.indexStatus().map { .integer(Int($0.lagCount)) } ?? .none,
       .integer(pruned), .integer(Set(readers.map(\.process)).count), .bytes(Self.byteCountOnDisk(path)),
       .optional(try Self.time(after: .start, log)),
       .optional(try Self.time(after: Position(rawValue: max(heads.position.rawValue, 1) - 1), log)),
     ])
+    let loose = try Program.require().retention.loosePayloads(of: path)
+    if loose.count > 0 {
+      let payloads = loose.count == 1 ? "1 payload" : "\(Human.count(UInt64(loose.count))) payloads"
+      try Output.standardError.writeLine(
+        "\(path): \(payloads) beside the log (\(Human.bytes(loose.byteCount))) \(loose.count == 1 ? "belongs" : "belong") to no "
+          + "event of it; the next prune removes what no commit under way refers to")
+    }
     for reader in readers where reader.lag > Self.lagMax {
       try Output.standardError.writeLine(
         "\(path): process \(reader.process) looks at a view that is \(Human.count(reader.lag)) commits old; "
@@ -72,6 +78,26 @@ struct LogInfoCommand: Command {
   private static func byteCountOnDisk(_ path: String) -> Int {
     let attributes = try? FileManager.default.attributesOfItem(atPath: "\(path)/log/data.mdb")
     return (attributes?[.size] as? Int) ?? 0
+  }
+}
+
+/// How many events of a log its node's own agents have stated, those that were pruned among them.
+struct StatedCount {
+  /// Nil where nothing is left of some agent that would tell.
+  private(set) var count: UInt64? = 0
+
+  /// An agent is of one node: what is left of any of its streams tells of all of them.
+  init(_ heads: LogHeads, in log: any LogReader) throws {
+    for streams in Dictionary(grouping: heads.streams, by: \.key.agent).values {
+      let newest = streams.map(\.value.position).sorted(by: >)
+      // A position that was quarantined tells nothing either.
+      let source = newest.lazy.compactMap { try? log.entry(at: $0)?.source }.first
+      switch source {
+      case .stated?: count = count.map { sum in streams.reduce(sum) { $0 + $1.value.count } }
+      case .received?: break
+      case nil: count = nil
+      }
+    }
   }
 }
 

@@ -9,7 +9,8 @@ struct LogPruneCommand: Command {
     name: "prune", abstract: "Remove the oldest events of a node's log; without --yes, say which.",
     discussion: """
       Each --keep limit takes what lies beyond it. Whole blocks go, from the oldest on, and nothing that a consumer \
-      has not handled or that --protect names. What other nodes have not fetched yet a log cannot know: keep longer \
+      has not handled or that --protect names. The agents' newest activations stay, which the node reads when it \
+      starts. What other nodes have not fetched yet a log cannot know: keep longer \
       than any of them is away.
 
       The log says so itself: an event log.Pruned, with the hash from which its chain goes on, is appended before \
@@ -50,7 +51,12 @@ struct LogPruneCommand: Command {
   func run() async throws {
     let path = try DataPlaces.log(at: data)
     var done: PruneResult?
-    if yes { done = try await askNode(path) }
+    if yes {
+      done = try await askNode("log.prune", path)
+    } else {
+      // A node knows better where its consumers stand; what it cannot say the log does.
+      done = (try? await askNode("log.prune.plan", path)) ?? nil
+    }
     let result: PruneResult
     if let done { result = done } else { result = try await pruneHere(path) }
     if json { return try Output.standard.writeLine(JSON.text(result)) }
@@ -64,11 +70,11 @@ struct LogPruneCommand: Command {
       takesHandled: handled, protected: protect)
   }
 
-  /// What the node has done; nil where it does not run.
-  private func askNode(_ path: String) async throws -> PruneResult? {
+  /// What the node has done or would do; nil where it does not run.
+  private func askNode(_ operation: String, _ path: String) async throws -> PruneResult? {
     try await LiveRegion.run { region in
       let request = try OperatorRequest(
-        "log.prune", by: OperatorClient.authority(principal), parameters: wanted)
+        operation, by: OperatorClient.authority(principal), parameters: wanted)
       var result = try await OperatorClient.ask(path, request, as: PruneResult.self) {
         try? region.draw(["\(path): \($0)"])
       }
@@ -86,6 +92,7 @@ struct LogPruneCommand: Command {
       of: path, wanted.policy,
       guards: protect.map { PruneGuard(keeping: Position(rawValue: $0)) }
         + AlertReading.guards(AlertReading.openAlerts(in: program.readLog(path))),
+      sparing: RestartNeeds.positions(in: program.readLog(path)), places: [:],
       now: Timestamp(microseconds: time.microseconds()))
     var report: PruneReport?
     if yes, let range = plan.range {
@@ -111,6 +118,11 @@ struct LogPruneCommand: Command {
     if let guarded = result.heldBackBy, let through = result.heldBackThrough {
       lines.append("  more was held back: \(guarded) needs what is behind position \(through)")
     }
+    if result.sparedBlocks > 0 {
+      let blocks = result.sparedBlocks == 1 ? "1 block stays" : "\(result.sparedBlocks) blocks stay"
+      lines.append(
+        "  \(blocks) among them: the agents' newest activations, which the node reads when it starts")
+    }
     if let event = result.event {
       lines.append("  the log says so at position \(event)")
       if let byteCount = result.payloadBytes, byteCount > 0 {
@@ -127,7 +139,7 @@ struct LogPruneCommand: Command {
 struct PruneResult: Codable, Sendable {
   var path: String
   var isDone: Bool
-  var head, first, last, entries, bytes, blocks: UInt64
+  var head, first, last, entries, bytes, blocks, sparedBlocks: UInt64
   var anchor: String?
   var heldBackBy: String?
   var heldBackThrough: UInt64?
@@ -144,6 +156,7 @@ struct PruneResult: Codable, Sendable {
     entries = plan.entryCount
     bytes = plan.byteCount
     blocks = UInt64(plan.blockCount)
+    sparedBlocks = UInt64(plan.sparedBlockCount)
     anchor = plan.anchor?.description
     heldBackBy = plan.heldBackBy?.name
     heldBackThrough = plan.heldBackBy?.through.rawValue

@@ -14,7 +14,11 @@ struct NodeOperations: Sendable {
   var all: [String: OperatorServer.Operation] {
     [
       "status": { _, _ in try Self.value(node.status()) },
+      "losses": { _, _ in try Self.value(node.losses()) },
       "alerts.ack": { request, _ in try await acknowledge(request) },
+      "log.prune.plan": { request, _ in
+        try Self.value(PruneResult(path: directory, plan(request), nil))
+      },
       "log.prune": { request, progress in try await prune(request, progress) },
     ]
   }
@@ -87,15 +91,20 @@ struct NodeOperations: Sendable {
     }
   }
 
-  private func prune(_ request: OperatorRequest, _ progress: @escaping @Sendable (String) -> Void)
-    async throws -> JSONValue
-  {
+  private func plan(_ request: OperatorRequest) throws -> PrunePlan {
     let wanted = try Self.parameters(Prune.self, of: request)
-    let plan = try retention.planPrune(
+    return try retention.planPrune(
       of: directory, wanted.policy,
       guards: wanted.protected.map { PruneGuard(keeping: Position(rawValue: $0)) }
         + AlertReading.guards(node.openAlerts),
+      sparing: RestartNeeds.positions(in: log), places: node.idlePlaces(),
       now: Timestamp(microseconds: time.microseconds()))
+  }
+
+  private func prune(_ request: OperatorRequest, _ progress: @escaping @Sendable (String) -> Void)
+    async throws -> JSONValue
+  {
+    let plan = try plan(request)
     var report: PruneReport?
     if let range = plan.range {
       report = try await retention.prune(log, plan, principal: request.by, time: time) { position in

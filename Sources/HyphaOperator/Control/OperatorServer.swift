@@ -5,8 +5,8 @@ import Synchronization
 
 /// Answers operators' requests for one node.
 ///
-/// A thread takes connections; each has a thread until its request is read, which must be within 10 s, and a task for
-/// the operation. At most ``connectionCountMax`` connections are served at a time; further ones wait in the
+/// A thread takes connections, and each has a thread of its own, which also does what is asked: an operator is answered even
+/// where agents keep all threads of the program busy. A request must come within 10 s. At most ``connectionCountMax`` connections are served at a time; further ones wait in the
 /// kernel's queue of 16. Whatever comes is bounded before it is kept, and what is no request is answered with an
 /// error.
 final class OperatorServer: Sendable {
@@ -83,7 +83,12 @@ final class OperatorServer: Sendable {
           .usage, "the node has no operation '\(request.request.shown(80))'",
           remedy: "use one of \(operations.keys.sorted().joined(separator: ", "))")
       }
-      Task { await perform(operation, request, descriptor) }
+      let executor = ThreadExecutor()
+      Task(executorPreference: executor) { [self] in
+        await perform(operation, request, descriptor)
+        executor.finish()
+      }
+      executor.run()
     } catch OperatorConnection.Ending.tooLong {
       let limit = OperatorMessage.requestByteCountMax
       end(descriptor, .failure(HyphaError(.tooLarge, "a request has more than \(limit) bytes")))
@@ -114,5 +119,42 @@ final class OperatorServer: Sendable {
     }
     close(descriptor)
     state.withLock { $0.connectionCount -= 1 }
+  }
+}
+
+/// Runs the parts of a task on the thread that calls ``run()``.
+private final class ThreadExecutor: TaskExecutor {
+  private struct State {
+    var jobs: [UnownedJob] = []
+    var isFinished = false
+  }
+
+  private let state = Mutex(State())
+  private let wake = DispatchSemaphore(value: 0)
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    state.withLock { $0.jobs.append(job) }
+    wake.signal()
+  }
+
+  /// Lets ``run()`` return once nothing is left.
+  func finish() {
+    state.withLock { $0.isFinished = true }
+    wake.signal()
+  }
+
+  func run() {
+    while true {
+      let (jobs, isFinished) = state.withLock { state in
+        defer { state.jobs = [] }
+        return (state.jobs, state.isFinished)
+      }
+      for job in jobs { job.runSynchronously(on: asUnownedTaskExecutor()) }
+      if jobs.isEmpty {
+        if isFinished { return }
+        wake.wait()
+      }
+    }
   }
 }

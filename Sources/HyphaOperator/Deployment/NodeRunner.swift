@@ -3,6 +3,7 @@ import HyphaCore
 import HyphaLog
 import HyphaRuntime
 import HyphaTopology
+import Synchronization
 
 /// Runs one node of a deployment in this process.
 struct NodeRunner {
@@ -28,7 +29,8 @@ struct NodeRunner {
     let scheduler = SystemScheduler()
     let directory = DataPlaces.directory(of: node, in: data)
     let security = try NodeSecurity(topology: topology, node: node, option: key).load(program.keys)
-    let log = try program.openLog(directory, node, topology.log, scheduler)
+    let notes = NodeNotes()
+    let log = try program.openLog(directory, node, topology.log, scheduler) { notes.take($0) }
     defer { log.close() }
     let transport = try program.makeTransport(
       Node.linkPlan(of: node, in: topology, security: security), DataPlaces.runtimeDirectory(for: data),
@@ -37,6 +39,7 @@ struct NodeRunner {
       topology: topology, node: node, kinds: program.kinds, seed: seed,
       notary: security.map(program.makeNotary))
     let running = try Node(configuration, log: log, transport: transport, scheduler: scheduler)
+    notes.pass { [weak running] in running?.note($0) }
     let server = openSocket(running, log, directory, scheduler)
     defer { server?.stop() }
     // Also while it waits for its neighbours at the start.
@@ -71,5 +74,36 @@ struct NodeRunner {
       running.note("operators cannot ask this node: \(error)")
       return nil
     }
+  }
+}
+
+/// What a node's log has to say, which is open before there is a node: kept until somebody takes it, at most
+/// ``countMax`` of it, the oldest.
+final class NodeNotes: Sendable {
+  private struct State {
+    var kept: [String] = []
+    var pass: (@Sendable (String) -> Void)?
+  }
+
+  static let countMax = 100
+  private let state = Mutex(State())
+
+  /// Takes a note. Any thread.
+  func take(_ note: String) {
+    let pass = state.withLock { state in
+      if state.pass == nil, state.kept.count < Self.countMax { state.kept.append(note) }
+      return state.pass
+    }
+    pass?(note)
+  }
+
+  /// Passes on what was kept, and what comes.
+  func pass(_ pass: @escaping @Sendable (String) -> Void) {
+    let kept = state.withLock { state in
+      defer { state.kept = [] }
+      state.pass = pass
+      return state.kept
+    }
+    for note in kept { pass(note) }
   }
 }

@@ -66,7 +66,12 @@ struct SummaryReport: Encodable {
         waiting: isKept ? open : 0, lost: isKept ? 0 : open,
         hopsMean: counts.hops.mean, hopsMax: counts.hops.max,
         latencyP50Microseconds: counts.latency.percentile(0.5),
-        latencyP99Microseconds: counts.latency.percentile(0.99), counts: counts.counts)
+        latencyP99Microseconds: counts.latency.percentile(0.99),
+        counts: channel.isLogged || !isComplete
+          ? counts.counts
+          : counts.counts.merging([LossCause.link.rawValue: counts.lostOnLinkCount].filter { $0.value > 0 }) {
+            $1
+          })
     }
     relayed = summary.relayed
     gauges = summary.gauges

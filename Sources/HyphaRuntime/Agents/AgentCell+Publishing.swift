@@ -71,7 +71,9 @@ extension AgentCell {
         let type = try checkPublish(E.self, to: addressee)
         let target: LaneTarget = addressee.map(LaneTarget.addressee) ?? .type(type)
         let name = Lane(agent: spec.id, channel: .realtime, target: target)
-        lane = RealtimeLane(E.self, name, type: type, slot: outbox.slot(of: name), routes: services.routes)
+        lane = RealtimeLane(
+          E.self, name, type: type, slot: outbox.slot(of: name), routes: services.routes,
+          sent: services.sentCounter(of: name))
         outbox.realtime[key] = lane
       }
       return try publish(event, on: lane, to: addressee, because: cause, &outbox)
@@ -105,6 +107,7 @@ extension AgentCell {
         correlation: numbers.correlation, authority: outbox.principal)
       services.deliverRealtime(header, event, timeToLive: lane.timeToLive, to: lane.plan.local)
     }
+    lane.sent?.add(subject)
     if !lane.links.isEmpty { try send(numbers, subject: subject, on: lane, to: addressee, &outbox) }
     return id
   }
@@ -133,7 +136,7 @@ extension AgentCell {
       channel: .realtime, links: lane.links,
       expiry: .init(
         time: Timestamp(microseconds: numbers.time.microseconds + lane.timeToLive.wholeMicroseconds),
-        clock: services.scheduler))
+        clock: services.scheduler, onEnd: { [weak services] in services?.drop($0, .expired) }))
     _ = try add(to: run)
     outbox.begin(run, of: lane)
     services.send(run)

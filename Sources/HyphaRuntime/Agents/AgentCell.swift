@@ -41,6 +41,12 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
 
   func snapshotMetrics() -> AgentMetrics { metrics.withLock { $0 } }
 
+  var waitingRealtimeCount: Int {
+    // What goes from one to the other meanwhile counts twice, or for a moment not at all.
+    let queued = mailbox.realtimeCount { wantedCount(in: $0) }
+    return queued + metrics.withLock { $0.inHandCount }
+  }
+
   func state(_ draft: Draft) throws { try publishNow(draft) }
 
   private func run(on agent: isolated Kind) async {
@@ -60,7 +66,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     guard await commit(&batch, on: agent) else { return }
     guard hasStarted else { return giveUp("does not work: its start has failed") }
     while let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) {
-      if work.expiredCount > 0 { metrics.withLock { $0.expiredCount += UInt64(work.expiredCount) } }
+      noteTaken(work)
       if work.isWake { _ = await turn(on: agent, input: nil, &batch) { try await $0.wake(in: $1) } }
       guard await handle(work.deliveries, on: agent, &batch) else { return }
       if let (channel, after) = work.catchUp {
@@ -85,6 +91,12 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   }
 
   // MARK: Handling
+
+  private func noteTaken(_ work: Mailbox.Work) {
+    let count = work.deliveries.reduce(0) { $1.channel == .realtime ? $0 + wantedCount(in: $1) : $0 }
+    if count > 0 { metrics.withLock { $0.takenRealtimeCount += count } }
+    for delivery in work.expired { services.lost(delivery, for: spec.id, .expired) }
+  }
 
   /// Handles what was taken from the mailbox, and commits on the way where that takes long, or alerts have come.
   ///
@@ -119,7 +131,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       if let position = delivery.position, delivery.attempt == 1 { batch.handled(delivery.channel, position) }
     }
     let (input, attempt, now) = (delivery.input, delivery.attempt, services.now())
-    guard !isExpired(delivery, at: now), let entry = entry(for: input, &batch) else { return }
+    guard !isExpired(delivery, at: now) else { return }
+    guard let entry = entry(for: input, &batch) else { return noteUnhandled(delivery) }
     if attempt == 1 { metrics.withLock { $0.delivered(delivery, at: now) } }
     let answer =
       switch entry {
@@ -147,7 +160,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   /// Whether a delivery's time to live is over; then it is counted.
   private func isExpired(_ delivery: Delivery, at now: Timestamp) -> Bool {
     guard let end = delivery.expiresAt, end <= now else { return false }
-    metrics.withLock { $0.expiredCount += UInt64(delivery.count) }
+    lose(delivery, .expired)
     return true
   }
 
@@ -171,25 +184,32 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     }
   }
 
-  /// The handler of an event that is for this agent.
+  /// Takes note that no handler is called with what the agent has in hand.
+  private func lose(_ delivery: Delivery, _ cause: LossCause) {
+    if delivery.channel == .realtime {
+      let count = wantedCount(in: delivery)
+      metrics.withLock { $0.unhandledRealtimeCount += count }
+    }
+    services.lost(delivery, for: spec.id, cause)
+  }
+
+  /// Counts an event without a handler, if it is for this agent.
+  private func noteUnhandled(_ delivery: Delivery) {
+    let header = delivery.header
+    // Answers to an agent's alerts are the bus's; an agent may look at them.
+    guard wants(header), header.type != AlertAcknowledged.eventType else { return }
+    lose(delivery, .unhandled)
+    services.note("agent '\(spec.id)' has no handler for \(header.type) from '\(header.agent)'")
+  }
+
+  /// The handler of an event; nil where it is not for this agent, or there is none.
   private func entry(for input: Input, _ batch: inout Batch) -> Handlers<Kind>.Entry? {
     let names: RecordNames? = if case .record(let record) = input { record.names } else { nil }
     if let names, names === batch.names { return batch.entry }
     let header = input.header
     batch.names = names
-    batch.entry = nil
-    guard wants(header) else { return nil }
-    guard let entry = entries[header.type] else {
-      // The next one is to be counted, too.
-      batch.names = nil
-      // Answers to an agent's alerts are the bus's; an agent may look at them.
-      guard header.type != AlertAcknowledged.eventType else { return nil }
-      metrics.withLock { $0.unhandledCount += 1 }
-      services.note("agent '\(spec.id)' has no handler for \(header.type) from '\(header.agent)'")
-      return nil
-    }
-    batch.entry = entry
-    return entry
+    batch.entry = wants(header) ? entries[header.type] : nil
+    return batch.entry
   }
 
   /// Handles events in a row whose names are those of the first and whose handler does not suspend, until an alert
@@ -285,10 +305,15 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   }
 
   /// Whether one of the agent's subscriptions covers an event that was published to all subscribers.
-  private func wants(_ header: RecordHeader) -> Bool {
-    guard header.addressee == nil else { return header.addressee == spec.id }
-    return subjects[header.type]?.contains { $0.matches(header.subject) } ?? false
+  private func wants(_ header: RecordHeader) -> Bool { wants(header.addressee, header.type, header.subject) }
+
+  private func wants(_ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject) -> Bool {
+    guard addressee == nil else { return addressee == spec.id }
+    return subjects[type]?.contains { $0.matches(subject) } ?? false
   }
+
+  /// How many of the events are for this agent.
+  private func wantedCount(in delivery: Delivery) -> Int { delivery.count(where: wants) }
 
   /// Reads the next part of a channel's events from the log and handles those that are for this agent.
   ///
@@ -410,6 +435,8 @@ protocol AgentRunner: AnyObject, Sendable {
   /// Works until the mailbox is stopped.
   func run() async
   func snapshotMetrics() -> AgentMetrics
+  /// How many realtime events for the agent wait in its mailbox or are in its hand.
+  var waitingRealtimeCount: Int { get }
   /// States an alert of the bus in the agent's stream; on any thread.
   func state(_ draft: Draft) throws
 }

@@ -5,14 +5,20 @@ struct AgentMetrics: Sendable {
   var latency: [Channel: Histogram] = [:]
   var hops: [Channel: Histogram] = [:]
   var failureCount: UInt64 = 0
-  var unhandledCount: UInt64 = 0
-  var expiredCount: UInt64 = 0
+  /// Realtime events for the agent that were taken from its mailbox, and those of them that no handler was called with.
+  var takenRealtimeCount = 0
+  var unhandledRealtimeCount = 0
   var gauges: [String: Int64] = [:]
   /// Whether the agent has something to finish.
   let isWorker: Bool
   var isFinished = false
   /// Whether it has given up until its node starts again.
   var isBroken = false
+
+  /// Realtime events that the agent has in hand.
+  var inHandCount: Int {
+    max(0, takenRealtimeCount - unhandledRealtimeCount - Int(clamping: latency[.realtime]?.count ?? 0))
+  }
 
   init(isWorker: Bool) { self.isWorker = isWorker }
 

@@ -109,6 +109,13 @@ struct Delivery: Sendable {
     }
   }
 
+  var lane: Lane {
+    switch storage {
+    case .records(let records): records[records.startIndex].lane
+    case .stated(let stated): stated.header.lane
+    }
+  }
+
   /// When the first one was stated.
   var time: Timestamp {
     switch storage {
@@ -138,17 +145,60 @@ struct Delivery: Sendable {
     position = position.map { Position(rawValue: $0.rawValue + UInt64(count)) }
   }
 
-  /// Keeps the events alone that `isKept`, on a channel without positions. Nil where none is left.
-  func filter(_ isKept: (_ agent: AgentID, _ subject: Subject) -> Bool) -> Delivery? {
+  /// Calls `body` with each event's author and subject, the oldest first.
+  func forEach(_ body: (_ agent: AgentID, _ subject: Subject) -> Void) {
     switch storage {
-    case .records(let records):
-      let kept = records.filter { isKept($0.agent, $0.subject) }
-      // Who is left of many does not hold on to them all.
-      let isFew = kept.count * 4 < records.count
-      return kept.isEmpty
-        ? nil
-        : Delivery((isFew ? kept.map(\.alone) : kept)[...], position: nil, hops: hops, expiresAt: expiresAt)
-    case .stated(let stated): return isKept(stated.header.agent, stated.header.subject) ? self : nil
+    case .records(let records): for record in records { body(record.agent, record.subject) }
+    case .stated(let stated): body(stated.header.agent, stated.header.subject)
     }
+  }
+
+  /// Parts the events that `isKept` from the others, on a channel without positions; it is asked of each, the oldest
+  /// first. Nil where there are none.
+  func parted(
+    _ isKept: (_ agent: AgentID, _ subject: Subject) -> Bool
+  ) -> (kept: Delivery?, others: Delivery?) {
+    guard case .records(let records) = storage else {
+      return isKept(header.agent, header.subject) ? (self, nil) : (nil, self)
+    }
+    var (kept, others): ([Record], [Record]) = ([], [])
+    for record in records {
+      if isKept(record.agent, record.subject) { kept.append(record) } else { others.append(record) }
+    }
+    guard !others.isEmpty else { return (self, nil) }
+    func delivery(of records: [Record]) -> Delivery? {
+      records.isEmpty ? nil : Delivery(records[...], position: nil, hops: hops, expiresAt: expiresAt)
+    }
+    // Who is left of many does not hold on to them all.
+    let isFew = kept.count * 4 < records.count
+    return (delivery(of: isFew ? kept.map(\.alone) : kept), delivery(of: others))
+  }
+
+  /// How many of the events `isCounted`; of neighbours with the same names it is asked once.
+  func count(where isCounted: (_ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject) -> Bool)
+    -> Int
+  {
+    switch storage {
+    case .records(let records): records.count(where: isCounted)
+    case .stated(let stated):
+      isCounted(stated.header.addressee, stated.header.type, stated.header.subject) ? 1 : 0
+    }
+  }
+}
+
+extension Collection<Record> {
+  /// How many of the records `isCounted`; of neighbours with the same names it is asked once.
+  func count(where isCounted: (_ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject) -> Bool)
+    -> Int
+  {
+    var (count, last, isLastCounted) = (0, nil as Record?, false)
+    for record in self {
+      if !(last.map { record.sharesNames(with: $0) } ?? false) {
+        isLastCounted = isCounted(record.addressee, record.type, record.subject)
+        last = record
+      }
+      if isLastCounted { count += 1 }
+    }
+    return count
   }
 }

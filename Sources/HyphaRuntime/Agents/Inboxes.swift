@@ -61,6 +61,12 @@ struct LoggedInbox: Sendable {
 /// A bounded queue of realtime events. When it is full the newest wins: of each agent and subject the newest event
 /// alone is kept, and of what is still too much the oldest goes.
 struct RealtimeInbox: Sendable {
+  /// Events that had to go, and why.
+  struct Dropped: Sendable {
+    var delivery: Delivery
+    var cause: LossCause
+  }
+
   private struct Key: Hashable {
     let agent: AgentID
     let subject: Subject
@@ -71,45 +77,46 @@ struct RealtimeInbox: Sendable {
   init(bounds: InboxBounds = InboxBounds()) { queue = DeliveryQueue(bounds) }
 
   var count: Int { queue.eventCount }
+  /// What waits, the oldest first.
+  var all: [Delivery] { queue.all }
 
-  /// Returns how many events were dropped.
-  mutating func offer(_ delivery: Delivery) -> Int {
+  /// Returns what was dropped for the events; they may be among it.
+  mutating func offer(_ delivery: Delivery) -> [Dropped] {
     queue.append(delivery)
-    guard queue.isOverfull else { return 0 }
-    let before = queue.eventCount
+    guard queue.isOverfull else { return [] }
     // Some room is made each time, so that this is not done for each event.
-    keepNewest()
-    queue.dropOldest()
-    return before - queue.eventCount
+    return keepNewest().map { Dropped(delivery: $0, cause: .replaced) }
+      + queue.dropOldest().map { Dropped(delivery: $0, cause: .inboxFull) }
   }
 
-  /// Keeps the newest event of each agent and subject.
-  private mutating func keepNewest() {
+  /// Keeps the newest event of each agent and subject, and returns the others.
+  private mutating func keepNewest() -> [Delivery] {
     var newest: [Key: Int] = [:]
     var number = 0
-    queue.filter { agent, subject in
-      newest[Key(agent: agent, subject: subject)] = number
-      number += 1
-      return true
+    for delivery in queue.all {
+      delivery.forEach { agent, subject in
+        newest[Key(agent: agent, subject: subject)] = number
+        number += 1
+      }
     }
     number = 0
-    queue.filter { agent, subject in
+    return queue.filter { agent, subject in
       defer { number += 1 }
       return newest[Key(agent: agent, subject: subject)] == number
     }
   }
 
-  /// The oldest events that are still worth delivering, and how many were not.
-  mutating func take(upTo limit: Int, now: Timestamp) -> (fresh: [Delivery], expiredCount: Int) {
-    var (fresh, expiredCount): ([Delivery], Int) = ([], 0)
+  /// The oldest events that are still worth delivering, and those that are not.
+  mutating func take(upTo limit: Int, now: Timestamp) -> (fresh: [Delivery], expired: [Delivery]) {
+    var (fresh, expired): ([Delivery], [Delivery]) = ([], [])
     for delivery in queue.take(upTo: limit) {
       if let end = delivery.expiresAt, end <= now {
-        expiredCount += delivery.count
+        expired.append(delivery)
       } else {
         fresh.append(delivery)
       }
     }
-    return (fresh, expiredCount)
+    return (fresh, expired)
   }
 }
 
@@ -123,6 +130,7 @@ struct DeliveryQueue: Sendable {
   init(_ bounds: InboxBounds) { self.bounds = bounds }
 
   var isEmpty: Bool { queue.isEmpty }
+  var all: [Delivery] { Array(queue.all) }
 
   var isOverfull: Bool { eventCount > bounds.count || byteCount > bounds.byteCount && queue.count > 1 }
 
@@ -158,18 +166,26 @@ struct DeliveryQueue: Sendable {
     return taken
   }
 
-  /// Keeps the events alone that `isKept`; it is asked of each, the oldest first.
-  mutating func filter(_ isKept: (_ agent: AgentID, _ subject: Subject) -> Bool) {
+  /// Keeps the events alone that `isKept`, and returns the others; it is asked of each, the oldest first.
+  mutating func filter(_ isKept: (_ agent: AgentID, _ subject: Subject) -> Bool) -> [Delivery] {
     let all = queue.take(upTo: queue.count)
     (eventCount, byteCount) = (0, 0)
-    for delivery in all { if let kept = delivery.filter(isKept) { append(kept) } }
+    var others: [Delivery] = []
+    for delivery in all {
+      let parts = delivery.parted(isKept)
+      if let kept = parts.kept { append(kept) }
+      if let other = parts.others { others.append(other) }
+    }
+    return others
   }
 
-  /// Drops the oldest events until an eighth of the room is free.
-  mutating func dropOldest() {
+  /// Drops the oldest events until an eighth of the room is free, and returns them.
+  mutating func dropOldest() -> [Delivery] {
     let (countMax, byteCountMax) = (bounds.count - bounds.count / 8, bounds.byteCount - bounds.byteCount / 8)
-    if eventCount > countMax { _ = take(upTo: eventCount - countMax) }
-    while queue.count > 1, byteCount > byteCountMax { _ = take(upTo: queue.first?.count ?? 1) }
+    var dropped: [Delivery] = []
+    if eventCount > countMax { dropped += take(upTo: eventCount - countMax) }
+    while queue.count > 1, byteCount > byteCountMax { dropped += take(upTo: queue.first?.count ?? 1) }
+    return dropped
   }
 
   private mutating func forget(_ delivery: Delivery) {

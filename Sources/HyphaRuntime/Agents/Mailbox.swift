@@ -15,7 +15,8 @@ final class Mailbox: Sendable {
     var deliveries: [Delivery] = []
     /// Channels whose events must be read from the log after a position.
     var catchUp: (channel: Channel, after: Position)?
-    var expiredCount = 0
+    /// Realtime events whose time to live was over.
+    var expired: [Delivery] = []
 
     var eventCount: Int { deliveries.reduce(0) { $0 + $1.count } }
   }
@@ -41,11 +42,11 @@ final class Mailbox: Sendable {
     state = Mutex(State(alert: alert, persistent: persistent))
   }
 
-  /// Puts events in their channel's queue. Returns how many realtime events were dropped for them.
-  func offer(_ delivery: Delivery) -> Int {
+  /// Puts events in their channel's queue. Returns the realtime events that were dropped for them.
+  func offer(_ delivery: Delivery) -> [RealtimeInbox.Dropped] {
     let channel = delivery.channel
     let (waiter, dropped) = state.withLock { state in
-      var dropped = 0
+      var dropped: [RealtimeInbox.Dropped] = []
       switch channel {
       case .alert:
         state.alert.offer(delivery)
@@ -114,6 +115,19 @@ final class Mailbox: Sendable {
     }
   }
 
+  /// How many realtime events wait, counted by `count` in each delivery.
+  func realtimeCount(_ count: (Delivery) -> Int) -> Int {
+    state.withLock { state in state.realtime.all.reduce(0) { $0 + count($1) } }
+  }
+
+  /// Takes all realtime events out, the oldest first.
+  func takeRealtime() -> [Delivery] {
+    state.withLock { state in
+      defer { state.realtime = RealtimeInbox() }
+      return state.realtime.all
+    }
+  }
+
   /// Waits for something to do; nil once stopped.
   func next(upTo limit: Int, now: () -> Timestamp) async -> Work? {
     while true {
@@ -157,9 +171,9 @@ final class Mailbox: Sendable {
       return work
     }
     let room = max(0, limit - work.eventCount)
-    let (fresh, expiredCount) = state.realtime.take(upTo: room, now: now)
+    let (fresh, expired) = state.realtime.take(upTo: room, now: now)
     work.deliveries += fresh
-    work.expiredCount = expiredCount
+    work.expired = expired
     let rest = limit - work.eventCount
     if rest > 0 {
       let persistent = state.persistent.take(upTo: rest)
@@ -167,7 +181,7 @@ final class Mailbox: Sendable {
       if persistent.isEmpty, let after = state.persistent.catchUp { work.catchUp = (.persistent, after) }
     }
     let hasWork =
-      work.isWake || !work.deliveries.isEmpty || work.catchUp != nil || work.expiredCount > 0
+      work.isWake || !work.deliveries.isEmpty || work.catchUp != nil || !work.expired.isEmpty
     return hasWork ? work : nil
   }
 }

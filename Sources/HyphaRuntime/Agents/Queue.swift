@@ -24,6 +24,9 @@ struct Queue<Element> {
   mutating func withFirst<Result>(_ body: (inout Element) -> Result) -> Result? {
     isEmpty ? nil : body(&elements[front])
   }
+
+  /// What is queued, the oldest first.
+  var all: ArraySlice<Element> { elements[front...] }
 }
 
 extension Queue: Sendable where Element: Sendable {}

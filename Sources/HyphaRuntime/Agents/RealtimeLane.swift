@@ -21,14 +21,17 @@ final class RealtimeLane: @unchecked Sendable {
   let plan: RouteTable.LanePlan
   let links: [OutboundRun.Link]
   let relays: [AgentID]
+  /// Counts what leaves for other nodes; nil where nothing does.
+  let sent: SentLane?
   /// Encodes events of the subject that was used last.
   var template: RecordTemplate?
   /// The newest run, to which more is added as long as it waits.
   var run: OutboundRun?
 
   init<E: Event>(
-    _ event: E.Type, _ lane: Lane, type: EventTypeName, slot: Int, routes: RouteTable
+    _ event: E.Type, _ lane: Lane, type: EventTypeName, slot: Int, routes: RouteTable, sent: SentLane?
   ) {
+    self.sent = sent
     self.lane = lane
     self.type = type
     self.slot = slot

@@ -31,6 +31,8 @@ struct Courier: Sendable {
     var forks: [(Lane, LaneReceiver.Fork)] = []
     /// Why something was refused.
     var refusals: [String] = []
+    /// Realtime events of one lane that do not come to an agent of this node, or of those behind it.
+    var losses: [(records: [Record], agent: AgentID, cause: LossCause)] = []
   }
 
   let channel: Channel
@@ -41,6 +43,7 @@ struct Courier: Sendable {
   private var behind: [Lane: UInt64] = [:]
   private var behindNumber: UInt64 = 0
   private var gate = RealtimeGate()
+  private var arrivals: [Lane: LaneArrivals] = [:]
   /// Lanes whose relays have brought what their origin did not state: they are fetched from the origin alone.
   private var distrusted: Set<Lane> = []
   private(set) var parkedCount = 0
@@ -77,12 +80,20 @@ struct Courier: Sendable {
     if let refusal = refusal(of: frame, lane, step, from: node) {
       counters.refusedCount += UInt64(frame.records.count)
       actions.refusals.append(refusal)
+      lose(frame.records, .refused, for: routes.reached(lane, by: frame.via), &actions)
       return actions
     }
+    let isDistrusted = distrusted.contains(lane) && node != routes.node(of: lane.agent)
+    var records = frame.records
+    if !channel.isRepaired { records = isDistrusted ? [] : arrive(records, of: lane) }
     var remaining = frame.remaining
     if let left = remaining {
       guard left > sinceArrival else {
         counters.expiredCount += UInt64(frame.records.count)
+        lose(records, .expired, for: routes.plan(of: lane).local, &actions)
+        for forward in step.forwards {
+          lose(frame.records, .expired, for: routes.reached(lane, by: forward.via), &actions)
+        }
         return actions
       }
       remaining = left - sinceArrival
@@ -101,21 +112,56 @@ struct Courier: Sendable {
     }
     let hops = Dictionary(
       step.deliveries.map { ($0.agent, frame.hops.adding($0.hops)) }, uniquingKeysWith: min)
-    if distrusted.contains(lane), node != routes.node(of: lane.agent) {
+    if isDistrusted {
+      lose(frame.records, .refused, for: routes.plan(of: lane).local, &actions)
       counters.refusedCount += UInt64(frame.records.count)
       // That there is more is enough to fetch it.
       if let last = frame.records.last { announce(lane, last.point, now: now) }
     } else if channel.isRepaired {
-      take(frame.records, of: lane, hops: hops, now: now, &actions) { $0.receive($1, now: $2) }
+      take(records, of: lane, hops: hops, now: now, &actions) { $0.receive($1, now: $2) }
     } else {
-      let newest = gate.newest(of: frame.records)
-      counters.supersededCount += UInt64(frame.records.count - newest.count)
+      let newest = gate.newest(of: records)
+      if newest.count < records.count {
+        counters.supersededCount += UInt64(records.count - newest.count)
+        let passed = Set(newest.map(\.point))
+        let superseded = records.filter { !passed.contains($0.point) }
+        lose(superseded, .superseded, for: routes.plan(of: lane).local, &actions)
+      }
       if !newest.isEmpty {
         let expiresAt = remaining.map { Timestamp(microseconds: now.microseconds + $0.wholeMicroseconds) }
         actions.taken.append(Taken(lane: lane, records: newest, hops: hops, expiresAt: expiresAt))
       }
     }
     return actions
+  }
+
+  /// The realtime events among `records` that come for the first time; they are counted for each agent of this node.
+  private mutating func arrive(_ records: [Record], of lane: Lane) -> [Record] {
+    guard routes.node(of: lane.agent) != routes.node, !routes.plan(of: lane).local.isEmpty else { return [] }
+    var seen =
+      arrivals[lane]
+      ?? LaneArrivals(for: routes.subscribers(of: lane).filter { routes.node(of: $0.agent) == routes.node })
+    arrivals[lane] = nil
+    defer { arrivals[lane] = seen }
+    // Most often nothing has come before.
+    guard let known = records.firstIndex(where: { !seen.take($0) }) else { return records }
+    let new = records[..<known] + records[(known + 1)...].filter { seen.take($0) }
+    counters.duplicateCount += UInt64(records.count - new.count)
+    return Array(new)
+  }
+
+  /// How many realtime events have come for agents of this node.
+  var arrived: [NodeLosses.Passage] {
+    arrivals.flatMap { lane, seen in
+      seen.counts.map { NodeLosses.Passage(path: LanePath(lane, to: $0.agent), count: $0.count) }
+    }
+  }
+
+  private func lose(
+    _ records: [Record], _ cause: LossCause, for agents: [AgentID], _ actions: inout Actions
+  ) {
+    guard !channel.isRepaired, !records.isEmpty else { return }
+    for agent in agents { actions.losses.append((records, agent, cause)) }
   }
 
   /// Why a frame may not pass; nil where it may.

@@ -75,6 +75,25 @@ final class RouteTable: Sendable {
     return step
   }
 
+  /// The agents, on whatever node, that an event reaches which leaves for `agent` of another node.
+  func reached(_ lane: Lane, by agent: AgentID) -> [AgentID] { routes.reached(lane, arrivingAt: agent) }
+
+  /// The agents that a lane is for, each with the subjects that it takes; none means all.
+  func subscribers(of lane: Lane) -> [(agent: AgentID, subjects: [Pattern])] {
+    routes.destinations(of: lane).map { agent in
+      guard case .type(let type) = lane.target, let spec = topology.agent(agent) else { return (agent, []) }
+      let subjects = spec.subscribes.filter { $0.type == type }.map(\.subjects)
+      return (agent, subjects.contains(.everything) ? [] : subjects)
+    }
+  }
+
+  /// Whether an event is for an agent: it is addressed to it, or one of the agent's subscriptions covers it.
+  func wants(_ agent: AgentID, addressee: AgentID?, type: EventTypeName, subject: Subject) -> Bool {
+    if let addressee { return addressee == agent }
+    return topology.agent(agent)?.subscribes.contains { $0.type == type && $0.subjects.matches(subject) }
+      ?? false
+  }
+
   /// Whom a lane is for.
   func plan(of lane: Lane) -> LanePlan {
     if let known = cache.withLock({ $0.plans[lane] }) { return known }

@@ -72,11 +72,19 @@ extension NodeStatus.ChannelStatus {
     handledPairCount += other.handledPairCount
     latency.add(other.latency)
     hops.add(other.hops)
+    waitingCount += other.waitingCount
     counts.merge(other.counts, uniquingKeysWith: +)
   }
 
   /// Events that agents have taken.
   public var deliveredCount: UInt64 { latency.count }
+
+  /// Of all nodes together: realtime events that left their author's node and are neither delivered, nor waiting, nor known
+  /// to be dropped: lost on a link, or under way.
+  public var lostOnLinkCount: UInt64 {
+    let known = LossCause.allCases.reduce(waitingCount) { $0 + (counts[$1.rawValue] ?? 0) }
+    return undeliveredCount - min(undeliveredCount, known)
+  }
 
   /// Realtime events that did not reach an agent that they were for, whatever the cause. On the other
   /// channels what is not delivered yet is not lost, so the figure means nothing there.

@@ -106,7 +106,9 @@ extension Node: NodeServices {
     deliver(header, event, at: nil, expiresAt: expiresAt, to: agents)
   }
 
-  func send(_ run: OutboundRun) { transport.send(run) }
+  func send(_ run: OutboundRun) { drop(transport.send(run), .queueFull) }
+
+  func sentCounter(of lane: Lane) -> SentLane? { ledger.sent(lane, routes) }
 
   /// Delivers what was committed: to agents of this node, and over the links where it was not sent before.
   private func deliver(_ stated: [Stated], _ receipt: CommitReceipt, alreadySent: Bool) {
@@ -160,7 +162,7 @@ extension Node: NodeServices {
         begin = end
       }
     }
-    if !frames.isEmpty { transport.send(frames) }
+    if !frames.isEmpty { transmit(frames) }
   }
 
   /// The most bytes of records in one frame with more than one.
@@ -191,8 +193,7 @@ extension Node: NodeServices {
   /// Puts events in the mailbox of an agent of this node.
   func offer(_ delivery: Delivery, to agent: AgentID) {
     guard let runner = state.withLock({ $0.runners[agent] }) else { return }
-    let dropped = runner.mailbox.offer(delivery)
-    if dropped > 0 { state.withLock { $0.overflowCount += UInt64(dropped) } }
+    for dropped in runner.mailbox.offer(delivery) { lost(dropped.delivery, for: agent, dropped.cause) }
   }
 }
 

@@ -113,7 +113,8 @@ extension Node: TransportReceiver {
       if channel.isLogged && !actions.taken.isEmpty { submit(actions.taken, box) }
       return actions
     }
-    if !actions.forwards.isEmpty { transport.send(actions.forwards) }
+    for loss in actions.losses { lost(loss.records, for: loss.agent, loss.cause) }
+    if !actions.forwards.isEmpty { transmit(actions.forwards) }
     if !channel.isLogged { for taken in actions.taken { deliver(taken, at: nil) } }
     for refusal in actions.refusals { note(refusal: refusal) }
     for (lane, fork) in actions.forks {

@@ -8,10 +8,10 @@ extension Node {
   /// What the node reports of itself.
   public func status() -> NodeStatus {
     var status = NodeStatus(node: configuration.node)
-    let (runners, published, pairs, overflow, notes, relayed) = state.withLock { state in
+    let (runners, published, pairs, notes, relayed) = state.withLock { state in
       (
-        Array(state.runners.values), state.publishedCounts, state.publishedPairCounts,
-        state.overflowCount, state.notes, state.relayed
+        Array(state.runners.values), state.publishedCounts, state.publishedPairCounts, state.notes,
+        state.relayed
       )
     }
     let realtime = (
@@ -33,16 +33,16 @@ extension Node {
           "duplicate": courier.duplicateCount, "early": courier.parkedCount,
           "repaired": courier.repairedCount,
           "dropped for room": courier.overflowCount, "refused": courier.refusedCount,
-          "superseded": courier.supersededCount,
-          "expired": courier.expiredCount,
         ].filter { $0.value > 0 }
         for (agent, count) in courier.relayed { status.relayed[agent.text, default: 0] += count }
         status.behindLaneCount += behindCount
       }
+      for (cause, count) in ledger.totals(channel) where cause != .refused {
+        counts.counts[cause.rawValue] = count
+      }
       status.channels[channel.description] = counts
     }
     for (agent, count) in relayed { status.relayed[agent.text, default: 0] += count }
-    if overflow > 0 { status.channels["realtime"]?.counts["overflow"] = overflow }
     let (told, untakenCount) = state.withLock { state in
       status.hasRestarted = state.hasRestarted
       state.reportCount += 1
@@ -70,6 +70,7 @@ extension Node {
     let metrics = runner.snapshotMetrics()
     status.agentCount += 1
     status.backlog += runner.mailbox.backlog
+    status.channels[Channel.realtime.description]?.waitingCount += UInt64(runner.waitingRealtimeCount)
     status.failureCount += metrics.failureCount
     if metrics.isWorker { status.workerCount += 1 }
     if metrics.isWorker && metrics.isBroken { status.brokenWorkers.append(runner.spec.id.text) }
@@ -79,11 +80,5 @@ extension Node {
       status.channels[channel.description]?.latency.add(latency)
     }
     for (channel, hops) in metrics.hops { status.channels[channel.description]?.hops.add(hops) }
-    if metrics.expiredCount > 0 {
-      status.channels["realtime"]?.counts["expired", default: 0] += metrics.expiredCount
-    }
-    if metrics.unhandledCount > 0 {
-      status.channels["persistent"]?.counts["unhandled", default: 0] += metrics.unhandledCount
-    }
   }
 }

@@ -51,7 +51,10 @@ public final class Node: Sendable {
     var publishedCounts: [Channel: UInt64] = [:]
     var publishedPairCounts: [Channel: UInt64] = [:]
     var relayed: [AgentID: UInt64] = [:]
-    var overflowCount: UInt64 = 0
+    /// What earlier runs of the log have counted of losses.
+    var earlierLosses: NodeLosses?
+    var lossesSavedAt = Timestamp.zero
+    var lossesSaved: UInt64 = 0
     /// Who waits for which commit: a simulated death answers them.
     var commits: [UInt64: CheckedContinuation<Void, any Error>] = [:]
     var commitCount: UInt64 = 0
@@ -82,6 +85,7 @@ public final class Node: Sendable {
   /// Has what came by way of others confirmed by its origin; nil where nodes have no keys.
   let auditor: RelayAuditor?
   let desk: AlertDesk
+  let ledger = LossLedger()
   let state: Mutex<State>
   /// Realtime events that agents of this node have published, and the same once for each agent that one is for.
   let realtimeCount = Atomic<UInt64>(0)
@@ -134,7 +138,8 @@ public final class Node: Sendable {
       State(
         clock: HybridClock(last: try Self.newestTime(in: log)),
         random: SeededGenerator(seed: configuration.seed, name: configuration.node.text),
-        client: CatchUpClient(peers: peers, greeting: .hello(routes.greeting))))
+        client: CatchUpClient(peers: peers, greeting: .hello(routes.greeting)),
+        earlierLosses: try LossReading.saved(in: log)))
   }
 
   /// The newest time of any event in the log: the clock must not fall back behind it, whatever the machine's
@@ -209,7 +214,10 @@ public final class Node: Sendable {
     opening?.resume()
     for runner in runners { runner.mailbox.stop() }
     for task in tasks { await task.value }
+    // A start that was stopped in its middle leaves the rest to the next.
+    if !tasks.isEmpty { await notePlaces() }
     transport.stop()
+    await endLosses(runners)
   }
 
   var isStopped: Bool { state.withLock { $0.isStopped } }
@@ -242,6 +250,7 @@ public final class Node: Sendable {
     askAndFetch()
     auditRelays()
     lookAfterAlerts()
+    saveLosses(now: now())
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
   }
 
@@ -249,20 +258,15 @@ public final class Node: Sendable {
 
   /// Makes the agents' cells. Each agent enters a new epoch, which is committed before anything of it is sent.
   private func activate() async throws -> [AgentID: any AgentRunner] {
-    let laneHeads = try log.laneHeads()
+    let heads = try log.heads()
+    let (laneHeads, streams) = (heads.lanes, heads.streams)
     try checkTopology(laneHeads)
-    let streams = try log.streamHeads()
     var epochs: [AgentID: UInt64] = [:]
     for stream in streams.keys { epochs[stream.agent] = max(epochs[stream.agent] ?? 0, stream.epoch) }
     var lanesOf: [AgentID: [Lane: LanePoint]] = [:]
     for (lane, head) in laneHeads { lanesOf[lane.agent, default: [:]][lane] = head.point }
-    var newest: [CursorKey: Position] = [:]
-    for (lane, head) in laneHeads {
-      for agent in routes.plan(of: lane).local {
-        let key = CursorKey(agent: agent, channel: lane.channel)
-        newest[key] = max(newest[key] ?? .start, head.position)
-      }
-    }
+    let newest = newestForConsumers(heads)
+    let places = try movedPlaces(heads, newest: newest)
     var runners: [AgentID: any AgentRunner] = [:]
     var activations: [Stated] = []
     for spec in configuration.topology.agents(on: configuration.node) {
@@ -285,8 +289,9 @@ public final class Node: Sendable {
     }
     if !activations.isEmpty {
       // Nothing is sent yet; neighbours that want these events ask for them.
-      let batch = LogBatch(
+      var batch = LogBatch(
         appends: activations.map { .init($0.record) }, snapshots: [AlertTracker.owner: try restoreAlerts()])
+      batch.cursors = places
       try await commitOnce(batch, activations, alreadySent: true)
     }
     return runners

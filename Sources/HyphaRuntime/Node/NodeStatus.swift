@@ -20,7 +20,9 @@ public struct NodeStatus: Sendable, Codable {
     public var statedPairCount: UInt64 = 0
     /// On a logged channel: events that agents of this node have handled, over all runs of this log.
     public var handledPairCount: UInt64 = 0
-    /// Why events of this channel were dropped or taken twice, by cause.
+    /// On the realtime channel: events in the inboxes and hands of agents of this node.
+    public var waitingCount: UInt64 = 0
+    /// Why events of this channel were dropped (``LossCause``), fetched or taken twice, by cause.
     public var counts: [String: UInt64] = [:]
 
     /// Nothing yet.

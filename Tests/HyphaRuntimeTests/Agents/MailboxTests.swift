@@ -104,24 +104,26 @@ import Testing
     #expect(logged.take(upTo: 9).count == 1)
     #expect(logged.catchUp == Position(rawValue: 1))
     var realtime = RealtimeInbox(bounds: bounds)
-    #expect(try (1...3).map { realtime.offer(try event($0, .realtime)) } == [0, 1, 1])
+    let dropped = try (1...3).map { realtime.offer(try event($0, .realtime)) }
+    #expect(dropped.map { $0.map(\.delivery.header.sequence) } == [[], [1], [2]])
+    #expect(dropped.joined().allSatisfy { $0.cause == .inboxFull })
     #expect(realtime.take(upTo: 9, now: .zero).fresh.map(\.header.sequence) == [3])
   }
 
   @Test func `a full realtime inbox keeps the newest of each subject and counts what it drops`() throws {
     var inbox = RealtimeInbox(bounds: InboxBounds(count: 2))
-    func offer(_ sequence: UInt64, _ subject: Subject) throws -> Int {
+    func offer(_ sequence: UInt64, _ subject: Subject) throws -> [String] {
       let record = try record("a", .realtime, sequence, type: "load.Signal", subject: subject)
-      return inbox.offer(Delivery(record))
+      return inbox.offer(Delivery(record)).flatMap { ["\($0.delivery.header.sequence)", $0.cause.rawValue] }
     }
-    #expect(try offer(1, "one") == 0)
-    #expect(try offer(2, "two") == 0)
-    #expect(try offer(3, "two") == 1)
+    #expect(try offer(1, "one") == [])
+    #expect(try offer(2, "two") == [])
+    #expect(try offer(3, "two") == ["2", "replaced"])
     #expect(inbox.count == 2)
-    #expect(try offer(4, "three") == 1)
-    let (fresh, expiredCount) = inbox.take(upTo: 9, now: .zero)
+    #expect(try offer(4, "three") == ["1", "inbox full"])
+    let (fresh, expired) = inbox.take(upTo: 9, now: .zero)
     #expect(fresh.map(\.header.sequence) == [3, 4])
-    #expect(expiredCount == 0 && inbox.count == 0)
+    #expect(expired.isEmpty && inbox.count == 0)
   }
 
   @Test func `whatever is offered to a realtime inbox, what it gives of a subject is its newest, in order`()
@@ -148,6 +150,7 @@ import Testing
           return try record("a", .realtime, sequence, type: "load.Signal", subject: subject)
         }
         dropped += inbox.offer(Delivery(records[...], position: nil, hops: 0))
+          .reduce(0) { $0 + $1.delivery.count }
         #expect(inbox.count <= bound, "HYPHA_SEED=\(seed)")
         if below(4) == 0 { take(1 + below(5)) }
       }
@@ -167,9 +170,9 @@ import Testing
       let record = try record("a", .realtime, sequence, type: "load.Signal")
       _ = inbox.offer(Delivery(record, expiresAt: Timestamp(microseconds: 10 * sequence)))
     }
-    let (fresh, expiredCount) = inbox.take(upTo: 9, now: Timestamp(microseconds: 20))
+    let (fresh, expired) = inbox.take(upTo: 9, now: Timestamp(microseconds: 20))
     #expect(fresh.map(\.header.sequence) == [3])
-    #expect(expiredCount == 2)
+    #expect(expired.map(\.header.sequence) == [1, 2])
   }
 
   @Test func `alerts come before realtime events, and those before persistent ones`() async throws {

@@ -24,7 +24,7 @@ private final class SpyTransport: Transport {
     for channel in Channel.allCases { receiver.linksOpened(channel) }
   }
 
-  func send(_ frames: [OutboundFrame]) {
+  func send(_ frames: [OutboundFrame]) -> [OutboundFrame] {
     for frame in frames {
       guard let last = try? Frame(decoding: frame.bytes).records.last?.header else { continue }
       let head = (try? log.laneHead(last.lane))?.point ?? .start
@@ -33,6 +33,7 @@ private final class SpyTransport: Transport {
         if head < last.point { findings.early[frame.channel, default: 0] += 1 }
       }
     }
+    return []
   }
 
   func request(_ message: [UInt8], of node: NodeID) {}

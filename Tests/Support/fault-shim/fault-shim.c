@@ -2,11 +2,13 @@
  * process and the files below one directory.
  *
  *   HYPHA_FAULT_DIR    the directory; LMDB's and the writer's lock files in it do not count
- *   HYPHA_FAULT_CALLS  which calls count: `write` (also those that set a size), `sync`, or `any` (default)
+ *   HYPHA_FAULT_CALLS  which calls count: `write` (also those that set a size), `sync`, `meta` (writes to the first two
+ *                      pages of `log/data.mdb`), or `any` (default)
  *   HYPHA_FAULT_AT     the number of the first call that meets the fault, from 1
  *   HYPHA_FAULT_LAST   the number of the last one; by default the same, 0 for all from then on
  *   HYPHA_FAULT_DO     `eio`, `enospc`     the call fails and does nothing
  *                      `short`             a write does its first half, a sync fails with EIO
+ *                      `late`             a write says that it failed, but is done, and not synced
  *                      `kill-before`, `kill-torn`, `kill-after`   kill -9: before the call, after half of it, after it
  *                      each is said on standard output: `fault NUMBER PATH`
  *   HYPHA_FAULT_SYNC   `skip`: syncs succeed and sync nothing; `skip-data`: except writes that sync themselves
@@ -48,8 +50,8 @@ enum {
   RENAME = 'R', UNLINK = 'U', MAKE_DIRECTORY = 'M', NOTE = 'N'
 };
 
-enum action { PASS, FAIL, SHORT, KILL_BEFORE, KILL_TORN, KILL_AFTER };
-enum { WRITES = 1, SYNCS = 2 };
+enum action { PASS, FAIL, SHORT, LATE, KILL_BEFORE, KILL_TORN, KILL_AFTER };
+enum { WRITES = 1, SYNCS = 2, METAS = 4 };
 
 static char directory[PATH_MAX];
 static size_t directory_count;
@@ -73,12 +75,14 @@ __attribute__((constructor)) static void read_settings(void) {
   if (!realpath(setting("HYPHA_FAULT_DIR"), directory)) return;
   directory_count = strlen(directory);
   const char *which = setting("HYPHA_FAULT_CALLS"), *what = setting("HYPHA_FAULT_DO");
-  counted = !strcmp(which, "write") ? WRITES : !strcmp(which, "sync") ? SYNCS : WRITES | SYNCS;
+  counted = !strcmp(which, "write") ? WRITES : !strcmp(which, "sync") ? SYNCS
+    : !strcmp(which, "meta") ? METAS : WRITES | SYNCS;
   first = atol(setting("HYPHA_FAULT_AT"));
   last = getenv("HYPHA_FAULT_LAST") ? atol(setting("HYPHA_FAULT_LAST")) : first;
   failure = !strcmp(what, "enospc") ? ENOSPC : EIO;
   wanted = !strcmp(what, "eio") || !strcmp(what, "enospc") ? FAIL
     : !strcmp(what, "short") ? SHORT
+    : !strcmp(what, "late") ? LATE
     : !strcmp(what, "kill-before") ? KILL_BEFORE
     : !strcmp(what, "kill-torn") ? KILL_TORN
     : !strcmp(what, "kill-after") ? KILL_AFTER : PASS;
@@ -140,9 +144,10 @@ static void take_down(int kind, int descriptor, const char *path, uint64_t offse
 }
 
 static void take_down_write(
-  int descriptor, const char *path, const struct iovec *parts, int part_count, off_t offset, size_t count)
+  int descriptor, const char *path, const struct iovec *parts, int part_count, off_t offset, size_t count,
+  int is_late)
 {
-  int is_synced = !skips_synced_writes && fcntl(descriptor, F_GETFL) & O_DSYNC;
+  int is_synced = !is_late && !skips_synced_writes && fcntl(descriptor, F_GETFL) & O_DSYNC;
   take_down(WRITE, descriptor, path, offset, count, is_synced != 0);
   for (int index = 0; index < part_count && count > 0; index++) {
     size_t of_part = parts[index].iov_len < count ? parts[index].iov_len : count;
@@ -181,13 +186,17 @@ static ssize_t any_write(int descriptor, const struct iovec *parts, int part_cou
   for (int index = 0; index < part_count; index++) count += parts[index].iov_len;
   pthread_mutex_lock(&order);
   off_t place = offset >= 0 ? offset : lseek(descriptor, 0, SEEK_CUR);
-  enum action action = is_watched ? next_action(WRITES, path) : PASS;
+  const char *name = strstr(path, "/log/data.mdb");
+  int is_meta = is_watched && name && !name[strlen("/log/data.mdb")] && offset >= 0 && offset < 8192 && count < 512;
+  enum action action = is_watched ? next_action(WRITES | (is_meta ? METAS : 0), path) : PASS;
   ssize_t done = -1;
   int code = failure;
   if (action == KILL_BEFORE) die();
   if (action == PASS || action == KILL_AFTER) {
     done = raw_write(descriptor, parts, part_count, offset);
     code = errno;
+  } else if (action == LATE) {
+    done = raw_write(descriptor, parts, part_count, offset);
   } else if (action != FAIL) {
     /* A dying process leaves whole sectors; a write that is cut short may end anywhere. */
     size_t half = action == KILL_TORN ? count / 1024 * 512 : count / 2;
@@ -195,14 +204,15 @@ static ssize_t any_write(int descriptor, const struct iovec *parts, int part_cou
     code = errno;
   }
   if (action == KILL_TORN || action == KILL_AFTER) die();
-  if (trace >= 0 && done > 0 && is_watched) take_down_write(descriptor, path, parts, part_count, place, done);
+  if (trace >= 0 && done > 0 && is_watched)
+    take_down_write(descriptor, path, parts, part_count, place, done, action == LATE);
   if (trace >= 0 && done > 0 && !is_watched) {
     take_down(NOTE, -1, "", 0, done, 0);
     if (part_count == 1) put(parts[0].iov_base, done);
   }
   pthread_mutex_unlock(&order);
   errno = code;
-  return done;
+  return action == LATE ? -1 : done;
 }
 
 ssize_t write(int descriptor, const void *bytes, size_t count) {

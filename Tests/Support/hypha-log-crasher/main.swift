@@ -6,6 +6,7 @@ import Glibc
 //   hold DIR                      opens for writing, prints `open`, and waits until its input ends
 //   follow DIR                    opens for reading; for each line of input prints the head and what verify finds
 //   probe FILE DIR                damages copies of a log, as its input says, and prints what opening them gives
+//   garble SOUND DIR              damages pages of copies of a log or its index, and does with them what a node does
 //   fill DIR BYTES                appends until the file reaches a limit, lifts the limit, and appends again
 //   prune DIR COUNT N             removes all but the newest COUNT entries; kills itself after N steps of that
 //   replay DIR                    reads all entries of a log, slowly, again and again until its input ends
@@ -27,6 +28,7 @@ do {
   case "hold": try hold(words[2])
   case "follow": try follow(words[2])
   case "probe": try probe(words[2], words[3])
+  case "garble": try garble(words[2], words[3])
   case "fill": try fill(words[2], byteLimit: UInt64(words[3]) ?? 1 << 20)
   case "prune":
     try await prune(words[2], keeping: UInt64(words[3]) ?? 1, killAfter: Int(words[4]) ?? .max)
@@ -44,7 +46,7 @@ do {
       cutsPerMoment: Int(words[6]) ?? 1)
   default:
     say(
-      "usage: append | hold | follow | probe | fill | prune | replay | copy | compact | work | strain | judge | count | cut"
+      "usage: append | hold | follow | probe | garble | fill | prune | replay | copy | compact | work | strain | judge | count | cut"
     )
   }
 } catch {

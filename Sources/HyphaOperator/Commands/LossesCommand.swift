@@ -1,0 +1,102 @@
+import HyphaCore
+import HyphaLog
+import HyphaRuntime
+
+/// `hypha losses`: what did not arrive, and why.
+struct LossesCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "losses", abstract: "Say what did not come to the agents that it was for, and why.",
+    discussion: """
+      Asks the nodes that run, and reads of the others what their logs keep. Each event counts once for each agent that it \
+      is for. On the persistent and alert channels what is not delivered waits in a log and is lost nowhere; a realtime \
+      event that comes too late, or that a newer one replaces, is dropped, and counted here.
+
+      'at' names the node that has dropped it. What left its author's node and did not arrive is 'lost on a link'; while \
+      nodes run, some of it may still be under way. A node that is killed takes its counts of the last 10 s with it; the \
+      column 'unknown' has what is missing for that.
+      """,
+    examples: ["hypha losses data/incident-room", "hypha losses data/incident-room --agent pager --json"])
+
+  @Argument(help: "A node's data directory, or a deployment's.", completion: .directory) var data: String
+  @Option(help: "Show the losses of one agent alone.", valueName: "agent") var agent: AgentID?
+  @Flag(help: "Print as JSON.") var json = false
+
+  private struct Row: Encodable {
+    let agent, from: AgentID
+    let channel, lane, cause: String
+    let at: NodeID
+    let count: UInt64
+  }
+
+  private struct ChannelRow: Encodable {
+    let channel: String
+    let forAgents, delivered, lost, waiting, unknown: UInt64
+  }
+
+  private struct Report: Encodable {
+    let channels: [ChannelRow]
+    let losses: [Row]
+  }
+
+  func run() async throws {
+    let table = LossTable(try await read())
+    let report = Report(
+      channels: table.channels.map {
+        ChannelRow(
+          channel: $0.channel.description, forAgents: $0.published, delivered: $0.delivered, lost: $0.lost,
+          waiting: $0.waiting, unknown: $0.unknown)
+      },
+      losses: table.rows.filter { agent == nil || $0.path.subscriber == agent }.map {
+        Row(
+          agent: $0.path.subscriber, from: $0.path.from, channel: $0.path.channel, lane: $0.path.target,
+          cause: $0.cause.rawValue, at: $0.node, count: $0.count)
+      })
+    if json { return try Output.standard.writeLine(JSON.text(report)) }
+    try write(report)
+  }
+
+  /// What each node has counted.
+  private func read() async throws -> [NodeLosses] {
+    let program = try Program.require()
+    var all: [NodeLosses] = []
+    for path in try DataPlaces.logs(in: data) {
+      let request = try OperatorRequest(
+        "losses", by: OperatorClient.authority(nil), parameters: [String: Int]())
+      if let losses = try await OperatorClient.ask(path, request, as: NodeLosses.self) {
+        all.append(losses)
+      } else if let losses = try LossReading.saved(in: program.readLog(path)) {
+        all.append(losses)
+      }
+    }
+    return all
+  }
+
+  private func write(_ report: Report) throws {
+    let hasUnknown = report.channels.contains { $0.unknown > 0 }
+    var channels = Table(
+      [.init("channel")]
+        + (["for agents", "delivered", "lost", "waiting"] + (hasUnknown ? ["unknown"] : [])).map {
+          .init($0, alignment: .right)
+        })
+    for row in report.channels {
+      let counts = [row.forAgents, row.delivered, row.lost, row.waiting] + (hasUnknown ? [row.unknown] : [])
+      channels.add([.string(row.channel)] + counts.map { .integer(Int(clamping: $0)) })
+    }
+    try channels.write(as: .table)
+    try Output.standard.writeLine("")
+    guard !report.losses.isEmpty else {
+      return try Output.standard.writeLine(agent.map { "\($0) has lost nothing" } ?? "nothing was lost")
+    }
+    var losses = Table([
+      .init("agent"), .init("from"), .init("lane"), .init("cause"), .init("at"),
+      .init("lost", alignment: .right),
+    ])
+    for row in report.losses {
+      losses.add([
+        .string(row.agent.text), .string(row.from.text), .string("\(row.channel) \(row.lane)"),
+        .string(row.cause), .string(row.at.text), .integer(Int(clamping: row.count)),
+      ])
+    }
+    try losses.write(as: .table)
+  }
+}

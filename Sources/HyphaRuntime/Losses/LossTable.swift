@@ -1,0 +1,98 @@
+public import HyphaCore
+
+/// The losses of a deployment: what its nodes have counted, held against each other.
+///
+/// Of what an author's node has sent on a path and the subscriber's node has not got, what nodes on the way say that they have
+/// dropped is theirs; the rest was lost on a link. Where an event came by another way after all, it is no loss.
+public struct LossTable: Sendable {
+  /// Events of one path that were lost for one reason.
+  public struct Row: Sendable, Hashable {
+    public var path: LanePath
+    public var cause: LossCause
+    /// The node that has dropped them; for ``LossCause/link`` the one where they did not arrive.
+    public var node: NodeID
+    public var count: UInt64
+  }
+
+  /// One channel, each event counted once for each agent that it is for.
+  public struct ChannelRow: Sendable, Hashable {
+    public var channel: Channel
+    public var published, delivered, lost, waiting: UInt64
+    /// What nobody can account for: a node that is killed takes its counts of the last 10 s with it.
+    public var unknown: UInt64 { published - min(published, delivered + lost + waiting) }
+  }
+
+  /// The losses, the greatest first.
+  public private(set) var rows: [Row] = []
+  /// All channels.
+  public private(set) var channels: [ChannelRow] = []
+
+  /// The table of these nodes' counts, best taken at one moment.
+  public init(_ nodes: [NodeLosses]) {
+    let homes = Dictionary(
+      nodes.flatMap { node in node.agents.map { ($0, node.node) } }, uniquingKeysWith: { first, _ in first })
+    var onTheWay: [LanePath: [Row]] = [:]
+    for node in nodes {
+      for loss in node.losses {
+        let row = Row(path: loss.path, cause: loss.cause, node: node.node, count: loss.count)
+        // What is refused has not arrived.
+        if homes[loss.path.subscriber] == node.node && loss.cause != .refused {
+          rows.append(row)
+        } else {
+          onTheWay[loss.path, default: []].append(row)
+        }
+      }
+    }
+    let arrived = Self.sum(nodes.flatMap(\.arrived))
+    let sent = Self.sum(nodes.flatMap(\.sent))
+    for path in Set(sent.keys).union(onTheWay.keys) {
+      let known = (onTheWay[path] ?? []).sorted {
+        ($0.cause.rawValue, $0.node) < ($1.cause.rawValue, $1.node)
+      }
+      // Where the author's node has not reported, those on the way are believed.
+      var missing = known.reduce(0) { $0 + $1.count }
+      if homes[path.from] != nil {
+        let (all, here) = (sent[path] ?? 0, arrived[path] ?? 0)
+        missing = all - min(all, here)
+      }
+      for var row in known {
+        row.count = min(row.count, missing)
+        missing -= row.count
+        if row.count > 0 { rows.append(row) }
+      }
+      if missing > 0, let home = homes[path.subscriber] {
+        rows.append(Row(path: path, cause: .link, node: home, count: missing))
+      }
+    }
+    rows.sort { Self.order($0) < Self.order($1) }
+    channels = Channel.allCases.map { channelRow($0, nodes) }
+  }
+
+  private func channelRow(_ channel: Channel, _ nodes: [NodeLosses]) -> ChannelRow {
+    let totals = nodes.compactMap { $0.channels[channel.description] }
+    let mine = rows.filter { $0.path.channel == channel.description }
+    let lost = mine.reduce(0) { $0 + $1.count }
+    let published = totals.reduce(0) { $0 + $1.published }
+    var delivered = totals.reduce(0) { $0 + $1.delivered }
+    var waiting = totals.reduce(0) { $0 + $1.waiting }
+    if channel.isLogged {
+      // What had no handler counts as done with there; and the log keeps what is not.
+      delivered -= min(delivered, lost)
+      waiting = published - min(published, delivered + lost)
+    }
+    return ChannelRow(
+      channel: channel, published: published, delivered: delivered, lost: lost, waiting: waiting)
+  }
+
+  private static func sum(_ passages: [NodeLosses.Passage]) -> [LanePath: UInt64] {
+    Dictionary(passages.map { ($0.path, $0.count) }, uniquingKeysWith: +)
+  }
+
+  private static func order(_ row: Row) -> (UInt64, String, String, String, String, String) {
+    let path = row.path
+    return (
+      .max - row.count, path.subscriber.text, path.from.text, "\(path.channel)\(path.target)",
+      row.cause.rawValue, row.node.text
+    )
+  }
+}

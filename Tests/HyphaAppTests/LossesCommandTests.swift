@@ -1,0 +1,111 @@
+import Foundation
+import HyphaLog
+import HyphaLogLMDB
+import HyphaRuntime
+import Testing
+
+extension Processes {
+  /// `hypha losses`: what nodes have counted, while they run and afterwards.
+  @Suite struct LossesCommandTests {
+    /// Signals for an agent that has no handler for them and for one that has, on another node, and entries until told.
+    private static func topology(entries: Int) -> String {
+      """
+      hypha: 1
+      name: lossy
+      nodes: {a: {}, b: {}}
+      agents:
+        root: {kind: supervisor, node: a}
+        source: {kind: generator, node: a, reports-to: root, settings: {event: signal, count: 40, every: 2, to: [deaf, taker]}}
+        load: {kind: generator, node: a, reports-to: root, settings: {event: entry, count: \(entries), every: 5, to: [taker]}}
+        deaf: {kind: generator, node: b, reports-to: root, settings: {event: entry, count: 0}}
+        taker: {kind: recorder, node: b, reports-to: root}
+      """
+    }
+
+    private struct Report: Decodable {
+      struct Channel: Decodable {
+        var channel: String
+        var forAgents, delivered, lost, waiting, unknown: UInt64
+      }
+      struct Loss: Decodable {
+        var agent, from, channel, lane, cause, at: String
+        var count: UInt64
+      }
+      var channels: [Channel]
+      var losses: [Loss]
+
+      func channel(_ name: String) throws -> Channel { try #require(channels.first { $0.channel == name }) }
+    }
+
+    private func losses(_ scratch: Scratch, _ more: String...) async throws -> Report {
+      let result = try await Hypha.run(["losses", scratch("data"), "--json"] + more, in: scratch)
+      #expect(result.status == 0 && result.errors == "", "\(result)")
+      return try JSONDecoder().decode(Report.self, from: Data(result.output.utf8))
+    }
+
+    private func check(_ report: Report) throws {
+      let realtime = try report.channel("realtime")
+      #expect(realtime.forAgents == 40 && realtime.unknown == 0 && realtime.waiting == 0, "\(realtime)")
+      #expect(realtime.delivered + realtime.lost == 40, "\(realtime)")
+      let unhandled = report.losses.filter { $0.cause == "no handler" }
+      #expect(unhandled.map(\.agent) == ["deaf"] && unhandled.map(\.at) == ["b"], "\(report.losses)")
+      #expect(unhandled.map(\.lane) == ["@deaf"] && unhandled.map(\.from) == ["source"])
+      let ofDeaf = report.losses.filter { $0.agent == "deaf" }.reduce(0) { $0 + $1.count }
+      #expect(ofDeaf == 20, "one reason or another: \(report.losses)")
+    }
+
+    @Test func `losses are told by running nodes, and by their logs when they have ended`() async throws {
+      let scratch = try Scratch()
+      let file = try scratch.file("topology.yaml", Self.topology(entries: 1_000_000))
+      let run = try scratch.start("run", file, "--data", scratch("data"))
+      // Both nodes must have a log before anything can be read.
+      #expect(
+        await becomesTrue {
+          ["a", "b"].allSatisfy {
+            (try? LMDBLogReader(directory: scratch("data/\($0)")).head() > .start) ?? false
+          }
+        })
+      var last: Report?
+      for _ in 0..<200 {
+        let report = try await losses(scratch)
+        last = report
+        let realtime = report.channels.first { $0.channel == "realtime" }
+        if realtime?.forAgents == 40, realtime?.waiting == 0, realtime?.unknown == 0,
+          !report.losses.contains(where: { $0.cause == "lost on a link" })
+        {
+          break
+        }
+        try await Task.sleep(for: .milliseconds(50))
+      }
+      try check(try #require(last))
+      let one = try await losses(scratch, "--agent", "taker")
+      #expect(one.losses.allSatisfy { $0.agent == "taker" })
+      run.signal(SIGINT)
+      #expect(await run.end().status == 130)
+
+      let kept = try await losses(scratch)
+      try check(kept)
+      let persistent = try kept.channel("persistent")
+      #expect(persistent.forAgents > 0 && persistent.lost == 0 && persistent.unknown == 0)
+      #expect(persistent.delivered + persistent.waiting == persistent.forAgents)
+      let table = try await scratch.hypha("losses", scratch("data"))
+      #expect(
+        table.status == 0 && table.lines.contains { $0.hasPrefix("deaf ") && $0.contains("no handler") })
+      scratch.expectNothingLeft()
+    }
+
+    @Test func `a second run of a log goes on counting`() async throws {
+      let scratch = try Scratch()
+      let file = try scratch.file("topology.yaml", Self.topology(entries: 3))
+      // The second run has nothing left to state but its signals, which are not worth a commit each.
+      for round in 1...2 as ClosedRange<UInt64> {
+        let run = try await scratch.hypha("run", file, "--data", scratch("data"))
+        #expect(run.status == 0, "\(run)")
+        let report = try await losses(scratch)
+        #expect(try report.channel("realtime").forAgents == 40 * round)
+        #expect(report.losses.filter { $0.agent == "deaf" }.reduce(0) { $0 + $1.count } == 20 * round)
+      }
+      scratch.expectNothingLeft()
+    }
+  }
+}

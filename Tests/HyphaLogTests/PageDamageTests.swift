@@ -1,0 +1,171 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import Testing
+
+@testable import HyphaLogLMDB
+
+/// Pages below the roots that are not what LMDB wrote: what leads elsewhere must not end the process that follows it.
+@Suite struct PageDamageTests {
+  /// A log of many lanes, cursors, snapshots and keys, with what a prune leaves, and its index: all trees are deep, and
+  /// pages are free.
+  private func makeLog() async throws -> LogHome {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB(IndexLifeTests.settings)
+    var authors = try (0..<120).map { Author(try AgentID("agent-\($0)")) } + [Author("ana")]
+    for round in 0..<6 {
+      for index in authors.indices {
+        let size = (round * 7 + index) % 40 == 3 ? 9_000 : 20 + index
+        var batch = LogBatch(appends: [
+          .init(try authors[index].next(payload: [UInt8](repeating: 9, count: size)))
+        ])
+        let agent = authors[index].agent
+        batch.cursors[CursorKey(agent: agent, channel: .persistent)] = Cursor(
+          position: Position(rawValue: 900), handledCount: UInt64(round))
+        batch.snapshots[agent] = [UInt8](repeating: UInt8(round), count: index % 30 == 0 ? 9_000 : 60)
+        batch.idempotencyKey = try IdempotencyKey("the key \(round) of \(agent)")
+        _ = try await log.append(batch)
+      }
+    }
+    let plan = try log.planPrune(RetentionPolicy(entryCountMax: 400), now: .zero)
+    _ = try await log.prune(plan, principal: "ops", time: home.time)
+    while let status = log.indexStatus(), status.lagCount > 0 || status.failure != nil { await Task.yield() }
+    log.close()
+    return home
+  }
+
+  @Test(arguments: ["log", "index"])
+  func `whatever is on the pages below the roots, answers are right or errors`(_ file: String) async throws {
+    let home = try await makeLog()
+    let seed = SeededGenerator.seed
+    let place = Backend.lmdb.makeHome()
+    var child = try Child("garble", home.directory, place.directory)
+    var (soundCount, errorCount) = (0, 0)
+    for number in 0..<(Soak.seconds == nil ? 60 : 3_000) {
+      let command = "\(file) \(seed &+ UInt64(number))"
+      child.write(command)
+      guard let line = child.readLine() else {
+        #expect(
+          child.endsWithoutSignal(), "HYPHA_SEED=\(seed) garble '\(command)' ended the process by a signal")
+        child = try Child("garble", home.directory, place.directory)
+        continue
+      }
+      #expect(line.hasPrefix("right "), "HYPHA_SEED=\(seed) garble '\(command)': \(line)")
+      if line.hasSuffix(" errors 0") { soundCount += 1 } else { errorCount += 1 }
+    }
+    child.endInput()
+    #expect(child.endsWithoutSignal())
+    // An index that is damaged is made anew, and nobody notices.
+    #expect(file == "index" ? errorCount == 0 : errorCount > 10, "\(soundCount), \(errorCount)")
+    withExtendedLifetime((home, place)) {}
+  }
+
+  @Test(arguments: [60, 9_000])
+  func `a number that leads to a page of an older commit is found`(_ byteCount: Int) async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    let agents = try (0..<200).map { try AgentID("agent-\($0)") }
+    var batch = try ana.batch(1)
+    for agent in agents { batch.snapshots[agent] = [UInt8](repeating: 1, count: byteCount) }
+    _ = try await log.append(batch)
+    batch = try ana.batch(1)
+    let newest = [UInt8](repeating: 2, count: byteCount)
+    batch.snapshots[agents[100]] = newest
+    _ = try await log.append(batch)
+    // The pages that had the older value are free now, and still whole.
+    let damaged = Backend.lmdb.makeHome()
+    try FileManager.default.createDirectory(
+      atPath: damaged.directory + "/log", withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: home.dataFile, toPath: damaged.dataFile)
+    log.close()
+    let sound = try LMDBLogReader(directory: damaged.directory)
+    #expect(try sound.snapshot(of: agents[100]) == newest)
+    try sound.confirmPresence()
+
+    let stale = Backend.lmdb.makeHome()
+    try FileManager.default.createDirectory(
+      atPath: stale.directory + "/log", withIntermediateDirectories: true)
+    var file = PageFile(try Data(contentsOf: URL(fileURLWithPath: damaged.dataFile)))
+    let page = try file.leadBack("snapshots", TableLayout.key(ofSnapshotOf: agents[100]))
+    try Data(file.bytes).write(to: URL(fileURLWithPath: stale.dataFile))
+    let problem = "page \(page) is in use and free at once"
+    let reader = try LMDBLogReader(directory: stale.directory)
+    expectError(.logInvalid, problem, "hypha log verify") { _ = try reader.snapshot(of: agents[100]) }
+    // What is not in that table is read as before.
+    #expect(try reader.read(after: .start, limit: 10, byteLimit: .max).count == 2)
+    let verification = try LMDBLogInspection().verify(stale.directory, linksAt: []) { _ in }
+    #expect(verification.findings.contains { $0.contains(problem) }, "\(verification.findings)")
+    // Before LMDB writes to it, too.
+    let again = Backend.lmdb.makeHome()
+    try FileManager.default.copyItem(atPath: stale.directory, toPath: again.directory)
+    expectError(.logInvalid, problem, "restore from a copy") { _ = try again.openLMDB() }
+  }
+}
+
+/// The pages of a file of LMDB's, and how a number on one is made to lead back.
+private struct PageFile {
+  private(set) var bytes: [UInt8]
+  private static let byteCount = 4_096
+
+  init(_ data: Data) { bytes = Array(data) }
+
+  /// Lets what leads to a key's value, a branch or a leaf where values lie apart, lead to the page that had it in an
+  /// older commit, with bytes that are 1; returns that page.
+  mutating func leadBack(_ table: String, _ key: [UInt8]) throws -> UInt64 {
+    let (place, page) = try bytes.withUnsafeBytes { bytes in
+      let pages = PageMap(
+        base: try #require(bytes.baseAddress), pageByteCount: Self.byteCount,
+        pageCount: UInt64(bytes.count / Self.byteCount))
+      return try Self.change(table, key, pages)
+    }
+    withUnsafeBytes(of: UInt32(page).littleEndian) { bytes.replaceSubrange(place..<place + 4, with: $0) }
+    return page
+  }
+
+  private static func change(_ table: String, _ key: [UInt8], _ pages: PageMap) throws -> (
+    place: Int, page: UInt64
+  ) {
+    var newest: (commit: UInt64, roots: PageMap.Roots?) = (0, nil)
+    for number: UInt64 in [0, 1] {
+      let commit = try pages.bytes(number).loadUnaligned(fromByteOffset: 144, as: UInt64.self)
+      if commit >= newest.commit { newest = (commit, try pages.roots(ofCommit: commit)) }
+    }
+    let roots = try #require(newest.roots)
+    let main = try pages.page(roots.main.root, isLeaf: true)
+    let node = try #require(main.nodes.first { $0.key.elementsEqual(table.utf8) })
+    guard case .table(let record) = node.content else { throw PageMap.Broken(number: main.number) }
+    let tree = try #require(TreeRecord(record))
+    let root = try pages.page(tree.root, isLeaf: false)
+    let base = try #require(try pages.bytes(0).baseAddress)
+    var used: Set<UInt64> = []
+    var found: (branch: TreePage.Node, leaf: TreePage, node: TreePage.Node)?
+    for index in 0..<root.count {
+      let leaf = try pages.page(root.child(index), isLeaf: true)
+      used.insert(leaf.number)
+      for node in leaf.nodes {
+        if case .apart(let first, _) = node.content { used.insert(first) }
+        if node.key.elementsEqual(key) { found = (try #require(root.node(index)), leaf, node) }
+      }
+    }
+    let (branch, leaf, row) = try #require(found)
+    for number in 2..<pages.pageCount where !used.contains(number) {
+      if case .apart(_, let count) = row.content {
+        // The number of its first page stands behind the key.
+        let place = try base.distance(to: #require(row.key.baseAddress)) + row.key.count
+        let isThere = (try? pages.apartPageCount(number, byteCount: count)) != nil
+        if isThere, try pages.bytes(number)[TreePage.headerByteCount] == 1 { return (place, number) }
+      } else if let old = try? pages.page(number, isLeaf: true), old.count == leaf.count,
+        old.nodes.contains(where: { $0.key.elementsEqual(key) })
+      {
+        // That of a child begins the node.
+        return (try base.distance(to: #require(branch.key.baseAddress)) - 8, number)
+      }
+    }
+    throw PageMap.Broken(number: tree.root)
+  }
+}
+
+extension TreePage {
+  fileprivate var nodes: [Node] { (0..<count).compactMap { node($0) } }
+}

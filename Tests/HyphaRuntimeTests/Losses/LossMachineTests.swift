@@ -1,0 +1,120 @@
+import HyphaCore
+import HyphaTopology
+import HyphaTransport
+import Testing
+
+@testable import HyphaRuntime
+
+/// The parts that count losses, alone.
+@Suite struct LossMachineTests {
+  private func passage(_ from: AgentID, _ to: AgentID, _ count: UInt64) -> NodeLosses.Passage {
+    .init(path: path(from, to), count: count)
+  }
+
+  private func path(_ from: AgentID, _ to: AgentID) -> LanePath {
+    LanePath(Lane(agent: from, channel: .realtime, target: .type("load.Signal")), to: to)
+  }
+
+  /// `a` on x has sent 10 to `b` on y, of which 6 came; `hub` says that it has dropped some.
+  private func nodes(droppedOnTheWay: UInt64) -> [NodeLosses] {
+    var (x, y, hub) = (NodeLosses(node: "x"), NodeLosses(node: "y"), NodeLosses(node: "hub"))
+    (x.agents, y.agents) = (["a"], ["b"])
+    x.sent = [passage("a", "b", 10)]
+    x.channels["realtime"] = .init(published: 10)
+    y.arrived = [passage("a", "b", 6)]
+    y.channels["realtime"] = .init(delivered: 3, waiting: 1)
+    y.losses = [.init(path: path("a", "b"), cause: .expired, count: 2)]
+    hub.losses = [.init(path: path("a", "b"), cause: .expired, count: droppedOnTheWay)]
+    return [x, y, hub]
+  }
+
+  @Test func `what did not arrive is lost where a node says so, and on a link otherwise`() throws {
+    let table = LossTable(nodes(droppedOnTheWay: 3))
+    let rows = table.rows.map { "\($0.cause.rawValue) \($0.node) \($0.count)" }
+    #expect(rows == ["expired hub 3", "expired y 2", "lost on a link y 1"])
+    let realtime = try #require(table.channels.first { $0.channel == .realtime })
+    #expect(realtime.lost == 6 && realtime.waiting == 1 && realtime.unknown == 0)
+  }
+
+  @Test func `what was dropped on one way and came by another is no loss`() throws {
+    let table = LossTable(nodes(droppedOnTheWay: 9))
+    #expect(table.rows.filter { $0.node == "hub" }.map(\.count) == [4])
+    #expect(!table.rows.contains { $0.cause == .link })
+  }
+
+  @Test func `where the author's node has said nothing, those on the way are believed`() throws {
+    let table = LossTable(Array(nodes(droppedOnTheWay: 3).dropFirst()))
+    #expect(table.rows.map(\.count) == [3, 2])
+  }
+
+  @Test func `each event of a lane counts once, in whatever order it comes`() throws {
+    for seed in seeds(300) {
+      var random = SeededGenerator(seed: seed, name: "arrivals")
+      var events: [Record] = []
+      for epoch in 1...UInt64.random(in: 1...3, using: &random) {
+        var previous = LanePoint.start
+        var sequence: UInt64 = 0
+        for _ in 0..<Int.random(in: 0...60, using: &random) {
+          // Events of other lanes have numbers between.
+          sequence += UInt64.random(in: 1...4, using: &random)
+          events.append(
+            try record("a", .realtime, sequence, epoch: epoch, after: previous, type: "load.Signal"))
+          previous = LanePoint(epoch: epoch, sequence: sequence)
+        }
+      }
+      var coming = events.filter { _ in UInt64.random(in: 0...9, using: &random) < 8 }
+      coming += coming.filter { _ in UInt64.random(in: 0...9, using: &random) < 3 }
+      // Nearly in order, or not at all.
+      let reach = Double.random(in: 1...200, using: &random)
+      coming = coming.map {
+        (Double(events.firstIndex(of: $0) ?? 0) + .random(in: 0...reach, using: &random), $0)
+      }
+      .sorted { $0.0 < $1.0 }.map(\.1)
+      var arrivals = LaneArrivals(for: [("b", [])])
+      var seen: Set<LanePoint> = []
+      for record in coming {
+        #expect(arrivals.take(record) == seen.insert(record.point).inserted, "HYPHA_SEED=\(seed)")
+      }
+      #expect(arrivals.counts.map(\.count) == [UInt64(seen.count)], "HYPHA_SEED=\(seed)")
+    }
+  }
+
+  @Test func `a lane with more gaps than are remembered forgets the oldest, and doubles nothing`() throws {
+    var arrivals = LaneArrivals(for: [("b", [])])
+    func take(_ sequence: UInt64) throws -> Bool {
+      arrivals.take(try record("a", .realtime, sequence, type: "load.Signal"))
+    }
+    for sequence in stride(from: 2 as UInt64, through: 2000, by: 2) { #expect(try take(sequence)) }
+    #expect(try !take(1), "forgotten: it counts as having come before")
+    #expect(try take(1999) && !take(1999))
+    #expect(arrivals.counts.map(\.count) == [1001])
+  }
+
+  @Test func `more paths than are counted apart are in the totals alone`() {
+    let ledger = LossLedger()
+    for number in 0..<LossLedger.rowCountMax + 10 {
+      let lane = Lane(
+        agent: AgentID(unchecked: "a\(number)"), channel: .realtime, target: .type("load.Signal"))
+      ledger.lost(lane, for: "b", .expired)
+    }
+    #expect(ledger.counted.losses.count == LossLedger.rowCountMax)
+    #expect(ledger.totals(.realtime) == [.expired: UInt64(LossLedger.rowCountMax + 10)])
+  }
+
+  @Test func `what a node on the way drops is lost for all behind it`() throws {
+    let table = try routeTable("hub")
+    var courier = Courier(channel: .realtime, routes: table, heads: [:]) { _, _ in true }
+    let record = try record("a", .realtime, 1, type: "load.Entry")
+    let frame = Frame(
+      via: "root", topologyVersion: table.topology.version, hops: 1, remaining: .milliseconds(5),
+      records: [record])
+    let late = courier.receive(frame, from: "x", now: .zero, sinceArrival: .milliseconds(5))
+    #expect(late.forwards.isEmpty && late.losses.map(\.agent) == ["b", "c"])
+    #expect(late.losses.allSatisfy { $0.cause == .expired })
+    var stranger = frame
+    stranger.topologyVersion += 1
+    let refused = courier.receive(stranger, from: "x", now: .zero)
+    #expect(refused.losses.map(\.cause) == [.refused, .refused])
+    #expect(table.reached(record.lane, by: "root") == ["b", "c"])
+  }
+}

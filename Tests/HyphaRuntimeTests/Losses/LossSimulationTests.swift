@@ -1,0 +1,58 @@
+import HyphaCore
+import Testing
+
+@testable import HyphaRuntime
+
+/// Published, once for each that it is for, equals delivered, dropped and in flight, at any moment.
+@Suite struct LossSimulationTests {
+  private func run(_ seed: UInt64, faults: Bool) throws -> Set<LossCause>? {
+    let scenario = try LossScenario(seed: seed, faults: faults)
+    try scenario.start()
+    for part in 0..<2 {
+      for step in 0..<40 {
+        try scenario.step(faults: faults)
+        guard try check(scenario, seed, "at step \(step) of part \(part)") else { return nil }
+      }
+      guard part == 0 else { break }
+      try scenario.stopAndStart()
+      guard try check(scenario, seed, "after a stop") else { return nil }
+    }
+    try scenario.end()
+    guard try check(scenario, seed, "at the end", atEnd: true) else { return nil }
+    let causes = scenario.causes
+    try scenario.deployment.stop()
+    guard try check(scenario, seed, "from the logs alone") else { return nil }
+    return causes
+  }
+
+  private func check(_ scenario: LossScenario, _ seed: UInt64, _ when: String, atEnd: Bool = false) throws
+    -> Bool
+  {
+    let violations = scenario.violations(atEnd: atEnd)
+    #expect(violations.isEmpty, "HYPHA_SEED=\(seed), \(when): \(violations.joined(separator: "; "))")
+    return violations.isEmpty
+  }
+
+  @Test func `all is accounted for where only agents and time lose events`() throws {
+    var causes: Set<LossCause> = []
+    for seed in seeds(10) {
+      guard let met = try run(seed, faults: false) else { return }
+      causes.formUnion(met)
+    }
+    if seeds(10).count >= 10 {
+      #expect(causes.isSuperset(of: [.expired, .replaced, .inboxFull, .unhandled]), "\(causes)")
+    }
+  }
+
+  @Test(arguments: 0..<2)
+  func `all is accounted for under loss, doubling, overtaking, partitions and crashes`(part: Int) throws {
+    var causes: Set<LossCause> = []
+    for seed in seeds(24, part: part, of: 2) {
+      guard let met = try run(seed, faults: true) else { return }
+      causes.formUnion(met)
+    }
+    if seeds(24).count >= 24 {
+      #expect(causes.isSuperset(of: [.link, .superseded, .expired, .replaced]), "\(causes)")
+    }
+  }
+}
