@@ -148,7 +148,9 @@ struct IncidentRoom {
         }
         return true
       }
-      #expect(try log.cursors().mapValues(\.handledCount) == counts, "\(node.id)")
+      // A consumer that has handled nothing has a place all the same.
+      let handled = try log.cursors().mapValues(\.handledCount)
+      #expect(handled.filter { $0.value > 0 } == counts, "\(node.id)")
     }
     return deliveries
   }
