@@ -66,17 +66,14 @@ extension Processes {
           }
         })
       var last: Report?
-      for _ in 0..<200 {
+      let hasSettled = try await becomesTrue {
         let report = try await losses(scratch)
         last = report
         let realtime = report.channels.first { $0.channel == "realtime" }
-        if realtime?.forAgents == 40, realtime?.waiting == 0, realtime?.unknown == 0,
-          !report.losses.contains(where: { $0.cause == "lost on a link" })
-        {
-          break
-        }
-        try await Task.sleep(for: .milliseconds(50))
+        return realtime?.forAgents == 40 && realtime?.waiting == 0 && realtime?.unknown == 0
+          && !report.losses.contains { $0.cause == "lost on a link" }
       }
+      #expect(hasSettled)
       try check(try #require(last))
       let one = try await losses(scratch, "--agent", "taker")
       #expect(one.losses.allSatisfy { $0.agent == "taker" })

@@ -43,11 +43,13 @@ let patience = Duration.seconds(120)
 /// Waits until `condition` holds, 20 ms at a time.
 ///
 /// - Returns: whether it came to hold before the deadline.
-func becomesTrue(within limit: Duration = patience, _ condition: () throws -> Bool) async rethrows -> Bool {
+func becomesTrue(within limit: Duration = patience, _ condition: () async throws -> Bool) async rethrows
+  -> Bool
+{
   let deadline = ContinuousClock.now + limit
   while ContinuousClock.now < deadline {
-    if try condition() { return true }
+    if try await condition() { return true }
     try? await Task.sleep(for: .milliseconds(20))
   }
-  return try condition()
+  return try await condition()
 }
