@@ -36,6 +36,9 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   /// How long inputs are handled before what they have caused is committed: it waits for that, and a crash has all of it
   /// done anew.
   static var batchDuration: Duration { .milliseconds(2) }
+  /// How long alerts are handled before those that were are answered: a commit takes several milliseconds, and those
+  /// that wait wait for each.
+  static var alertsDuration: Duration { .milliseconds(10) }
 
   func run() async { await run(on: agent) }
 
@@ -67,6 +70,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     guard hasStarted else { return giveUp("does not work: its start has failed") }
     while let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) {
       noteTaken(work)
+      guard await handle(alerts: work.alerts, on: agent, &batch) else { return }
       if work.isWake { _ = await turn(on: agent, input: nil, &batch) { try await $0.wake(in: $1) } }
       guard await handle(work.deliveries, on: agent, &batch) else { return }
       if let (channel, after) = work.catchUp {
@@ -144,15 +148,31 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     if delivery.channel == .alert { noteAnswer(answer, to: delivery, &batch) }
   }
 
-  /// Lets alerts that have come meanwhile overtake what is in hand, and commits them at once.
+  /// Lets alerts that have come meanwhile overtake what is in hand.
   ///
   /// - Returns: whether the agent can go on.
   private func takeAlerts(on agent: isolated Kind, _ batch: inout Batch) async -> Bool {
-    let alerts = mailbox.takeAlerts(upTo: Self.batchLimit)
+    await handle(alerts: mailbox.takeAlerts(upTo: Self.batchLimit), on: agent, &batch)
+  }
+
+  /// Handles alerts, all of them before any that come meanwhile, and commits their answers at once, or on the way where
+  /// that takes long.
+  ///
+  /// - Returns: whether the agent can go on.
+  private func handle(
+    alerts: [Delivery], on agent: isolated Kind, _ batch: inout Batch
+  ) async -> Bool {
     guard !alerts.isEmpty else { return true }
+    var end = services.now().advanced(by: Self.alertsDuration)
     for delivery in alerts {
       var rest = delivery
-      for _ in 0..<delivery.count { await handle(rest.takeFirst(1), on: agent, &batch) }
+      for _ in 0..<delivery.count {
+        if services.now() >= end {
+          guard await commit(&batch, on: agent) else { return false }
+          end = services.now().advanced(by: Self.alertsDuration)
+        }
+        await handle(rest.takeFirst(1), on: agent, &batch)
+      }
     }
     return await commit(&batch, on: agent)
   }

@@ -12,13 +12,16 @@ final class Mailbox: Sendable {
   /// What the agent is to do next.
   struct Work: Sendable {
     var isWake = false
+    /// To be handled before all else, in this order.
+    var alerts: [Delivery] = []
+    /// Realtime events, and persistent ones after them.
     var deliveries: [Delivery] = []
     /// Channels whose events must be read from the log after a position.
     var catchUp: (channel: Channel, after: Position)?
     /// Realtime events whose time to live was over.
     var expired: [Delivery] = []
 
-    var eventCount: Int { deliveries.reduce(0) { $0 + $1.count } }
+    var eventCount: Int { (alerts + deliveries).reduce(0) { $0 + $1.count } }
   }
 
   private struct State {
@@ -165,8 +168,8 @@ final class Mailbox: Sendable {
   private func take(from state: inout State, _ limit: Int, now: Timestamp) -> Work? {
     var work = Work(isWake: state.isWoken)
     state.isWoken = false
-    work.deliveries = takeAlerts(from: &state, limit)
-    if work.deliveries.isEmpty, let after = state.alert.catchUp {
+    work.alerts = takeAlerts(from: &state, limit)
+    if work.alerts.isEmpty, let after = state.alert.catchUp {
       work.catchUp = (.alert, after)
       return work
     }
@@ -181,7 +184,8 @@ final class Mailbox: Sendable {
       if persistent.isEmpty, let after = state.persistent.catchUp { work.catchUp = (.persistent, after) }
     }
     let hasWork =
-      work.isWake || !work.deliveries.isEmpty || work.catchUp != nil || !work.expired.isEmpty
+      work.isWake || !work.alerts.isEmpty || !work.deliveries.isEmpty || work.catchUp != nil
+      || !work.expired.isEmpty
     return hasWork ? work : nil
   }
 }

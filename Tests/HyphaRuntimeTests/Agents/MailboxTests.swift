@@ -184,7 +184,8 @@ import Testing
     }
     #expect(mailbox.backlog == 4, "three events, and the agent's start")
     let work = await mailbox.next(upTo: 10) { .zero }
-    #expect(work?.deliveries.map(\.header.channel) == [.alert, .realtime, .persistent])
+    #expect(work?.alerts.map(\.header.channel) == [.alert])
+    #expect(work?.deliveries.map(\.header.channel) == [.realtime, .persistent])
     #expect(mailbox.backlog == 1, "what the agent has in hand counts until it asks again")
     mailbox.stop()
     #expect(await mailbox.next(upTo: 10) { .zero } == nil)
