@@ -5,6 +5,9 @@ import Synchronization
 
 /// What waits to be committed, urgent batches first.
 ///
+/// An urgent batch waits for the group that is being committed and for the one that is planned already, and for no other
+/// than urgent ones besides. Both are bounded by ``GroupPolicy/planMax``.
+///
 /// Adding never blocks. The queue has no bound of its own: each caller waits for its commits or runs ahead
 /// of them by a bounded window, and that bounds the sum. Nothing is dropped.
 final class WriteQueue: Sendable {
@@ -21,10 +24,10 @@ final class WriteQueue: Sendable {
       _ batch: LogBatch, completion: @escaping @Sendable (Result<CommitReceipt, HyphaError>) -> Void
     ) {
       self.batch = batch
-      leaves = Digest.ofEach(batch.appends) { $0.record.bytes }
+      leaves = Digest.ofEach(batch.appends)
       body = batch.idempotencyKey == nil ? [] : Digest.of(batch.bodyBytes).withUnsafeBytes { Array($0) }
       byteCount =
-        batch.appends.reduce(0) { $0 + BlockLayout.entryHeaderByteCount + $1.record.bytes.count }
+        batch.appends.reduce(0) { $0 + BlockLayout.entryHeaderByteCount + $1.record.byteCount }
         + batch.snapshots.values.reduce(0) { $0 + $1.count }
       self.completion = completion
     }
@@ -39,6 +42,8 @@ final class WriteQueue: Sendable {
     var isClosed = false
     /// When a group is complete.
     var policy: GroupPolicy
+    /// How many groups in a row had urgent batches alone while others waited.
+    var passedOverCount = 0
     /// How many batches the group has that is being committed; 0 while none is.
     var committingCount = 0
     /// Work between groups, in order.
@@ -71,7 +76,8 @@ final class WriteQueue: Sendable {
   private let state: Mutex<State>
   private let wake = DispatchSemaphore(value: 0)
 
-  /// A queue that gives groups of at most so many events and bytes, but of at least one batch.
+  /// A queue that gives groups of at most so many events and bytes, and of no more events than the policy says, but of
+  /// at least one batch.
   init(groupAppendCountMax: Int, groupByteCountMax: Int, policy: GroupPolicy) {
     state = Mutex(State(policy: policy))
     self.groupAppendCountMax = groupAppendCountMax
@@ -126,7 +132,7 @@ final class WriteQueue: Sendable {
           state.wakeCount = max(1, state.committingCount)
           return (nil, state.isClosed, nil)
         }
-        if state.urgent.count == 0, !state.isClosed, count < groupAppendCountMax {
+        if state.urgent.count == 0, !state.isClosed, count < appendCountMax(state) {
           if state.committingCount > 0 {
             guard count >= state.committingCount else {
               state.wakeCount = state.committingCount
@@ -167,19 +173,64 @@ final class WriteQueue: Sendable {
     if wakes { wake.signal() }
   }
 
+  /// A group of so many events was planned in so much of the processor's time.
+  func planned(appendCount: Int, duration: Duration) {
+    state.withLock { $0.policy.planned(appendCount: appendCount, duration: duration) }
+  }
+
+  private func appendCountMax(_ state: State) -> Int {
+    state.policy.appendCountMax(upTo: groupAppendCountMax)
+  }
+
+  /// The next group: what is urgent, and what else there is room for. Beside urgent batches that is a quarter of a
+  /// group, since they wait for all of it; but in each ``passedOverCountMax`` + 1 groups another batch has its turn,
+  /// however large it is.
   private func takeGroup(_ state: inout State) -> [Waiting] {
-    var group: [Waiting] = []
+    var group = Group()
+    let appendCountMax = appendCountMax(state)
+    group.fill(from: &state.urgent, upTo: appendCountMax, groupByteCountMax)
+    let urgentCount = group.waiting.count
+    if urgentCount == 0 {
+      group.fill(from: &state.others, upTo: appendCountMax, groupByteCountMax)
+    } else if state.passedOverCount >= Self.passedOverCountMax {
+      group.take(from: &state.others)
+    } else {
+      group.fill(
+        from: &state.others, upTo: group.appendCount + appendCountMax / 4,
+        group.byteCount + groupByteCountMax / 4)
+    }
+    let isPassedOver = group.waiting.count == urgentCount && state.others.count > 0
+    state.passedOverCount = isPassedOver ? state.passedOverCount + 1 : 0
+    return group.waiting
+  }
+
+  /// How many groups in a row may have urgent batches alone while others wait.
+  static let passedOverCountMax = 3
+
+  /// A group as it fills.
+  private struct Group {
+    var waiting: [Waiting] = []
     var appendCount = 0
     var byteCount = 0
-    while let next = state.urgent.first ?? state.others.first {
+
+    /// Takes what there is room for; the first one always.
+    mutating func fill(from queue: inout FirstInFirstOut, upTo appendCountMax: Int, _ byteCountMax: Int) {
+      while let next = queue.first {
+        let isFull =
+          appendCount + next.batch.appends.count > appendCountMax
+          || byteCount + next.byteCount > byteCountMax
+        if isFull && !waiting.isEmpty { return }
+        take(from: &queue)
+      }
+    }
+
+    mutating func take(from queue: inout FirstInFirstOut) {
+      guard let next = queue.first else { return }
+      queue.removeFirst()
+      waiting.append(next)
       appendCount += next.batch.appends.count
       byteCount += next.byteCount
-      let isFull = appendCount > groupAppendCountMax || byteCount > groupByteCountMax
-      if isFull && !group.isEmpty { break }
-      group.append(next)
-      if state.urgent.first != nil { state.urgent.removeFirst() } else { state.others.removeFirst() }
     }
-    return group
   }
 }
 

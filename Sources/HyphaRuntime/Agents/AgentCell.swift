@@ -9,11 +9,12 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   let spec: AgentSpec
   let mailbox: Mailbox
   private let agent = Kind()
-  private let services: any NodeServices
-  private let outbox: Mutex<Outbox>
-  private let allowed: [ObjectIdentifier: EventTypeName]
+  let services: any NodeServices
+  let outbox: Mutex<Outbox>
+  let allowed: [ObjectIdentifier: EventTypeName]
+  private let entries = Kind.handles.entries
   private let subjects: [EventTypeName: [Pattern]]
-  private let metrics = Mutex(AgentMetrics(isWorker: Kind.finishes))
+  let metrics = Mutex(AgentMetrics(isWorker: Kind.finishes))
 
   init(
     _ kind: Kind.Type, spec: AgentSpec, services: any NodeServices, outbox: Outbox, mailbox: Mailbox
@@ -31,7 +32,13 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   }
 
   /// How many inputs are handled in one commit at the most.
-  static var batchLimit: Int { 128 }
+  static var batchLimit: Int { 4096 }
+  /// How long inputs are handled before what they have caused is committed: it waits for that, and a crash has all of it
+  /// done anew.
+  static var batchDuration: Duration { .milliseconds(2) }
+  /// How long alerts are handled before those that were are answered: a commit takes several milliseconds, and those
+  /// that wait wait for each.
+  static var alertsDuration: Duration { .milliseconds(10) }
 
   func run() async { await run(on: agent) }
 
@@ -39,7 +46,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
 
   var waitingRealtimeCount: Int {
     // What goes from one to the other meanwhile counts twice, or for a moment not at all.
-    let queued = mailbox.realtimeCount { wants($0.header) }
+    let queued = mailbox.realtimeCount { wantedCount(in: $0) }
     return queued + metrics.withLock { $0.inHandCount }
   }
 
@@ -63,11 +70,9 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     guard hasStarted else { return giveUp("does not work: its start has failed") }
     while let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) {
       noteTaken(work)
+      guard await handle(alerts: work.alerts, on: agent, &batch) else { return }
       if work.isWake { _ = await turn(on: agent, input: nil, &batch) { try await $0.wake(in: $1) } }
-      for delivery in work.deliveries {
-        await handle(delivery, on: agent, &batch)
-        guard await takeAlerts(on: agent, &batch) else { return }
-      }
+      guard await handle(work.deliveries, on: agent, &batch) else { return }
       if let (channel, after) = work.catchUp {
         guard await catchUp(channel, after: after, on: agent, &batch) else { return }
       }
@@ -92,48 +97,91 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   // MARK: Handling
 
   private func noteTaken(_ work: Mailbox.Work) {
-    let count = work.deliveries.count { $0.header.channel == .realtime && wants($0.header) }
+    let count = work.deliveries.reduce(0) { $1.channel == .realtime ? $0 + wantedCount(in: $1) : $0 }
     if count > 0 { metrics.withLock { $0.takenRealtimeCount += count } }
-    for delivery in work.expired { services.lost(delivery.header, for: spec.id, .expired) }
+    for delivery in work.expired { services.lost(delivery, for: spec.id, .expired) }
   }
 
+  /// Handles what was taken from the mailbox, and commits on the way where that takes long, or alerts have come.
+  ///
+  /// - Returns: whether the agent can go on.
+  private func handle(_ deliveries: [Delivery], on agent: isolated Kind, _ batch: inout Batch) async -> Bool {
+    var began = services.now()
+    for delivery in deliveries {
+      var rest = delivery
+      while true {
+        let end = began.advanced(by: Self.batchDuration)
+        let handledCount = handlePrompt(rest, until: end, on: agent, &batch)
+        if handledCount == rest.count { break }
+        rest.drop(first: handledCount)
+        if services.now() >= end {
+          guard await commit(&batch, on: agent) else { return false }
+          began = services.now()
+        }
+        guard await takeAlerts(on: agent, &batch) else { return false }
+        let isLast = rest.count == 1
+        await handle(rest.takeFirst(1), on: agent, &batch)
+        if isLast { break }
+      }
+      guard await takeAlerts(on: agent, &batch) else { return false }
+    }
+    return true
+  }
+
+  /// Handles one event.
   private func handle(_ delivery: Delivery, on agent: isolated Kind, _ batch: inout Batch) async {
-    let header = delivery.header
     defer {
       // What is handed out again was noted the first time.
-      if let position = delivery.position, delivery.attempt == 1 { batch.handled(header.channel, position) }
+      if let position = delivery.position, delivery.attempt == 1 { batch.handled(delivery.channel, position) }
     }
-    guard wants(header) else { return }
-    guard let entry = Kind.handles.entries[header.type] else {
-      // Answers to an agent's alerts are the bus's; an agent may look at them.
-      guard header.type != AlertAcknowledged.eventType else { return }
-      if header.channel == .realtime { metrics.withLock { $0.unhandledRealtimeCount += 1 } }
-      services.lost(header, for: spec.id, .unhandled)
-      services.note("agent '\(spec.id)' has no handler for \(header.type) from '\(header.agent)'")
-      return
-    }
-    if delivery.attempt == 1 {
-      metrics.withLock { $0.delivered(header, hops: delivery.hops, at: services.now()) }
-    }
-    let answer = await turn(on: agent, input: header, attempt: delivery.attempt, &batch) { agent, context in
-      let event: any Event =
-        switch delivery.content {
-        case .value(let event): event
-        case .record(let record): try entry.decode(record)
-        }
-      try await entry.call(agent, event, context)
-    }
-    if header.channel == .alert { noteAnswer(answer, to: delivery, &batch) }
+    let (input, attempt, now) = (delivery.input, delivery.attempt, services.now())
+    guard !isExpired(delivery, at: now) else { return }
+    guard let entry = entry(for: input, &batch) else { return noteUnhandled(delivery) }
+    if attempt == 1 { metrics.withLock { $0.delivered(delivery, at: now) } }
+    let answer =
+      switch entry {
+      case .suspending(let take):
+        await turn(on: agent, input: input, attempt: attempt, &batch) { try await take($0, input, $1) }
+      case .prompt(let take):
+        await turn(on: agent, input: input, attempt: attempt, &batch) { try take($0, input, $1) }
+      }
+    if delivery.channel == .alert { noteAnswer(answer, to: delivery, &batch) }
   }
 
-  /// Lets alerts that have come meanwhile overtake what is in hand, and commits them at once.
+  /// Lets alerts that have come meanwhile overtake what is in hand.
   ///
   /// - Returns: whether the agent can go on.
   private func takeAlerts(on agent: isolated Kind, _ batch: inout Batch) async -> Bool {
-    let alerts = mailbox.takeAlerts(upTo: Self.batchLimit)
+    await handle(alerts: mailbox.takeAlerts(upTo: Self.batchLimit), on: agent, &batch)
+  }
+
+  /// Handles alerts, all of them before any that come meanwhile, and commits their answers at once, or on the way where
+  /// that takes long.
+  ///
+  /// - Returns: whether the agent can go on.
+  private func handle(
+    alerts: [Delivery], on agent: isolated Kind, _ batch: inout Batch
+  ) async -> Bool {
     guard !alerts.isEmpty else { return true }
-    for alert in alerts { await handle(alert, on: agent, &batch) }
+    var end = services.now().advanced(by: Self.alertsDuration)
+    for delivery in alerts {
+      var rest = delivery
+      for _ in 0..<delivery.count {
+        if services.now() >= end {
+          guard await commit(&batch, on: agent) else { return false }
+          end = services.now().advanced(by: Self.alertsDuration)
+        }
+        await handle(rest.takeFirst(1), on: agent, &batch)
+      }
+    }
     return await commit(&batch, on: agent)
+  }
+
+  /// Whether a delivery's time to live is over; then it is counted.
+  private func isExpired(_ delivery: Delivery, at now: Timestamp) -> Bool {
+    guard let end = delivery.expiresAt, end <= now else { return false }
+    lose(delivery, .expired)
+    return true
   }
 
   /// Acknowledges an alert whose handler has returned; lets one whose handler threw run again.
@@ -156,12 +204,84 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     }
   }
 
+  /// Takes note that no handler is called with what the agent has in hand.
+  private func lose(_ delivery: Delivery, _ cause: LossCause) {
+    if delivery.channel == .realtime {
+      let count = wantedCount(in: delivery)
+      metrics.withLock { $0.unhandledRealtimeCount += count }
+    }
+    services.lost(delivery, for: spec.id, cause)
+  }
+
+  /// Counts an event without a handler, if it is for this agent.
+  private func noteUnhandled(_ delivery: Delivery) {
+    let header = delivery.header
+    // Answers to an agent's alerts are the bus's; an agent may look at them.
+    guard wants(header), header.type != AlertAcknowledged.eventType else { return }
+    lose(delivery, .unhandled)
+    services.note("agent '\(spec.id)' has no handler for \(header.type) from '\(header.agent)'")
+  }
+
+  /// The handler of an event; nil where it is not for this agent, or there is none.
+  private func entry(for input: Input, _ batch: inout Batch) -> Handlers<Kind>.Entry? {
+    let names: RecordNames? = if case .record(let record) = input { record.names } else { nil }
+    if let names, names === batch.names { return batch.entry }
+    let header = input.header
+    batch.names = names
+    batch.entry = wants(header) ? entries[header.type] : nil
+    return batch.entry
+  }
+
+  /// Handles events in a row whose names are those of the first and whose handler does not suspend, until an alert
+  /// is to overtake them.
+  ///
+  /// - Returns: how many were handled, from the first on.
+  private func handlePrompt(
+    _ delivery: Delivery, until end: Timestamp, on agent: isolated Kind, _ batch: inout Batch
+  ) -> Int {
+    guard delivery.channel != .alert, let records = delivery.records,
+      case .prompt(let take)? = entry(for: delivery.input, &batch)
+    else { return 0 }
+    let first = records[records.startIndex]
+    let end = delivery.expiresAt.map { min($0, end) } ?? end
+    batch.arrivals.removeAll(keepingCapacity: true)
+    var turn: Turn?
+    for record in records {
+      let now = services.now()
+      guard now < end, !mailbox.hasAlerts, record.sharesNames(with: first) else { break }
+      batch.arrivals.append(now.since(record.time).wholeMicroseconds)
+      let before = agent.state
+      let current: Turn
+      if isKnownUniquelyReferenced(&turn), let used = turn {
+        used.begin(input: .record(record), at: now)
+        current = used
+      } else {
+        current = Turn(host: self, input: .record(record), began: now)
+        turn = current
+      }
+      do {
+        try take(agent, .record(record), Context(turn: current))
+        keep(current.end(), &batch)
+      } catch {
+        agent.state = before
+        fail(current, error, &batch)
+      }
+    }
+    let handledCount = batch.arrivals.count
+    guard handledCount > 0 else { return 0 }
+    let (arrivals, channel) = (batch.arrivals, delivery.channel)
+    metrics.withLock { $0.delivered(arrivals, on: channel, hops: delivery.hops) }
+    if let position = delivery.position {
+      let last = Position(rawValue: position.rawValue + UInt64(handledCount - 1))
+      batch.handled(channel, last, count: UInt64(handledCount))
+    }
+    return handledCount
+  }
+
   /// Runs one call of the agent. Where it throws, its effects are discarded, its state is as before, and the
   /// failure is an event.
-  ///
-  /// - Parameter attempt: how often it was called on the same input, this time included; that it throws is stated once.
   private func turn(
-    on agent: isolated Kind, input: RecordHeader?, attempt: Int = 1, _ batch: inout Batch,
+    on agent: isolated Kind, input: Input?, attempt: Int = 1, _ batch: inout Batch,
     _ body: (isolated Kind, Context) async throws -> Void
   ) async -> Turn.Outcome {
     let before = agent.state
@@ -169,29 +289,51 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     do {
       try await body(agent, Context(turn: turn))
       let effects = turn.end()
-      batch.drafts += effects.drafts
-      batch.finishes = batch.finishes || effects.finishes
-      for delay in effects.wakes { services.scheduler.schedule(after: delay) { [mailbox] in mailbox.wake() } }
-      return effects.isHeld ? .held : .returned
+      keep(effects, &batch)
+      return effects?.isHeld ?? false ? .held : .returned
     } catch {
-      _ = turn.end()
       agent.state = before
-      metrics.withLock { $0.failureCount += 1 }
-      services.note("agent '\(spec.id)' failed\(input.map { " on \($0.type) \($0.id)" } ?? ""): \(error)")
-      guard attempt == 1 else { return .threw }
-      let failure = Turn(host: self, input: input, began: services.now())
-      let event = HandlerFailed(agent: spec.id, event: input?.id, error: String("\(error)".prefix(4096)))
-      _ = try? failure.publish(event, to: nil, because: Context(turn: failure).cause)
-      batch.drafts += failure.end().drafts
+      fail(turn, error, &batch)
       return .threw
     }
   }
 
-  /// Whether one of the agent's subscriptions covers an event that was published to all subscribers.
-  private func wants(_ header: RecordHeader) -> Bool {
-    guard header.addressee == nil else { return header.addressee == spec.id }
-    return subjects[header.type]?.contains { $0.matches(header.subject) } ?? false
+  private func keep(_ effects: Turn.Effects?, _ batch: inout Batch) {
+    guard let effects else { return }
+    batch.drafts += effects.drafts
+    batch.finishes = batch.finishes || effects.finishes
+    for delay in effects.wakes {
+      if delay <= .zero {
+        mailbox.wake()
+      } else {
+        services.scheduler.schedule(after: delay) { [mailbox] in mailbox.wake() }
+      }
+    }
   }
+
+  /// Makes an event of a failure, the first time that it happens on an input.
+  private func fail(_ turn: Turn, _ error: any Error, _ batch: inout Batch) {
+    _ = turn.end()
+    let input = turn.input?.header
+    metrics.withLock { $0.failureCount += 1 }
+    services.note("agent '\(spec.id)' failed\(input.map { " on \($0.type) \($0.id)" } ?? ""): \(error)")
+    guard turn.attempt == 1 else { return }
+    let failure = Turn(host: self, input: turn.input, began: services.now())
+    let event = HandlerFailed(agent: spec.id, event: input?.id, error: String("\(error)".prefix(4096)))
+    _ = try? failure.publish(event, to: nil, because: Context(turn: failure).cause)
+    keep(failure.end(), &batch)
+  }
+
+  /// Whether one of the agent's subscriptions covers an event that was published to all subscribers.
+  private func wants(_ header: RecordHeader) -> Bool { wants(header.addressee, header.type, header.subject) }
+
+  private func wants(_ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject) -> Bool {
+    guard addressee == nil else { return addressee == spec.id }
+    return subjects[type]?.contains { $0.matches(subject) } ?? false
+  }
+
+  /// How many of the events are for this agent.
+  private func wantedCount(in delivery: Delivery) -> Int { delivery.count(where: wants) }
 
   /// Reads the next part of a channel's events from the log and handles those that are for this agent.
   ///
@@ -201,15 +343,13 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   ) async -> Bool {
     do {
       let entries = try services.log.read(after: after, limit: 512, byteLimit: 1 << 20)
-      for entry in entries where entry.record.header.channel == channel && isForUs(entry.record.header) {
+      for entry in entries where entry.record.channel == channel && isForUs(entry.record.header) {
         let hops: UInt8? =
           switch entry.source {
-          case .stated: UInt8(clamping: services.routes.distance(entry.record.header.agent, spec.id))
+          case .stated: UInt8(clamping: services.routes.distance(entry.record.agent, spec.id))
           case .received(let hops): hops
           }
-        let delivery = Delivery(
-          header: entry.record.header, content: .record(entry.record), position: entry.position,
-          hops: hops, expiresAt: nil)
+        let delivery = Delivery(entry.record, position: entry.position, hops: hops)
         await handle(delivery, on: agent, &batch)
         guard await takeAlerts(on: agent, &batch) else { return false }
       }
@@ -235,6 +375,11 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   // MARK: Committing
 
   private struct Batch {
+    /// The names of the last event, and its handler where it was for this agent.
+    var names: RecordNames?
+    var entry: Handlers<Kind>.Entry?
+    /// How long events of a row were on their way, in microseconds.
+    var arrivals: [UInt64] = []
     var drafts: [Draft] = []
     var cursors: [Channel: Cursor] = [:]
     var moved: Set<Channel> = []
@@ -243,11 +388,9 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     /// Alerts whose handlers have thrown; it outlives the commit.
     var again = AlertsAgain()
 
-    mutating func handled(_ channel: Channel, _ position: Position) {
-      var cursor = cursors[channel] ?? .start
-      cursor.position = max(cursor.position, position)
-      cursor.handledCount += 1
-      cursors[channel] = cursor
+    mutating func handled(_ channel: Channel, _ position: Position, count: UInt64 = 1) {
+      cursors[channel, default: .start].position = max(cursors[channel]?.position ?? .start, position)
+      cursors[channel, default: .start].handledCount += count
       moved.insert(channel)
     }
   }
@@ -282,15 +425,11 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     var stated: [Stated] = []
     do {
       stated = try outbox.withLock { outbox in
-        let stated = try drafts.map { draft in
-          let header = outbox.number(draft)
-          return Stated(
-            record: try Record(header, payload: draft.payload, limits: services.limits), event: draft.event)
+        let records = try outbox.records(of: drafts, limits: services.limits)
+        if let first = records.first(where: { $0.channel == .alert }) {
+          services.holdAlerts(of: spec.id, from: first.sequence)
         }
-        if let first = stated.first(where: { $0.record.header.channel == .alert }) {
-          services.holdAlerts(of: spec.id, from: first.record.header.sequence)
-        }
-        return stated
+        return zip(records, drafts).map { Stated(record: $0, event: $1.event) }
       }
     } catch {
       // Names, versions and sizes were checked when the events were published.
@@ -305,57 +444,6 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     } catch {
       giveUp("cannot commit what it did: \(error)")
       return false
-    }
-  }
-
-  // MARK: What contexts ask for
-
-  func newEvent() -> (EventID, Timestamp) { services.newEvent() }
-  func random() -> UInt64 { services.random() }
-  func report(_ name: String, _ value: Int64) { metrics.withLock { $0.gauges[name] = value } }
-
-  func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName {
-    guard let name = allowed[ObjectIdentifier(type)] else {
-      throw HyphaError(
-        .undeclared, "agent '\(spec.id)' publishes \(E.eventType), which it does not declare",
-        remedy:
-          "add it to the kind's publishes, and to the agent's in the topology file where that narrows it")
-    }
-    guard E.schemaVersion > 0 else {
-      throw HyphaError(
-        .undeclared, "agent '\(spec.id)' publishes \(name) with schema version 0", remedy: "count from 1")
-    }
-    if let addressee, services.routes.node(of: addressee) == nil {
-      throw HyphaError(
-        .undeclared, "agent '\(spec.id)' addresses \(name) to '\(addressee)', which does not exist",
-        remedy: "add that agent to the topology file")
-    }
-    return name
-  }
-
-  func checkPayload(byteCount: Int, of type: EventTypeName) throws {
-    guard byteCount <= services.limits.payloadByteCountMax else {
-      throw HyphaError(
-        .tooLarge, "agent '\(spec.id)' publishes \(type) with a payload of \(byteCount) bytes",
-        remedy: "keep it to \(services.limits.payloadByteCountMax)")
-    }
-  }
-
-  func publishNow(_ draft: Draft) throws {
-    // Numbering and handing over stay under one lock, so that a lane leaves in its order.
-    try outbox.withLock { outbox in
-      if draft.channel == .alert {
-        try services.checkRoomForAlert(of: spec.id)
-        if let within = draft.within {
-          let deadline = try Draft.deadline(within, of: draft, services.newEvent())
-          let record = try Record(outbox.number(deadline), payload: deadline.payload, limits: services.limits)
-          services.publishAlert(Stated(record: record, event: deadline.event))
-        }
-        let record = try Record(outbox.number(draft), payload: draft.payload, limits: services.limits)
-        services.publishAlert(Stated(record: record, event: draft.event))
-      } else {
-        try services.publishRealtime(outbox.number(draft), draft)
-      }
     }
   }
 }

@@ -81,8 +81,11 @@ struct RouteSwitch: Sendable {
   // MARK: Learning
 
   /// Learns of a version. Returns whether it is new.
-  mutating func learn(_ version: UInt32, links: Set<DirectLink>) -> Bool {
+  ///
+  /// - Parameter replacing: whether nothing was ever sent by those that are known.
+  mutating func learn(_ version: UInt32, links: Set<DirectLink>, replacing: Bool = false) -> Bool {
     guard version > newest else { return false }
+    if replacing { kept = [] }
     kept.append(Version(number: version, links: links))
     if kept.count > Self.keptCountMax { kept.removeFirst() }
     return true

@@ -1,74 +1,100 @@
 public import HyphaCore
+import Synchronization
 
-/// Counts who sends to whom, in bounded memory and with a constant number of steps for each event, and says when a report
-/// is due. A pure machine.
+/// Counts how many events the lanes of a node's agents carry, for reports to the observer: one addition for each run of
+/// events, whatever they are for. Any thread.
 ///
-/// A report is due when ``pairCountMax`` pairs or ``eventCountMax`` events are counted, or ``interval`` after its first event.
-public struct FlowMeter: Sendable {
-  /// The most pairs of a report.
-  public static let pairCountMax = 1024
-  /// The most events of a report.
-  public static let eventCountMax = 8192
-  /// How long the first event of a report waits for others.
-  public static let interval = Duration.seconds(1)
-  /// The most agents that an event may be for and still count for each of them.
-  public static let audienceMax = 8
+/// Memory: a counter for each lane that its agents have used. A report has at most ``pairCountMax`` pairs; what has no room
+/// stays counted and is in a later one, since each begins where the last one ended.
+public final class FlowMeter: Sendable {
+  /// The events of one lane.
+  public final class Counter: Sendable {
+    fileprivate let lane: Lane
+    fileprivate let audience: [AgentID]
+    fileprivate let isBroadcast: Bool
+    fileprivate let count = Atomic<Int>(0)
 
-  private struct Pair: Hashable {
-    var from, to: AgentID
+    fileprivate init(_ lane: Lane, _ audience: [AgentID]) {
+      self.lane = lane
+      isBroadcast = audience.count > FlowMeter.audienceMax
+      self.audience = isBroadcast ? [] : audience
+    }
+
+    /// Takes note of so many events.
+    public func add(_ events: Int) { count.wrappingAdd(events, ordering: .relaxed) }
   }
 
-  private var places: [Pair: Int] = [:]
-  private var pairs: [Pair] = []
-  private var counts: [Int] = []
-  private var eventCount = 0
-  private var broadcastCount: UInt64 = 0
-  private var since: Timestamp?
+  private struct State {
+    var counters: [Lane: Counter] = [:]
+    /// All of them, in the order in which they came.
+    var order: [Counter] = []
+    /// Where the next report begins.
+    var next = 0
+  }
+
+  /// The most pairs of a report.
+  public static let pairCountMax = 1024
+  /// The most events of one pair in a report.
+  public static let pairEventCountMax = 8192
+  /// The most agents that a lane may be for and still count for each of them: beyond that no pair is worth a link.
+  public static let audienceMax = 8
+
+  private let state = Mutex(State())
 
   /// A meter that has counted nothing.
   public init() {}
 
-  /// Takes an event of `agent` for `audience`, the agent itself not among them. Returns whether a report is due.
-  public mutating func count(from agent: AgentID, to audience: [AgentID], now: Timestamp) -> Bool {
-    if since == nil { since = now }
-    if audience.count > Self.audienceMax {
-      broadcastCount += 1
-    } else {
-      for other in audience { count(Pair(from: agent, to: other)) }
-    }
-    return pairs.count + Self.audienceMax > Self.pairCountMax
-      || eventCount + Self.audienceMax > Self.eventCountMax
-  }
-
-  private mutating func count(_ pair: Pair) {
-    eventCount += 1
-    if let place = places[pair] {
-      counts[place] += 1
-    } else {
-      places[pair] = pairs.count
-      pairs.append(pair)
-      counts.append(1)
+  /// The counter of a lane. `audience` is asked for the first time: whom the lane is for.
+  public func counter(of lane: Lane, audience: () -> [AgentID]) -> Counter {
+    state.withLock { state in
+      if let known = state.counters[lane] { return known }
+      let counter = Counter(lane, audience())
+      state.counters[lane] = counter
+      state.order.append(counter)
+      return counter
     }
   }
 
-  /// Whether what was counted has waited long enough.
-  public func isDue(now: Timestamp) -> Bool { since.map { now.since($0) >= Self.interval } ?? false }
+  /// The report on what was counted since it was last in one; nil where nothing was.
+  public func report(by node: NodeID) -> FlowReported? {
+    let counters = state.withLock { state -> [Counter] in
+      guard !state.order.isEmpty else { return [] }
+      return Array(state.order[state.next...] + state.order[..<state.next])
+    }
+    var report = Report()
+    var lookedAt = 0
+    for counter in counters {
+      guard report.flows.count / 3 + counter.audience.count <= Self.pairCountMax else { break }
+      lookedAt += 1
+      let count = min(counter.count.load(ordering: .relaxed), Self.pairEventCountMax)
+      guard count > 0 else { continue }
+      counter.count.wrappingSubtract(count, ordering: .relaxed)
+      report.add(counter, count)
+    }
+    state.withLock { state in
+      if !state.order.isEmpty { state.next = (state.next + lookedAt) % state.order.count }
+    }
+    guard !report.flows.isEmpty || report.broadcastCount > 0 else { return nil }
+    return FlowReported(
+      node: node, agents: report.agents, flows: report.flows, broadcastCount: report.broadcastCount)
+  }
 
-  /// The report on what was counted, which begins anew; nil where nothing was.
-  public mutating func report(by node: NodeID) -> FlowReported? {
-    guard since != nil else { return nil }
-    defer { self = FlowMeter() }
+  private struct Report {
     var agents: [AgentID] = []
-    var numbers: [AgentID: Int] = [:]
-    func number(_ agent: AgentID) -> Int {
-      if let known = numbers[agent] { return known }
-      numbers[agent] = agents.count
+    var flows: [Int] = []
+    var broadcastCount: UInt64 = 0
+    private var places: [AgentID: Int] = [:]
+
+    mutating func add(_ counter: Counter, _ count: Int) {
+      if counter.isBroadcast { broadcastCount += UInt64(count) }
+      for agent in counter.audience { flows += [place(counter.lane.agent), place(agent), count] }
+    }
+
+    private mutating func place(_ agent: AgentID) -> Int {
+      if let known = places[agent] { return known }
+      places[agent] = agents.count
       agents.append(agent)
       return agents.count - 1
     }
-    var flows: [Int] = []
-    flows.reserveCapacity(3 * pairs.count)
-    for (pair, count) in zip(pairs, counts) { flows += [number(pair.from), number(pair.to), count] }
-    return FlowReported(node: node, agents: agents, flows: flows, broadcastCount: broadcastCount)
   }
 }

@@ -11,13 +11,13 @@ extension TopologyEvent {
 
 /// Who of a node's agents has sent to whom since the node's last report, for the observer.
 ///
-/// A report has at most ``FlowMeter/pairCountMax`` pairs and covers at most ``FlowMeter/eventCountMax`` events.
+/// A report has at most ``FlowMeter/pairCountMax`` pairs of at most ``FlowMeter/pairEventCountMax`` events each.
 public struct FlowReported: TopologyEvent, Hashable {
   /// The node whose agents have sent.
   public var node: NodeID
   /// The agents that ``flows`` names by their places here.
   public var agents: [AgentID]
-  /// Three numbers a pair: the sender's place, the addressee's, and how many events; in the order of their first events.
+  /// Three numbers a pair: the sender's place, the addressee's, and how many events.
   public var flows: [Int]
   /// Events for so many agents each that no pair of them is worth a link.
   public var broadcastCount: UInt64
@@ -33,7 +33,7 @@ public struct FlowReported: TopologyEvent, Hashable {
     stride(from: 0, to: flows.count - flows.count % 3, by: 3).compactMap { place in
       let (from, to, count) = (flows[place], flows[place + 1], flows[place + 2])
       guard agents.indices.contains(from), agents.indices.contains(to), count > 0 else { return nil }
-      return Flow(from: agents[from], to: agents[to], count: min(count, FlowMeter.eventCountMax))
+      return Flow(from: agents[from], to: agents[to], count: min(count, FlowMeter.pairEventCountMax))
     }
   }
 }
@@ -101,6 +101,12 @@ public struct RuleAsked: TopologyEvent, Hashable {
   public var rule: LinkRule
   /// Why, in the operator's words.
   public var note: String?
+
+  /// A wish, with a reason where there is one.
+  public init(rule: LinkRule, note: String? = nil) {
+    self.rule = rule
+    self.note = note
+  }
 }
 
 /// What an operator asked for cannot be.

@@ -12,6 +12,8 @@ public struct ObserverPolicy: Sendable, Hashable {
     case off
   }
 
+  /// The node that has the observer's seat; nil where nobody observes a running deployment.
+  public var node: NodeID?
   /// What becomes of changes.
   public var mode = Mode.auto
   /// The number that decisions carry, so that they can be told from those of another policy.
