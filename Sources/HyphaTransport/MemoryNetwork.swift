@@ -54,10 +54,9 @@ public final class MemoryNetwork: Sendable {
         ?? false
     }
 
-    /// Whether it takes all that the other end's plan sends it.
-    func takesAll(of other: MemoryTransport) -> Bool {
-      guard let sent = other.plan.outgoing[transport.plan.node] else { return true }
-      return Set(sent).isSubset(of: transport.plan.incoming[other.plan.node] ?? [])
+    /// Whether it takes what another node sends for an agent.
+    func takes(_ agent: AgentID, from node: NodeID) -> Bool {
+      transport.plan.incoming[node]?.contains(agent) ?? false
     }
   }
 
@@ -114,7 +113,10 @@ public final class MemoryNetwork: Sendable {
     let (plan, attached, wait) = (
       transport.plan, state.withLock { $0.attached }, state.withLock { $0.faults.delay.lowerBound }
     )
-    let missing = Set(plan.outgoing.keys.filter { !(attached[$0]?.takesAll(of: transport) ?? false) })
+    let missing = Set(
+      plan.outgoing.flatMap { node, agents in
+        agents.filter { !(attached[node]?.takes($0, from: plan.node) ?? false) }
+      })
     guard transport.isNews(plan.number, missing) else { return }
     schedule(to: plan.node, after: wait) { current in
       guard current.transport === transport else { return }
@@ -226,7 +228,7 @@ public final class MemoryNetwork: Sendable {
 private final class MemoryTransport: Transport {
   private let network: MemoryNetwork
   private let currentPlan: Mutex<LinkPlan>
-  private let told = Mutex<(number: UInt32, missing: Set<NodeID>)?>(nil)
+  private let told = Mutex<(number: UInt32, missing: Set<AgentID>)?>(nil)
 
   init(_ network: MemoryNetwork, _ plan: LinkPlan) {
     self.network = network
@@ -236,7 +238,7 @@ private final class MemoryTransport: Transport {
   var plan: LinkPlan { currentPlan.withLock { $0 } }
 
   /// Whether the receiver was not told just that.
-  func isNews(_ number: UInt32, _ missing: Set<NodeID>) -> Bool {
+  func isNews(_ number: UInt32, _ missing: Set<AgentID>) -> Bool {
     told.withLock { told in
       defer { told = (number, missing) }
       return told.map { $0 != (number, missing) } ?? true

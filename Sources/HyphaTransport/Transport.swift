@@ -54,10 +54,10 @@ public protocol TransportReceiver: AnyObject, Sendable {
   func received(requests: [PeerMessage])
   /// Answers to this node's control messages arrived.
   func received(answers: [PeerMessage])
-  /// The links of `channel` are now those of the plan with number `plan`; the nodes in `missing` do not take yet, or any
-  /// more, all that the plan has for them. Called after the start, and whenever either has changed: a neighbour was lost,
+  /// The links of `channel` are now those of the plan with number `plan`; what the plan sends for the agents in `missing`
+  /// is not taken yet, or any more, by their nodes. Called after the start, and whenever either has changed: a neighbour was lost,
   /// has come back, or takes other frames now.
-  func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<NodeID>)
+  func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<AgentID>)
   /// Somebody was refused, for a reason that an operator should know. Told once, and not without end
   /// (``RefusalLog``); ``TransportCounters/peersRefused`` has them all. May come from several threads at once.
   func refused(_ reason: String)

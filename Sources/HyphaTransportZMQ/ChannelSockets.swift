@@ -109,8 +109,8 @@ final class ChannelSockets {
 
   var connections: [Connection] { subscribers.map(\.connection) }
 
-  /// The neighbours that do not take all that is sent to them.
-  var missing: Set<NodeID> { openings.missing }
+  /// The agents whose frames nobody takes.
+  var missing: Set<AgentID> { openings.missing }
 
   /// Sends a frame to those who subscribe to its topic. Returns false where no link leads to its node.
   func send(_ frame: [UInt8], to node: NodeID) -> Bool {

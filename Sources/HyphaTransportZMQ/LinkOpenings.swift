@@ -23,8 +23,10 @@ struct LinkOpenings {
     Set(plan.outgoing.values.joined().map { Frame.topicPrefix(via: $0) })
   }
 
-  /// The neighbours that do not take all that is sent to them.
-  var missing: Set<NodeID> { Set(absent.compactMap { takers[$0] }) }
+  /// The agents whose frames nobody takes.
+  var missing: Set<AgentID> {
+    Set(absent.map { AgentID(unchecked: String(decoding: $0.dropLast(), as: UTF8.self)) })
+  }
 
   /// Whether `node` may subscribe to `prefix`.
   func allow(_ prefix: [UInt8], for node: NodeID) -> Bool { takers[prefix] == node }

@@ -19,7 +19,7 @@ final class Probe: TransportReceiver, @unchecked Sendable {
     /// What a probe was last told of a channel's links.
     struct Links: Equatable {
       var plan: UInt32
-      var missing: Set<NodeID>
+      var missing: Set<AgentID>
     }
 
     /// The texts of the frames that came from `node` over `channel`.
@@ -58,7 +58,7 @@ final class Probe: TransportReceiver, @unchecked Sendable {
 
   func received(answers: [PeerMessage]) { change { $0.answers += answers } }
   func refused(_ reason: String) { change { $0.refusals.append(reason) } }
-  func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<NodeID>) {
+  func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<AgentID>) {
     change { seen in
       seen.links[channel] = Seen.Links(plan: plan, missing: missing)
       if missing.isEmpty { seen.opened.append(channel) }

@@ -5,7 +5,7 @@ import Synchronization
 
 /// What comes in from other nodes.
 extension Node: TransportReceiver {
-  public func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<NodeID>) {
+  public func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<AgentID>) {
     if missing.isEmpty { channelOpened(channel) }
     followLinks(channel, plan: plan, missing: missing)
   }

@@ -124,7 +124,7 @@ extension Node {
   }
 
   /// Takes note of what has become of the links.
-  func followLinks(_ channel: Channel, plan: UInt32, missing: Set<NodeID>) {
+  func followLinks(_ channel: Channel, plan: UInt32, missing: Set<AgentID>) {
     guard desks.topology.isLive else { return }
     desks.topology.state.withLock { state in
       state.channels[channel] = (plan, missing)

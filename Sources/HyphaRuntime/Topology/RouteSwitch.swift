@@ -49,8 +49,8 @@ struct RouteSwitch: Sendable {
   private let node: NodeID
   private var kept: [Version]
   private var peers: [NodeID: Peer] = [:]
-  /// The nodes that do not take what goes over the links of the union of all known versions.
-  private var missing: Set<NodeID> = []
+  /// The agents of other nodes whose frames are not taken there when this node sends them.
+  private var missing: Set<AgentID> = []
   /// The versions whose links the transport has been told of: those up to this one.
   private var plannedThrough: UInt32
   /// The version that this node sends by.
@@ -91,9 +91,9 @@ struct RouteSwitch: Sendable {
     return true
   }
 
-  /// The transport has a plan with the links of all versions up to `version`; over its channels these nodes do not take
-  /// everything that the plan sends them.
-  mutating func linksChanged(through version: UInt32, missing: Set<NodeID>) {
+  /// The transport has a plan with the links of all versions up to `version`; what it sends for the agents in `missing` is
+  /// not taken on some channel.
+  mutating func linksChanged(through version: UInt32, missing: Set<AgentID>) {
     plannedThrough = max(plannedThrough, version)
     self.missing = missing
   }
@@ -130,13 +130,15 @@ struct RouteSwitch: Sendable {
 
   /// The newest version for which this node's links to those that it hears are open.
   private func ready(now: Timestamp) -> UInt32 {
-    let awaited = missing.filter { peers[$0].map { now.since($0.heardAt) < Self.silence } ?? false }
+    let awaited = missing.filter { agent in
+      nodeOf(agent).flatMap { peers[$0] }.map { now.since($0.heardAt) < Self.silence } ?? false
+    }
     return kept.last { version in
       version.number <= plannedThrough
         && !version.links.contains { link in
-          let (one, other) = (nodeOf(link.one), nodeOf(link.other))
-          guard one != other, one == node || other == node else { return false }
-          return [one, other].contains { $0.map(awaited.contains) ?? false }
+          [(link.one, link.other), (link.other, link.one)].contains { own, other in
+            nodeOf(own) == node && awaited.contains(other)
+          }
         }
     }?.number ?? Self.tree
   }

@@ -19,7 +19,7 @@ final class TopologyDesk: Sendable {
     /// The newest plan that the transport has, the version that its links go up to, and what each channel says of it.
     var plan: (number: UInt32, through: UInt32)
     var planned: Set<DirectLink>
-    var channels: [Channel: (plan: UInt32, missing: Set<NodeID>)] = [:]
+    var channels: [Channel: (plan: UInt32, missing: Set<AgentID>)] = [:]
     var reportedAt = Timestamp.zero
     var saidAt = Timestamp.zero
     var said: RouteSwitch.Progress?

@@ -24,6 +24,7 @@ private final class SpyTransport: Transport {
     for channel in Channel.allCases { receiver.linksChanged(channel, plan: 0, missing: []) }
   }
 
+  func update(_ plan: LinkPlan) {}
   func send(_ frames: [OutboundFrame]) -> [OutboundFrame] {
     for frame in frames {
       guard let last = try? Frame(decoding: frame.bytes).records.last?.header else { continue }
