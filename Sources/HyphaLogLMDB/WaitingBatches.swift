@@ -2,17 +2,22 @@ import HyphaLog
 
 /// The batches that wait, by their priority, and what of them goes into the next group.
 ///
-/// A group takes what is urgent, then what agents have done, then what came from other nodes. Three rules keep this from
-/// going too far. What waits behind urgent batches has room for a quarter of a group beside them, since they wait for
-/// all of it. A batch that was passed over for three groups has its turn, however large it is. And nothing at all goes
-/// before urgent batches.
+/// A group takes what is urgent, then what agents have done, then what came from other nodes. Nothing goes before urgent
+/// batches. Beside them, and in the groups that follow, there is room for an eighth of what a group may have: where there
+/// was one urgent batch there will soon be the next, an answer to it or another alert, and it waits for the whole of the
+/// group that it finds. A batch that was passed over for three groups has its turn, however large it is.
 struct WaitingBatches {
   typealias Waiting = WriteQueue.Waiting
 
   /// For how many groups in a row what waits is passed over at the most, unless urgent batches fill them.
   static let passedOverCountMax = 3
 
+  /// For how many groups after one with urgent batches the groups stay small.
+  static let waryCountMax = 32
+
   private var urgent = FirstInFirstOut()
+  /// How many groups in a row had no urgent batches.
+  private var calmCount = Self.waryCountMax
   /// Normal batches, and intake.
   private var others = [Other(), Other()]
 
@@ -24,6 +29,8 @@ struct WaitingBatches {
 
   var count: Int { others.reduce(urgent.count) { $0 + $1.queue.count } }
   var hasUrgent: Bool { urgent.count > 0 }
+  /// Whether urgent batches have come lately.
+  var isWary: Bool { calmCount < Self.waryCountMax }
 
   mutating func add(_ new: Waiting) {
     switch new.batch.priority {
@@ -37,11 +44,10 @@ struct WaitingBatches {
   mutating func takeGroup(_ appendCountMax: Int, _ byteCountMax: Int) -> [Waiting] {
     var group = Group()
     group.fill(from: &urgent, upTo: appendCountMax, byteCountMax)
+    calmCount = group.waiting.isEmpty ? min(calmCount + 1, Self.waryCountMax) : 0
     guard !hasUrgent else { return group.waiting }
-    let room =
-      group.waiting.isEmpty
-      ? (appendCountMax, byteCountMax)
-      : (group.appendCount + appendCountMax / 4, group.byteCount + byteCountMax / 4)
+    let share = isWary ? 8 : 1
+    let room = (group.appendCount + appendCountMax / share, group.byteCount + byteCountMax / share)
     for index in others.indices {
       let before = group.waiting.count
       if others[index].passedOverCount >= Self.passedOverCountMax { group.take(from: &others[index].queue) }

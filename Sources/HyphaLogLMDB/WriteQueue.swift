@@ -6,7 +6,8 @@ import Synchronization
 /// What waits to be committed, urgent batches first.
 ///
 /// An urgent batch waits for the group that is being committed and for the one that is planned already, and for no other
-/// than urgent ones besides. Both are bounded by ``GroupPolicy/planMax``.
+/// than urgent ones besides. Both are bounded by ``GroupPolicy/planMax``. Where urgent batches have come lately it is one
+/// group, and that is small (``WaitingBatches``).
 ///
 /// Adding never blocks. The queue has no bound of its own: each caller waits for its commits or runs ahead
 /// of them by a bounded window, and that bounds the sum. Nothing is dropped.
@@ -154,6 +155,9 @@ final class WriteQueue: Sendable {
       }
     }
   }
+
+  /// Whether urgent batches have come lately: the next group is then taken no earlier than it can be committed.
+  var isWary: Bool { state.withLock { $0.waiting.isWary } }
 
   /// A group of so many batches is being committed.
   func commitBegins(count: Int) { state.withLock { $0.committingCount = count } }
