@@ -27,9 +27,9 @@ public struct GroupPolicy: Sendable {
   private var expectedCount = 1
   private var commitDuration = Duration.zero
 
-  /// A policy; the defaults are a quarter of a commit, and two milliseconds at most, and ten for planning.
+  /// A policy; the defaults are a quarter of a commit, and two milliseconds at most, and five for planning.
   public init(
-    gatherMax: Duration = .milliseconds(2), gatherShare: Double = 0.25, planMax: Duration = .milliseconds(10)
+    gatherMax: Duration = .milliseconds(2), gatherShare: Double = 0.25, planMax: Duration = .milliseconds(5)
   ) {
     self.gatherMax = gatherMax
     self.gatherShare = gatherShare

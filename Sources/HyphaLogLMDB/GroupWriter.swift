@@ -127,6 +127,8 @@ private final class PlanWork {
   /// Taken as late as can be, for the group to be as large.
   private func nextWork() -> WriteQueue.Work? {
     stage.awaitRoom()
+    // What is planned ahead cannot be overtaken. A failure concerns nobody: nothing was planned behind it.
+    if queue.isWary { _ = stage.drain() }
     return queue.take()
   }
 

@@ -6,7 +6,8 @@ import Synchronization
 /// What waits to be committed, urgent batches first.
 ///
 /// An urgent batch waits for the group that is being committed and for the one that is planned already, and for no other
-/// than urgent ones besides. Both are bounded by ``GroupPolicy/planMax``.
+/// than urgent ones besides. Both are bounded by ``GroupPolicy/planMax``. Where urgent batches have come lately it is one
+/// group, and that is small (``WaitingBatches``).
 ///
 /// Adding never blocks. The queue has no bound of its own: each caller waits for its commits or runs ahead
 /// of them by a bounded window, and that bounds the sum. Nothing is dropped.
@@ -37,13 +38,10 @@ final class WriteQueue: Sendable {
   }
 
   private struct State {
-    var urgent = FirstInFirstOut()
-    var others = FirstInFirstOut()
+    var waiting = WaitingBatches()
     var isClosed = false
     /// When a group is complete.
     var policy: GroupPolicy
-    /// How many groups in a row had urgent batches alone while others waited.
-    var passedOverCount = 0
     /// How many batches the group has that is being committed; 0 while none is.
     var committingCount = 0
     /// Work between groups, in order.
@@ -51,11 +49,9 @@ final class WriteQueue: Sendable {
     /// The writer waits for ``WriteQueue/wake`` until so many batches wait; 0 while it does not.
     var wakeCount = 0
 
-    var waitingCount: Int { urgent.count + others.count }
-
     /// Whether the writer is to be woken; it is woken once.
     mutating func wakes() -> Bool {
-      guard wakeCount > 0, waitingCount >= wakeCount || urgent.count > 0 || isClosed || !operations.isEmpty
+      guard wakeCount > 0, waiting.count >= wakeCount || waiting.hasUrgent || isClosed || !operations.isEmpty
       else { return false }
       wakeCount = 0
       return true
@@ -88,7 +84,7 @@ final class WriteQueue: Sendable {
   func add(_ waiting: Waiting) -> Bool {
     let (isAdded, wakes) = state.withLock { state in
       guard !state.isClosed else { return (false, false) }
-      if waiting.batch.isUrgent { state.urgent.add(waiting) } else { state.others.add(waiting) }
+      state.waiting.add(waiting)
       return (true, state.wakes())
     }
     if wakes { wake.signal() }
@@ -127,12 +123,13 @@ final class WriteQueue: Sendable {
       let (work, isOver, upTo) = state.withLock { state -> (Work?, Bool, Duration?) in
         state.wakeCount = 0
         if !state.operations.isEmpty { return (.operation(state.operations.removeFirst()), false, nil) }
-        let count = state.waitingCount
+        let count = state.waiting.count
         guard count > 0 else {
           state.wakeCount = max(1, state.committingCount)
           return (nil, state.isClosed, nil)
         }
-        if state.urgent.count == 0, !state.isClosed, count < appendCountMax(state) {
+        let appendCountMax = state.policy.appendCountMax(upTo: groupAppendCountMax)
+        if !state.waiting.hasUrgent, !state.isClosed, count < appendCountMax {
           if state.committingCount > 0 {
             guard count >= state.committingCount else {
               state.wakeCount = state.committingCount
@@ -145,7 +142,7 @@ final class WriteQueue: Sendable {
             return (nil, false, upTo)
           }
         }
-        return (.group(takeGroup(&state)), false, nil)
+        return (.group(state.waiting.takeGroup(appendCountMax, groupByteCountMax)), false, nil)
       }
       if let work { return work }
       if isOver { return nil }
@@ -159,6 +156,9 @@ final class WriteQueue: Sendable {
     }
   }
 
+  /// Whether urgent batches have come lately: the next group is then taken no earlier than it can be committed.
+  var isWary: Bool { state.withLock { $0.waiting.isWary } }
+
   /// A group of so many batches is being committed.
   func commitBegins(count: Int) { state.withLock { $0.committingCount = count } }
 
@@ -166,7 +166,7 @@ final class WriteQueue: Sendable {
   func commitEnds(count: Int, duration: Duration) {
     let wakes = state.withLock { state in
       state.committingCount = 0
-      state.policy.committed(count: count, duration: duration, arrivedMeanwhile: state.waitingCount)
+      state.policy.committed(count: count, duration: duration, arrivedMeanwhile: state.waiting.count)
       defer { state.wakeCount = 0 }
       return state.wakeCount > 0
     }
@@ -176,83 +176,5 @@ final class WriteQueue: Sendable {
   /// A group of so many events was planned in so much of the processor's time.
   func planned(appendCount: Int, duration: Duration) {
     state.withLock { $0.policy.planned(appendCount: appendCount, duration: duration) }
-  }
-
-  private func appendCountMax(_ state: State) -> Int {
-    state.policy.appendCountMax(upTo: groupAppendCountMax)
-  }
-
-  /// The next group: what is urgent, and what else there is room for. Beside urgent batches that is a quarter of a
-  /// group, since they wait for all of it; but in each ``passedOverCountMax`` + 1 groups another batch has its turn,
-  /// however large it is.
-  private func takeGroup(_ state: inout State) -> [Waiting] {
-    var group = Group()
-    let appendCountMax = appendCountMax(state)
-    group.fill(from: &state.urgent, upTo: appendCountMax, groupByteCountMax)
-    let urgentCount = group.waiting.count
-    if urgentCount == 0 {
-      group.fill(from: &state.others, upTo: appendCountMax, groupByteCountMax)
-    } else if state.passedOverCount >= Self.passedOverCountMax {
-      group.take(from: &state.others)
-    } else {
-      group.fill(
-        from: &state.others, upTo: group.appendCount + appendCountMax / 4,
-        group.byteCount + groupByteCountMax / 4)
-    }
-    let isPassedOver = group.waiting.count == urgentCount && state.others.count > 0
-    state.passedOverCount = isPassedOver ? state.passedOverCount + 1 : 0
-    return group.waiting
-  }
-
-  /// How many groups in a row may have urgent batches alone while others wait.
-  static let passedOverCountMax = 3
-
-  /// A group as it fills.
-  private struct Group {
-    var waiting: [Waiting] = []
-    var appendCount = 0
-    var byteCount = 0
-
-    /// Takes what there is room for; the first one always.
-    mutating func fill(from queue: inout FirstInFirstOut, upTo appendCountMax: Int, _ byteCountMax: Int) {
-      while let next = queue.first {
-        let isFull =
-          appendCount + next.batch.appends.count > appendCountMax
-          || byteCount + next.byteCount > byteCountMax
-        if isFull && !waiting.isEmpty { return }
-        take(from: &queue)
-      }
-    }
-
-    mutating func take(from queue: inout FirstInFirstOut) {
-      guard let next = queue.first else { return }
-      queue.removeFirst()
-      waiting.append(next)
-      appendCount += next.batch.appends.count
-      byteCount += next.byteCount
-    }
-  }
-}
-
-/// A queue in an array whose front moves; what was taken is let go of now and then.
-private struct FirstInFirstOut {
-  private var waiting: [WriteQueue.Waiting?] = []
-  private var front = 0
-
-  var first: WriteQueue.Waiting? { front < waiting.count ? waiting[front] : nil }
-  var count: Int { waiting.count - front }
-
-  mutating func add(_ new: WriteQueue.Waiting) { waiting.append(new) }
-
-  mutating func removeFirst() {
-    waiting[front] = nil
-    front += 1
-    if front == waiting.count {
-      waiting.removeAll(keepingCapacity: waiting.count <= 4_096)
-      front = 0
-    } else if front >= 4_096, front * 2 >= waiting.count {
-      waiting.removeFirst(front)
-      front = 0
-    }
   }
 }

@@ -413,7 +413,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       }
     }
     // Answers to alerts do not wait behind others' batches.
-    logBatch.isUrgent = batch.moved.contains(.alert)
+    if batch.moved.contains(.alert) { logBatch.priority = .urgent }
     for channel in batch.moved {
       logBatch.cursors[CursorKey(agent: spec.id, channel: channel)] = batch.cursors[channel]
     }

@@ -78,7 +78,7 @@ extension Node: NodeServices {
 
   private func append(_ group: [Stated], of agent: AgentID) {
     guard !group.isEmpty else { return }
-    log.submit(LogBatch(appends: group.map { .init($0.record) }, isUrgent: true)) { result in
+    log.submit(LogBatch(appends: group.map { .init($0.record) }, priority: .urgent)) { result in
       switch result {
       case .success(let receipt):
         self.deliver(group, receipt, alreadySent: true)

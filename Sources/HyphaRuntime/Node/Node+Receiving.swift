@@ -132,7 +132,7 @@ extension Node: TransportReceiver {
 
   private func submit(_ taken: [Courier.Taken], _ box: CourierBox) {
     let count = taken.reduce(0) { $0 + $1.records.count }
-    var batch = LogBatch(isUrgent: taken[0].lane.channel == .alert)
+    var batch = LogBatch(priority: taken[0].lane.channel == .alert ? .urgent : .intake)
     batch.appends.reserveCapacity(count)
     for taken in taken {
       let source = EntrySource.received(hops: taken.hops.values.min() ?? 1)
