@@ -118,6 +118,32 @@ import Testing
   }
 
   @Test(arguments: Backend.allCases)
+  func `completions of groups and of lone batches come in the order of commits`(_ backend: Backend) throws {
+    let log = try backend.makeHome().open()
+    let positions = Mutex<[Position]>([])
+    let all = DispatchGroup()
+    for thread in 0..<3 {
+      Thread.detachNewThread(in: all) {
+        var author = Author(AgentID(slug: "agent-\(thread)"))
+        let room = DispatchSemaphore(value: 1 + thread)
+        for _ in 0..<500 {
+          room.wait()
+          all.enter()
+          // The batch is valid, as its author has a stream to itself.
+          log.submit(try! author.batch(1)) { result in
+            if let receipt = try? result.get() { positions.withLock { $0.append(receipt.first) } }
+            room.signal()
+            all.leave()
+          }
+        }
+      }
+    }
+    all.wait()
+    #expect(positions.withLock { $0.map(\.rawValue) } == Array(1...1_500))
+    log.close()
+  }
+
+  @Test(arguments: Backend.allCases)
   func `readers see whole commits while the writer goes on`(_ backend: Backend) throws {
     let log = try backend.makeHome().open()
     let isOver = Atomic<Bool>(false)
