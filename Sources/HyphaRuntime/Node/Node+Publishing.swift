@@ -31,7 +31,8 @@ extension Node: NodeServices {
       // What a handler has sent must be in the log before the note that the handler has run.
       while alerts.isHeldUp(agent) {
         if isStopped { return }
-        await pause(.milliseconds(100))
+        // What waits behind another group is given to the log the moment that it has that one.
+        await pause(alerts.isRefused(agent) ? .milliseconds(100) : .milliseconds(1))
       }
       // A node that stops in order still commits what its last handlers have done.
       do {
