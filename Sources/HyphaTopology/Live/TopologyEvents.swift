@@ -26,6 +26,13 @@ public struct FlowReported: TopologyEvent, Hashable {
   public struct Flow: Hashable, Sendable {
     public var from, to: AgentID
     public var count: Int
+
+    /// So many events from one agent to another.
+    public init(from: AgentID, to: AgentID, count: Int) {
+      self.from = from
+      self.to = to
+      self.count = count
+    }
   }
 
   /// The pairs, without those that name no agent of the report or have no events.

@@ -19,18 +19,18 @@ import Testing
   @Test(arguments: 0..<2) func `rewiring keeps every promise on a network that loses nothing`(part: Int)
     throws
   {
-    try check(seeds(60, part: part, of: 2), .calm)
+    try check(seeds(20, part: part, of: 2), .calm)
   }
 
   @Test(arguments: 0..<2) func `rewiring keeps every promise under loss, doubling and overtaking`(part: Int)
     throws
   {
-    try check(seeds(100, part: part, of: 2), .lossy)
+    try check(seeds(40, part: part, of: 2), .lossy)
   }
 
   @Test(arguments: 0..<2) func `rewiring keeps every promise under crashes, partitions and full disks`(
     part: Int
   ) throws {
-    try check(seeds(200, part: part, of: 2), .stormy)
+    try check(seeds(80, part: part, of: 2), .stormy)
   }
 }
