@@ -50,6 +50,14 @@ public struct ObserverSeat: Sendable {
     (self.names, self.numbers, version) = (names, numbers, topology.version)
   }
 
+  /// What is known of the link of two agents.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` where they are not two agents of the topology.
+  public func evidence(_ link: DirectLink) throws -> LinkEvidence { observer.evidence(try pair(link)) }
+
+  /// The name of an agent that the observer has as a number.
+  public func name(_ agent: Int32) -> AgentID { names[Int(agent)] }
+
   // MARK: Taking
 
   /// Takes a report. An agent that the topology does not have is passed over.

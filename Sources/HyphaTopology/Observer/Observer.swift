@@ -254,6 +254,31 @@ public struct Observer: Sendable {
     return weakest
   }
 
+  /// An item as it is now, decayed.
+  func decayed(_ slot: Int32) -> LinkTable.Item {
+    var item = table.items[Int(slot)]
+    item.score = decay.decayed(item.score, steps: step - item.step)
+    item.credit = decay.decayed(item.credit, steps: step - item.step)
+    return item
+  }
+
+  /// The lowest score of a link at `agent` that is not pinned.
+  func weakestScore(at agent: Int32) -> Int64? {
+    var weakest: Int64?
+    var slot = table.firstLink(at: agent)
+    while slot >= 0 {
+      let item = decayed(slot)
+      if !item.isPinned { weakest = min(weakest ?? .max, item.score) }
+      slot = table.next(after: slot, at: agent)
+    }
+    return weakest
+  }
+
+  /// The weight that a first link of a kind needs now.
+  func threshold(_ kind: LinkKind, distance: Int) -> Int64 {
+    thresholds.threshold(Thresholds.group(kind, distance: distance))
+  }
+
   private mutating func countEvent() {
     eventCount += 1
     eventsInStep += 1
