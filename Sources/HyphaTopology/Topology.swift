@@ -203,7 +203,12 @@ public struct LogSettings: Sendable, Hashable {
   /// The largest size to which a log may grow, in bytes. It grows by itself; a smaller bound keeps a disk free for
   /// others.
   public var mapByteCount: UInt64
+  /// A payload of more bytes is stored once by its content, beside the log, and the record refers to it.
+  public var inlinePayloadByteCountMax: UInt64
 
-  /// Default: 64 TiB, which is no bound.
-  public init(mapByteCount: UInt64 = 64 << 40) { self.mapByteCount = mapByteCount }
+  /// Default: 64 TiB, which is no bound, and 64 KiB.
+  public init(mapByteCount: UInt64 = 64 << 40, inlinePayloadByteCountMax: UInt64 = 64 << 10) {
+    self.mapByteCount = mapByteCount
+    self.inlinePayloadByteCountMax = inlinePayloadByteCountMax
+  }
 }

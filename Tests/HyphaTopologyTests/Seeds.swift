@@ -89,6 +89,7 @@ struct TopologyGenerator {
     agents.shuffle(using: &random)
     var log = LogSettings()
     if random.chance(50) { log.mapByteCount = .random(in: (1 << 20)...(64 << 40), using: &random) }
+    if random.chance(50) { log.inlinePayloadByteCountMax = .random(in: 1_024...(1 << 20), using: &random) }
     var security = SecuritySettings()
     if random.chance(50) {
       security.keysDirectory = ["keys", "../a b/'c'", "~", "null"].randomElement(using: &random)

@@ -40,7 +40,7 @@ private func problems(agents: String) -> [String] {
         "f:3:10: version must be a whole number; write a number from 1 to 4294967295, without quotes",
         "f:4:17: map-size '12 parsecs' is not a size in whole bytes; "
           + "write a number with a unit, such as 512MiB or 64GiB",
-        "f:4:29: log has an unknown key, 'sync'; use map-size",
+        "f:4:29: log has an unknown key, 'sync'; use one of map-size, inline-payload",
         "f:6:7: node 'hq' must be a mapping, not a list; "
           + "write lines of the form 'key: value', indented below it",
         "f:7:9: node 'ops' has an unknown key, 'adress'; did you mean 'address'?",
@@ -100,6 +100,10 @@ private func problems(agents: String) -> [String] {
       ("alerts: {redelivery: 8d}", "f:1:22: redelivery '8d' is out of range; use a duration from 1ms to 7d"),
       ("alerts: {redelivery: 0s}", "f:1:22: redelivery '0s' is out of range; use a duration from 1ms to 7d"),
       ("alerts: {every: 1s}", "f:1:10: alerts has an unknown key, 'every'; use one of deadline, redelivery"),
+      (
+        "log: {inline-payload: 2MiB}",
+        "f:1:23: inline-payload '2MiB' is out of range; use a size from 1KiB to 1MiB"
+      ),
       ("log: {map-size: 1KiB}", "f:1:17: map-size '1KiB' is out of range; use a size from 1MiB to 64TiB"),
       (
         "log: {map-size: 1.0001MB}",

@@ -91,22 +91,33 @@ struct TopologyDecoder {
   private mutating func decodeLog(_ member: Member?) -> LogSettings {
     var log = LogSettings()
     guard let member,
-      let members = problems.members(of: member.value, in: "log", at: member.mark, keys: ["map-size"]),
-      let size = members["map-size"], let text = problems.text(of: size.value, in: "map-size")
+      let members = problems.members(
+        of: member.value, in: "log", at: member.mark, keys: ["map-size", "inline-payload"])
     else { return log }
+    if let size = size(members["map-size"], in: ByteCountText.mapRange) { log.mapByteCount = size }
+    if let size = size(members["inline-payload"], in: ByteCountText.inlinePayloadRange) {
+      log.inlinePayloadByteCountMax = size
+    }
+    return log
+  }
+
+  /// The size that a setting has; nil where it has none, or none of the range, which is reported.
+  private mutating func size(_ setting: Member?, in range: ClosedRange<UInt64>) -> UInt64? {
+    guard let setting, let text = problems.text(of: setting.value, in: setting.name) else { return nil }
     guard let byteCount = ByteCountText.parse(text) else {
       problems.report(
-        size.mark, "map-size \(quoted(text)) is not a size in whole bytes",
+        setting.mark, "\(setting.name) \(quoted(text)) is not a size in whole bytes",
         remedy: "write a number with a unit, such as 512MiB or 64GiB")
-      return log
+      return nil
     }
-    guard ByteCountText.mapRange.contains(byteCount) else {
+    guard range.contains(byteCount) else {
+      let (low, high) = (ByteCountText.text(range.lowerBound), ByteCountText.text(range.upperBound))
       problems.report(
-        size.mark, "map-size \(quoted(text)) is out of range", remedy: "use a size from 1MiB to 64TiB")
-      return log
+        setting.mark, "\(setting.name) \(quoted(text)) is out of range",
+        remedy: "use a size from \(low) to \(high)")
+      return nil
     }
-    log.mapByteCount = byteCount
-    return log
+    return byteCount
   }
 
   private mutating func decodeKinds(_ section: Member) {

@@ -9,6 +9,7 @@ public import HyphaCore
 ///
 /// log:
 ///   map-size: 64GiB             # the largest size of a node's log: KiB to TiB, or kB to TB. Default: 64TiB
+///   inline-payload: 64KiB       # a payload of more bytes lies beside the log, once: 1KiB to 1MiB. Default: 64KiB
 ///
 /// alerts:
 ///   deadline: 30s               # how soon an alert is to be answered: d, h, m, s, ms. Default: 30s

@@ -23,7 +23,11 @@ public struct TopologyWriter {
     writer.line("version: \(topology.version)")
     if topology.log != LogSettings() {
       writer.section("log")
-      writer.line("  map-size: \(ByteCountText.text(topology.log.mapByteCount))")
+      let (size, payload) = (topology.log.mapByteCount, topology.log.inlinePayloadByteCountMax)
+      if size != LogSettings().mapByteCount { writer.line("  map-size: \(ByteCountText.text(size))") }
+      if payload != LogSettings().inlinePayloadByteCountMax {
+        writer.line("  inline-payload: \(ByteCountText.text(payload))")
+      }
     }
     if topology.alerts != AlertSettings() {
       writer.section("alerts")
