@@ -91,7 +91,8 @@ struct LogExamination {
       guard interruption.isDeath else { throw interruption.error }
       throw HyphaError(
         .failed, "the process that salvaged \(data) died",
-        remedy: "remove \(output) and run it again; if it dies again, report it with the file", cause: interruption.cause)
+        remedy: "remove \(output) and run it again; if it dies again, report it with the file",
+        cause: interruption.cause)
     }
     guard let report else { throw HyphaError(.failed, "nothing was said of the log in \(data)") }
     return report
