@@ -50,13 +50,15 @@ final class Acknowledger: Sendable {
   /// - Parameter afterGroup: called after the completions of each group, on their thread, with the head.
   init(afterGroup: @escaping @Sendable (Position) -> Void) { self.afterGroup = afterGroup }
 
-  /// Takes a group. Those of one commit come before those of the next.
+  /// Takes a group, whose completions are called behind those of all that were added before. ``call(here:)`` follows.
+  func add(_ group: Group) { state.withLock { $0.groups.append(group) } }
+
+  /// Has the completions called of what was added.
   ///
-  /// - Parameter here: whether the calling thread has the time to call the completions; it need not come to it.
-  func take(_ group: Group, here: Bool) {
+  /// - Parameter here: whether the calling thread has the time to call them; it need not come to it.
+  func call(here: Bool) {
     let isFree = state.withLock { state in
-      state.groups.append(group)
-      if !here || state.isBusy { return false }
+      guard here, !state.isBusy, !state.groups.isEmpty else { return false }
       state.isBusy = true
       return true
     }

@@ -90,7 +90,8 @@ final class CommitStage: Sendable {
   func commitHere(_ group: PlannedGroup) {
     let failure = commit(group)
     state.withLock { $0.failure = failure }
-    acknowledger.take(.init(group, failure: failure, head: committer.head.position), here: true)
+    acknowledger.add(.init(group, failure: failure, head: committer.head.position))
+    acknowledger.call(here: true)
   }
 
   /// Ends the stage's thread, once nothing is being committed.
@@ -130,17 +131,19 @@ final class CommitStage: Sendable {
 
   private func finish(_ group: PlannedGroup, _ failure: HyphaError?) {
     let head = committer.head.position
-    let (dropped, isLast, wakes) = state.withLock { state -> (PlannedGroup?, Bool, Bool) in
+    let (isLast, wakes) = state.withLock { state in
+      // Under the lock: once nothing is being committed, the planner's thread may commit the next group and tell of it.
+      acknowledger.add(.init(group, failure: failure, head: head))
       state.isCommitting = false
       state.failure = state.failure ?? failure
       // What was planned behind a group that failed stands on nothing.
       let dropped = failure == nil ? nil : state.slot.take()
-      return (dropped, state.slot == nil, state.wakes())
+      if let dropped { acknowledger.add(.init(dropped, failure: failure, head: head)) }
+      return (state.slot == nil, state.wakes())
     }
     if wakes { wake.signal() }
     // Where the next group waits already, its commit must not wait for the completions of this one.
-    acknowledger.take(.init(group, failure: failure, head: head), here: isLast)
-    if let dropped { acknowledger.take(.init(dropped, failure: failure, head: head), here: true) }
+    acknowledger.call(here: isLast)
   }
 
   private func commit(_ group: PlannedGroup) -> HyphaError? {

@@ -160,7 +160,8 @@ private final class PlanWork {
 
   /// Nothing is being committed.
   private func tell(_ group: [WriteQueue.Waiting], _ error: HyphaError) {
-    acknowledger.take(.init(group, failure: error, head: committer.head.position), here: true)
+    acknowledger.add(.init(group, failure: error, head: committer.head.position))
+    acknowledger.call(here: true)
   }
 }
 

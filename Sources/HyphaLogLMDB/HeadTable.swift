@@ -106,7 +106,7 @@ extension HeadTable.Moved {
     // Where the table was written since, it has all that was moved before.
     if view.head.headsThrough >= through { self = HeadTable.Moved(through: view.head.headsThrough) }
     guard through < view.head.position else { return }
-    try view.visit(through.next...view.head.position, .forward) { entry in
+    try view.visit(through.next...view.head.position, .forward, keepsPages: false) { entry in
       let header = try entry.record.header()
       let (lane, stream) = (header.lane, header.stream)
       let laneCount =

@@ -59,6 +59,8 @@ public final class LMDBLog: EventLog {
     self.store = Mutex(store)
     indexer = try settings.index.map { try LogIndexer(place, of: store, settings: $0) }
     if let indexer { _ = observers.add { indexer.noteCommit(head: $0) } }
+    // What was looked at until now is not looked at again soon.
+    try store.view().transaction.pages.letGo()
   }
 
   deinit { close() }

@@ -1,4 +1,6 @@
 import CLMDB
+// Whichever module is loaded first has `stat`.
+import Dispatch
 import Glibc
 import HyphaCore
 

@@ -51,7 +51,8 @@ final class LogStore: Sendable {
   func head() throws -> Position { try view().head.position }
 
   func visit(
-    _ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool
+    _ range: ClosedRange<Position>, _ order: ReadOrder, keepsPages: Bool = true,
+    _ body: (EntryView) throws -> Bool
   ) throws {
     var view = try view()
     // The head of the first view bounds the whole visit.
@@ -60,7 +61,9 @@ final class LogStore: Sendable {
     var rest = max(range.lowerBound, Position(rawValue: 1))...min(range.upperBound, head)
     while true {
       let deadline = LogView.nanoseconds() + Self.chunkNanoseconds
-      guard case .next(let position) = try view.visit(rest, order, until: deadline, body) else { return }
+      guard
+        case .next(let position) = try view.visit(rest, order, until: deadline, keepsPages: keepsPages, body)
+      else { return }
       rest = order == .forward ? position...rest.upperBound : rest.lowerBound...position
       view = try self.view()
     }

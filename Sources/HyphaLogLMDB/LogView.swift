@@ -114,19 +114,24 @@ extension LogView {
 
   /// Calls `body` with each entry of the range, which lies within the log.
   func visit(
-    _ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool
+    _ range: ClosedRange<Position>, _ order: ReadOrder, keepsPages: Bool = true,
+    _ body: (EntryView) throws -> Bool
   ) throws {
-    _ = try visit(range, order, until: nil, body)
+    _ = try visit(range, order, until: nil, keepsPages: keepsPages, body)
   }
 
   /// Calls `body` with each entry of the range until time is up. Every position is met, or lies in a gap.
+  ///
+  /// - Parameter keepsPages: whether the pages stay in this process's memory, for who may read them again soon.
   func visit(
-    _ range: ClosedRange<Position>, _ order: ReadOrder, until deadline: UInt64?,
+    _ range: ClosedRange<Position>, _ order: ReadOrder, until deadline: UInt64?, keepsPages: Bool = true,
     _ body: (EntryView) throws -> Bool
   ) throws -> Visit {
     let cursor = try transaction.cursor(in: environment.blocks)
     var position = order == .forward ? range.lowerBound : range.upperBound
     var place = try BlockLayout.withKey(position) { try cursor.seek($0) }
+    var passed = keepsPages ? nil : PassedPages(transaction.pages)
+    defer { passed?.letGo() }
     while true {
       let block = try place.map { try BlockView($0.value, last: BlockLayout.position(ofKey: $0.key)) }
       guard let block, block.first <= position, position <= block.last else {
@@ -143,6 +148,7 @@ extension LogView {
         continue
       }
       let last = order == .forward ? min(block.last, range.upperBound) : max(block.first, range.lowerBound)
+      defer { passed?.add(block.rawBytes) }
       while true {
         guard try visit(position, in: block, body), position != range.end(order) else { return .over }
         let isEnd = position == last

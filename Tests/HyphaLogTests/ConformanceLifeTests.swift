@@ -17,6 +17,9 @@ import Testing
     batch.cursors[key] = Cursor(position: Position(rawValue: 2), handledCount: 2)
     batch.snapshots["ana"] = [4, 2]
     let receipt = try await first.append(batch)
+    // The newest commit has no event: what it says of the newest one must still be that one's.
+    _ = try await first.append(
+      LogBatch(cursors: [key: Cursor(position: Position(rawValue: 3), handledCount: 3)]))
     let identity = first.identity
     let entries = try first.read(after: .start, limit: 1_000, byteLimit: 1 << 30)
     first.close()
@@ -27,7 +30,7 @@ import Testing
     #expect(second.identity.node == LogHome.node)
     #expect(try second.head() == Position(rawValue: 70))
     #expect(try second.read(after: .start, limit: 1_000, byteLimit: 1 << 30) == entries)
-    #expect(try second.cursor(key) == Cursor(position: Position(rawValue: 2), handledCount: 2))
+    #expect(try second.cursor(key) == Cursor(position: Position(rawValue: 3), handledCount: 3))
     #expect(try second.snapshot(of: "ana") == [4, 2])
     let next = try await second.append(ana.batch(1))
     #expect(next.first == Position(rawValue: 71))
@@ -111,6 +114,32 @@ import Testing
     #expect(order.map(\.rawValue) == stride(from: 1, through: 3_199, by: 2).map { UInt64($0) })
     #expect(try log.verify().entryCount == 3_200)
     #expect(try log.verify().isSound)
+    log.close()
+  }
+
+  @Test(arguments: Backend.allCases)
+  func `completions of groups and of lone batches come in the order of commits`(_ backend: Backend) throws {
+    let log = try backend.makeHome().open()
+    let positions = Mutex<[Position]>([])
+    let all = DispatchGroup()
+    for thread in 0..<3 {
+      Thread.detachNewThread(in: all) {
+        var author = Author(AgentID(slug: "agent-\(thread)"))
+        let room = DispatchSemaphore(value: 1 + thread)
+        for _ in 0..<500 {
+          room.wait()
+          all.enter()
+          // The batch is valid, as its author has a stream to itself.
+          log.submit(try! author.batch(1)) { result in
+            if let receipt = try? result.get() { positions.withLock { $0.append(receipt.first) } }
+            room.signal()
+            all.leave()
+          }
+        }
+      }
+    }
+    all.wait()
+    #expect(positions.withLock { $0.map(\.rawValue) } == Array(1...1_500))
     log.close()
   }
 

@@ -20,7 +20,9 @@ final class ArrayLog: IndexedLog {
 
   func head() throws -> Position { contents.withLock { Position(rawValue: UInt64($0.entries.count)) } }
 
-  func visit(_ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool) throws {
+  func visit(
+    _ range: ClosedRange<Position>, _ order: ReadOrder, keepsPages: Bool, _ body: (EntryView) throws -> Bool
+  ) throws {
     let (entries, damaged) = contents.withLock { contents in
       let low = max(Int(range.lowerBound.rawValue), contents.first)
       let high = min(Int(clamping: range.upperBound.rawValue), contents.entries.count)

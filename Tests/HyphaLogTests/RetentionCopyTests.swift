@@ -1,8 +1,9 @@
 import Foundation
 import HyphaCore
 import HyphaLog
-import HyphaLogLMDB
 import Testing
+
+@testable import HyphaLogLMDB
 
 /// Compacting, backing up and restoring.
 @Suite(.serialized) struct RetentionCopyTests {
@@ -48,6 +49,14 @@ import Testing
     #expect(report.byteCountAfter < report.byteCountBefore)
     print(
       "compacted\(isPruned ? " after a prune" : ""): \(report.byteCountBefore) → \(report.byteCountAfter)")
+    do {
+      // A head of another commit would pass for one that was about to be committed, were the log salvaged.
+      let store = try LogOpening.openForReading(DataDirectory(path: home.directory))
+      try withExtendedLifetime(store) {
+        let view = try store.view()
+        #expect(view.head.commitNumber == view.transaction.commitNumber)
+      }
+    }
     log = try home.openLMDB()
     #expect(try entries(log) == before.0)
     #expect(try log.heads() == before.1 && log.gaps() == before.2 && log.cursors() == before.3)

@@ -44,6 +44,8 @@ final class IndexBuilder {
     extractor = TermExtractor(hash: store.hash)
     next = runs.openFirst
     anchor = meta.anchor
+    // Of each run the head was read.
+    transaction.pages.letGo()
   }
 
   /// What is indexed and committed.
@@ -79,7 +81,8 @@ final class IndexBuilder {
     let base = runs.openFirst.rawValue
     let (mark, anchorMark) = (buffer.count, anchor)
     do {
-      try log.visit(range, .forward) { entry in
+      // It follows the log for as long as that is open, and would have all of it in its memory in the end.
+      try log.visit(range, .forward, keepsPages: false) { entry in
         extractor.add(entry.record, offset: UInt16(entry.position.rawValue - base), to: buffer)
         anchor = IndexMeta.Anchor(position: entry.position, time: entry.appendedAt, id: entry.record.id)
         return true

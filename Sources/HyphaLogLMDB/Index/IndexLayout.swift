@@ -100,7 +100,9 @@ extension Position {
 protocol IndexedLog: Sendable {
   var identity: LogIdentity { get }
   func head() throws -> Position
-  func visit(_ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool) throws
+  func visit(
+    _ range: ClosedRange<Position>, _ order: ReadOrder, keepsPages: Bool, _ body: (EntryView) throws -> Bool)
+    throws
 }
 
 extension LogStore: IndexedLog {}
@@ -111,7 +113,7 @@ extension IndexedLog {
     let head = try head()
     var first = head.next
     guard head > .start else { return first }
-    try visit(Position.start.next...head, .forward) { entry in
+    try visit(Position.start.next...head, .forward, keepsPages: true) { entry in
       first = entry.position
       return false
     }
@@ -123,7 +125,7 @@ extension IndexedLog {
     guard anchor.position > .start else { return true }
     guard try anchor.position <= head() else { return false }
     var isThere = false
-    try visit(anchor.position...anchor.position, .forward) { entry in
+    try visit(anchor.position...anchor.position, .forward, keepsPages: true) { entry in
       isThere = entry.appendedAt == anchor.time && entry.record.id == anchor.id
       return false
     }

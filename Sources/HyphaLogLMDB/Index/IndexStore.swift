@@ -81,6 +81,7 @@ final class IndexStore: Sendable {
     }
     let found = views.compactMap { $0 }
     guard found.count == ends.count else { throw IndexFailure.damaged("a run is missing") }
+    defer { for view in found { transaction.pages.letGo(view.body) } }
     try body(found)
   }
 

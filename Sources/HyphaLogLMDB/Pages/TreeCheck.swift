@@ -15,6 +15,8 @@ struct TreeCheck {
   private var entryCount: UInt64 = 0
   private var isFree = false
   private var readsLeaves = true
+  /// After so many pages those that were looked at leave this process's memory.
+  private static let letGoPageCount: UInt64 = 256
 
   /// Sees a leaf's entry.
   typealias Visit = (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void
@@ -36,6 +38,7 @@ struct TreeCheck {
     isFree = tree.flags == TreeRecord.freeFlags
     self.readsLeaves = readsLeaves
     guard !tree.isEmpty else { return }
+    defer { pages.letGo() }
     try check(tree.root, depth: tree.depth, in: tree, from: nil, before: nil, visit)
     guard branchPageCount == tree.branchPageCount, leafPageCount == tree.leafPageCount,
       !readsLeaves || (apartPageCount == tree.apartPageCount && entryCount == tree.entryCount)
@@ -53,6 +56,7 @@ struct TreeCheck {
   ) throws(PageMap.Broken) {
     // A tree that leads in circles ends here.
     try meet(number)
+    if (branchPageCount + leafPageCount) % Self.letGoPageCount == 0 { pages.letGo() }
     if depth == 1 { leafPageCount += 1 } else { branchPageCount += 1 }
     if depth == 1, !readsLeaves { return }
     let page = try pages.page(number, isLeaf: depth == 1)
@@ -99,7 +103,7 @@ struct TreeCheck {
 
 extension PageMap {
   /// Checks the pages from a tree's root to where `key` lies, and those beside them, with which LMDB may join them when
-  /// something is removed.
+  /// something is removed. Values on pages of their own are not looked at: LMDB does so only with one that it removes.
   ///
   /// - Returns: the pages on the way.
   @discardableResult func checkPath(
@@ -125,7 +129,8 @@ extension PageMap {
       guard let node = page.node(index) else { throw Broken(number: number) }
       switch node.content {
       case .child(let child): _ = try bytes(child)
-      case .value, .apart: _ = try value(of: node, on: page)
+      case .apart(let first, _): _ = try bytes(first)
+      case .value: break
       case .table: throw Broken(number: number)
       }
     }
