@@ -64,6 +64,7 @@ enum HyphaProgram {
           directory: directory, node: node,
           settings: LMDBLogSettings(
             mapByteCount: min(byteCountMax, standard), mapByteCountMax: byteCountMax,
+            inlinePayloadByteCountMax: Int(clamping: settings.inlinePayloadByteCountMax),
             reportLongReader: { note($0.description) }), time: time)
       },
       readLog: { try LMDBLogReader(directory: $0) },

@@ -63,7 +63,7 @@ public protocol LogRetention: Sendable {
 }
 
 /// Payloads beside a log that nothing refers to.
-public struct LoosePayloads: Hashable, Sendable {
+public struct LoosePayloads: Hashable, Sendable, Codable {
   /// How many there are.
   public var count = 0
   /// Their bytes.

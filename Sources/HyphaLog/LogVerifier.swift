@@ -38,6 +38,9 @@ public struct LogVerification: Hashable, Sendable, Codable {
   public var blockCount: UInt64 = 0
   /// How many payloads beside the log were read and found whole.
   public var payloadCount: UInt64 = 0
+  /// The payloads beside the log that no entry refers to; as long as the log is written some of them may be of commits
+  /// under way.
+  public var loosePayloads = LoosePayloads()
   /// How many entries are gone because they were pruned.
   public var prunedCount: UInt64 = 0
   /// How many entries are gone because they were damaged.

@@ -195,6 +195,35 @@ extension Processes {
         "\(result)")
     }
 
+    @Test func `the death of the process that salvages a log is told, and it can be run again`() async throws
+    {
+      let scratch = try Scratch()
+      try await append(6_000, to: scratch("hq"), perBatch: 300)
+      var last: Hypha.Result?
+      for _ in 0..<50 where last?.errors.contains("died") != true {
+        try? FileManager.default.removeItem(atPath: scratch("new"))
+        let salvage = try scratch.start("log", "salvage", scratch("hq"), "--output", scratch("new"))
+        var salvager: Int32?
+        while salvager == nil, salvage.isRunning {
+          salvager =
+            ProcessTable.children(of: salvage.id).first { $0.command.contains("log examine salvage") }?.id
+        }
+        if let salvager { kill(salvager, SIGSEGV) }
+        last = await salvage.end()
+      }
+      let result = try #require(last)
+      #expect(result.status == 1 && result.output == "", "\(result)")
+      #expect(
+        result.errors.contains("the process that salvaged \(scratch("hq")) died; remove \(scratch("new"))"),
+        "\(result)")
+      #expect(result.errors.contains("SIGSEGV") && result.errorLines.count == 1, "\(result)")
+      // It may have died before it had made anything.
+      try? FileManager.default.removeItem(atPath: scratch("new"))
+      let again = try await scratch.hypha("log", "salvage", scratch("hq"), "--output", scratch("new"))
+      #expect(again.status == 0 && again.output.contains("6,000 entries"), "\(again)")
+      #expect(try await scratch.hypha("log", "verify", scratch("new")).status == 0)
+    }
+
     @Test func `salvage says what it kept and what not, and writes loose records where it is told`()
       async throws
     {

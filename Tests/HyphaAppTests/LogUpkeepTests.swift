@@ -102,6 +102,10 @@ extension Processes {
       let info = try await scratch.hypha("log", "info", node)
       #expect(info.status == 0 && info.lines.count == 2, "\(info)")
       #expect(info.errors.contains("1 payload beside the log (68.4 KiB) belongs to no event"), "\(info)")
+      let verify = try await scratch.hypha("log", "verify", node)
+      #expect(verify.status == 0 && verify.lines.count == 1, "\(verify)")
+      #expect(
+        verify.output.contains(": sound; ") && verify.output.contains(", 1 payload of no event (68.4 KiB)"))
       #expect(try await prune(scratch, node, "--keep-newest", "300", "--yes").isDone)
       #expect(try await scratch.hypha("log", "info", node).errors == "")
       #expect(!FileManager.default.fileExists(atPath: payload))

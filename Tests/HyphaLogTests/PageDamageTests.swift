@@ -60,6 +60,25 @@ import Testing
     withExtendedLifetime((home, place)) {}
   }
 
+  @Test func `a page that was written to another's place is found`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    for _ in 0..<300 { _ = try await log.append(ana.batch(1)) }
+    log.close()
+    var file = PageFile(try Data(contentsOf: URL(fileURLWithPath: home.dataFile)))
+    let (first, second) = try file.leaves(of: "blocks")
+    file.copy(first, to: second)
+    try Data(file.bytes).write(to: URL(fileURLWithPath: home.dataFile))
+    let problem = "page \(second) of the table blocks is broken"
+    let reader = try LMDBLogReader(directory: home.directory)
+    expectError(.logInvalid, problem, "hypha log verify") {
+      _ = try reader.read(after: .start, limit: .max, byteLimit: .max)
+    }
+    let verification = try LMDBLogInspection().verify(home.directory, linksAt: []) { _ in }
+    #expect(verification.findings.contains { $0.contains(problem) }, "\(verification.findings)")
+  }
+
   @Test(arguments: [60, 9_000])
   func `a number that leads to a page of an older commit is found`(_ byteCount: Int) async throws {
     let home = Backend.lmdb.makeHome()
@@ -113,19 +132,35 @@ private struct PageFile {
   /// Lets what leads to a key's value, a branch or a leaf where values lie apart, lead to the page that had it in an
   /// older commit, with bytes that are 1; returns that page.
   mutating func leadBack(_ table: String, _ key: [UInt8]) throws -> UInt64 {
-    let (place, page) = try bytes.withUnsafeBytes { bytes in
-      let pages = PageMap(
-        base: try #require(bytes.baseAddress), pageByteCount: Self.byteCount,
-        pageCount: UInt64(bytes.count / Self.byteCount))
-      return try Self.change(table, key, pages)
-    }
+    let (place, page) = try withPages { try Self.change(table, key, $0) }
     withUnsafeBytes(of: UInt32(page).littleEndian) { bytes.replaceSubrange(place..<place + 4, with: $0) }
     return page
   }
 
-  private static func change(_ table: String, _ key: [UInt8], _ pages: PageMap) throws -> (
-    place: Int, page: UInt64
-  ) {
+  /// The second and the third leaf of a table whose root is a branch.
+  func leaves(of table: String) throws -> (UInt64, UInt64) {
+    try withPages { pages in
+      let root = try pages.page(Self.tree(of: table, pages).root, isLeaf: false)
+      return (try root.child(1), try root.child(2))
+    }
+  }
+
+  /// Puts what is on a page on another one.
+  mutating func copy(_ page: UInt64, to other: UInt64) {
+    let (from, to) = (Int(page) * Self.byteCount, Int(other) * Self.byteCount)
+    bytes.replaceSubrange(to..<to + Self.byteCount, with: bytes[from..<from + Self.byteCount])
+  }
+
+  private func withPages<Value>(_ body: (PageMap) throws -> Value) throws -> Value {
+    try bytes.withUnsafeBytes { bytes in
+      try body(
+        PageMap(
+          base: try #require(bytes.baseAddress), pageByteCount: Self.byteCount,
+          pageCount: UInt64(bytes.count / Self.byteCount)))
+    }
+  }
+
+  private static func tree(of table: String, _ pages: PageMap) throws -> TreeRecord {
     var newest: (commit: UInt64, roots: PageMap.Roots?) = (0, nil)
     for number: UInt64 in [0, 1] {
       let commit = try pages.bytes(number).loadUnaligned(fromByteOffset: 144, as: UInt64.self)
@@ -135,7 +170,13 @@ private struct PageFile {
     let main = try pages.page(roots.main.root, isLeaf: true)
     let node = try #require(main.nodes.first { $0.key.elementsEqual(table.utf8) })
     guard case .table(let record) = node.content else { throw PageMap.Broken(number: main.number) }
-    let tree = try #require(TreeRecord(record))
+    return try #require(TreeRecord(record))
+  }
+
+  private static func change(_ table: String, _ key: [UInt8], _ pages: PageMap) throws -> (
+    place: Int, page: UInt64
+  ) {
+    let tree = try tree(of: table, pages)
     let root = try pages.page(tree.root, isLeaf: false)
     let base = try #require(try pages.bytes(0).baseAddress)
     var used: Set<UInt64> = []

@@ -223,6 +223,14 @@ import Testing
     let reference = try Self.appendDetached(payload, to: home)
     var verification = try verify(home)
     #expect(verification.findings == [] && verification.payloadCount == 1 && verification.entryCount == 121)
+    #expect(verification.loosePayloads == LoosePayloads())
+    // One that was stored for a commit that never came is counted, and is no finding.
+    _ = try [UInt8](repeating: 8, count: 30_000).withUnsafeBytes {
+      try PayloadStore(in: home.directory).put($0)
+    }
+    verification = try verify(home)
+    #expect(verification.findings == [] && verification.payloadCount == 1)
+    #expect(verification.loosePayloads.count == 1 && verification.loosePayloads.byteCount == 30_000)
     let file = PayloadStore(in: home.directory).file(reference.digest)
     let handle = try #require(FileHandle(forUpdatingAtPath: file))
     try handle.seek(toOffset: 100)

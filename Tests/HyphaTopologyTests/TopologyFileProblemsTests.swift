@@ -40,7 +40,7 @@ private func problems(agents: String) -> [String] {
         "f:3:10: version must be a whole number; write a number from 1 to 4294967295, without quotes",
         "f:4:17: map-size '12 parsecs' is not a size in whole bytes; "
           + "write a number with a unit, such as 512MiB or 64GiB",
-        "f:4:29: log has an unknown key, 'sync'; use map-size",
+        "f:4:29: log has an unknown key, 'sync'; use one of map-size, inline-payload",
         "f:6:7: node 'hq' must be a mapping, not a list; "
           + "write lines of the form 'key: value', indented below it",
         "f:7:9: node 'ops' has an unknown key, 'adress'; did you mean 'address'?",
@@ -100,6 +100,10 @@ private func problems(agents: String) -> [String] {
       ("alerts: {redelivery: 8d}", "f:1:22: redelivery '8d' is out of range; use a duration from 1ms to 7d"),
       ("alerts: {redelivery: 0s}", "f:1:22: redelivery '0s' is out of range; use a duration from 1ms to 7d"),
       ("alerts: {every: 1s}", "f:1:10: alerts has an unknown key, 'every'; use one of deadline, redelivery"),
+      (
+        "log: {inline-payload: 2MiB}",
+        "f:1:23: inline-payload '2MiB' is out of range; use a size from 1KiB to 1MiB"
+      ),
       ("log: {map-size: 1KiB}", "f:1:17: map-size '1KiB' is out of range; use a size from 1MiB to 64TiB"),
       (
         "log: {map-size: 1.0001MB}",
@@ -154,12 +158,24 @@ private func problems(agents: String) -> [String] {
       (
         "limits: {}",
         "f:1:1: the topology file has an unknown key, 'limits'; use one of hypha, name, version, "
-          + "log, alerts, security, observer, nodes, kinds, agents"
+          + "log, alerts, supervision, security, observer, nodes, kinds, agents"
+      ),
+      (
+        "supervision: {attempts: 0}",
+        "f:1:25: attempts of supervision must be a whole number; write a number from 1 to 1000, without quotes"
+      ),
+      (
+        "supervision: {initial: fast}",
+        "f:1:24: initial 'fast' is not a duration; write a whole number with a unit, such as 500ms, 30s, 5m or 1h"
+      ),
+      (
+        "supervision: {strategy: restrat}",
+        "f:1:25: strategy of supervision must be one of resume, restart, stop, not 'restrat'; did you mean 'restart'?"
       ),
       (
         "\"a\\n\\e[31m\": {}",
         "f:1:1: the topology file has an unknown key, 'a\\u{a}\\u{1b}[31m'; use one of hypha, "
-          + "name, version, log, alerts, security, observer, nodes, kinds, agents"
+          + "name, version, log, alerts, supervision, security, observer, nodes, kinds, agents"
       ),
     ] as [(String, String)]) func `says so at the place`(text: String, expected: String)
   {
@@ -188,7 +204,12 @@ private func problems(agents: String) -> [String] {
       (
         "  a: {kind: k, node: hq, parent: b}",
         "f:5:26: agent 'a' has an unknown key, 'parent'; use one of kind, node, reports-to, "
-          + "publishes, subscribes, settings"
+          + "publishes, subscribes, settings, supervision"
+      ),
+      (
+        "  a: {kind: k, node: hq, supervision: {retries: 3}}",
+        "f:5:40: supervision of agent 'a' has an unknown key, 'retries'; use one of attempts, initial, factor, cap, "
+          + "jitter, handler-deadline, strategy, restarts, restart-window"
       ),
       (
         "  a: {kind: k, node: hq, reportsTo: b}",

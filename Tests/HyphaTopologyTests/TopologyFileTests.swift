@@ -10,6 +10,7 @@ let incidentRoom = """
   version: 3
   log:
     map-size: 32GiB
+    inline-payload: 16KiB
   nodes:
     hq: {}
     ops: {address: "tcp://127.0.0.1:7410"}
@@ -46,23 +47,23 @@ let incidentRoom = """
             "file": .string("handovers.csv"), "speed": .integer(60), "resource": .string("Ana"),
           ])),
       ],
-      log: LogSettings(mapByteCount: 32 << 30))
+      log: LogSettings(mapByteCount: 32 << 30, inlinePayloadByteCountMax: 16 << 10))
     #expect(file.topology == expected)
     #expect(file.kinds == ["trace": .object(["file": .string("handovers.csv"), "speed": .integer(3600)])])
   }
 
   @Test func `keeps the lines of its parts`() throws {
     let sources = try TopologyFile.read(yaml: incidentRoom, file: "f.yaml").sources
-    #expect(sources.nodes["ops"] == SourceMark(line: 8, column: 3))
-    #expect(sources.kinds["trace"]?.settings["speed"] == SourceMark(line: 10, column: 32))
+    #expect(sources.nodes["ops"] == SourceMark(line: 9, column: 3))
+    #expect(sources.kinds["trace"]?.settings["speed"] == SourceMark(line: 11, column: 32))
     let ana = sources.agents["ana"]
-    #expect(ana?.id == SourceMark(line: 14, column: 3))
-    #expect(ana?.kind.line == 15)
+    #expect(ana?.id == SourceMark(line: 15, column: 3))
+    #expect(ana?.kind.line == 16)
     #expect(ana?.node == nil)
-    #expect(ana?.reportsTo?.line == 16)
-    #expect(ana?.publishes["work.HandedOver"]?.line == 17)
+    #expect(ana?.reportsTo?.line == 17)
+    #expect(ana?.publishes["work.HandedOver"]?.line == 18)
     #expect(ana?.subscribes.map(\.column) == [18, 30])
-    #expect(ana?.settings["resource"] == SourceMark(line: 19, column: 16))
+    #expect(ana?.settings["resource"] == SourceMark(line: 20, column: 16))
   }
 
   @Test func `may leave most things out`() throws {

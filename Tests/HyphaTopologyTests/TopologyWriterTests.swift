@@ -53,6 +53,7 @@ import Testing
 
         log:
           map-size: 32GiB
+          inline-payload: 16KiB
 
         nodes:
           hq: {}

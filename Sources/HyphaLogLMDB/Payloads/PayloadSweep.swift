@@ -13,6 +13,32 @@ public struct PayloadSweep: Hashable, Sendable {
   public fileprivate(set) var removedByteCount: UInt64 = 0
 }
 
+/// The payloads beside a log, from which those are taken that entries refer to.
+///
+/// The entries are read later than the list was made: what was committed meanwhile is referred to.
+struct PayloadList {
+  private var sizes: [Digest: UInt64] = [:]
+
+  /// All that are there now.
+  init(of payloads: PayloadStore) throws {
+    guard payloads.isThere else { return }
+    try payloads.forEach { sizes[$0] = $1 }
+  }
+
+  var isEmpty: Bool { sizes.isEmpty }
+
+  /// Takes out one that an entry refers to.
+  mutating func remove(_ digest: Digest) { sizes[digest] = nil }
+
+  /// What is left.
+  var rest: LoosePayloads {
+    var loose = LoosePayloads()
+    loose.count = sizes.count
+    loose.byteCount = sizes.values.reduce(0, +)
+    return loose
+  }
+}
+
 extension PayloadStore {
   /// Whether a payload was ever stored here.
   var isThere: Bool { access(path, F_OK) == 0 }

@@ -112,16 +112,10 @@ public struct LMDBRetention: LogRetention {
 
   public func loosePayloads(of directory: String) throws -> LoosePayloads {
     let store = try LogOpening.openForReading(DataDirectory(path: directory))
-    var loose = LoosePayloads()
-    guard store.payloads.isThere else { return loose }
-    var sizes: [Digest: UInt64] = [:]
-    try store.payloads.forEach { sizes[$0] = $1 }
-    guard !sizes.isEmpty else { return loose }
-    // Read later than the list was made: what was committed meanwhile is referred to.
-    for reference in try store.payloadReferences() { sizes[reference] = nil }
-    loose.count = sizes.count
-    loose.byteCount = sizes.values.reduce(0, +)
-    return loose
+    var loose = try PayloadList(of: store.payloads)
+    guard !loose.isEmpty else { return LoosePayloads() }
+    for reference in try store.payloadReferences() { loose.remove(reference) }
+    return loose.rest
   }
 
   public func readers(of directory: String) throws -> [LogReaderMark] {

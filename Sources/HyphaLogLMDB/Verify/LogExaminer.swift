@@ -9,6 +9,8 @@ struct LogExaminer {
   private let store: LogStore
   private let payloads: PayloadStore
   private var check: EntryCheck
+  /// The payloads that no entry which was read refers to.
+  private var loose: PayloadList
   /// The first position that was not looked at.
   private var next = Position(rawValue: 1)
   /// The chain's link before `next`; nil where that is not known.
@@ -28,7 +30,7 @@ struct LogExaminer {
     _ directory: String, linksAt positions: [Position], progress: (LogProgress) throws -> Void
   ) throws -> LogVerification {
     let store = try LogOpening.openForReading(DataDirectory(path: directory))
-    var examiner = LogExaminer(store, payloads: PayloadStore(in: directory))
+    var examiner = try LogExaminer(store, payloads: PayloadStore(in: directory))
     do {
       try examiner.run(progress)
       for position in positions {
@@ -40,9 +42,10 @@ struct LogExaminer {
     return examiner.check.verification
   }
 
-  private init(_ store: LogStore, payloads: PayloadStore) {
+  private init(_ store: LogStore, payloads: PayloadStore) throws {
     self.store = store
     self.payloads = payloads
+    loose = try PayloadList(of: payloads)
     check = EntryCheck(gaps: [])
     link = HashChain(of: store.identity).head
     check.verification.id = store.identity.id
@@ -73,7 +76,10 @@ struct LogExaminer {
     }
     for finding in try TableCheck.findings(in: store) { check.verification.find(finding, at: nil, .damaged) }
     // Rows and blocks are whole; what LMDB takes for free is not seen from them.
-    if check.verification.isSound { try store.environment.checkPages(whole: true) }
+    guard check.verification.isSound else { return }
+    try store.environment.checkPages(whole: true)
+    // Where something is wrong, what refers to them may be lost.
+    check.verification.loosePayloads = loose.rest
   }
 }
 
@@ -159,6 +165,7 @@ extension LogExaminer {
       let position = Position(rawValue: number)
       do {
         let stored = block.stored(at: position)
+        if let payload = stored.payload { loose.remove(payload.digest) }
         if stored.isDetached, stored.isBound {
           try walkDetached(stored)
         } else {

@@ -24,6 +24,12 @@ struct StoredEntry {
   /// Whether the payload lies beside the log.
   var isDetached: Bool { header[26] == 1 }
 
+  /// What is beside the log, where the record says so and is whole.
+  var payload: PayloadReference? {
+    guard isDetached, let stored else { return nil }
+    return try? DetachedRecord(checking: stored).payload
+  }
+
   /// The hash of the record, as the header has it.
   var leaf: Digest { Digest(header, at: 40) }
 

@@ -4,7 +4,7 @@ import HyphaLog
 /// `hypha log examine`: what looks at a log that may be damaged, in a process of its own (see ``LogExamination``).
 struct LogExamineCommand: Command {
   /// What to look at.
-  enum Part: String, CaseIterable, ExpressibleByArgument { case verify, chain, tables, head }
+  enum Part: String, CaseIterable, ExpressibleByArgument { case verify, chain, tables, head, salvage }
 
   static let configuration = CommandConfiguration(
     name: "examine", abstract: "Look at a log for another command.", isHidden: true)
@@ -12,6 +12,8 @@ struct LogExamineCommand: Command {
   @Argument(help: "What to look at.") var part: Part
   @Argument(help: "A node's data directory.", completion: .directory) var data: String
   @Option(help: "Look up the chain there.", valueName: "position") var linkAt: [UInt64] = []
+  @Option(help: "Salvage to this directory.", valueName: "directory", completion: .directory) var output = ""
+  @Flag(help: "Tell of salvaged records without a place.") var loose = false
 
   func run() async throws {
     let inspection = try Program.require().inspection
@@ -26,12 +28,26 @@ struct LogExamineCommand: Command {
       case .chain: try tell(ExaminationLine(chain: try inspection.chain(data, at: positions)))
       case .tables: try inspection.tables(data) { try tell(ExaminationLine(row: $0)) }
       case .head: try tell(ExaminationLine(head: try inspection.signedHead(data).description))
+      case .salvage: try salvage(inspection)
       }
       try tell(ExaminationLine(isComplete: true))
     } catch let error as HyphaError {
       try tell(
-        ExaminationLine(failure: .init(problem: error.problem, remedy: error.remedy, cause: error.cause)))
+        ExaminationLine(
+          failure: .init(
+            code: error.code.description, problem: error.problem, remedy: error.remedy, cause: error.cause)))
     }
+  }
+
+  /// The tables are LMDB's to read, so that is done by one more process.
+  private func salvage(_ inspection: any LogInspection) throws {
+    let tables = try LogExamination(data: data, stop: StopSignal([])).tables()
+    let report = try inspection.salvage(data, to: output, tables: tables) { record in
+      if loose { try tell(ExaminationLine(loose: LooseLine(record))) }
+    } progress: { done, all in
+      try tell(ExaminationLine(searched: .init(done: done, all: all)))
+    }
+    try tell(ExaminationLine(salvage: report))
   }
 
   /// What was said is said, whatever happens next.
@@ -44,8 +60,13 @@ struct LogExamineCommand: Command {
 /// What the examining process says, a line of JSON each.
 struct ExaminationLine: Codable {
   struct Failure: Codable {
-    var problem: String
+    var code, problem: String
     var remedy, cause: String?
+  }
+
+  /// The bytes of a file that salvage has searched.
+  struct Searched: Codable {
+    var done, all: UInt64
   }
 
   var progress: LogProgress?
@@ -53,6 +74,9 @@ struct ExaminationLine: Codable {
   var chain: ChainLookup?
   var row: SalvagedRow?
   var head: String?
+  var searched: Searched?
+  var loose: LooseLine?
+  var salvage: SalvageReport?
   var failure: Failure?
   var isComplete: Bool?
 }

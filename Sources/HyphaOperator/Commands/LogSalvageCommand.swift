@@ -11,7 +11,7 @@ struct LogSalvageCommand: Command {
       writes them to a new data directory, at the same positions and byte by byte: the chain and all signed heads \
       before the damage go on to hold. What cannot be kept is quarantined there, and reading it says so. Consumers' \
       places, snapshots, idempotency keys, payloads and the node's key are taken along as far as they can be read. \
-      The node must not run.
+      The node must not run. All of that is done by a process of its own: should damaged bytes end it, that is said.
 
       --loose writes the records that are whole while nothing says where in the log they stood: a line of JSON \
       each, with the record's bytes as base64.
@@ -29,21 +29,17 @@ struct LogSalvageCommand: Command {
   @Flag(help: "Print the report as JSON, on one line.") var json = false
 
   func run() async throws {
-    let inspection = try Program.require().inspection
     let path = try DataPlaces.log(at: data)
     let examination = LogExamination(data: path, stop: StopSignal())
-    var file: LooseFile?
-    if let loose { file = try LooseFile(loose) }
+    let file = try loose.map { try LooseFile($0) }
     let report = try await LiveRegion.run { region in
-      let tables = try examination.tables()
-      let report = try inspection.salvage(path, to: output, tables: tables) { record in
-        try file?.write(record)
-      } progress: { done, all in
-        if examination.stop.isRaised {
-          throw ExitStatus.stopped(by: examination.stop.signalNumber ?? SIGINT)
-        }
-        let share = all == 0 ? 100 : done * 100 / all
-        try region.draw(["\(path): \(Human.bytes(done)) of \(Human.bytes(all)) searched, \(share) %"])
+      let report = try examination.salvage(to: output, isLooseWanted: file != nil) { line in
+        if let record = line.loose { try file?.write(record) }
+        guard let searched = line.searched else { return }
+        let share = searched.all == 0 ? 100 : searched.done * 100 / searched.all
+        try region.draw([
+          "\(path): \(Human.bytes(searched.done)) of \(Human.bytes(searched.all)) searched, \(share) %"
+        ])
       }
       try region.draw([])
       return report
@@ -93,35 +89,36 @@ private final class LooseFile {
     output = Output(descriptor: handle.fileDescriptor, name: path)
   }
 
-  func write(_ loose: LooseRecord) throws { try output.writeLine(JSON.text(Line(loose))) }
+  func write(_ loose: LooseLine) throws { try output.writeLine(JSON.text(loose)) }
 
   func finish() throws { try output.flush() }
+}
 
-  private struct Line: Encodable {
-    let offset: UInt64
-    let id: EventID
-    let time: String
-    let channel: String
-    let agent: AgentID
-    let epoch, sequence: UInt64
-    let addressee: AgentID?
-    let type: EventTypeName
-    let subject: Subject
-    let record: String
+/// A record without a place, as a line of JSON.
+struct LooseLine: Codable {
+  let offset: UInt64
+  let id: EventID
+  let time: String
+  let channel: String
+  let agent: AgentID
+  let epoch, sequence: UInt64
+  let addressee: AgentID?
+  let type: EventTypeName
+  let subject: Subject
+  let record: String
 
-    init(_ loose: LooseRecord) {
-      let header = loose.record.header
-      offset = loose.offset
-      id = header.id
-      time = header.time.text
-      channel = header.channel.description
-      agent = header.agent
-      epoch = header.epoch
-      sequence = header.sequence
-      addressee = header.addressee
-      type = header.type
-      subject = header.subject
-      record = Data(loose.record.bytes).base64EncodedString()
-    }
+  init(_ loose: LooseRecord) {
+    let header = loose.record.header
+    offset = loose.offset
+    id = header.id
+    time = header.time.text
+    channel = header.channel.description
+    agent = header.agent
+    epoch = header.epoch
+    sequence = header.sequence
+    addressee = header.addressee
+    type = header.type
+    subject = header.subject
+    record = Data(loose.record.bytes).base64EncodedString()
   }
 }

@@ -9,7 +9,9 @@ struct LogVerifyCommand: Command {
       Checks positions, checksums, hashes and their chain, times, lanes, streams, links, payloads, tables and heads, \
       while the node runs or not. Entries that were pruned or quarantined are accounted for and counted. 'altered' \
       is what somebody wrote by intent, since its checksums match and its hashes do not. A log that is damaged so \
-      that reading it ends a process is a finding like others.
+      that reading it ends a process is a finding like others. Payloads beside a log that no event refers to are \
+      counted, and are no finding: a process that was killed before its commit has left them, or a commit is under \
+      way, and the next prune removes those that none needs.
 
       --witness compares with heads that 'log head' printed before and that peers or auditors kept: a node could \
       write its own history again, but not what it signed. Each has to agree.
@@ -38,6 +40,8 @@ struct LogVerifyCommand: Command {
     let stated: UInt64
     let blocks: UInt64
     let payloads: UInt64
+    let loosePayloads: Int
+    let loosePayloadBytes: UInt64
     let recordBytes: UInt64
     let pruned: UInt64
     let quarantined: UInt64
@@ -57,6 +61,8 @@ struct LogVerifyCommand: Command {
       stated = found.statedCount
       blocks = found.blockCount
       payloads = found.payloadCount
+      loosePayloads = found.loosePayloads.count
+      loosePayloadBytes = found.loosePayloads.byteCount
       recordBytes = found.recordByteCount
       pruned = found.prunedCount
       quarantined = found.quarantinedCount
@@ -126,6 +132,11 @@ struct LogVerifyCommand: Command {
     var line =
       "\(row.path): \(verdict); \(Human.count(row.entries)) entries, \(Human.bytes(row.recordBytes)) of records"
     if row.payloads > 0 { line += ", \(Human.count(row.payloads)) payloads beside the log" }
+    if row.loosePayloads > 0 {
+      let payloads =
+        row.loosePayloads == 1 ? "1 payload" : "\(Human.count(UInt64(row.loosePayloads))) payloads"
+      line += ", \(payloads) of no event (\(Human.bytes(row.loosePayloadBytes)))"
+    }
     if row.pruned > 0 { line += ", \(Human.count(row.pruned)) pruned" }
     if row.quarantined > 0 { line += ", \(Human.count(row.quarantined)) quarantined" }
     if row.unproven > 0 { line += ", \(Human.count(row.unproven)) links of the chain unproven" }

@@ -2,8 +2,8 @@ import Foundation
 import HyphaCore
 import HyphaLog
 
-/// Looks at a log that may be damaged, in a child process: LMDB trusts its file, so a damaged page can end the process
-/// that reads it by a signal. That is a finding then, and no crash.
+/// Looks at a log that may be damaged, or salvages it, in a child process: LMDB trusts its file, so a damaged page can end
+/// the process that reads it by a signal. That is a finding then, and no crash.
 ///
 /// The child is this program itself, running ``LogExamineCommand``, so an author's own program does it too. It ends
 /// when nobody reads what it says any more.
@@ -15,13 +15,16 @@ struct LogExamination {
 
   /// What reading a log came to where it did not come to its end.
   struct Interruption: Error {
+    var code = HyphaError.Code.logInvalid
     /// What happened, naming how far it had come.
     let problem: String
-    let remedy: String
+    let remedy: String?
     let cause: String?
+    /// Whether the child has died.
+    var isDeath = false
 
     /// As the error of a command that needs the log whole.
-    var error: HyphaError { HyphaError(.logInvalid, problem, remedy: remedy, cause: cause) }
+    var error: HyphaError { HyphaError(code, problem, remedy: remedy, cause: cause) }
   }
 
   /// Reads the log from end to end.
@@ -29,7 +32,7 @@ struct LogExamination {
   {
     var found = LogVerification()
     do {
-      try run("verify", positions) { line in
+      try run("verify", links(at: positions)) { line in
         if let here = line.progress {
           found.head = here.head
           try progress(here)
@@ -38,9 +41,9 @@ struct LogExamination {
       }
     } catch let interruption as Interruption {
       let cause = interruption.cause.map { " (\($0))" } ?? ""
-      let isDeath = interruption.cause != nil
+      let remedy = interruption.remedy.map { "; \($0)" } ?? ""
       found.find(
-        interruption.problem + (isDeath ? "; \(interruption.remedy)\(cause)" : ""), at: nil, .damaged)
+        interruption.problem + (interruption.isDeath ? remedy + cause : ""), at: nil, .damaged)
     }
     return found
   }
@@ -48,7 +51,7 @@ struct LogExamination {
   /// Looks up the chain's links.
   func chain(at positions: [Position]) throws -> ChainLookup {
     var found: ChainLookup?
-    try orThrow { try run("chain", positions) { found = $0.chain ?? found } }
+    try orThrow { try run("chain", links(at: positions)) { found = $0.chain ?? found } }
     guard let found else { throw HyphaError(.failed, "nothing was said of the log in \(data)") }
     return found
   }
@@ -72,6 +75,33 @@ struct LogExamination {
     return tables
   }
 
+  /// Makes a new log of what is whole; `take` is given how much was searched, and records without a place.
+  ///
+  /// - Throws: what salvage throws; ``HyphaError/Code/failed`` when the child has died.
+  func salvage(
+    to output: String, isLooseWanted: Bool, _ take: (ExaminationLine) throws -> Void
+  ) throws -> SalvageReport {
+    var report: SalvageReport?
+    do {
+      try run("salvage", ["--output", output] + (isLooseWanted ? ["--loose"] : [])) { line in
+        report = line.salvage ?? report
+        try take(line)
+      }
+    } catch let interruption as Interruption {
+      guard interruption.isDeath else { throw interruption.error }
+      throw HyphaError(
+        .failed, "the process that salvaged \(data) died",
+        remedy: "remove \(output) and run it again; if it dies again, report it with the file",
+        cause: interruption.cause)
+    }
+    guard let report else { throw HyphaError(.failed, "nothing was said of the log in \(data)") }
+    return report
+  }
+
+  private func links(at positions: [Position]) -> [String] {
+    positions.flatMap { ["--link-at", "\($0)"] }
+  }
+
   private func orThrow(_ body: () throws -> Void) throws {
     do { try body() } catch let interruption as Interruption { throw interruption.error }
   }
@@ -80,12 +110,12 @@ struct LogExamination {
 // MARK: The child
 
 extension LogExamination {
-  private func run(_ part: String, _ positions: [Position], _ take: (ExaminationLine) throws -> Void) throws {
+  private func run(_ part: String, _ options: [String], _ take: (ExaminationLine) throws -> Void) throws {
     let child = Process()
     let (output, errors) = (Pipe(), Pipe())
     // The program that runs, even where another was installed in its place meanwhile.
     child.executableURL = URL(fileURLWithPath: "/proc/self/exe")
-    child.arguments = ["log", "examine", part, data] + positions.flatMap { ["--link-at", "\($0)"] }
+    child.arguments = ["log", "examine", part, data] + options
     child.standardInput = FileHandle.nullDevice
     child.standardOutput = output
     child.standardError = errors
@@ -122,7 +152,8 @@ extension LogExamination {
     child.waitUntilExit()
     if stop.isRaised { throw ExitStatus.stopped(by: stop.signalNumber ?? SIGINT) }
     if let failure {
-      throw Interruption(problem: failure.problem, remedy: failure.remedy ?? "", cause: nil)
+      let code = Self.codes.first { $0.description == failure.code } ?? .logInvalid
+      throw Interruption(code: code, problem: failure.problem, remedy: failure.remedy, cause: failure.cause)
     }
     guard !isComplete else { return }
     let how =
@@ -132,8 +163,13 @@ extension LogExamination {
     let place = last > .start ? "beyond position \(last)" : "at all"
     throw Interruption(
       problem: "the log cannot be read \(place): its pages are damaged, and the process that read them died",
-      remedy: "run '\(Program.calledAs) log salvage \(data) --output NEW'", cause: how + said)
+      remedy: "run '\(Program.calledAs) log salvage \(data) --output NEW'", cause: how + said, isDeath: true)
   }
+
+  /// What a child may have met.
+  private static let codes: [HyphaError.Code] = [
+    .logInvalid, .logTooNew, .logLocked, .logFull, .logFailed, .fileUnavailable, .failed,
+  ]
 
   private func forEachLine(of handle: FileHandle, _ body: ([UInt8]) throws -> Void) throws {
     var rest: [UInt8] = []

@@ -8,6 +8,7 @@ extension AgentCell {
   func newEvent() -> (EventID, Timestamp) { services.newEvent() }
   func random() -> UInt64 { services.random() }
   func report(_ name: String, _ value: Int64) { metrics.withLock { $0.gauges[name] = value } }
+  func handles(_ type: EventTypeName) -> Bool { entries[type] != nil }
 
   func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName {
     guard let name = allowed[ObjectIdentifier(type)] else {

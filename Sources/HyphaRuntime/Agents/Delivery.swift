@@ -50,6 +50,8 @@ struct Delivery: Sendable {
   let expiresAt: Timestamp?
   /// How often the agent is given it, this time included: an alert whose handler has thrown is given again.
   var attempt = 1
+  /// Whether the agent's cursor has counted it before.
+  var isAgain = false
 
   /// Events as bytes, at least one, all of one lane; on a logged channel at positions in a row.
   init(_ records: ArraySlice<Record>, position: Position?, hops: UInt8?, expiresAt: Timestamp? = nil) {

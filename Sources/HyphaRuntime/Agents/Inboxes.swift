@@ -56,6 +56,9 @@ struct LoggedInbox: Sendable {
   var isEmpty: Bool { queue.isEmpty }
   var hasWork: Bool { !queue.isEmpty || behindTo != nil }
   var backlog: Int { queue.eventCount + (behindTo == nil ? 0 : 1) }
+  var count: Int { queue.eventCount }
+  /// Whether there is more in the log.
+  var isBehind: Bool { behindTo != nil }
 }
 
 /// A bounded queue of realtime events. When it is full the newest wins: of each agent and subject the newest event

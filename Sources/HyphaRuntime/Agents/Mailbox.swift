@@ -12,6 +12,10 @@ final class Mailbox: Sendable {
   /// What the agent is to do next.
   struct Work: Sendable {
     var isWake = false
+    /// Whether the time of something in the agent's ``Agenda`` may have come.
+    var isDue = false
+    /// What operators want of it.
+    var orders: [AgentOrder] = []
     /// To be handled before all else, in this order.
     var alerts: [Delivery] = []
     /// Realtime events, and persistent ones after them.
@@ -31,10 +35,18 @@ final class Mailbox: Sendable {
     var persistent: LoggedInbox
     var realtime = RealtimeInbox()
     var isWoken = false
+    var isDue = false
+    var orders: [AgentOrder] = []
+    /// Whether persistent events are to wait.
+    var holdsPersistent = false
     var isStopped = false
     /// Whether the agent has work in hand; until it first asks, its start.
     var isBusy = true
     var waiter: CheckedContinuation<Void, Never>?
+    /// Who rests before it starts anew.
+    var rester: CheckedContinuation<Void, Never>?
+
+    var takesPersistent: Bool { persistent.hasWork && !holdsPersistent }
   }
 
   private let state: Mutex<State>
@@ -96,8 +108,54 @@ final class Mailbox: Sendable {
   /// Lets the agent's `wake` run.
   func wake() { signal { $0.isWoken = true } }
 
-  /// Ends ``next(upTo:now:)``.
-  func stop() { signal { $0.isStopped = true } }
+  /// Lets the agent look at what it has before it.
+  func due() { signal { $0.isDue = true } }
+
+  /// The most orders that wait.
+  static var orderCountMax: Int { 64 }
+
+  /// Puts an operator's order before the agent. Returns whether there was room for it.
+  func order(_ order: AgentOrder) -> Bool {
+    let (waiter, hasRoom) = state.withLock { state in
+      let hasRoom = state.orders.count < Self.orderCountMax && !state.isStopped
+      if hasRoom { state.orders.append(order) }
+      return (state.waiter.take(), hasRoom)
+    }
+    waiter?.resume()
+    return hasRoom
+  }
+
+  /// Lets persistent events wait where they are, or come again.
+  func setHoldsPersistent(_ holds: Bool) { state.withLock { $0.holdsPersistent = holds } }
+
+  /// Waits for `duration`, or until the agent is stopped. Returns whether it can go on.
+  func rest(for duration: Duration, _ scheduler: any Scheduler) async -> Bool {
+    if duration > .zero {
+      await withCheckedContinuation { continuation in
+        let isStopped = state.withLock { state in
+          if !state.isStopped { state.rester = continuation }
+          return state.isStopped
+        }
+        if isStopped { return continuation.resume() }
+        scheduler.schedule(after: duration) { [weak self] in
+          let rester = self?.state.withLock { $0.rester.take() }
+          rester?.resume()
+        }
+      }
+    }
+    return state.withLock { !$0.isStopped }
+  }
+
+  /// Ends ``next(upTo:now:)`` and ``rest(for:_:)``. Orders that wait are refused.
+  func stop() {
+    signal { $0.isStopped = true }
+    let (rester, orders) = state.withLock { state in
+      defer { state.orders = [] }
+      return (state.rester.take(), state.orders)
+    }
+    rester?.resume()
+    for order in orders { order.refuse() }
+  }
 
   /// The log was read up to `position` for a channel that had fallen behind.
   func caughtUp(_ channel: Channel, through position: Position) {
@@ -115,6 +173,31 @@ final class Mailbox: Sendable {
     state.withLock { state in
       state.alert.backlog + state.again.count + state.persistent.backlog + state.realtime.count
         + (state.isBusy ? 1 : 0)
+    }
+  }
+
+  /// What waits here, in words, each with whether it keeps the agent from it.
+  var findings: [(text: String, isObstacle: Bool)] {
+    state.withLock { state in
+      var findings: [(text: String, isObstacle: Bool)] = []
+      func note(_ channel: Channel, _ inbox: LoggedInbox) {
+        if inbox.count > 0 {
+          findings.append(("\(AgentReport.count(inbox.count, "\(channel) event")) in the inbox", false))
+        }
+        if inbox.isBehind {
+          findings.append(
+            ("\(channel) events come faster than they are handled: the agent reads them from the log", false))
+        }
+      }
+      note(.alert, state.alert)
+      note(.persistent, state.persistent)
+      if state.realtime.count > 0 {
+        findings.append(("\(AgentReport.count(state.realtime.count, "realtime event")) in the inbox", false))
+      }
+      if state.holdsPersistent {
+        findings.append(("persistent events wait until some of those that failed were tried again", true))
+      }
+      return findings
     }
   }
 
@@ -161,13 +244,15 @@ final class Mailbox: Sendable {
   }
 
   private static func hasWork(_ state: inout State) -> Bool {
-    state.isWoken || !state.again.isEmpty || state.alert.hasWork || state.persistent.hasWork
-      || state.realtime.count > 0
+    state.isWoken || state.isDue || !state.orders.isEmpty || !state.again.isEmpty || state.alert.hasWork
+      || state.takesPersistent || state.realtime.count > 0
   }
 
   private func take(from state: inout State, _ limit: Int, now: Timestamp) -> Work? {
-    var work = Work(isWake: state.isWoken)
+    var work = Work(isWake: state.isWoken, isDue: state.isDue, orders: state.orders)
     state.isWoken = false
+    state.isDue = false
+    state.orders = []
     work.alerts = takeAlerts(from: &state, limit)
     if work.alerts.isEmpty, let after = state.alert.catchUp {
       work.catchUp = (.alert, after)
@@ -178,13 +263,14 @@ final class Mailbox: Sendable {
     work.deliveries += fresh
     work.expired = expired
     let rest = limit - work.eventCount
-    if rest > 0 {
+    if rest > 0, state.takesPersistent {
       let persistent = state.persistent.take(upTo: rest)
       work.deliveries += persistent
       if persistent.isEmpty, let after = state.persistent.catchUp { work.catchUp = (.persistent, after) }
     }
     let hasWork =
-      work.isWake || !work.alerts.isEmpty || !work.deliveries.isEmpty || work.catchUp != nil
+      work.isWake || work.isDue || !work.orders.isEmpty || !work.alerts.isEmpty || !work.deliveries.isEmpty
+      || work.catchUp != nil
       || !work.expired.isEmpty
     return hasWork ? work : nil
   }

@@ -60,6 +60,11 @@ struct Outbox: Sendable {
     runs = [OutboundRun?](repeating: nil, count: points.count)
   }
 
+  /// Where the stream of a channel ends.
+  func end(of channel: Channel) -> LanePoint {
+    LanePoint(epoch: epoch, sequence: sequences[Int(channel.rawValue)])
+  }
+
   /// Gives an event its place; the next one of its lane will point back to it.
   mutating func number(_ draft: Draft) -> RecordHeader {
     let slot = slot(of: draft.lane(of: agent))
@@ -160,7 +165,8 @@ struct Outbox: Sendable {
 
 /// An event that was published and has no place in a stream yet.
 struct Draft: Sendable {
-  var event: any Event
+  /// The value; nil where only its payload is at hand.
+  var event: (any Event)?
   var addressee: AgentID?
   var id: EventID
   var time: Timestamp

@@ -135,7 +135,11 @@ extension Node: NodeServices {
       if !local.isEmpty {
         for index in run {
           let position = Position(rawValue: receipt.first.rawValue + UInt64(index))
-          deliver(records[index].header, stated[index].event, at: position, expiresAt: nil, to: local)
+          if let event = stated[index].event {
+            deliver(records[index].header, event, at: position, expiresAt: nil, to: local)
+          } else {
+            deliver(records[index], at: position, to: local)
+          }
         }
       }
       if !alreadySent { for index in run { count(records[index]) } }
@@ -154,6 +158,14 @@ extension Node: NodeServices {
     for agent in agents {
       let hops = UInt8(clamping: routes.distance(header.agent, agent))
       offer(Delivery(stated, position: position, hops: hops, expiresAt: expiresAt), to: agent)
+    }
+  }
+
+  /// The same where only the record is at hand.
+  private func deliver(_ record: Record, at position: Position, to agents: [AgentID]) {
+    for agent in agents {
+      let hops = UInt8(clamping: routes.distance(record.agent, agent))
+      offer(Delivery(record, position: position, hops: hops), to: agent)
     }
   }
 

@@ -47,6 +47,9 @@ public final class Node: Sendable {
     var random: SeededGenerator
     var client: CatchUpClient
     var runners: [AgentID: any AgentRunner] = [:]
+    /// The same in the order of the topology.
+    var runnerOrder: [any AgentRunner] = []
+    var handlersLookedAt = Timestamp.zero
     var tasks: [Task<Void, Never>] = []
     var publishedCounts: [Channel: UInt64] = [:]
     var publishedPairCounts: [Channel: UInt64] = [:]
@@ -168,8 +171,7 @@ public final class Node: Sendable {
       let kind = try kinds.kind(agent.kind)
       let all = kinds.declaration(kind.kind)?.publishes ?? []
       let narrowed = agent.publishes.map { all.intersection($0) } ?? all
-      declared[agent.id] = narrowed.union(AlertEvents.all)
-        .union([HandlerFailed.eventType, AgentActivated.eventType])
+      declared[agent.id] = narrowed.union(SystemEvents.all)
     }
     return declared
   }
@@ -215,6 +217,7 @@ public final class Node: Sendable {
     await waitForLinks()
     guard !isStopped else { return }
     let order = configuration.topology.agents.compactMap { runners[$0.id] }
+    state.withLock { $0.runnerOrder = order }
     let tasks = order.map { runner -> Task<Void, Never> in
       // Without a preference where there is none: asking for it at each switch is not free.
       if let executor { return Task(executorPreference: executor) { await runner.run() } }
@@ -269,6 +272,7 @@ public final class Node: Sendable {
     auditRelays()
     lookAfterAlerts()
     lookAfterTopology()
+    lookAfterHandlers()
     saveLosses(now: now())
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
   }
@@ -412,7 +416,7 @@ extension Node {
     let (runners, tasks, commits, opening) = state.withLock { state in
       state.isStopped = true
       // Agents hold on to their node, and it to them.
-      defer { (state.commits, state.runners, state.tasks) = ([:], [:], []) }
+      defer { (state.commits, state.runners, state.runnerOrder, state.tasks) = ([:], [:], [], []) }
       let commits = state.commits.sorted { $0.key < $1.key }.map(\.value)
       return (Array(state.runners.values), state.tasks, commits, state.whenOpen.take())
     }

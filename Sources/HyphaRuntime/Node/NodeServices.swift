@@ -40,6 +40,8 @@ protocol NodeServices: AnyObject, Sendable {
   func send(_ run: OutboundRun)
   /// Takes note that frames do not leave, and with them their realtime events.
   func drop(_ frames: [OutboundFrame], _ cause: LossCause)
+  /// The nearest supervisor above an agent whose kind handles an event type; nil where there is none.
+  func keeper(of agent: AgentID, _ type: EventTypeName) -> AgentID?
   /// Waits.
   func pause(_ duration: Duration) async
   /// Tells the operator.

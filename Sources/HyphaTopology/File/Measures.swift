@@ -4,6 +4,9 @@ import HyphaCore
 enum ByteCountText {
   /// What a log may be sized to: from 1 MiB to 64 TiB, half of what a process can address.
   static let mapRange: ClosedRange<UInt64> = (1 << 20)...(64 << 40)
+  /// From which size on a payload may lie beside the log: below 1 KiB a file for each would cost more than it saves, and a
+  /// commit group has 8 MiB.
+  static let inlinePayloadRange: ClosedRange<UInt64> = (1 << 10)...(1 << 20)
 
   private static let units: [(name: String, byteCount: UInt64)] = [
     ("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10),

@@ -7,13 +7,15 @@ struct TopologyDecoder {
   var nodes: [NodeSpec] = []
   var kinds: [String: JSONValue] = [:]
   var drafts: [AgentDraft] = []
+  var supervision = SupervisionSettings()
 
   init(file: String) { problems = DiagnosticCollector(file: file) }
 
   /// The file, or nil where there are problems.
   mutating func decode(_ document: DocumentNode) -> TopologyFile? {
     let keys = [
-      "hypha", "name", "version", "log", "alerts", "security", "observer", "nodes", "kinds", "agents",
+      "hypha", "name", "version", "log", "alerts", "supervision", "security", "observer", "nodes", "kinds",
+      "agents",
     ]
     // A file of another format version is not measured by the rules of this one.
     guard formatIsKnown(document),
@@ -27,6 +29,7 @@ struct TopologyDecoder {
     }
     let log = decodeLog(top["log"])
     let alerts = decodeAlerts(top["alerts"])
+    supervision = decodeSupervision(top["supervision"], of: "supervision", base: supervision)
     let security = decodeSecurity(top["security"])
     if let member = required("nodes", top, at: document.mark, remedy: "add 'nodes: {main: {}}'") {
       decodeNodes(member)
@@ -41,10 +44,10 @@ struct TopologyDecoder {
       top["observer"].map { problems.observerPolicy($0, agents: known, nodes: nodes.map(\.id)) }
       ?? ObserverPolicy()
     guard problems.isEmpty, let name else { return nil }
-    let topology = problems.checked(document.mark) { [nodes] in
+    let topology = problems.checked(document.mark) { [nodes, supervision] in
       try Topology(
         name: name.text, version: version.flatMap { $0 }.map(UInt32.init) ?? 1, nodes: nodes, agents: agents,
-        log: log, alerts: alerts, security: security, observer: observer)
+        log: log, alerts: alerts, supervision: supervision, security: security, observer: observer)
     }
     return topology.map {
       TopologyFile(file: problems.file, topology: $0, kinds: kinds, sources: sources)
@@ -93,22 +96,33 @@ struct TopologyDecoder {
   private mutating func decodeLog(_ member: Member?) -> LogSettings {
     var log = LogSettings()
     guard let member,
-      let members = problems.members(of: member.value, in: "log", at: member.mark, keys: ["map-size"]),
-      let size = members["map-size"], let text = problems.text(of: size.value, in: "map-size")
+      let members = problems.members(
+        of: member.value, in: "log", at: member.mark, keys: ["map-size", "inline-payload"])
     else { return log }
+    if let size = size(members["map-size"], in: ByteCountText.mapRange) { log.mapByteCount = size }
+    if let size = size(members["inline-payload"], in: ByteCountText.inlinePayloadRange) {
+      log.inlinePayloadByteCountMax = size
+    }
+    return log
+  }
+
+  /// The size that a setting has; nil where it has none, or none of the range, which is reported.
+  private mutating func size(_ setting: Member?, in range: ClosedRange<UInt64>) -> UInt64? {
+    guard let setting, let text = problems.text(of: setting.value, in: setting.name) else { return nil }
     guard let byteCount = ByteCountText.parse(text) else {
       problems.report(
-        size.mark, "map-size \(quoted(text)) is not a size in whole bytes",
+        setting.mark, "\(setting.name) \(quoted(text)) is not a size in whole bytes",
         remedy: "write a number with a unit, such as 512MiB or 64GiB")
-      return log
+      return nil
     }
-    guard ByteCountText.mapRange.contains(byteCount) else {
+    guard range.contains(byteCount) else {
+      let (low, high) = (ByteCountText.text(range.lowerBound), ByteCountText.text(range.upperBound))
       problems.report(
-        size.mark, "map-size \(quoted(text)) is out of range", remedy: "use a size from 1MiB to 64TiB")
-      return log
+        setting.mark, "\(setting.name) \(quoted(text)) is out of range",
+        remedy: "use a size from \(low) to \(high)")
+      return nil
     }
-    log.mapByteCount = byteCount
-    return log
+    return byteCount
   }
 
   private mutating func decodeKinds(_ section: Member) {

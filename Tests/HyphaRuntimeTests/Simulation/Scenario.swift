@@ -96,7 +96,8 @@ struct ScenarioMaker {
           id: id, kind: "watcher", node: one(of: nodes), reportsTo: one(of: supervisors),
           subscribes: subscriptions(
             ["load.Entry", "load.Alarm", "load.Signal", "test.Echo", "test.Bell"], generators),
-          settings: .object(["run": .string(run), "failOneIn": .integer(Int64(failOneIn))])))
+          settings: .object(["run": .string(run), "failOneIn": .integer(Int64(failOneIn))]),
+          supervision: supervision()))
     }
     for id in generators {
       agents.append(generator(id, on: one(of: nodes), under: one(of: supervisors), to: takers + watchers))
@@ -150,6 +151,13 @@ struct ScenarioMaker {
     }
     return actions.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(
       \.element)
+  }
+
+  private mutating func supervision() -> SupervisionSettings {
+    SupervisionSettings(
+      retry: RetryPolicy(
+        initial: .milliseconds(number(in: 1...100)), cap: .milliseconds(number(in: 1...300)),
+        attemptCountMax: Int(number(in: 1...4))))
   }
 
   private mutating func supervisor(_ id: AgentID, on node: NodeID, under: AgentID?) -> AgentSpec {

@@ -5,7 +5,8 @@ import HyphaLogLMDB
 
 /// `garble SOUND DIR`: lines of input are `FILE SEED`, FILE being `log` or `index`; each damages pages of that file of a
 /// copy of SOUND below its roots, as the seed says, and then does with it what a node and an operator do. Lines of output:
-/// `right COUNT errors COUNT`, or `WRONG` and what, or, for an error that names no remedy, `BARE` and it.
+/// `right COUNT errors COUNT`, or `WRONG` and what, or, for an error that names no remedy, `BARE` and it. What a verification
+/// calls sound must give no errors.
 func garble(_ sound: String, _ directory: String) throws {
   let facts = try Facts(of: LMDBLogReader(directory: sound))
   while let line = readLine() {
@@ -17,6 +18,7 @@ func garble(_ sound: String, _ directory: String) throws {
     for _ in 0..<Int.random(in: 1...3, using: &random) { pages.damage(&random) }
     try pages.data.write(to: url)
     let trial = Trial(facts: facts)
+    if words[0] == "log" { trial.verify(directory) }
     trial.read(directory)
     trial.write(directory)
     trial.read(directory)
@@ -146,12 +148,22 @@ private final class Trial {
   private var rightCount = 0
   private var errorCount = 0
   private var wrong: String?
+  /// Whether a verification has found nothing.
+  private var isSound = false
   /// What was appended, acknowledged.
   private var appended: [Position: [UInt8]] = [:]
 
   init(facts: Facts) { self.facts = facts }
 
-  var outcome: String { wrong ?? "right \(rightCount) errors \(errorCount)" }
+  var outcome: String {
+    if isSound, errorCount > 0 { return "WRONG verify: it has called the log sound" }
+    return wrong ?? "right \(rightCount) errors \(errorCount)"
+  }
+
+  /// Reads all of it, as `hypha log verify` does.
+  func verify(_ directory: String) {
+    isSound = (try? LMDBLogInspection().verify(directory, linksAt: []) { _ in }.isSound) ?? false
+  }
 
   private func hold(_ what: String, _ body: () throws -> Bool) {
     do {
