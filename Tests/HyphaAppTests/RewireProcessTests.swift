@@ -72,9 +72,27 @@ extension Processes {
       let live = try reading("hq", scratch).live
       #expect(Set(live.links.keys).isSuperset(of: [DirectLink("g1", "r1"), DirectLink("g2", "r2")]))
       for node in nodes { #expect(try reading(node, scratch).live == live, "\(node)") }
+      try await expectExports(scratch, file, live)
       let hops = try hops(scratch, count: 1500)
       #expect(hops.first == 4 && hops.last == 1, "the first came by the tree, the last by the link")
       scratch.expectNothingLeft()
+    }
+
+    /// Every form of the topology has all agents and links.
+    private func expectExports(_ scratch: Scratch, _ file: String, _ live: LiveTopology) async throws {
+      let marks = [
+        "svg": ("<circle ", "<path "), "dot": (" [tooltip=", ", color=green"), "mermaid": ("[\"", " <==> "),
+        "graphml": ("<node id=", ">link</data>"), "json": ("\"kind\":", "\"isPinned\":"),
+      ]
+      for (format, (agent, link)) in marks {
+        let result = try await scratch.hypha(
+          "topology", "export", file, "--data", scratch("data"), "--format", format)
+        #expect(result.status == 0, "\(result)")
+        #expect(result.output.components(separatedBy: agent).count - 1 == 9, "\(format)")
+        #expect(result.output.components(separatedBy: link).count - 1 == live.links.count, "\(format)")
+      }
+      let shown = try await scratch.hypha("topology", "show", file, "--data", scratch("data"), "--json")
+      #expect(shown.output.components(separatedBy: "\"savedHops\"").count - 1 == live.links.count)
     }
 
     @Test(arguments: ["hq", "left", "right", "far"])
@@ -108,7 +126,9 @@ extension Processes {
       let run = try scratch.start("run", file, "--data", scratch("data"))
       let places = [file, "--data", scratch("data")]
       #expect(
-        await becomesTrue { (try? reading("hq", scratch))?.seat?.suggestions.isEmpty == false })
+        await becomesTrue {
+          (try? reading("hq", scratch))?.seat?.suggestions[DirectLink("g1", "r1")] != nil
+        })
       let suggestions = try await scratch.hypha(["topology", "suggestions"] + places)
       #expect(
         suggestions.output.contains("g1") && suggestions.output.contains("agent-agent"), "\(suggestions)")

@@ -131,7 +131,7 @@ struct ScenarioMaker {
     }
     return try Topology(
       name: topology.name, nodes: topology.nodes, agents: topology.agents, alerts: topology.alerts,
-      observer: policy)
+      supervision: topology.supervision, observer: policy)
   }
 
   /// What operators ask for, among what goes wrong.

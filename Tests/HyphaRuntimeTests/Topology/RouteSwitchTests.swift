@@ -104,7 +104,8 @@ import Testing
     #expect(machine.tick(now: time(1990)) == [])
     #expect(machine.tick(now: time(2000)) == ["switched"] && machine.sending == 2)
     machine.heard("y", .init(ready: 1, sending: 1), now: time(2001))
-    #expect(machine.tick(now: time(2001)) == ["switched"] && machine.sending == 1, "it is back, and knows less")
+    #expect(
+      machine.tick(now: time(2001)) == ["switched"] && machine.sending == 1, "it is back, and knows less")
   }
 
   @Test func `an old version is known until nobody sends by it and what was sent has arrived`() {
