@@ -42,7 +42,7 @@ test: setup ## Build for debugging and run all tests, a few minutes
 soak: setup ## Kill, starve and damage the log for long: SECONDS=600
 	@swift build --build-tests
 	@HYPHA_SOAK_SECONDS=$(or $(SECONDS),600) swift test --skip-build --no-parallel \
-		--filter 'SoakTests|CrashMatrixTests|DiskFaultTests|PowerCutTests|HyphaLogTests.ModelTests'
+		--filter 'SoakTests|CrashMatrixTests|DiskFaultTests|PowerCutTests|PageDamageTests|HyphaLogTests.ModelTests'
 
 fuzz: setup ## Fuzz the wire and damaged logs for long: SECONDS=600
 	@tools/fuzz wire $(or $(SECONDS),600)
