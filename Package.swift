@@ -80,7 +80,9 @@ let package = Package(
     .executableTarget(
       name: "hypha-log-crasher", dependencies: ["HyphaCore", "HyphaLog", "HyphaLogLMDB"],
       path: "Tests/Support/hypha-log-crasher", swiftSettings: rules),
-    tests("HyphaLogTests", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "hypha-log-crasher"]),
+    // A disk that fails on purpose, under child processes.
+    .target(name: "FaultShim", path: "Tests/Support/FaultShim", swiftSettings: rules),
+    tests("HyphaLogTests", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "hypha-log-crasher", "FaultShim"]),
     tests("HyphaBenchTests", ["HyphaBench"]),
     tests("HyphaTransportTests", ["HyphaTransport", "HyphaTransportZMQ"]),
     tests("HyphaTopologyTests", ["HyphaTopology", "HyphaFormats"]),
@@ -90,11 +92,15 @@ let package = Package(
       ["HyphaRuntime", "HyphaKinds", "HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
     tests("HyphaReplayTests", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaFormats", "HyphaReplay"]),
     tests("HyphaOperatorTests", ["HyphaOperator"]),
+    // An author's program whose agents fail as the tests tell them to.
+    .executableTarget(
+      name: "hypha-test-app", dependencies: ["HyphaApp"], path: "Tests/Support/hypha-test-app",
+      swiftSettings: rules),
     tests(
       "HyphaAppTests",
       [
         "HyphaApp", "HyphaOperator", "HyphaRuntime", "HyphaKinds", "HyphaFormats", "HyphaTopology",
-        "HyphaLogLMDB", "hypha-cli",
+        "HyphaLogLMDB", "hypha-cli", "hypha-test-app", "FaultShim",
       ]),
   ]
 )

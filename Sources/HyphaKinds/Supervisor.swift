@@ -4,8 +4,9 @@ public import HyphaRuntime
 /// An agent that others report to.
 ///
 /// What passes between its branches is relayed by its node on its behalf, without waking it. The agent
-/// itself takes reports of failed handlers, where it subscribes to `hypha.HandlerFailed`, and alarms that are
-/// addressed to it.
+/// itself takes reports of failed handlers, where it subscribes to `hypha.HandlerFailed`, alarms that are addressed to it,
+/// and what it is told of agents below it: dead letters, handlers that do not return, agents that stand still. It answers
+/// these by taking note; an operator finds them with `hypha dead-letters` and `hypha agents explain`.
 public actor Supervisor: Agent {
   public static let kind = "supervisor"
   public static let handles = Handlers(Supervisor.self)
@@ -17,6 +18,18 @@ public actor Supervisor: Agent {
       agent.state.alarms += 1
       context.report("alarms taken by supervisors", agent.state.alarms)
     }
+    .on(EventDeadLettered.self) { agent, _, context in
+      agent.deadLetters += 1
+      context.report("dead letters told to supervisors", agent.deadLetters)
+    }
+    .on(HandlerOverdue.self) { agent, _, context in
+      agent.overdue += 1
+      context.report("overdue handlers told to supervisors", agent.overdue)
+    }
+    .on(AgentStopped.self) { agent, _, context in
+      agent.stopped += 1
+      context.report("stopped agents told to supervisors", agent.stopped)
+    }
 
   /// What a supervisor was told.
   public struct State: Codable, Sendable {
@@ -25,5 +38,9 @@ public actor Supervisor: Agent {
   }
 
   public var state = State()
+  // Since the start: the log has them all.
+  private var deadLetters: Int64 = 0
+  private var overdue: Int64 = 0
+  private var stopped: Int64 = 0
   public init() {}
 }

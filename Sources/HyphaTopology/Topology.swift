@@ -19,6 +19,8 @@ public struct Topology: Sendable, Hashable {
   public let log: LogSettings
   /// How soon alerts are to be answered.
   public let alerts: AlertSettings
+  /// How agents' failures are dealt with, where an agent says nothing of its own.
+  public let supervision: SupervisionSettings
   /// How links are protected.
   public let security: SecuritySettings
   /// What the observer may do.
@@ -36,6 +38,7 @@ public struct Topology: Sendable, Hashable {
   public init(
     name: String, version: UInt32 = 1, nodes: [NodeSpec], agents: [AgentSpec],
     log: LogSettings = LogSettings(), alerts: AlertSettings = AlertSettings(),
+    supervision: SupervisionSettings = SupervisionSettings(),
     security: SecuritySettings = SecuritySettings(), observer: ObserverPolicy = ObserverPolicy()
   ) throws {
     self.name = name
@@ -44,6 +47,7 @@ public struct Topology: Sendable, Hashable {
     self.agents = agents
     self.log = log
     self.alerts = alerts
+    self.supervision = supervision
     self.security = security
     self.observer = observer
     nodeIndex = try Self.index(nodes.map(\.id), noun: "node")
@@ -116,13 +120,15 @@ public struct Topology: Sendable, Hashable {
   ) throws -> Topology {
     try Topology(
       name: name, version: version, nodes: nodes ?? self.nodes, agents: agents ?? self.agents, log: log,
-      alerts: alerts, security: security ?? self.security, observer: observer)
+      alerts: alerts, supervision: supervision, security: security ?? self.security, observer: observer)
   }
 
   /// The agent with this id.
   public func agent(_ id: AgentID) -> AgentSpec? { agentIndex[id].map { agents[$0] } }
   /// The node with this name.
   public func node(_ id: NodeID) -> NodeSpec? { nodeIndex[id].map { nodes[$0] } }
+  /// How failures of this agent are dealt with.
+  public func supervision(of id: AgentID) -> SupervisionSettings { agent(id)?.supervision ?? supervision }
   /// Those who report to `id`, in the order of the file.
   public func children(of id: AgentID) -> [AgentID] { childIndex[id] ?? [] }
   /// How far below the root `id` stands; the root is 0.
@@ -167,12 +173,14 @@ public struct AgentSpec: Sendable, Hashable {
   public var subscribes: [Subscription]
   /// What its kind reads at its start.
   public var settings: JSONValue
+  /// How its failures are dealt with; nil for the deployment's way.
+  public var supervision: SupervisionSettings?
 
   /// An agent of its parts.
   public init(
     id: AgentID, kind: String, node: NodeID, reportsTo: AgentID? = nil,
     publishes: Set<EventTypeName>? = nil, subscribes: [Subscription] = [],
-    settings: JSONValue = .object([:])
+    settings: JSONValue = .object([:]), supervision: SupervisionSettings? = nil
   ) {
     self.id = id
     self.kind = kind
@@ -181,6 +189,7 @@ public struct AgentSpec: Sendable, Hashable {
     self.publishes = publishes
     self.subscribes = subscribes
     self.settings = settings
+    self.supervision = supervision
   }
 }
 

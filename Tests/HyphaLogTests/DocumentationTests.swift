@@ -48,7 +48,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "docs/guarantees.md", "docs/log.md", "docs/retention.md", "docs/replay.md", "docs/security.md",
+    "docs/guarantees.md", "docs/log.md", "docs/agents.md", "docs/retention.md", "docs/replay.md",
+    "docs/security.md",
   ])
   func `every suite that a page names is there`(path: String) throws {
     let declared = Set(
@@ -60,7 +61,7 @@ import Testing
   }
 
   @Test func `every promise that a mutant breaks is on a page`() throws {
-    let pages = try text("docs/guarantees.md") + text("docs/log.md")
+    let pages = try text("docs/guarantees.md") + text("docs/log.md") + text("docs/agents.md")
     let rows = pages.matches(of: /(?m)^\| \*\*([^*]+)\*\*/).map { $0.output.1 }
     let promises = Set(rows.flatMap { $0.split(separator: ", ") })
     for promise in try text("tools/mutants.txt").matches(of: /(?m)^promise: (.+)$/).map({ $0.output.1 }) {
@@ -69,7 +70,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "docs/guarantees.md", "docs/log.md", "docs/retention.md", "docs/replay.md", "docs/security.md",
+    "docs/guarantees.md", "docs/log.md", "docs/agents.md", "docs/retention.md", "docs/replay.md",
+    "docs/security.md",
   ])
   func `what a page links to is there`(path: String) throws {
     let page = try text(path)

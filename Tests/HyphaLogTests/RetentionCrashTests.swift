@@ -1,3 +1,4 @@
+import FaultShim
 import Foundation
 import HyphaCore
 import HyphaLog

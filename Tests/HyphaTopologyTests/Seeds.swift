@@ -84,7 +84,7 @@ struct TopologyGenerator {
           reportsTo: agents.randomElement(using: &random)?.id,
           publishes: random.chance(50) ? nil : Set(Self.types.filter { _ in random.chance(30) }),
           subscribes: try (0..<Int.random(in: 0...3, using: &random)).map { _ in try subscription() },
-          settings: .object(settings)))
+          settings: .object(settings), supervision: random.chance(70) ? nil : supervision()))
     }
     agents.shuffle(using: &random)
     var log = LogSettings()
@@ -101,8 +101,20 @@ struct TopologyGenerator {
       alerts: AlertSettings(
         deadline: .milliseconds(Int64.random(in: 1...604_800_000, using: &random)),
         redelivery: random.chance(50) ? .seconds(1) : .seconds(Int64.random(in: 1...86_400, using: &random))),
-      security: security)
+      supervision: random.chance(50) ? SupervisionSettings() : supervision(), security: security)
     return (topology, kinds)
+  }
+
+  /// Settings that differ from the usual ones, and from others of these, in each part.
+  private mutating func supervision() -> SupervisionSettings {
+    func wait() -> Duration { .milliseconds(Int64.random(in: 1_000_001...604_800_000, using: &random)) }
+    return SupervisionSettings(
+      retry: RetryPolicy(
+        initial: wait(), factor: .random(in: 3...100, using: &random), cap: wait(),
+        jitterPercent: .random(in: 11...100, using: &random),
+        attemptCountMax: .random(in: 6...1000, using: &random)),
+      handlerDeadline: wait(), strategy: random.chance(50) ? .restart : .stop,
+      restartCountMax: .random(in: 4...1000, using: &random), restartWindow: wait())
   }
 
   private mutating func names(upTo count: Int) -> [String] {

@@ -158,12 +158,24 @@ private func problems(agents: String) -> [String] {
       (
         "limits: {}",
         "f:1:1: the topology file has an unknown key, 'limits'; use one of hypha, name, version, "
-          + "log, alerts, security, observer, nodes, kinds, agents"
+          + "log, alerts, supervision, security, observer, nodes, kinds, agents"
+      ),
+      (
+        "supervision: {attempts: 0}",
+        "f:1:25: attempts of supervision must be a whole number; write a number from 1 to 1000, without quotes"
+      ),
+      (
+        "supervision: {initial: fast}",
+        "f:1:24: initial 'fast' is not a duration; write a whole number with a unit, such as 500ms, 30s, 5m or 1h"
+      ),
+      (
+        "supervision: {strategy: restrat}",
+        "f:1:25: strategy of supervision must be one of resume, restart, stop, not 'restrat'; did you mean 'restart'?"
       ),
       (
         "\"a\\n\\e[31m\": {}",
         "f:1:1: the topology file has an unknown key, 'a\\u{a}\\u{1b}[31m'; use one of hypha, "
-          + "name, version, log, alerts, security, observer, nodes, kinds, agents"
+          + "name, version, log, alerts, supervision, security, observer, nodes, kinds, agents"
       ),
     ] as [(String, String)]) func `says so at the place`(text: String, expected: String)
   {
@@ -192,7 +204,12 @@ private func problems(agents: String) -> [String] {
       (
         "  a: {kind: k, node: hq, parent: b}",
         "f:5:26: agent 'a' has an unknown key, 'parent'; use one of kind, node, reports-to, "
-          + "publishes, subscribes, settings"
+          + "publishes, subscribes, settings, supervision"
+      ),
+      (
+        "  a: {kind: k, node: hq, supervision: {retries: 3}}",
+        "f:5:40: supervision of agent 'a' has an unknown key, 'retries'; use one of attempts, initial, factor, cap, "
+          + "jitter, handler-deadline, strategy, restarts, restart-window"
       ),
       (
         "  a: {kind: k, node: hq, reportsTo: b}",

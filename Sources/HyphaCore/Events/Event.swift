@@ -90,7 +90,8 @@ public struct ContentType: RawRepresentable, Hashable, Sendable, CustomStringCon
 public struct Upcaster: Sendable {
   /// The version that this step reads; it gives the next one.
   public let version: UInt16
-  private let transform: @Sendable (inout JSONValue) throws -> Void
+  /// The step itself.
+  public let transform: @Sendable (inout JSONValue) throws -> Void
 
   /// A step that turns a JSON payload of `version` into one of `version + 1`.
   public init(from version: UInt16, _ transform: @escaping @Sendable (inout JSONValue) throws -> Void) {

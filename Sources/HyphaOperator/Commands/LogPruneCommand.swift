@@ -91,7 +91,8 @@ struct LogPruneCommand: Command {
     let plan = try retention.planPrune(
       of: path, wanted.policy,
       guards: protect.map { PruneGuard(keeping: Position(rawValue: $0)) }
-        + AlertReading.guards(AlertReading.openAlerts(in: program.readLog(path))),
+        + AlertReading.guards(AlertReading.openAlerts(in: program.readLog(path)))
+        + RestartNeeds.guards(in: program.readLog(path)),
       sparing: RestartNeeds.positions(in: program.readLog(path)), places: [:],
       now: Timestamp(microseconds: time.microseconds()))
     var report: PruneReport?
@@ -121,7 +122,7 @@ struct LogPruneCommand: Command {
     if result.sparedBlocks > 0 {
       let blocks = result.sparedBlocks == 1 ? "1 block stays" : "\(result.sparedBlocks) blocks stay"
       lines.append(
-        "  \(blocks) among them: the agents' newest activations, which the node reads when it starts")
+        "  \(blocks) among them: the agents' newest activations, and events that wait to be handled again")
     }
     if let event = result.event {
       lines.append("  the log says so at position \(event)")

@@ -16,6 +16,10 @@ struct NodeOperations: Sendable {
       "status": { _, _ in try Self.value(node.status()) },
       "losses": { _, _ in try Self.value(node.losses()) },
       "alerts.ack": { request, _ in try await acknowledge(request) },
+      "agents.explain": { request, _ in
+        try Self.value(node.explain(Self.parameters(Explanation.self, of: request).agent))
+      },
+      "dead-letters.resolve": { request, _ in try await resolve(request) },
       "log.prune.plan": { request, _ in
         try Self.value(PruneResult(path: directory, plan(request), nil))
       },
@@ -56,11 +60,7 @@ struct NodeOperations: Sendable {
 
   private func acknowledge(_ request: OperatorRequest) async throws -> JSONValue {
     let wanted = try Self.parameters(Acknowledgement.self, of: request)
-    guard wanted.note?.utf8.count ?? 0 <= Acknowledgement.noteByteCountMax else {
-      throw HyphaError(
-        .usage, "the note has \(wanted.note?.utf8.count ?? 0) bytes",
-        remedy: "keep it to \(Acknowledgement.noteByteCountMax)")
-    }
+    try Self.checkNote(wanted.note)
     let alert = try node.acknowledgeAlert(wanted.alert, by: request.by, note: wanted.note)
     let end = ContinuousClock.now + Self.patience
     while node.openAlert(wanted.alert) != nil {
@@ -72,6 +72,37 @@ struct NodeOperations: Sendable {
       try await Task.sleep(for: .milliseconds(5))
     }
     return try Self.value(alert)
+  }
+
+  // MARK: Agents
+
+  /// Asks why an agent gets what it gets.
+  struct Explanation: Codable, Sendable {
+    var agent: AgentID
+  }
+
+  /// Asks for a dead letter to be settled.
+  struct Settlement: Codable, Sendable {
+    var agent: AgentID
+    var event: EventID
+    var resolution: DeadLetterResolved.Resolution
+    var note: String?
+  }
+
+  private func resolve(_ request: OperatorRequest) async throws -> JSONValue {
+    let wanted = try Self.parameters(Settlement.self, of: request)
+    try Self.checkNote(wanted.note)
+    try await node.resolveDeadLetter(
+      wanted.event, of: wanted.agent, wanted.resolution, by: request.by, note: wanted.note)
+    return .object([:])
+  }
+
+  private static func checkNote(_ note: String?) throws {
+    guard note?.utf8.count ?? 0 <= Acknowledgement.noteByteCountMax else {
+      throw HyphaError(
+        .usage, "the note has \(note?.utf8.count ?? 0) bytes",
+        remedy: "keep it to \(Acknowledgement.noteByteCountMax)")
+    }
   }
 
   // MARK: Prune
@@ -96,7 +127,7 @@ struct NodeOperations: Sendable {
     return try retention.planPrune(
       of: directory, wanted.policy,
       guards: wanted.protected.map { PruneGuard(keeping: Position(rawValue: $0)) }
-        + AlertReading.guards(node.openAlerts),
+        + AlertReading.guards(node.openAlerts) + RestartNeeds.guards(in: log),
       sparing: RestartNeeds.positions(in: log), places: node.idlePlaces(),
       now: Timestamp(microseconds: time.microseconds()))
   }

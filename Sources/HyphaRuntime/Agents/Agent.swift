@@ -37,6 +37,21 @@ public protocol Agent: Actor {
   /// Whether agents of this kind come to an end, which they declare with ``Context/finish()``. Default: no.
   static var finishes: Bool { get }
 
+  /// How the state follows from the events that the agent publishes. Default: it does not; the handlers change the state,
+  /// and it is committed whole after each. Where it does, ``state`` evolves with each ``Context/publish(_:to:because:within:isolation:)``
+  /// and handlers must not change it themselves: a restart reads the newest snapshot and the events behind it.
+  static var evolves: Evolution<State> { get }
+  /// After how many events that the state has evolved by it is saved. Default: 100.
+  static var snapshotEvery: Int { get }
+  /// The version of the state's shape, from 1. Default: 1.
+  static var stateVersion: UInt16 { get }
+  /// Turns saved states of older versions into this one's, one version at a time. Where a step is missing, an
+  /// event-sourced state is made anew from the agent's events, and any other agent stands still. Default: none.
+  static var stateUpcasters: [Upcaster] { get }
+  /// Whether trying again cannot mend what a handler has thrown. Default: for a ``PermanentFailure``, and for events that do not
+  /// decode or may not be published.
+  static func isPermanent(_ error: any Error) -> Bool
+
   /// The agent's durable state: restored before ``start(in:)``, committed after each handler.
   var state: State { get set }
 
@@ -62,6 +77,14 @@ extension Agent {
   public static var settingNames: Set<String> { [] }
   public static func check(_ settings: JSONValue) throws {}
   public static var finishes: Bool { false }
+  public static var evolves: Evolution<State> { Evolution(State.self) }
+  public static var snapshotEvery: Int { 100 }
+  public static var stateVersion: UInt16 { 1 }
+  public static var stateUpcasters: [Upcaster] { [] }
+  public static func isPermanent(_ error: any Error) -> Bool {
+    let codes: [HyphaError.Code] = [.invalidPayload, .schemaUnknown, .undeclared]
+    return error is any PermanentFailure || (error as? HyphaError).map { codes.contains($0.code) } ?? false
+  }
   public func start(in context: Context) async throws {}
   public func wake(in context: Context) async throws {}
 }

@@ -12,8 +12,12 @@ struct AgentMetrics: Sendable {
   /// Whether the agent has something to finish.
   let isWorker: Bool
   var isFinished = false
-  /// Whether it has given up until its node starts again.
-  var isBroken = false
+  /// Why it has given up until its node starts again.
+  var brokenBecause: String?
+  var isBroken: Bool { brokenBecause != nil }
+  /// What the agent has before it.
+  var timerCount = 0
+  var retryCount = 0
 
   /// Realtime events that the agent has in hand.
   var inHandCount: Int {

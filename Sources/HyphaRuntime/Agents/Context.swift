@@ -18,8 +18,8 @@ public struct Context: Sendable {
   /// The event that is being handled; nil in `start` and `wake`.
   public var event: RecordHeader? { turn.input }
 
-  /// How many times the handler was called with this event, this time included. More than 1 for an alert on which it has thrown
-  /// before; such an alert comes later than others of its lane that were stated after it.
+  /// How many times the handler was called with this event, this time included. More than 1 for an alert or a persistent event on
+  /// which it has thrown before; such an event comes later than others of its lane that were stated after it.
   public var attempt: Int { turn.attempt }
 
   /// The event that is being handled, as the cause of what an agent publishes later; nil in `start` and `wake`.
@@ -34,16 +34,41 @@ public struct Context: Sendable {
   ///   later keeps ``Context/cause`` until then.
   /// - Parameter within: how soon each agent that an alert is for is to answer, from the alert's time on, before its supervisor
   ///   is told; 1 ms to 7 days. Default: the topology file's `alerts: deadline`. Other channels ignore it.
+  /// - Parameter isolation: the agent that publishes: leave it out. An event that the agent's state evolves by changes the
+  ///   state before the call returns.
   /// - Returns: the event's id.
   /// - Throws: ``HyphaError/Code/undeclared`` for a type that the kind or the topology file does not
   ///   declare, or an addressee that does not exist; ``HyphaError/Code/tooLarge``; what the event's own
   ///   `encode(into:)` throws.
   @discardableResult
   public func publish<E: Event>(
-    _ event: E, to addressee: AgentID? = nil, because cause: Cause? = nil, within: Duration? = nil
+    _ event: E, to addressee: AgentID? = nil, because cause: Cause? = nil, within: Duration? = nil,
+    isolation: isolated (any Actor)? = #isolation
   ) async throws -> EventID {
-    try turn.publish(event, to: addressee, because: cause ?? self.cause, within: within)
+    let id = try turn.publish(event, to: addressee, because: cause ?? self.cause, within: within)
+    try turn.evolve(event, E.eventType, isolation)
+    return id
   }
+
+  /// Lets the agent get an event from itself when `delay` is over: a durable timer.
+  ///
+  /// It is set once the handler has returned, in the commit of its other effects, and forgotten when that throws. When its time
+  /// has come the event is stated, to this agent, in the commit that removes the timer; so it fires once, whatever crashes, and
+  /// late where the node did not run. While it is pending, the deployment is not complete.
+  ///
+  /// - Parameters:
+  ///   - event: of the persistent channel, and of a type that the agent handles. It need not be declared as published.
+  ///   - delay: up to 100 years; measured from this call on the node's clock.
+  /// - Returns: the timer, for ``cancel(_:)``.
+  /// - Throws: ``HyphaError/Code/undeclared`` for a type that the agent does not handle; ``HyphaError/Code/usage`` for another
+  ///   channel or a delay out of range; ``HyphaError/Code/tooLarge`` beyond 4,096 timers of the agent.
+  @discardableResult
+  public func schedule<E: Event>(_ event: E, after delay: Duration) throws -> EventID {
+    try turn.schedule(event, after: delay, because: cause)
+  }
+
+  /// Forgets a timer of this agent, once the handler has returned. One that has fired or is not known is ignored.
+  public func cancel(_ timer: EventID) throws { try turn.cancel(timer) }
 
   /// Lets ``Agent/wake(in:)`` run about `delay` from now. It is forgotten when the node stops; ask again in
   /// `start`.
@@ -93,12 +118,20 @@ public struct Cause: Hashable, Sendable, Codable {
 /// The effects of one call of one handler, held back until it has returned.
 final class Turn: Sendable {
   /// How a call ended.
-  enum Outcome { case returned, held, threw }
+  enum Outcome {
+    case returned, held
+    case threw(any Error)
+  }
+
+  /// What an agent's state makes of an event that the agent publishes; the actor is the caller's.
+  typealias Evolve = @Sendable (any Event, EventTypeName, (any Actor)?) throws -> Void
 
   /// What a call leaves.
   struct Effects {
     var drafts: [Draft] = []
     var wakes: [Duration] = []
+    var timers: [Agenda.Timer] = []
+    var cancelled: [EventID] = []
     var finishes = false
     /// Whether the alert that was its input is to be answered later.
     var isHeld = false
@@ -113,13 +146,21 @@ final class Turn: Sendable {
   let input: RecordHeader?
   let attempt: Int
   let began: Timestamp
+  private let timerRoom: Int
+  private let evolution: Evolve?
   private let state = Mutex(State())
 
-  init(host: any AgentHost, input: RecordHeader?, attempt: Int = 1, began: Timestamp) {
+  /// - Parameter timerRoom: how many timers may be set.
+  init(
+    host: any AgentHost, input: RecordHeader?, attempt: Int = 1, began: Timestamp, timerRoom: Int = 0,
+    evolution: Evolve? = nil
+  ) {
     self.host = host
     self.input = input
     self.attempt = attempt
     self.began = began
+    self.timerRoom = timerRoom
+    self.evolution = evolution
   }
 
   func publish<E: Event>(
@@ -139,17 +180,70 @@ final class Turn: Sendable {
     return draft.id
   }
 
+  func evolve(_ event: any Event, _ type: EventTypeName, _ actor: (any Actor)?) throws {
+    try evolution?(event, type, actor)
+  }
+
+  /// The longest delay of a timer.
+  static var delayMax: Duration { .seconds(100 * 365 * 86400) }
+
+  func schedule<E: Event>(_ event: E, after delay: Duration, because cause: Cause?) throws -> EventID {
+    let what = "agent '\(host.spec.id)' schedules \(E.eventType)"
+    guard host.handles(E.eventType) else {
+      throw HyphaError(
+        .undeclared, "\(what), which it does not handle", remedy: "add a handler of that type to its handles")
+    }
+    guard E.channel == .persistent else {
+      throw HyphaError(
+        .usage, "\(what), which is of the channel \(E.channel)",
+        remedy: "schedule an event of the persistent channel")
+    }
+    guard delay >= .zero, delay <= Self.delayMax else {
+      throw HyphaError(.usage, "\(what) after \(delay)", remedy: "give 0 to 100 years")
+    }
+    var payload: [UInt8] = []
+    try event.encode(into: &payload)
+    try host.checkPayload(byteCount: payload.count, of: E.eventType)
+    let subject = event.subject
+    guard subject.text.utf8.count <= Subject.byteCountMax else {
+      throw HyphaError(
+        .tooLarge, "\(what) with a subject of \(subject.text.utf8.count) bytes",
+        remedy: "keep it to \(Subject.byteCountMax), or let Subject(_:) check it")
+    }
+    let (id, time) = host.newEvent()
+    let timer = Agenda.Timer(
+      id: id, dueAt: time.adding(delay.wholeMicroseconds), type: E.eventType, schemaVersion: E.schemaVersion,
+      subject: subject, contentType: E.contentType, causation: cause?.event ?? .none,
+      correlation: cause.map(\.correlation).flatMap { $0 == .none ? nil : $0 } ?? .none, payload: payload)
+    let hasRoom = try effect("schedules \(E.eventType)") { [timerRoom] effects in
+      guard effects.timers.count - effects.cancelled.count < timerRoom else { return false }
+      effects.timers.append(timer)
+      return true
+    }
+    guard hasRoom else {
+      throw HyphaError(
+        .tooLarge, "\(what), and has \(Agenda.timerCountMax) timers set",
+        remedy: "set fewer, or cancel some; one timer can stand for many things that the state remembers")
+    }
+    return id
+  }
+
+  func cancel(_ timer: EventID) throws { try effect("cancels a timer") { $0.cancelled.append(timer) } }
+
   /// Adds a draft to what is committed when the call has returned.
   private func stage(_ draft: Draft?, _ what: String) throws {
-    let isOver = state.withLock { state in
-      if !state.isOver, let draft { state.effects.drafts.append(draft) }
-      return state.isOver
-    }
-    guard !isOver else {
+    try effect(what) { if let draft { $0.drafts.append(draft) } }
+  }
+
+  /// Changes what is left when the call has returned.
+  private func effect<Value: Sendable>(_ what: String, _ change: (inout Effects) -> Value) throws -> Value {
+    let value = state.withLock { state in state.isOver ? nil : change(&state.effects) }
+    guard let value else {
       throw HyphaError(
         .agentFailed, "agent '\(host.spec.id)' \(what) after its handler has returned",
         remedy: "await everything that a handler starts before it returns")
     }
+    return value
   }
 
   func wake(after delay: Duration) { state.withLock { $0.effects.wakes.append(delay) } }
@@ -208,6 +302,7 @@ protocol AgentHost: AnyObject, Sendable {
   func random() -> UInt64
   func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName
   func checkPayload(byteCount: Int, of type: EventTypeName) throws
+  func handles(_ type: EventTypeName) -> Bool
   func publishNow(_ draft: Draft) throws
   func report(_ name: String, _ value: Int64)
 }

@@ -19,4 +19,6 @@ struct Delivery: Sendable {
   var expiresAt: Timestamp?
   /// How often the agent is given it, this time included: an alert whose handler has thrown is given again.
   var attempt = 1
+  /// Whether the agent's cursor has counted it before.
+  var isAgain = false
 }

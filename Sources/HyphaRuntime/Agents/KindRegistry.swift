@@ -14,6 +14,7 @@ public struct KindRegistry: Sendable {
         throw HyphaError(
           .invalidTopology, "two kinds of agents are named '\(type.kind)'", remedy: "give one another `kind`")
       }
+      try Self.checkEvolution(of: type)
     }
   }
 
@@ -45,6 +46,24 @@ public struct KindRegistry: Sendable {
 
   /// Throws what the kind of this name finds wrong with an agent's settings.
   public func check(_ settings: JSONValue, of name: String) throws { try kinds[name]?.check(settings) }
+
+  /// A state that evolves by events which are not in the log, or not the agent's own, would not come back.
+  private static func checkEvolution<Kind: Agent>(of type: Kind.Type) throws {
+    let published = Set(type.publishes.map { $0.eventType })
+    for (name, rule) in type.evolves.rules.sorted(by: { $0.key < $1.key }) {
+      guard rule.channel == .persistent else {
+        throw HyphaError(
+          .invalidTopology,
+          "the state of kind '\(type.kind)' evolves by \(name), which is of the channel \(rule.channel)",
+          remedy: "let it evolve by events of the persistent channel alone")
+      }
+      guard published.contains(name) else {
+        throw HyphaError(
+          .invalidTopology, "the state of kind '\(type.kind)' evolves by \(name), which it does not publish",
+          remedy: "add \(name) to its publishes")
+      }
+    }
+  }
 
   private static func declaration<Kind: Agent>(of type: Kind.Type) -> KindDeclaration {
     KindDeclaration(

@@ -12,6 +12,10 @@ final class Mailbox: Sendable {
   /// What the agent is to do next.
   struct Work: Sendable {
     var isWake = false
+    /// Whether the time of something in the agent's ``Agenda`` may have come.
+    var isDue = false
+    /// What operators want of it.
+    var orders: [AgentOrder] = []
     var deliveries: [Delivery] = []
     /// Channels whose events must be read from the log after a position.
     var catchUp: (channel: Channel, after: Position)?
@@ -26,10 +30,18 @@ final class Mailbox: Sendable {
     var persistent: LoggedInbox
     var realtime = RealtimeInbox()
     var isWoken = false
+    var isDue = false
+    var orders: [AgentOrder] = []
+    /// Whether persistent events are to wait.
+    var holdsPersistent = false
     var isStopped = false
     /// Whether the agent has work in hand; until it first asks, its start.
     var isBusy = true
     var waiter: CheckedContinuation<Void, Never>?
+    /// Who rests before it starts anew.
+    var rester: CheckedContinuation<Void, Never>?
+
+    var takesPersistent: Bool { persistent.hasWork && !holdsPersistent }
   }
 
   private let state: Mutex<State>
@@ -75,8 +87,54 @@ final class Mailbox: Sendable {
   /// Lets the agent's `wake` run.
   func wake() { signal { $0.isWoken = true } }
 
-  /// Ends ``next(upTo:now:)``.
-  func stop() { signal { $0.isStopped = true } }
+  /// Lets the agent look at what it has before it.
+  func due() { signal { $0.isDue = true } }
+
+  /// The most orders that wait.
+  static var orderCountMax: Int { 64 }
+
+  /// Puts an operator's order before the agent. Returns whether there was room for it.
+  func order(_ order: AgentOrder) -> Bool {
+    let (waiter, hasRoom) = state.withLock { state in
+      let hasRoom = state.orders.count < Self.orderCountMax && !state.isStopped
+      if hasRoom { state.orders.append(order) }
+      return (state.waiter.take(), hasRoom)
+    }
+    waiter?.resume()
+    return hasRoom
+  }
+
+  /// Lets persistent events wait where they are, or come again.
+  func setHoldsPersistent(_ holds: Bool) { state.withLock { $0.holdsPersistent = holds } }
+
+  /// Waits for `duration`, or until the agent is stopped. Returns whether it can go on.
+  func rest(for duration: Duration, _ scheduler: any Scheduler) async -> Bool {
+    if duration > .zero {
+      await withCheckedContinuation { continuation in
+        let isStopped = state.withLock { state in
+          if !state.isStopped { state.rester = continuation }
+          return state.isStopped
+        }
+        if isStopped { return continuation.resume() }
+        scheduler.schedule(after: duration) { [weak self] in
+          let rester = self?.state.withLock { $0.rester.take() }
+          rester?.resume()
+        }
+      }
+    }
+    return state.withLock { !$0.isStopped }
+  }
+
+  /// Ends ``next(upTo:now:)`` and ``rest(for:_:)``. Orders that wait are refused.
+  func stop() {
+    signal { $0.isStopped = true }
+    let (rester, orders) = state.withLock { state in
+      defer { state.orders = [] }
+      return (state.rester.take(), state.orders)
+    }
+    rester?.resume()
+    for order in orders { order.refuse() }
+  }
 
   /// The log was read up to `position` for a channel that had fallen behind.
   func caughtUp(_ channel: Channel, through position: Position) {
@@ -94,6 +152,31 @@ final class Mailbox: Sendable {
     state.withLock { state in
       state.alert.backlog + state.again.count + state.persistent.backlog + state.realtime.count
         + (state.isBusy ? 1 : 0)
+    }
+  }
+
+  /// What waits here, in words, each with whether it keeps the agent from it.
+  var findings: [(text: String, isObstacle: Bool)] {
+    state.withLock { state in
+      var findings: [(text: String, isObstacle: Bool)] = []
+      func note(_ channel: Channel, _ inbox: LoggedInbox) {
+        if inbox.count > 0 {
+          findings.append(("\(AgentReport.count(inbox.count, "\(channel) event")) in the inbox", false))
+        }
+        if inbox.isBehind {
+          findings.append(
+            ("\(channel) events come faster than they are handled: the agent reads them from the log", false))
+        }
+      }
+      note(.alert, state.alert)
+      note(.persistent, state.persistent)
+      if state.realtime.count > 0 {
+        findings.append(("\(AgentReport.count(state.realtime.count, "realtime event")) in the inbox", false))
+      }
+      if state.holdsPersistent {
+        findings.append(("persistent events wait until some of those that failed were tried again", true))
+      }
+      return findings
     }
   }
 
@@ -140,13 +223,15 @@ final class Mailbox: Sendable {
   }
 
   private static func hasWork(_ state: inout State) -> Bool {
-    state.isWoken || !state.again.isEmpty || state.alert.hasWork || state.persistent.hasWork
-      || state.realtime.count > 0
+    state.isWoken || state.isDue || !state.orders.isEmpty || !state.again.isEmpty || state.alert.hasWork
+      || state.takesPersistent || state.realtime.count > 0
   }
 
   private static func take(from state: inout State, _ limit: Int, now: Timestamp) -> Work? {
-    var work = Work(isWake: state.isWoken)
+    var work = Work(isWake: state.isWoken, isDue: state.isDue, orders: state.orders)
     state.isWoken = false
+    state.isDue = false
+    state.orders = []
     work.deliveries = takeAlerts(from: &state, limit)
     if work.deliveries.isEmpty, let after = state.alert.catchUp {
       work.catchUp = (.alert, after)
@@ -156,13 +241,14 @@ final class Mailbox: Sendable {
     let (fresh, expired) = state.realtime.take(upTo: room, now: now)
     work.deliveries += fresh
     work.expired = expired
-    if work.deliveries.count < limit {
+    if work.deliveries.count < limit, state.takesPersistent {
       let persistent = state.persistent.take(upTo: limit - work.deliveries.count)
       work.deliveries += persistent
       if persistent.isEmpty, let after = state.persistent.catchUp { work.catchUp = (.persistent, after) }
     }
     let hasWork =
-      work.isWake || !work.deliveries.isEmpty || work.catchUp != nil || !work.expired.isEmpty
+      work.isWake || work.isDue || !work.orders.isEmpty || !work.deliveries.isEmpty || work.catchUp != nil
+      || !work.expired.isEmpty
     return hasWork ? work : nil
   }
 }
@@ -214,6 +300,9 @@ struct LoggedInbox: Sendable {
   var isEmpty: Bool { queue.isEmpty }
   var hasWork: Bool { !queue.isEmpty || behindTo != nil }
   var backlog: Int { queue.count + (behindTo == nil ? 0 : 1) }
+  var count: Int { queue.count }
+  /// Whether there is more in the log.
+  var isBehind: Bool { behindTo != nil }
 }
 
 /// A bounded queue of realtime events. When it is full the newest wins: an event replaces the queued one of

@@ -17,6 +17,11 @@ struct Outbox: Sendable {
     principal = Authority(principal: agent, grant: "topology", policyVersion: policyVersion)
   }
 
+  /// Where the stream of a channel ends.
+  func end(of channel: Channel) -> LanePoint {
+    LanePoint(epoch: epoch, sequence: sequences[channel, default: 0])
+  }
+
   /// Gives an event its place; the next one of its lane will point back to it.
   mutating func number(_ draft: Draft) -> RecordHeader {
     let sequence = sequences[draft.channel, default: 0] + 1
@@ -35,7 +40,8 @@ struct Outbox: Sendable {
 
 /// An event that was published and has no place in a stream yet.
 struct Draft: Sendable {
-  var event: any Event
+  /// The value; nil where only its payload is at hand.
+  var event: (any Event)?
   var addressee: AgentID?
   var id: EventID
   var time: Timestamp

@@ -8,6 +8,12 @@ struct Queue<Element> {
 
   mutating func append(_ element: Element) { elements.append(element) }
 
+  /// Puts elements before all others.
+  mutating func prepend(_ more: some Collection<Element>) {
+    elements.replaceSubrange(..<front, with: more)
+    front = 0
+  }
+
   mutating func take(upTo limit: Int) -> [Element] {
     let taken = Array(elements[front..<front + min(limit, count)])
     front += taken.count

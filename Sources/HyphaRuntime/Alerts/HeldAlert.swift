@@ -77,13 +77,15 @@ extension Draft {
       because: Cause(event: .none, correlation: draft.correlation))
   }
 
-  /// An event that the bus states in an agent's alert stream.
+  /// An event that the bus states in an agent's name.
   init<E: Event>(
-    bus event: E, to addressee: AgentID?, _ new: (id: EventID, time: Timestamp), because cause: Cause,
+    bus event: E, to addressee: AgentID?, _ new: (id: EventID, time: Timestamp), because cause: Cause? = nil,
     authority: Authority? = nil
   ) throws {
     var payload: [UInt8] = []
     try event.encode(into: &payload)
+    // What nothing has caused begins a conversation.
+    let cause = cause ?? Cause(event: .none, correlation: new.id)
     self.init(event, payload: payload, to: addressee, new, because: cause, authority: authority)
   }
 

@@ -63,6 +63,14 @@ struct Courier: Sendable {
     receivers = heads.mapValues { LaneReceiver(head: $0) }
   }
 
+  /// The lanes that are known to be incomplete, each with its end here and at its origin; in the order in which they fell
+  /// behind.
+  var behindLanes: [(lane: Lane, head: LanePoint, announced: LanePoint)] {
+    behind.sorted { $0.value < $1.value }.compactMap { lane, _ in
+      receivers[lane].map { (lane, $0.head, $0.announced) }
+    }
+  }
+
   /// How many lanes are known to be incomplete.
   var behindCount: Int { behind.count }
 

@@ -101,13 +101,13 @@ extension Node: NodeServices {
     var frames: [OutboundFrame] = []
     if !step.forwards.isEmpty {
       var payload: [UInt8] = []
-      try draft.event.encode(into: &payload)
+      try draft.event?.encode(into: &payload)
       let record = try Record(header, payload: payload, limits: limits)
       frames = self.frames(of: [record], along: step, remaining: draft.timeToLive)
     }
     // Only now: an event that cannot leave is taken nowhere.
     count(header)
-    deliver(header, draft.event, at: nil, expiresAt: expiresAt)
+    if let event = draft.event { deliver(header, .value(event), at: nil, expiresAt: expiresAt) }
     ledger.sent(header.lane, routes)?.add(header.subject)
     if !frames.isEmpty { transmit(frames) }
   }
@@ -121,7 +121,8 @@ extension Node: NodeServices {
     server.committed(placed)
     for (stated, (record, position)) in zip(stated, placed) {
       if record.header.channel == .alert { observeAlert(record, at: position, isStated: true) }
-      deliver(record.header, stated.event, at: position, expiresAt: nil)
+      deliver(
+        record.header, stated.event.map { .value($0) } ?? .record(record), at: position, expiresAt: nil)
     }
     observed(receipt)
     guard !alreadySent else { return }
@@ -132,13 +133,13 @@ extension Node: NodeServices {
   /// Delivers an event of this node's to those of this node, even where the way between them in the tree
   /// leads over another node.
   private func deliver(
-    _ header: RecordHeader, _ event: any Event, at position: Position?, expiresAt: Timestamp?
+    _ header: RecordHeader, _ content: Delivery.Content, at position: Position?, expiresAt: Timestamp?
   ) {
     for agent in routes.plan(of: header.lane).local {
       let hops = UInt8(clamping: routes.distance(header.agent, agent))
       offer(
         Delivery(
-          header: header, content: .value(event), position: position, hops: hops, expiresAt: expiresAt),
+          header: header, content: content, position: position, hops: hops, expiresAt: expiresAt),
         to: agent)
     }
   }

@@ -65,7 +65,7 @@ extension Node {
   private func add(_ runner: any AgentRunner, to status: inout NodeStatus) {
     let metrics = runner.snapshotMetrics()
     status.agentCount += 1
-    status.backlog += runner.mailbox.backlog
+    status.backlog += runner.mailbox.backlog + metrics.timerCount + metrics.retryCount
     status.channels[Channel.realtime.description]?.waitingCount += UInt64(runner.waitingRealtimeCount)
     status.failureCount += metrics.failureCount
     if metrics.isWorker { status.workerCount += 1 }

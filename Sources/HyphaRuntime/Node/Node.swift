@@ -47,6 +47,9 @@ public final class Node: Sendable {
     var random: SeededGenerator
     var client: CatchUpClient
     var runners: [AgentID: any AgentRunner] = [:]
+    /// The same in the order of the topology.
+    var runnerOrder: [any AgentRunner] = []
+    var handlersLookedAt = Timestamp.zero
     var tasks: [Task<Void, Never>] = []
     var publishedCounts: [Channel: UInt64] = [:]
     var publishedPairCounts: [Channel: UInt64] = [:]
@@ -157,8 +160,7 @@ public final class Node: Sendable {
       let kind = try kinds.kind(agent.kind)
       let all = kinds.declaration(kind.kind)?.publishes ?? []
       let narrowed = agent.publishes.map { all.intersection($0) } ?? all
-      declared[agent.id] = narrowed.union(AlertEvents.all)
-        .union([HandlerFailed.eventType, AgentActivated.eventType])
+      declared[agent.id] = narrowed.union(SystemEvents.all)
     }
     return declared
   }
@@ -194,6 +196,7 @@ public final class Node: Sendable {
     await waitForLinks()
     guard !isStopped else { return }
     let order = configuration.topology.agents.compactMap { runners[$0.id] }
+    state.withLock { $0.runnerOrder = order }
     let tasks = order.map { runner in
       Task(executorPreference: executor) { await runner.run() }
     }
@@ -245,6 +248,7 @@ public final class Node: Sendable {
     askAndFetch()
     auditRelays()
     lookAfterAlerts()
+    lookAfterHandlers()
     saveLosses(now: now())
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
   }
@@ -384,7 +388,7 @@ extension Node {
     let (runners, tasks, commits, opening) = state.withLock { state in
       state.isStopped = true
       // Agents hold on to their node, and it to them.
-      defer { (state.commits, state.runners, state.tasks) = ([:], [:], []) }
+      defer { (state.commits, state.runners, state.runnerOrder, state.tasks) = ([:], [:], [], []) }
       let commits = state.commits.sorted { $0.key < $1.key }.map(\.value)
       return (Array(state.runners.values), state.tasks, commits, state.whenOpen.take())
     }

@@ -30,6 +30,8 @@ protocol NodeServices: AnyObject, Sendable {
   func publishAlert(_ alert: Stated)
   /// Delivers a realtime event on this node and sends it where else it goes.
   func publishRealtime(_ header: RecordHeader, _ draft: Draft) throws
+  /// The nearest supervisor above an agent whose kind handles an event type; nil where there is none.
+  func keeper(of agent: AgentID, _ type: EventTypeName) -> AgentID?
   /// Waits.
   func pause(_ duration: Duration) async
   /// Tells the operator.

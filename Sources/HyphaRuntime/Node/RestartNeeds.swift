@@ -1,21 +1,56 @@
 import HyphaCore
 public import HyphaLog
 
-/// What a node that starts reads of its log's entries, and a prune must leave.
+/// What a node that starts, and its operator, read of its log's entries, and a prune must leave.
 ///
 /// Epochs, the ends of lanes and streams, consumers' places and snapshots stand in the log's tables, which no prune
 /// touches; what consumers have not handled yet their places guard. But under which topology the log was written only the
-/// agents' newest activations say, and an agent that was stated here is told from one whose events were received by what
-/// is left of it.
+/// agents' newest activations say; an agent that was stated here is told from one whose events were received by what
+/// is left of it; an event that is to be given to a handler again is read when its time comes; and an event-sourced state
+/// follows from the events behind its snapshot.
 public enum RestartNeeds {
-  /// The positions of the newest activations of the agents that were activated here.
+  /// The positions of single entries that must stay: the newest activations of the agents that were activated here, events that
+  /// are to be tried again, and dead letters with what was stated of them.
   ///
-  /// - Complexity: one read for each agent.
+  /// - Complexity: some reads for each agent, and one for each statement about a dead letter.
   public static func positions(in log: some LogReader) throws -> Set<Position> {
     var positions: Set<Position> = []
-    for (lane, head) in try log.laneHeads() where lane.target == .type(AgentActivated.eventType) {
-      if try log.entry(at: head.position)?.source == .stated { positions.insert(head.position) }
+    for (agent, activation) in try activations(in: log) {
+      positions.insert(activation)
+      guard let snapshot = try AgentSnapshot.read(of: agent, in: log) else { continue }
+      positions.formUnion(snapshot.agenda.retries.items.map(\.position))
+    }
+    for letter in try DeadLetter.open(in: log) {
+      positions.insert(Position(rawValue: letter.failure.position))
+      positions.insert(Position(rawValue: letter.statedPosition))
     }
     return positions
+  }
+
+  /// What must stay for event-sourced states: all behind the oldest snapshot that has not seen all of its agent's events.
+  public static func guards(in log: some LogReader) throws -> [PruneGuard] {
+    var epochs: [AgentID: UInt64] = [:]
+    for stream in try log.streamHeads().keys {
+      epochs[stream.agent] = max(epochs[stream.agent] ?? 0, stream.epoch)
+    }
+    var guards: [PruneGuard] = []
+    for (agent, _) in try activations(in: log) {
+      guard let coverage = try AgentSnapshot.read(of: agent, in: log)?.coverage,
+        try AgentSnapshot.hasTail(behind: coverage, of: agent, in: log, before: (epochs[agent] ?? 0) + 1)
+      else { continue }
+      guards.append(PruneGuard("the state of agent '\(agent)'", through: coverage.after))
+    }
+    return guards
+  }
+
+  /// The newest activation of each agent that was activated here, in the order of the agents.
+  private static func activations(in log: some LogReader) throws -> [(agent: AgentID, position: Position)] {
+    var activations: [(agent: AgentID, position: Position)] = []
+    for (lane, head) in try log.laneHeads() where lane.target == .type(AgentActivated.eventType) {
+      if try log.entry(at: head.position)?.source == .stated {
+        activations.append((lane.agent, head.position))
+      }
+    }
+    return activations.sorted { $0.agent < $1.agent }
   }
 }

@@ -19,11 +19,14 @@ struct AgentDraft {
   var publishes: Set<EventTypeName>?
   var subscribes: [Subscription] = []
   var settings: [String: JSONValue] = [:]
+  var supervision: SupervisionSettings?
 }
 
 /// Reading of the agents one by one.
 extension TopologyDecoder {
-  private static let agentKeys = ["kind", "node", "reports-to", "publishes", "subscribes", "settings"]
+  private static let agentKeys = [
+    "kind", "node", "reports-to", "publishes", "subscribes", "settings", "supervision",
+  ]
 
   mutating func decodeAgents(_ section: Member) {
     guard let members = problems.members(of: section.value, in: "agents", at: section.mark) else { return }
@@ -86,6 +89,9 @@ extension TopologyDecoder {
     }
     if let part = parts["settings"] {
       (draft.settings, marks.settings) = decodeSettings(part.value, of: what, at: part.mark)
+    }
+    if let part = parts["supervision"] {
+      draft.supervision = decodeSupervision(part, of: "supervision of \(what)", base: supervision)
     }
   }
 

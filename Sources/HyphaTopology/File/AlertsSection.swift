@@ -13,7 +13,7 @@ extension TopologyDecoder {
     return alerts
   }
 
-  private mutating func duration(_ member: Member?, _ name: String) -> Duration? {
+  mutating func duration(_ member: Member?, _ name: String) -> Duration? {
     guard let member, let text = problems.text(of: member.value, in: name) else { return nil }
     guard let duration = DurationText.parse(text) else {
       problems.report(

@@ -13,7 +13,8 @@ extension TopologyDecoder {
       guard let kind = draft.kind, let node = places[draft.id] else { return nil }
       return AgentSpec(
         id: draft.id, kind: kind, node: node, reportsTo: supervisors[draft.id], publishes: draft.publishes,
-        subscribes: draft.subscribes, settings: settings(of: draft, kind: kind))
+        subscribes: draft.subscribes, settings: settings(of: draft, kind: kind),
+        supervision: draft.supervision)
     }
   }
 

@@ -7,13 +7,15 @@ struct TopologyDecoder {
   var nodes: [NodeSpec] = []
   var kinds: [String: JSONValue] = [:]
   var drafts: [AgentDraft] = []
+  var supervision = SupervisionSettings()
 
   init(file: String) { problems = DiagnosticCollector(file: file) }
 
   /// The file, or nil where there are problems.
   mutating func decode(_ document: DocumentNode) -> TopologyFile? {
     let keys = [
-      "hypha", "name", "version", "log", "alerts", "security", "observer", "nodes", "kinds", "agents",
+      "hypha", "name", "version", "log", "alerts", "supervision", "security", "observer", "nodes", "kinds",
+      "agents",
     ]
     // A file of another format version is not measured by the rules of this one.
     guard formatIsKnown(document),
@@ -27,6 +29,7 @@ struct TopologyDecoder {
     }
     let log = decodeLog(top["log"])
     let alerts = decodeAlerts(top["alerts"])
+    supervision = decodeSupervision(top["supervision"], of: "supervision", base: supervision)
     let security = decodeSecurity(top["security"])
     if let member = required("nodes", top, at: document.mark, remedy: "add 'nodes: {main: {}}'") {
       decodeNodes(member)
@@ -39,10 +42,10 @@ struct TopologyDecoder {
     let known = Set(drafts.map(\.id))
     let observer = top["observer"].map { problems.observerPolicy($0, agents: known) } ?? ObserverPolicy()
     guard problems.isEmpty, let name else { return nil }
-    let topology = problems.checked(document.mark) { [nodes] in
+    let topology = problems.checked(document.mark) { [nodes, supervision] in
       try Topology(
         name: name.text, version: version.flatMap { $0 }.map(UInt32.init) ?? 1, nodes: nodes, agents: agents,
-        log: log, alerts: alerts, security: security, observer: observer)
+        log: log, alerts: alerts, supervision: supervision, security: security, observer: observer)
     }
     return topology.map {
       TopologyFile(file: problems.file, topology: $0, kinds: kinds, sources: sources)

@@ -15,6 +15,17 @@ public import HyphaCore
 ///   deadline: 30s               # how soon an alert is to be answered: d, h, m, s, ms. Default: 30s
 ///   redelivery: 1s              # when it is sent again at first. Default: 1s
 ///
+/// supervision:                  # how failures are dealt with. Default: as here
+///   attempts: 5                 # how often a persistent event is given to a handler that throws, 1 to 1000
+///   initial: 1s                 # the wait after the first attempt; then factor times as long, cap at most, and
+///   factor: 2                   # up to jitter percent longer
+///   cap: 1m
+///   jitter: 10
+///   handler-deadline: 1m        # how long a handler may run before that is reported
+///   strategy: resume            # after a failure the actor goes on; or 'restart' anew; or 'stop'
+///   restarts: 3                 # how many restarts are tried within restart-window before the agent stands still
+///   restart-window: 1m
+///
 /// security:                     # how TCP links are protected. Default: they must stay on this machine
 ///   keys: keys                  # a directory beside this file with NODE.public, and NODE.private of those that run here
 ///   plain: refused              # or 'allowed': TCP links without keys may leave their machine. Not with keys
@@ -57,6 +68,7 @@ public import HyphaCore
 ///       - ops.Signal
 ///       - {type: ops.Signal, subject: "metrics.cpu.>"}
 ///     settings: {resource: Ana}              # each replaces the kind's setting of that name
+///     supervision: {attempts: 1}             # each replaces the deployment's
 /// ```
 ///
 /// `hypha`, `name`, `nodes`, `agents` and each agent's `kind` are required. Names are 1 to 63 letters,

@@ -34,6 +34,11 @@ public struct TopologyWriter {
       writer.line("  deadline: \(DurationText.text(topology.alerts.deadline))")
       writer.line("  redelivery: \(DurationText.text(topology.alerts.redelivery))")
     }
+    let supervision = topology.supervision.parts(beside: SupervisionSettings())
+    if !supervision.isEmpty {
+      writer.section("supervision")
+      for part in supervision { writer.line("  \(part)") }
+    }
     if topology.security != SecuritySettings() {
       writer.section("security")
       if let keys = topology.security.keysDirectory { writer.line("  keys: \(YAMLText.scalar(keys))") }
@@ -47,7 +52,7 @@ public struct TopologyWriter {
       try writer.settings(settings, under: YAMLText.scalar(name), indentation: 2, of: "kind '\(name)'")
     }
     writer.section("agents")
-    for agent in topology.agents { try writer.agent(agent) }
+    for agent in topology.agents { try writer.agent(agent, beside: topology.supervision) }
     return writer.output
   }
 
@@ -90,14 +95,15 @@ public struct TopologyWriter {
     line("  \(YAMLText.scalar(node.id.text)): {\(parts.joined(separator: ", "))}")
   }
 
-  private mutating func agent(_ agent: AgentSpec) throws {
+  private mutating func agent(_ agent: AgentSpec, beside supervision: SupervisionSettings) throws {
     let shared = kinds[agent.kind] ?? [:]
     let settings = try Self.members(of: agent.settings, "agent '\(agent.id)'").filter {
       shared[$0.key] != $0.value
     }
     var parts = ["kind: \(YAMLText.scalar(agent.kind))", "node: \(YAMLText.scalar(agent.node.text))"]
     if let supervisor = agent.reportsTo { parts.append("reports-to: \(YAMLText.scalar(supervisor.text))") }
-    let isPlain = agent.publishes == nil && agent.subscribes.isEmpty && settings.isEmpty
+    let own = agent.supervision?.parts(beside: supervision) ?? []
+    let isPlain = agent.publishes == nil && agent.subscribes.isEmpty && settings.isEmpty && own.isEmpty
     let id = YAMLText.scalar(agent.id.text)
     if isPlain { return line("  \(id): {\(parts.joined(separator: ", "))}") }
 
@@ -112,6 +118,7 @@ public struct TopologyWriter {
     if !settings.isEmpty {
       try self.settings(settings, under: "settings", indentation: 4, of: "agent '\(agent.id)'")
     }
+    if !own.isEmpty { line("    supervision: {\(own.joined(separator: ", "))}") }
   }
 
   private static func subscription(_ subscription: Subscription) -> String {

@@ -32,6 +32,11 @@ enum Places {
     return "/the/program/hypha/was/not/found/beside/" + bundle
   }()
 
+  /// The author's program for the tests, beside it.
+  static let testApp = URL(fileURLWithPath: hypha).deletingLastPathComponent().appending(
+    path: "hypha-test-app"
+  ).path
+
   /// A public event log, beside the checkout; `SOURCES.md` there says where it comes from.
   static func recording(_ name: String) -> String {
     package.appending(path: "../shared/data/\(name)").standardizedFileURL.path

@@ -22,7 +22,7 @@ import Testing
           id: "reader", kind: "reader", node: far ? "y" : "x", reportsTo: "root",
           subscribes: [Subscription(type: "test.Note")]),
         AgentSpec(id: "writer", kind: "writer", node: "x", reportsTo: "root", settings: .object(settings)),
-      ])
+      ], supervision: SupervisionSettings(retry: RetryPolicy(attemptCountMax: 1)))
     let kinds = try KindRegistry(BuiltInKinds.all + [Writer.self, Reader.self])
     return SimulatedDeployment(topology, kinds: kinds, seed: 1)
   }

@@ -32,7 +32,7 @@ final class LossScenario {
     var maker = ScenarioMaker(seed: seed)
     random = SeededGenerator(seed: seed, name: "losses")
     run = UUID().uuidString
-    topology = try Self.topology(&maker, run, crowd: [3, 4000, nil, nil][Int(seed % 4)])
+    topology = try Self.topology(&maker, run, crowd: [3, 4000, nil, nil][Int(seed / 2 % 4)])
     deployment = SimulatedDeployment(
       topology, kinds: try KindRegistry(BuiltInKinds.all + [Beeper.self, Listener.self, Deaf.self]),
       seed: seed,

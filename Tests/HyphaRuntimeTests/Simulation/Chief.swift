@@ -9,6 +9,7 @@ actor Chief: Agent {
     .on(AlertEscalated.self) { agent, _, _ in agent.state.escalations += 1 }
     .on(HandlerFailed.self) { _, _, _ in }
     .on(Alarm.self) { _, _, _ in }
+    .on(EventDeadLettered.self) { _, _, _ in }
 
   struct State: Codable { var escalations = 0 }
   var state = State()

@@ -90,7 +90,8 @@ struct ScenarioMaker {
           id: id, kind: "watcher", node: one(of: nodes), reportsTo: one(of: supervisors),
           subscribes: subscriptions(
             ["load.Entry", "load.Alarm", "load.Signal", "test.Echo", "test.Bell"], generators),
-          settings: .object(["run": .string(run), "failOneIn": .integer(Int64(failOneIn))])))
+          settings: .object(["run": .string(run), "failOneIn": .integer(Int64(failOneIn))]),
+          supervision: supervision()))
     }
     for id in generators {
       agents.append(generator(id, on: one(of: nodes), under: one(of: supervisors), to: takers + watchers))
@@ -110,6 +111,13 @@ struct ScenarioMaker {
     let topology = try Topology(
       name: "run", nodes: nodes.map { NodeSpec(id: $0) }, agents: agents, alerts: alerts)
     return (topology, recording)
+  }
+
+  private mutating func supervision() -> SupervisionSettings {
+    SupervisionSettings(
+      retry: RetryPolicy(
+        initial: .milliseconds(number(in: 1...100)), cap: .milliseconds(number(in: 1...300)),
+        attemptCountMax: Int(number(in: 1...4))))
   }
 
   private mutating func supervisor(_ id: AgentID, on node: NodeID, under: AgentID?) -> AgentSpec {

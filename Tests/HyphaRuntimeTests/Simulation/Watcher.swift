@@ -18,6 +18,12 @@ struct Bell: Event {
   var isForSignal = false
 }
 
+/// What a ``Watcher`` gets from itself some time after some of the entries that it has handled.
+struct Reminder: Event {
+  static let eventType: EventTypeName = "test.Reminder"
+  var of: EventID
+}
+
 /// Breaches that agents have seen from within, by run: they outlive the agents.
 enum Breaches {
   private static let all = Mutex<[String: [String]]>([:])
@@ -35,6 +41,7 @@ actor Watcher: Agent {
     .on(Alarm.self) { try await $0.take(echoes: true, rings: true, in: $2) }
     .on(Echo.self) { try await $0.take(echoes: false, rings: false, in: $2) }
     .on(Bell.self) { try await $0.take(echoes: false, rings: false, in: $2) }
+    .on(Reminder.self) { try await $0.take(echoes: false, rings: false, in: $2) }
     .on(Signal.self) { try await $0.see(in: $2) }
   static let publishes: [any Event.Type] = [Echo.self, Bell.self]
   static let settingNames: Set<String> = ["run", "failOneIn"]
@@ -53,6 +60,14 @@ actor Watcher: Agent {
   /// Whether a watcher fails on an event: a function of the event alone, so that a second try fails too.
   static func fails(on id: EventID, oneIn: UInt64) -> Bool { oneIn > 0 && (id.low >> 7) % oneIn == 0 }
 
+  /// How often a watcher fails on a persistent event on which it fails: always, or once.
+  static func failsOnce(on id: EventID) -> Bool { (id.low >> 23) % 2 == 0 }
+
+  /// How long after an entry a watcher is reminded of it, in microseconds; nil where it is not.
+  static func reminderDelay(of id: EventID) -> Int64? {
+    (id.low >> 29) % 3 == 0 ? Int64((id.low >> 33) % 60_000) : nil
+  }
+
   var state = State()
   private var settings = Settings(run: "", failOneIn: 0)
   private var signals: [String: LanePoint] = [:]
@@ -64,7 +79,7 @@ actor Watcher: Agent {
     let lane = header.lane.description
     if context.attempt > 1 {
       // What comes again has failed before, and has left nothing.
-      let hasFailed = header.channel == .alert && Self.fails(on: header.id, oneIn: settings.failOneIn)
+      let hasFailed = Self.fails(on: header.id, oneIn: settings.failOneIn)
       if !hasFailed {
         Breaches.add("handled-once: \(context.agent) got \(header.id) again", in: settings.run)
       }
@@ -72,11 +87,16 @@ actor Watcher: Agent {
       Breaches.add(
         "handled-once: \(context.agent) got \(header.point) of \(lane) after \(last)", in: settings.run)
     }
-    state.newest[lane] = [header.epoch, header.sequence]
+    // What comes again comes late.
+    if context.attempt == 1 { state.newest[lane] = [header.epoch, header.sequence] }
     state.handled += 1
+    if header.type == Entry.eventType, let delay = Self.reminderDelay(of: header.id) {
+      try context.schedule(Reminder(of: header.id), after: .microseconds(delay))
+    }
     if echoes { try await context.publish(Echo(of: header.id)) }
     if rings { try await context.publish(Bell(of: header.id)) }
-    if Self.fails(on: header.id, oneIn: settings.failOneIn) {
+    let isMended = header.channel == .persistent && context.attempt > 1 && Self.failsOnce(on: header.id)
+    if Self.fails(on: header.id, oneIn: settings.failOneIn), !isMended {
       throw HyphaError(.failed, "the watcher fails on purpose")
     }
   }

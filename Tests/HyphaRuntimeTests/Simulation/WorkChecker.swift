@@ -1,9 +1,9 @@
 import HyphaCore
 import HyphaLog
-import HyphaRuntime
 import HyphaTopology
 
 @testable import HyphaKinds
+@testable import HyphaRuntime
 
 /// Checks what the agents of a finished run have made of what they got: each effect once, states that equal
 /// what the logs say.
@@ -40,7 +40,7 @@ struct WorkChecker {
   private func state<State: Decodable>(_ type: State.Type, of agent: AgentSpec, _ log: LoggedNode) throws
     -> State?
   {
-    try log.snapshots[agent.id].map { try JSON.decode(State.self, from: $0) }
+    try log.snapshots[agent.id].map { try JSON.decode(State.self, from: AgentSnapshot(decoding: $0).state) }
   }
 
   /// What the log has for an agent, and of that what its subscriptions cover.
@@ -99,7 +99,8 @@ struct WorkChecker {
     }
   }
 
-  /// Each input has either all effects of its handler, once, or the note that it failed, once.
+  /// Each input has either all effects of its handler, once, or none; and the note of each time that it failed. Who fails
+  /// for good is put aside, once.
   private mutating func checkWatcher(_ agent: AgentSpec, _ stated: [Record], _ log: LoggedNode) throws {
     let effects = Dictionary(grouping: stated, by: \.header.causation)
     var handled: UInt64 = 0
@@ -109,14 +110,27 @@ struct WorkChecker {
       func count(_ type: EventTypeName) -> Int { made.filter { $0.header.type == type }.count }
       // An answer to one of its own alerts is the bus's.
       if header.type == AlertAcknowledged.eventType { continue }
-      let fails = Watcher.fails(on: header.id, oneIn: run.scenario.failOneIn)
+      let isFailing = Watcher.fails(on: header.id, oneIn: run.scenario.failOneIn)
+      let attemptMax = topology.supervision(of: agent.id).retry.attemptCountMax
+      let isRetried = header.channel == .persistent
+      let isMended = isFailing && isRetried && attemptMax > 1 && Watcher.failsOnce(on: header.id)
+      let fails = isFailing && !isMended
+      let failureCount = !isFailing ? 0 : isMended || !isRetried ? 1 : attemptMax
       if !fails { handled += 1 }
       let echoes = !fails && (header.type == Entry.eventType || header.type == Alarm.eventType)
-      if count(Echo.eventType) != (echoes ? 1 : 0) || count(HandlerFailed.eventType) != (fails ? 1 : 0) {
+      if count(Echo.eventType) != (echoes ? 1 : 0) || count(HandlerFailed.eventType) != failureCount {
         fail(
           "atomic-turn",
           "\(agent.id) has \(count(Echo.eventType)) echoes and \(count(HandlerFailed.eventType)) failures for "
-            + "\(header.type) \(header.id), which fails: \(fails)")
+            + "\(header.type) \(header.id), which fails: \(fails) after \(failureCount)")
+      }
+      if count(EventDeadLettered.eventType) != (fails && isRetried ? 1 : 0) {
+        fail("retried-then-set-aside", "\(agent.id) has set \(header.type) \(header.id) aside, or not")
+      }
+      let isReminded = !fails && header.type == Entry.eventType && Watcher.reminderDelay(of: header.id) != nil
+      if count(Reminder.eventType) != (isReminded ? 1 : 0) {
+        fail(
+          "timer-fires-once", "\(agent.id) was reminded \(count(Reminder.eventType)) times of \(header.id)")
       }
       if header.type == Alarm.eventType && count(Bell.eventType) == 0 {
         fail("alert-before-state", "\(agent.id) rang no bell for \(header.id), which it has handled")

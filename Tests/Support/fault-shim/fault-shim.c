@@ -11,6 +11,7 @@
  *                      `late`             a write says that it failed, but is done, and not synced
  *                      `kill-before`, `kill-torn`, `kill-after`   kill -9: before the call, after half of it, after it
  *                      each is said on standard output: `fault NUMBER PATH`
+ *   HYPHA_FAULT_ONCE   a file: only the process that makes it meets the fault, the ones after it do not
  *   HYPHA_FAULT_SYNC   `skip`: syncs succeed and sync nothing; `skip-data`: except writes that sync themselves
  *   HYPHA_FAULT_TRACE  a file that takes down all that the calls do, in their order, for the simulation of power cuts:
  *                      entries of `struct entry`, each followed by its path and its bytes; what the process writes to
@@ -114,6 +115,11 @@ static enum action next_action(int kind, const char *path) {
   if (!(counted & kind) || wanted == PASS || !first) return PASS;
   calls += 1;
   if (calls < first || (last && calls > last)) return PASS;
+  if (*setting("HYPHA_FAULT_ONCE")) {
+    int marker = syscall(SYS_openat, AT_FDCWD, setting("HYPHA_FAULT_ONCE"), O_CREAT | O_EXCL | O_WRONLY, 0600);
+    if (marker < 0) return PASS;
+    syscall(SYS_close, marker);
+  }
   char line[PATH_MAX + 32];
   int count = snprintf(line, sizeof line, "fault %ld %s\n", calls, path);
   return syscall(SYS_write, 1, line, count) < 0 ? PASS : wanted;

@@ -1,0 +1,71 @@
+import HyphaCore
+import HyphaLog
+
+/// What an agent's handlers leave until the next commit.
+struct Batch<Kind: Agent> {
+  var drafts: [Draft] = []
+  var cursors: [Channel: Cursor] = [:]
+  private(set) var moved: [Channel] = []
+  private(set) var agenda = Agenda()
+  private(set) var isAgendaChanged = false
+  /// The state as it was saved last; nil for none.
+  var savedState: [UInt8]?
+  var snapshots = SnapshotPolicy(every: Kind.snapshotEvery)
+  var finishes = false
+  /// Whether a handler has thrown, so that another actor is to take this one's place.
+  var isSpoilt = false
+  /// Alerts whose handlers have thrown; it outlives the commit.
+  var again = AlertsAgain()
+
+  mutating func restore(_ agenda: Agenda) { self.agenda = agenda }
+
+  /// Changes the agenda, which is committed then.
+  mutating func change<Value>(_ body: (inout Agenda) -> Value) -> Value {
+    let before = agenda.count
+    defer { isAgendaChanged = isAgendaChanged || agenda.count != before }
+    return body(&agenda)
+  }
+
+  mutating func handled(_ channel: Channel, _ position: Position) {
+    var cursor = cursors[channel] ?? .start
+    cursor.position = max(cursor.position, position)
+    cursor.handledCount += 1
+    cursors[channel] = cursor
+    if !moved.contains(channel) { moved.append(channel) }
+  }
+
+  /// Takes what a call has left.
+  mutating func take(_ effects: Turn.Effects) {
+    drafts += effects.drafts
+    finishes = finishes || effects.finishes
+    if Kind.evolves.isUsed {
+      snapshots.evolved(by: effects.drafts.count { Kind.evolves.rules[$0.type] != nil })
+    }
+    guard !effects.timers.isEmpty || !effects.cancelled.isEmpty else { return }
+    isAgendaChanged = true
+    for timer in effects.timers { agenda.timers.insert(timer) }
+    for timer in effects.cancelled { agenda.timers.remove(timer) }
+  }
+
+  /// Adds an event of the bus about an input, or about none.
+  mutating func state(
+    _ event: some Event, to addressee: AgentID?, _ new: (id: EventID, time: Timestamp),
+    _ input: RecordHeader?,
+    authority: Authority? = nil
+  ) {
+    // What the bus states always encodes.
+    guard
+      let draft = try? Draft(
+        bus: event, to: addressee, new,
+        because: input.map { Cause(event: $0.id, correlation: $0.correlation) }, authority: authority)
+    else { return }
+    drafts.append(draft)
+  }
+
+  /// Begins anew after a commit has taken what there was.
+  mutating func committed() {
+    drafts = []
+    moved = []
+    isAgendaChanged = false
+  }
+}

@@ -1,0 +1,129 @@
+import HyphaCore
+import HyphaLog
+import HyphaTopology
+import Synchronization
+
+/// What the log keeps of an agent: written after its handlers, read at its start.
+extension AgentCell {
+  // MARK: Restoring
+
+  static func cursors(of agent: AgentID, in log: any LogReader) throws -> [Channel: Cursor] {
+    var cursors: [Channel: Cursor] = [:]
+    for channel in Channel.allCases where channel.isLogged {
+      cursors[channel] = try log.cursor(CursorKey(agent: agent, channel: channel)) ?? .start
+    }
+    return cursors
+  }
+
+  /// Gives the agent what its log has kept of it.
+  func restore(_ agent: isolated Kind, _ batch: inout Batch<Kind>) throws {
+    batch.cursors = try Self.cursors(of: spec.id, in: services.log)
+    let snapshot = try AgentSnapshot.read(of: spec.id, in: services.log)
+    if let snapshot { batch.restore(snapshot.agenda) }
+    if Kind.State.self != Stateless.self {
+      let restored = try StateRestoration<Kind>.restore(
+        agent.state, from: snapshot, of: spec.id, in: services.log, epoch: outbox.withLock { $0.epoch })
+      agent.state = restored.state
+      batch.savedState = restored.isSaved ? snapshot?.state : nil
+      // What was read again is not to be read another time; and a prune must know from the beginning what to leave.
+      if restored.replayedCount > 0 || snapshot == nil { batch.snapshots.want() }
+    }
+    notePending(batch.agenda)
+    arm(for: batch.agenda.next)
+  }
+
+  private func notePending(_ agenda: Agenda) {
+    metrics.withLock { metrics in
+      metrics.timerCount = agenda.timers.count
+      metrics.retryCount = agenda.retries.count
+    }
+    mailbox.setHoldsPersistent(agenda.isFull)
+  }
+
+  // MARK: Committing
+
+  /// Commits what the handlers left; tries again until the log takes it or the node stops.
+  ///
+  /// - Returns: whether the agent can go on. What cannot be committed whole is not committed at all.
+  func commit(_ batch: inout Batch<Kind>, on agent: isolated Kind) async -> Bool {
+    var logBatch = LogBatch()
+    // Answers to alerts do not wait behind others' batches.
+    logBatch.isUrgent = batch.moved.contains(.alert)
+    for channel in batch.moved {
+      logBatch.cursors[CursorKey(agent: spec.id, channel: channel)] = batch.cursors[channel]
+    }
+    let state: [UInt8]?
+    do {
+      state = try changedState(batch, on: agent)
+    } catch {
+      giveUp("has a state that cannot be encoded: \(error)")
+      return false
+    }
+    let drafts = batch.drafts
+    let isAgendaChanged = batch.isAgendaChanged
+    batch.committed()
+    defer { if batch.finishes { metrics.withLock { $0.isFinished = true } } }
+    guard !drafts.isEmpty || !logBatch.isEmpty || state != nil || isAgendaChanged else { return true }
+    var stated: [Stated] = []
+    do {
+      stated = try number(drafts)
+      if let state {
+        logBatch.snapshots[spec.id] = try snapshot(state, batch.agenda).bytes
+        batch.savedState = state
+        batch.snapshots.saved()
+      }
+    } catch {
+      // Names, versions and sizes were checked when the events were published.
+      giveUp("cannot encode what it published: \(error)")
+      return false
+    }
+    logBatch.appends = stated.map { .init($0.record) }
+    defer { services.releaseAlerts(of: spec.id) }
+    do {
+      try await services.commit(logBatch, stated, of: spec.id)
+    } catch {
+      giveUp("cannot commit what it did: \(error)")
+      return false
+    }
+    if isAgendaChanged {
+      notePending(batch.agenda)
+      arm(for: batch.agenda.next)
+    }
+    return true
+  }
+
+  /// The state as it is to be saved now; nil where it need not be.
+  private func changedState(_ batch: Batch<Kind>, on agent: isolated Kind) throws -> [UInt8]? {
+    guard Kind.State.self != Stateless.self else { return batch.isAgendaChanged ? [] : nil }
+    // An event-sourced state follows from what is committed anyway.
+    guard !Kind.evolves.isUsed || batch.snapshots.isDue || batch.isAgendaChanged else { return nil }
+    let state = Array(try JSON.encode(agent.state))
+    return state != batch.savedState || batch.snapshots.isDue || batch.isAgendaChanged ? state : nil
+  }
+
+  private func snapshot(_ state: [UInt8], _ agenda: Agenda) throws -> AgentSnapshot {
+    guard Kind.evolves.isUsed else {
+      return AgentSnapshot(state: state, stateVersion: Kind.stateVersion, agenda: agenda)
+    }
+    // What the agent states after this batch comes behind what the log has now.
+    let after = try services.log.head()
+    let point = outbox.withLock { $0.end(of: .persistent) }
+    return AgentSnapshot(
+      state: state, stateVersion: Kind.stateVersion, agenda: agenda,
+      coverage: .init(point: point, after: after))
+  }
+
+  private func number(_ drafts: [Draft]) throws -> [Stated] {
+    try outbox.withLock { outbox in
+      let stated = try drafts.map { draft in
+        let header = outbox.number(draft)
+        return Stated(
+          record: try Record(header, payload: draft.payload, limits: services.limits), event: draft.event)
+      }
+      if let first = stated.first(where: { $0.record.header.channel == .alert }) {
+        services.holdAlerts(of: spec.id, from: first.record.header.sequence)
+      }
+      return stated
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import FaultShim
+import Foundation
+import HyphaCore
+import Testing
+
+extension Processes {
+  /// Agents of an author's program on real processes that are killed: each input's effects exactly once, timers and retries
+  /// among them.
+  @Suite struct AgentCrashTests {
+    static let soakSeconds = ProcessInfo.processInfo.environment["HYPHA_SOAK_SECONDS"].flatMap { Double($0) }
+
+    private func expectOnce(_ jobs: JobRun, _ result: Hypha.Result, _ how: String) throws {
+      #expect(result.status == 0, "\(how): \(result.errors)")
+      let summary = try RunSummary(result)
+      #expect(summary.isComplete && summary.gauges["dead letters told to supervisors"] != 0, "\(how)")
+      let faults = try jobs.faults()
+      #expect(faults == [], "\(how)")
+      jobs.scratch.expectNothingLeft()
+    }
+
+    @Test(.enabled(if: FaultShim.library != nil, "there is no C compiler for the fault shim"))
+    func `kill -9 at any point of a commit leaves each input handled, or to be handled again`() async throws {
+      let seed = UInt64.random(in: 0...999_999)
+      var random = SeededGenerator(seed: seed)
+      // Calls of the node's first life: its start, some tens of commits, and more than there are.
+      let steps = (1...400).flatMap { call in ["kill-before", "kill-torn", "kill-after"].map { (call, $0) } }
+      let sample = steps.shuffled(using: &random).prefix(Self.soakSeconds == nil ? 12 : .max)
+      var killCount = 0
+      let end = Self.soakSeconds.map { Date(timeIntervalSinceNow: $0) }
+      var roundCount = 0
+      for (call, what) in sample where end.map({ Date() < $0 }) ?? true {
+        roundCount += 1
+        let scratch = try Scratch()
+        let jobs = try JobRun(in: scratch)
+        let faults = ["AT": "\(call)", "DO": what, "ONCE": scratch("met")]
+        let result = await (try jobs.start(faults: faults)).end()
+        let wasKilled = FileManager.default.fileExists(atPath: scratch("met"))
+        killCount += wasKilled ? 1 : 0
+        try expectOnce(jobs, result, "\(what) at call \(call), seed \(seed)")
+        // Who is killed while it stops is not started again.
+        #expect(try RunSummary(result).restarts <= (wasKilled ? 1 : 0))
+      }
+      #expect(killCount >= roundCount / 4, "most calls come")
+    }
+
+    @Test func `nodes that are killed again and again handle each input once`() async throws {
+      let seed = UInt64.random(in: 0...999_999)
+      var random = SeededGenerator(seed: seed)
+      let end = Self.soakSeconds.map { Date(timeIntervalSinceNow: $0) }
+      var round = 0
+      while end.map({ Date() < $0 }) ?? (round < 3) {
+        round += 1
+        let scratch = try Scratch()
+        let jobs = try JobRun(in: scratch)
+        let run = try jobs.start()
+        var killed: Set<Int32> = []
+        for _ in 0..<Int.random(in: 1...4, using: &random) {
+          let pause = Int.random(in: 0...400, using: &random)
+          try await Task.sleep(for: .milliseconds(pause))
+          let node = Bool.random(using: &random) ? "a" : "b"
+          guard run.isRunning, let id = run.node(node, after: killed) else { continue }
+          killed.insert(id)
+          kill(id, SIGKILL)
+        }
+        try expectOnce(jobs, await run.end(), "round \(round), seed \(seed), \(killed.count) kills")
+      }
+    }
+  }
+}

@@ -1,0 +1,290 @@
+import HyphaCore
+import HyphaKinds
+import HyphaLog
+import HyphaTopology
+import Synchronization
+import Testing
+
+@testable import HyphaRuntime
+
+/// Adds the lengths of the notes that it gets, each as an event of its own.
+struct Added: Event {
+  static let eventType: EventTypeName = "test.Added"
+  var amount: Int
+}
+
+private struct Tally: Codable, Equatable {
+  var total = 0
+  var count = 0
+}
+
+private actor Counter: Agent {
+  static let handles = Handlers(Counter.self).on(Note.self) { try await $0.add($1, in: $2) }
+  static let publishes: [any Event.Type] = [Added.self]
+  static let evolves = Evolution(Tally.self).on(Added.self) { state, event in
+    applied.withLock { $0 += 1 }
+    state.total += event.amount
+    state.count += 1
+  }
+  static let snapshotEvery = 5
+  static let applied = Mutex(0)
+
+  var state = Tally()
+
+  private func add(_ note: Note, in context: Context) async throws {
+    let before = state.count
+    try await context.publish(Added(amount: note.text.utf8.count))
+    guard state.count == before + 1 else { throw HyphaError(.failed, "the state has not evolved") }
+    if note.text == "throw" { throw HyphaError(.invalidPayload, "on purpose") }
+    if note.text == "outside" { try await Outsider().add(in: context) }
+  }
+}
+
+/// Publishes in another's name.
+private actor Outsider {
+  func add(in context: Context) async throws { try await context.publish(Added(amount: 1_000_000)) }
+}
+
+/// The same in its second version: it counts the largest, too.
+private struct NewTally: Codable, Equatable {
+  var total = 0
+  var count = 0
+  var largest = 0
+}
+
+private actor NewCounter: Agent {
+  static let kind = Counter.kind
+  static let handles = Handlers(NewCounter.self).on(Note.self) { try await $0.add($1, in: $2) }
+  static let publishes: [any Event.Type] = [Added.self]
+  static let evolves = Evolution(NewTally.self).on(Added.self) { state, event in
+    state.total += event.amount
+    state.count += 1
+    state.largest = max(state.largest, event.amount)
+  }
+  static let stateVersion: UInt16 = 2
+
+  var state = NewTally()
+
+  private func add(_ note: Note, in context: Context) async throws {
+    try await context.publish(Added(amount: note.text.utf8.count))
+  }
+}
+
+@Suite(.serialized) struct EventSourcedTests {
+  private let stores = MemoryLogStore(identity: LogIdentity(id: EventID(high: 7, low: 7), node: "x"))
+
+  private func topology(_ texts: [String]) throws -> Topology {
+    try Topology(
+      name: "sums", nodes: [NodeSpec(id: "x")],
+      agents: [
+        AgentSpec(id: "root", kind: "supervisor", node: "x"),
+        AgentSpec(
+          id: "counter", kind: Counter.kind, node: "x", reportsTo: "root",
+          subscribes: [Subscription(type: "test.Note")]),
+        AgentSpec(
+          id: "writer", kind: "writer", node: "x", reportsTo: "root",
+          settings: .object(["texts": .array(texts.map { .string($0) })])),
+      ], supervision: SupervisionSettings(retry: RetryPolicy(attemptCountMax: 1)))
+  }
+
+  private func deployment(_ texts: [String]) throws -> SimulatedDeployment {
+    SimulatedDeployment(
+      try topology(texts), kinds: try KindRegistry(BuiltInKinds.all + [Writer.self, Counter.self]), seed: 1)
+  }
+
+  private func texts(_ count: Int) -> [String] { (0..<count).map { String(repeating: "x", count: $0 % 11) } }
+  private func tally(_ texts: [String]) -> Tally {
+    Tally(total: texts.map(\.utf8.count).reduce(0, +), count: texts.count)
+  }
+
+  /// The state as a restart finds it.
+  private func restored(_ deployment: SimulatedDeployment) throws
+    -> StateRestoration<Counter>.Restored
+  {
+    let log = try deployment.reader(of: "x")
+    return try StateRestoration<Counter>.restore(
+      Tally(), from: AgentSnapshot.read(of: "counter", in: log), of: "counter", in: log, epoch: 99)
+  }
+
+  @Test(arguments: [1, 4, 5, 6, 23]) func `snapshot and tail together give the state`(count: Int) throws {
+    let deployment = try deployment(texts(count))
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    let found = try restored(deployment)
+    #expect(found.state == tally(texts(count)))
+    #expect(found.replayedCount < 5 + 1 + 128, "\(found.replayedCount)")
+    let snapshot = try #require(try AgentSnapshot.read(of: "counter", in: deployment.reader(of: "x")))
+    #expect(snapshot.coverage != nil)
+    try deployment.stop()
+  }
+
+  @Test func `an agent killed at any moment comes back with the state that its events give`() throws {
+    for seed in seeds(10) { try killAgainAndAgain(seed) }
+  }
+
+  private func killAgainAndAgain(_ seed: UInt64) throws {
+    let all = texts(60)
+    let deployment = try deployment(all)
+    try deployment.start()
+    var random = SeededGenerator(seed: seed)
+    for _ in 0..<12 {
+      deployment.run(for: .microseconds(Int64(random.next() % 900)))
+      deployment.kill("x")
+      let stated = try deployment.reader(of: "x").read(after: .start, limit: .max, byteLimit: .max)
+        .filter { $0.record.header.type == Added.eventType }.map { try Added.decode($0.record).amount }
+      let found = try restored(deployment)
+      #expect(
+        found.state == Tally(total: stated.reduce(0, +), count: stated.count),
+        "HYPHA_SEED=\(seed)")
+      try deployment.start("x")
+    }
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    #expect(try restored(deployment).state == tally(all))
+    try deployment.stop()
+  }
+
+  @Test func `a restart saves what it has read, so that the next one reads nothing`() throws {
+    let deployment = try deployment(texts(8))
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    deployment.kill("x")
+    try deployment.start("x")
+    deployment.run(for: .seconds(1))
+    #expect(try restored(deployment).replayedCount == 0 && restored(deployment).state == tally(texts(8)))
+    #expect(try RestartNeeds.guards(in: deployment.reader(of: "x")).isEmpty, "nothing holds a prune back")
+    try deployment.stop()
+  }
+
+  @Test func `a handler that throws leaves the state, and what follows from it, as it was`() throws {
+    let deployment = try deployment(["abc", "throw", "de"])
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    #expect(try restored(deployment).state == Tally(total: 5, count: 2))
+    try deployment.stop()
+  }
+
+  @Test func `a state does not evolve behind the agent's back`() throws {
+    let deployment = try deployment(["abc", "outside", "de"])
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    #expect(try restored(deployment).state == Tally(total: 5, count: 2))
+    let failures = try deployment.reader(of: "x").read(after: .start, limit: .max, byteLimit: .max)
+      .filter { $0.record.header.type == HandlerFailed.eventType }
+      .map { try HandlerFailed.decode($0.record).error }
+    #expect(
+      failures == [
+        "agentFailed: test.Added is published from outside of the agent whose state evolves by it; publish it in a "
+          + "method of the agent, not in a detached task or another actor"
+      ])
+    try deployment.stop()
+  }
+
+  @Test func `a state of an older version is made anew from the events`() throws {
+    let all = texts(23)
+    let deployment = try deployment(all)
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    let log = try deployment.reader(of: "x")
+    let found = try StateRestoration<NewCounter>.restore(
+      NewTally(), from: AgentSnapshot.read(of: "counter", in: log), of: "counter", in: log, epoch: 99)
+    #expect(found.state == NewTally(total: tally(all).total, count: 23, largest: 10))
+    #expect(found.replayedCount == 23)
+    try deployment.stop()
+  }
+
+  @Test func `a prune leaves what the state has not seen`() throws {
+    let deployment = try deployment(texts(3))
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    let log = try deployment.reader(of: "x")
+    let guards = try RestartNeeds.guards(in: log)
+    #expect(guards.map(\.name) == ["the state of agent 'counter'"])
+    let first = try #require(
+      try log.read(after: .start, limit: .max, byteLimit: .max).first {
+        $0.record.header.type == Added.eventType
+      })
+    #expect(try #require(guards.first).through < first.position)
+    try deployment.stop()
+  }
+
+  @Test func `a state can evolve only by what the agent states, durably`() {
+    #expect {
+      try KindRegistry([EvolvesByAlerts.self])
+    } throws: { error in
+      "\(error)"
+        == "invalidTopology: the state of kind 'evolvesbyalerts' evolves by test.Bell, which is of the channel alert; let it "
+        + "evolve by events of the persistent channel alone"
+    }
+    #expect {
+      try KindRegistry([EvolvesByOthers.self])
+    } throws: { error in
+      "\(error)"
+        == "invalidTopology: the state of kind 'evolvesbyothers' evolves by test.Echo, which it does not publish; add "
+        + "test.Echo to its publishes"
+    }
+  }
+}
+
+private actor EvolvesByAlerts: Agent {
+  static let publishes: [any Event.Type] = [Bell.self]
+  static let evolves = Evolution(Tally.self).on(Bell.self) { state, _ in state.count += 1 }
+  var state = Tally()
+}
+
+private actor EvolvesByOthers: Agent {
+  static let evolves = Evolution(Tally.self).on(Echo.self) { state, _ in state.count += 1 }
+  var state = Tally()
+}
+
+/// A plain state in its second version, with and without the step to it.
+@Suite struct StateVersionTests {
+  private struct Old: Codable { var name = "n" }
+  private struct New: Codable, Equatable {
+    var name = "none"
+    var age = 0
+  }
+
+  private actor Stepping: Agent {
+    static let stateVersion: UInt16 = 2
+    static let stateUpcasters = [
+      Upcaster(from: 1) {
+        if case .object(var parts) = $0 { parts["age"] = .integer(7); $0 = .object(parts) }
+      }
+    ]
+    var state = New()
+  }
+
+  private actor Stepless: Agent {
+    static let stateVersion: UInt16 = 2
+    var state = New()
+  }
+
+  private func restore<Kind: Agent>(_ kind: Kind.Type, version: UInt16, _ initial: Kind.State) throws
+    -> Kind.State
+  {
+    let (log, _) = try memoryLog()
+    let snapshot = AgentSnapshot(state: Array(try JSON.encode(Old())), stateVersion: version)
+    return try StateRestoration<Kind>.restore(initial, from: snapshot, of: "a", in: log, epoch: 2).state
+  }
+
+  @Test func `a saved state of an older version takes the steps to this one`() throws {
+    #expect(try restore(Stepping.self, version: 1, New()) == New(name: "n", age: 7))
+  }
+
+  @Test func `a state that is too new, or too old without a step, is named with the way out`() {
+    #expect {
+      try restore(Stepless.self, version: 1, New())
+    } throws: { error in
+      "\(error)"
+        == "schemaUnknown: the state of 'a' has version 1, and stepless has no step from 1; add Upcaster(from: 1) to its "
+        + "stateUpcasters"
+    }
+    #expect {
+      try restore(Stepping.self, version: 3, New())
+    } throws: { error in
+      "\(error)"
+        == "schemaUnknown: the state of 'a' has version 3, its kind 'stepping' knows 2; run the program that wrote it, or a "
+        + "newer one"
+    }
+  }
+}
