@@ -42,7 +42,8 @@ test: setup ## Build for debugging and run all tests, a few minutes
 soak: setup ## Kill, starve and damage logs and nodes for long: SECONDS=600
 	@swift build --build-tests
 	@HYPHA_SOAK_SECONDS=$(or $(SECONDS),600) swift test --skip-build --no-parallel \
-		--filter 'SoakTests|CrashMatrixTests|DiskFaultTests|PowerCutTests|HyphaLogTests.ModelTests|AgentCrashTests'
+		--filter 'SoakTests|CrashMatrixTests|DiskFaultTests|PowerCutTests|PageDamageTests' \
+		--filter 'HyphaLogTests.ModelTests|AgentCrashTests'
 
 fuzz: setup ## Fuzz the wire and damaged logs for long: SECONDS=600
 	@tools/fuzz wire $(or $(SECONDS),600)

@@ -38,8 +38,6 @@ final class Committer: @unchecked Sendable {
         try transaction.putSealed(row.value, at: row.key, in: environment.snapshots)
       }
     }
-    // Readers that died keep old pages from being used again.
-    if group.writesHeads { try? environment.clearDeadReaders() }
   }
 
   /// Writes the heads down before the log is let go of, so that the next one who opens it need not read them

@@ -367,7 +367,7 @@ extension Environment {
 
   /// Frees the marks of readers whose processes are gone; they would keep old pages from being reused.
   func clearDeadReaders() throws {
-    try failure.check(mdb_reader_check(handle, nil), "mdb_reader_check")
+    try withHandle { try failure.check(mdb_reader_check($0, nil), "mdb_reader_check") }
   }
 
   /// The flags that the environment is open with, how many transactions were ever committed, the size of the

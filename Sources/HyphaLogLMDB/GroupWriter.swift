@@ -184,9 +184,10 @@ private final class CommitWatch: @unchecked Sendable {
     observers.tell(head)
     // Only commits make the file grow, so they are the time to look.
     let now = ContinuousClock.now
-    guard let reportLongReader, readers.isDue(at: now),
-      let marks = try? store.environment.readers()
-    else { return }
-    for reader in readers.look(marks, at: now) { reportLongReader(reader) }
+    guard readers.isDue(at: now) else { return }
+    // One that has died keeps old pages from being used again as a slow one does.
+    try? store.environment.clearDeadReaders()
+    guard let marks = try? store.environment.readers() else { return }
+    for reader in readers.look(marks, at: now) { reportLongReader?(reader) }
   }
 }

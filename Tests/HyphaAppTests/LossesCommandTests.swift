@@ -1,4 +1,5 @@
 import Foundation
+import HyphaCore
 import HyphaLog
 import HyphaLogLMDB
 import HyphaRuntime
@@ -89,6 +90,37 @@ extension Processes {
       #expect(
         table.status == 0 && table.lines.contains { $0.hasPrefix("deaf ") && $0.contains("no handler") })
       scratch.expectNothingLeft()
+    }
+
+    @Test func `after a kill the logs say what was published and delivered on their channels`() async throws {
+      let scratch = try Scratch()
+      let file = try scratch.file("topology.yaml", Self.topology(entries: 1_000_000))
+      let run = try scratch.start("run", file, "--data", scratch("data"))
+      func handledCount() -> UInt64 {
+        let log = try? LMDBLogReader(directory: scratch("data/b"))
+        return (try? log?.cursor(CursorKey(agent: "taker", channel: .persistent))?.handledCount) ?? 0
+      }
+      // Killed before any count is saved.
+      #expect(await becomesTrue { handledCount() > 100 })
+      // A launcher that goes on would start them again.
+      run.signal(SIGSTOP)
+      let nodes = run.nodes()
+      for node in nodes { kill(node, SIGKILL) }
+      run.signal(SIGKILL)
+      _ = await run.end()
+      #expect(await becomesTrue { nodes.allSatisfy(ProcessTable.hasEnded) })
+      let lane = Lane(agent: "load", channel: .persistent, target: .addressee("taker"))
+      var last: Report.Channel?
+      // What a killed process was about to write may still come.
+      let isThatOfTheLogs = try await becomesTrue {
+        let stated = try LMDBLogReader(directory: scratch("data/a")).laneHead(lane)?.count
+        last = try await losses(scratch).channel("persistent")
+        return last?.forAgents == stated && last?.delivered == handledCount()
+      }
+      #expect(isThatOfTheLogs, "\(String(describing: last))")
+      let persistent = try #require(last)
+      #expect(persistent.delivered + persistent.waiting == persistent.forAgents, "\(persistent)")
+      #expect(persistent.lost == 0 && persistent.unknown == 0, "\(persistent)")
     }
 
     @Test func `a second run of a log goes on counting`() async throws {

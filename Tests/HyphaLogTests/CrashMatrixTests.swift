@@ -33,7 +33,7 @@ import Testing
     let seed = SeededGenerator.seed
     var random = SeededGenerator(seed: seed)
     let judge = try Judge()
-    for _ in 0..<(Soak.seconds == nil ? 1 : 20) {
+    for _ in 0..<Soak.count(1, of: 20) {
       let run = try CrasherRun()
       for epoch in 1...12 {
         let call = Int.random(in: 1...60, using: &random)
@@ -71,7 +71,7 @@ import Testing
     var random = SeededGenerator(seed: seed)
     let judge = try Judge()
     var answers: [Substring: Int] = [:]
-    for part in 0..<(Soak.seconds == nil ? 1 : 50) {
+    for part in 0..<Soak.count(1, of: 50) {
       let run = try CrasherRun()
       try run.work(seed: seed &+ UInt64(part), roundCount: 10)
       for (file, size) in try run.files() {

@@ -137,8 +137,15 @@ final class Judge {
 enum Soak {
   static let seconds = ProcessInfo.processInfo.environment["HYPHA_SOAK_SECONDS"].flatMap { Double($0) }
 
-  /// All of `cases` in a soak, else so many of them by chance.
-  static func sample<Case>(_ count: Int, of cases: [Case], _ random: inout SeededGenerator) -> [Case] {
-    seconds == nil ? Array(cases.shuffled(using: &random).prefix(count)) : cases
+  /// How many of `whole`: all in a soak of 600 s, a part of them in a shorter one, and else `least`, as in any case.
+  static func count(_ least: Int, of whole: Int) -> Int {
+    guard let seconds else { return least }
+    return max(least, Int(Double(whole) * min(1, seconds / 600)))
+  }
+
+  /// So many of `cases`, by chance where these are not all.
+  static func sample<Case>(_ least: Int, of cases: [Case], _ random: inout SeededGenerator) -> [Case] {
+    let count = count(least, of: cases.count)
+    return count < cases.count ? Array(cases.shuffled(using: &random).prefix(count)) : cases
   }
 }

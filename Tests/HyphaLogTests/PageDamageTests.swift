@@ -41,7 +41,7 @@ import Testing
     let place = Backend.lmdb.makeHome()
     var child = try Child("garble", home.directory, place.directory)
     var (soundCount, errorCount) = (0, 0)
-    for number in 0..<(Soak.seconds == nil ? 60 : 3_000) {
+    for number in 0..<Soak.count(60, of: 3_000) {
       let command = "\(file) \(seed &+ UInt64(number))"
       child.write(command)
       guard let line = child.readLine() else {

@@ -62,6 +62,24 @@ import Testing
     log.close()
   }
 
+  @Test func `what a reader holds that was killed is let go of while the log is written`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    _ = try await log.append(ana.batch(50))
+    let child = try Child("replay", home.directory)
+    #expect(child.readLine() == "open")
+    func holds() throws -> Bool { try log.readers().contains { $0.process == child.id } }
+    while try !holds() { await Task.yield() }
+    child.killNow()
+    #expect(!child.endsWithoutSignal())
+    #expect(try holds(), "nobody has looked yet")
+    let deadline = ContinuousClock.now + .seconds(120)
+    while try holds(), ContinuousClock.now < deadline { _ = try await log.append(ana.batch(1)) }
+    #expect(try !holds())
+    log.close()
+  }
+
   @Test func `under a slow replay by another process the file grows by little`() async throws {
     /// Appends and prunes in balance; returns the size of the file at each round.
     func run(_ home: LogHome, replaying: Bool) async throws -> [UInt64] {

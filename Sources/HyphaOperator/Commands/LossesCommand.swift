@@ -12,8 +12,8 @@ struct LossesCommand: Command {
       event that comes too late, or that a newer one replaces, is dropped, and counted here.
 
       'at' names the node that has dropped it. What left its author's node and did not arrive is 'lost on a link'; while \
-      nodes run, some of it may still be under way. A node that is killed takes its counts of the last 10 s with it; the \
-      column 'unknown' has what is missing for that.
+      nodes run, some of it may still be under way. A node that is killed takes its realtime counts of the last 10 s with \
+      it; the column 'unknown' has what is missing for that. On the other channels the logs say it all.
       """,
     examples: ["hypha losses data/incident-room", "hypha losses data/incident-room --agent pager --json"])
 

@@ -6,11 +6,19 @@ public enum LossReading {
   /// The name under which the log keeps it, beside the snapshots of agents.
   static let owner: AgentID = "hypha.losses"
 
-  /// What the log's node had counted when it stopped, or at most 10 s before it was killed; nil where it has never run,
-  /// or this version does not read it.
+  /// What the log's node had counted when it stopped, or was killed: of what is in no log, the realtime channel and the
+  /// losses, that is what it had counted at most 10 s before. Nil where it has never run, or this version does not read it.
   ///
   /// - Throws: what reading the log throws.
   public static func saved(in log: any LogReader) throws -> NodeLosses? {
-    try log.snapshot(of: owner).flatMap { try? JSON.decode(NodeLosses.self, from: $0) }
+    func kept<Value: Decodable>(_ name: AgentID, as type: Value.Type) throws -> Value? {
+      try log.snapshot(of: name).flatMap { try? JSON.decode(type, from: $0) }
+    }
+    let saved = try kept(owner, as: NodeLosses.self)
+    guard let audience = try kept(LossAudience.owner, as: LossAudience.self) else { return saved }
+    var losses = saved ?? NodeLosses(node: log.identity.node)
+    losses.agents = audience.agents
+    losses.channels.merge(try audience.totals(in: log)) { _, new in new }
+    return losses
   }
 }

@@ -18,7 +18,8 @@ public struct LossTable: Sendable {
   public struct ChannelRow: Sendable, Hashable {
     public var channel: Channel
     public var published, delivered, lost, waiting: UInt64
-    /// What nobody can account for: a node that is killed takes its counts of the last 10 s with it.
+    /// What nobody can account for: a node that is killed takes its counts of the last 10 s with it,
+    /// but for those of the logged channels, which are in the log.
     public var unknown: UInt64 { published - min(published, delivered + lost + waiting) }
   }
 

@@ -73,22 +73,22 @@ extension Node {
     for runner in runners {
       for delivery in runner.mailbox.takeRealtime() { lost(delivery, for: runner.spec.id, .stopped) }
     }
-    guard let batch = lossBatch(isLast: true) else { return }
+    guard let batch = lossBatch() else { return }
     await withCheckedContinuation { continuation in
       log.submit(batch) { _ in continuation.resume() }
     }
   }
 
-  /// What the log is to keep; nil where it has it, but for how far the logged channels have come. The last one has that, too.
-  private func lossBatch(isLast: Bool = false) -> LogBatch? {
-    let losses = losses()
+  /// What the log is to keep; nil where it has it. How far the logged channels have come, the log says itself.
+  private func lossBatch() -> LogBatch? {
+    var losses = losses()
+    for channel in Channel.allCases where channel.isLogged { losses.channels[channel.description] = nil }
     let change = losses.changeMark
     let isChanged = state.withLock { state in
       defer { state.lossesSaved = change }
       return state.lossesSaved != change
     }
-    let isWanted = isChanged || isLast && losses.channels.values.contains { $0.published + $0.delivered > 0 }
-    guard isWanted, let bytes = try? JSON.encode(losses) else { return nil }
+    guard isChanged, let bytes = try? JSON.encode(losses) else { return nil }
     return LogBatch(snapshots: [LossReading.owner: Array(bytes)])
   }
 }

@@ -293,8 +293,12 @@ public final class Node: Sendable {
     }
     if !activations.isEmpty {
       // Nothing is sent yet; neighbours that want these events ask for them.
+      let audience = LossAudience(configuration.topology, on: configuration.node)
       var batch = LogBatch(
-        appends: activations.map { .init($0.record) }, snapshots: [AlertTracker.owner: try restoreAlerts()])
+        appends: activations.map { .init($0.record) },
+        snapshots: [
+          AlertTracker.owner: try restoreAlerts(), LossAudience.owner: Array(try JSON.encode(audience)),
+        ])
       batch.cursors = places
       try await commitOnce(batch, activations, alreadySent: true)
     }

@@ -9,7 +9,8 @@ import Testing
   func `a log agrees with plain arrays over many random operations`(_ backend: Backend) async throws {
     let seed = SeededGenerator.seed
     // In a soak lives are so long that heads are written down amid them.
-    let (goal, entryCount) = Soak.seconds == nil ? (100_000, 12_000) : (3_000_000, 150_000)
+    let goal = Soak.count(100_000, of: 3_000_000)
+    let entryCount = Soak.seconds == nil ? 12_000 : 150_000
     let begin = ContinuousClock.now
     var operationCount = 0
     var life: UInt64 = 0

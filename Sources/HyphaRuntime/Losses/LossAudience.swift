@@ -1,0 +1,51 @@
+import HyphaCore
+import HyphaLog
+import HyphaTopology
+
+/// How many agents a lane of one node is for, kept in the node's log: with it the log alone says what was published and
+/// what was delivered on the logged channels.
+///
+/// A log belongs to one topology, so it is written when the node starts, and never changes.
+struct LossAudience: Sendable, Hashable, Codable {
+  /// The name under which the log keeps it, beside the snapshots of agents.
+  static let owner: AgentID = "hypha.losses.audience"
+
+  /// The agents on the node.
+  let agents: [AgentID]
+  /// The agents on all nodes.
+  private let all: [AgentID]
+  /// Who subscribes to each type, each once.
+  private let subscribers: [String: [AgentID]]
+
+  /// The audience of all lanes, seen from `node`.
+  init(_ topology: Topology, on node: NodeID) {
+    agents = topology.agents(on: node).map(\.id)
+    all = topology.agents.map(\.id)
+    var subscribers: [String: [AgentID]] = [:]
+    for agent in topology.agents {
+      for type in Set(agent.subscribes.map(\.type.text)) { subscribers[type, default: []].append(agent.id) }
+    }
+    self.subscribers = subscribers
+  }
+
+  /// What the node's agents have published and are done with on the logged channels, each event counted once for each
+  /// agent that it is for.
+  func totals(in log: any LogReader) throws -> [String: NodeLosses.Totals] {
+    let (own, all) = (Set(agents), Set(all))
+    func destinationCount(of lane: Lane) -> Int {
+      switch lane.target {
+      case .addressee(let agent): all.contains(agent) ? 1 : 0
+      case .type(let type): subscribers[type.text]?.count { $0 != lane.agent } ?? 0
+      }
+    }
+    var totals: [String: NodeLosses.Totals] = [:]
+    for channel in Channel.allCases where channel.isLogged { totals[channel.description] = .init() }
+    for (lane, head) in try log.laneHeads() where own.contains(lane.agent) {
+      totals[lane.channel.description]?.published += head.count * UInt64(destinationCount(of: lane))
+    }
+    for (key, cursor) in try log.cursors() {
+      totals[key.channel.description]?.delivered += cursor.handledCount
+    }
+    return totals
+  }
+}
