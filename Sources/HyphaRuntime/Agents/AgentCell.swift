@@ -80,7 +80,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     guard await commit(&batch, on: agent) else { return .stopped }
     guard case .returned = outcome else { return .failed("does not work: its start has failed") }
     while true {
-      guard await empty(&hand, on: agent, &batch) else { return .stopped }
+      // What an actor before this one has left, or had to wait.
+      guard await empty(&hand, on: agent, &batch), await commit(&batch, on: agent) else { return .stopped }
       guard !batch.isSpoilt else { return .failed("stands still: a handler has failed") }
       guard let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) else { return .stopped }
       noteTaken(work)
