@@ -80,7 +80,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     guard await commit(&batch, on: agent) else { return .stopped }
     guard case .returned = outcome else { return .failed("does not work: its start has failed") }
     while true {
-      guard await empty(&hand, on: agent, &batch) else { return .stopped }
+      // What an actor before this one has left, or had to wait.
+      guard await empty(&hand, on: agent, &batch), await commit(&batch, on: agent) else { return .stopped }
       guard !batch.isSpoilt else { return .failed("stands still: a handler has failed") }
       guard let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) else { return .stopped }
       noteTaken(work)
@@ -109,17 +110,19 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   private func empty(_ hand: inout Hand, on agent: isolated Kind, _ batch: inout Batch<Kind>) async -> Bool {
     guard await takeAlerts(on: agent, &batch, &hand) else { return false }
     var began = services.now()
-    while !batch.isSpoilt, let delivery = hand.others.first {
+    while !batch.isSpoilt, let queue = hand.next(holdsPersistent: batch.agenda.isFull),
+      let delivery = hand[keyPath: queue].first
+    {
       let end = began.advanced(by: Self.batchDuration)
       let handledCount = handlePrompt(delivery, until: end, on: agent, &batch)
-      hand.others.drop(first: handledCount)
+      hand[keyPath: queue].drop(first: handledCount)
       if services.now() >= end {
         guard await commit(&batch, on: agent) else { return false }
         began = services.now()
       }
       guard await takeAlerts(on: agent, &batch, &hand) else { return false }
       // What could not be handled in a row is handled alone.
-      if handledCount < delivery.count, !batch.isSpoilt, let next = hand.others.takeEvent() {
+      if handledCount < delivery.count, !batch.isSpoilt, let next = hand[keyPath: queue].takeEvent() {
         await handle(next, on: agent, &batch)
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
       }
@@ -245,11 +248,20 @@ struct RunningCall: Sendable {
 struct Hand {
   /// In the order in which they came. They go before all others.
   var alerts = Queue<Delivery>()
-  var others = Queue<Delivery>()
+  private var realtime = Queue<Delivery>()
+  private var persistent = Queue<Delivery>()
 
   mutating func take(_ work: Mailbox.Work) {
     for alert in work.alerts { alerts.append(alert) }
-    for delivery in work.deliveries { others.append(delivery) }
+    for delivery in work.deliveries {
+      if delivery.channel == .realtime { realtime.append(delivery) } else { persistent.append(delivery) }
+    }
+  }
+
+  /// Where the next one besides alerts lies; nil where there is none to be handled now.
+  func next(holdsPersistent: Bool) -> WritableKeyPath<Hand, Queue<Delivery>>? {
+    if !realtime.isEmpty { return \.realtime }
+    return persistent.isEmpty || holdsPersistent ? nil : \.persistent
   }
 }
 
