@@ -119,7 +119,9 @@ extension Node: NodeServices {
   /// Takes note of what the node itself has stated and the log has taken.
   func delivered(own stated: [Stated], _ receipt: CommitReceipt) {
     deliver(stated, receipt, alreadySent: true)
-    for own in stated { observeTopology(own.record) }
+    for (index, own) in stated.enumerated() {
+      observeTopology(own.record, at: Position(rawValue: receipt.first.rawValue + UInt64(index)))
+    }
   }
 
   /// Delivers what was committed: to agents of this node, and over the links where it was not sent before.

@@ -177,7 +177,11 @@ extension Node: TransportReceiver {
       observeAlerts(taken.records[...], from: first, isStated: false)
     }
     let plan = routes.plan(of: taken.lane)
-    if plan.isForNode { taken.records.forEach(observeTopology) }
+    if plan.isForNode, let first {
+      for (index, record) in taken.records.enumerated() {
+        observeTopology(record, at: Position(rawValue: first.rawValue + UInt64(index)))
+      }
+    }
     for agent in plan.local {
       // An event that was fetched did not come through the tree.
       let hops =

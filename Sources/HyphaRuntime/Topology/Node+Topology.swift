@@ -14,17 +14,29 @@ extension Node {
     guard desks.topology.isLive, try log.head() > .start else { return }
     let authors = Set(topology.nodes.map(\.id.author))
     let head = try log.head()
+    let known = try TopologySnapshot.read(in: log)
+    let first = Position(rawValue: known?.through ?? 0).next
     try desks.topology.state.withLock { state in
-      try log.visit(Position.start.next...head, .forward) { view in
+      if let known {
+        try state.resume(known)
+        _ = state.routeSwitch.learn(known.live.version, links: Set(known.live.links.keys), replacing: true)
+      }
+      state.savedThrough = known?.through ?? 0
+      state.seenThrough = state.savedThrough
+      guard first <= head else { return }
+      try log.visit(first...head, .forward) { view in
         guard view.record.channel == .persistent else { return true }
         let record = try Record(view.record)
         guard authors.contains(record.agent) else { return true }
+        state.seenThrough = view.position.rawValue
         if try state.take(record) != nil {
           _ = state.routeSwitch.learn(
             state.live.version, links: Set(state.live.links.keys), replacing: true)
         }
         return true
       }
+    }
+    desks.topology.state.withLock { state in
       routes.learn(state.live.version, links: Set(state.live.links.keys))
       routes.sending = RouteSwitch.tree
     }
@@ -40,10 +52,10 @@ extension Node {
   // MARK: The log
 
   /// Takes note of an event that the log has taken; on the log's thread, in the order of the log.
-  func observeTopology(_ record: Record) {
+  func observeTopology(_ record: Record, at position: Position) {
     guard desks.topology.isLive else { return }
     let isAwaited = desks.topology.state.withLock { state in
-      state.inbox.append(record)
+      state.inbox.append((record, position))
       defer { state.isLookingAtInbox = true }
       return state.isLookingAtInbox
     }
@@ -59,7 +71,9 @@ extension Node {
           state.isLookingAtInbox = false
           return nil
         }
-        return state.inbox.removeFirst()
+        let (record, position) = state.inbox.removeFirst()
+        state.seenThrough = position.rawValue
+        return record
       }
       guard let record else { break }
       do {
@@ -151,6 +165,7 @@ extension Node {
     guard desks.topology.isLive else { return }
     let now = now()
     step(now: now)
+    saveTopology(now: now)
     let isDue = desks.topology.state.withLock { state in
       guard now.since(state.reportedAt) >= TopologyDesk.reportInterval else { return false }
       state.reportedAt = now
@@ -160,6 +175,26 @@ extension Node {
       let report = desks.topology.meter.report(by: configuration.node)
     {
       state(own: report, because: nil)
+    }
+  }
+
+  /// Lets the log keep now and then what a restart would have to read again; a prune spares what is behind it.
+  private func saveTopology(now: Timestamp) {
+    // Read first: what is in the inbox may be newer, and is read again after a restart.
+    let observed = desk.observedThrough.load(ordering: .acquiring)
+    let snapshot = desks.topology.state.withLock { state -> TopologySnapshot? in
+      let through =
+        state.inbox.isEmpty && !state.isLookingAtInbox ? max(observed, state.seenThrough) : state.seenThrough
+      let isOld = now.since(state.savedAt) >= TopologyDesk.saveInterval
+      let isChanged = state.seenThrough > state.savedThrough
+      let isFar = through >= state.savedThrough + TopologyDesk.saveEntryCount
+      guard !state.isSaving, !state.isLookingAtInbox, isOld && isChanged || isFar else { return nil }
+      (state.isSaving, state.savedAt, state.savedThrough) = (true, now, through)
+      return state.snapshot(through: through)
+    }
+    guard let snapshot, let bytes = try? JSON.encode(snapshot) else { return }
+    log.submit(LogBatch(snapshots: [TopologySnapshot.owner: Array(bytes)])) { _ in
+      self.desks.topology.state.withLock { $0.isSaving = false }
     }
   }
 

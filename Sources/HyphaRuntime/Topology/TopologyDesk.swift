@@ -12,7 +12,7 @@ final class TopologyDesk: Sendable {
     var seat: ObserverSeat?
     var routeSwitch: RouteSwitch
     /// What the log has taken of the topology and was not looked at yet, in the order of the log.
-    var inbox: [Record] = []
+    var inbox: [(record: Record, position: Position)] = []
     var isLookingAtInbox = false
     /// The causes of the seat's answers that were given to the log.
     var given: Set<EventID> = []
@@ -27,7 +27,7 @@ final class TopologyDesk: Sendable {
     var savedThrough: UInt64 = 0
     var savedAt = Timestamp.zero
     var isSaving = false
-    /// The position of the newest entry that was looked at.
+    /// The position of the newest event of the topology that was looked at.
     var seenThrough: UInt64 = 0
   }
 
@@ -38,6 +38,10 @@ final class TopologyDesk: Sendable {
 
   /// How long what was counted waits at the most for a report.
   static let reportInterval = Duration.seconds(1)
+  /// How often what a restart would have to read again is saved where it has changed, and after how many entries of the
+  /// log it is saved even where it has not.
+  static let saveInterval = Duration.seconds(10)
+  static let saveEntryCount: UInt64 = 65_536
   /// How often a node says how far it is where nothing has changed.
   static let progressInterval = Duration.milliseconds(200)
 
@@ -61,7 +65,35 @@ final class TopologyDesk: Sendable {
   }
 }
 
+/// The live topology as a node's log keeps it, beside the snapshots of agents.
+struct TopologySnapshot: Codable {
+  /// The position up to which it knows all.
+  var through: UInt64
+  var live: LiveTopology
+  /// The observer, where the node has its seat.
+  var seat: ObserverSeat.Snapshot?
+
+  /// The name under which the log keeps it.
+  static let owner: AgentID = "hypha.topology"
+
+  /// The newest one in a log; nil where there is none that this version reads.
+  static func read(in log: any LogReader) throws -> TopologySnapshot? {
+    try log.snapshot(of: owner).flatMap { try? JSON.decode(TopologySnapshot.self, from: $0) }
+  }
+}
+
 extension TopologyDesk.State {
+  /// What there is to know up to `through`.
+  func snapshot(through: UInt64) -> TopologySnapshot {
+    TopologySnapshot(through: through, live: live, seat: seat?.snapshot)
+  }
+
+  /// Takes up what was known at a snapshot.
+  mutating func resume(_ snapshot: TopologySnapshot) throws {
+    live = snapshot.live
+    if let known = snapshot.seat { try seat?.resume(known) }
+  }
+
   /// Takes note of what the log has of the topology; in the order of the log. Returns the version that is new with it.
   mutating func take(_ record: Record) throws -> UInt32? {
     let header = record.header

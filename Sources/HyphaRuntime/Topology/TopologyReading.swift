@@ -43,7 +43,23 @@ public struct TopologyReading: Sendable {
     let authors = Set(topology.nodes.map(\.id.author))
     let head = try log.head()
     guard head > .start else { return }
-    try log.visit(Position.start.next...head, .forward) { view in
+    var first = Position.start.next
+    // What was pruned stands in the node's snapshot: what came before is not known any more.
+    if let pruned = try log.gaps().filter({ $0.kind == .pruned }).map(\.range.upperBound).max(),
+      let known = try TopologySnapshot.read(in: log)
+    {
+      if case .position(let last)? = end, last.rawValue < known.through { throw Self.pruned(pruned) }
+      if case .time(let last)? = end, let next = try log.entry(at: Position(rawValue: known.through).next),
+        next.record.time > last
+      {
+        throw Self.pruned(pruned)
+      }
+      live = known.live
+      if let seatKnown = known.seat { try seat?.resume(seatKnown) }
+      first = Position(rawValue: known.through).next
+    }
+    guard first <= head else { return }
+    try log.visit(first...head, .forward) { view in
       if case .position(let last)? = end, view.position > last { return false }
       guard view.record.channel == .persistent else { return true }
       let record = try Record(view.record)
@@ -51,6 +67,12 @@ public struct TopologyReading: Sendable {
       if authors.contains(record.agent) { try take(record, at: view.position) }
       return true
     }
+  }
+
+  private static func pruned(_ through: Position) -> HyphaError {
+    HyphaError(
+      .usage, "the log was pruned through position \(through): what the topology was before is not known",
+      remedy: "ask for a later place")
   }
 
   /// Where to stop.

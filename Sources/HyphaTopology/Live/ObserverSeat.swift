@@ -8,13 +8,13 @@ public import HyphaCore
 /// same answers, and those that are in the log already are not stated again.
 public struct ObserverSeat: Sendable {
   /// What is to be stated, and what has caused it.
-  public struct Answer: Sendable, Hashable {
+  public struct Answer: Sendable, Hashable, Codable {
     /// The report or the rule.
     public var cause: EventID
     public var correlation: EventID
     public var content: Content
 
-    public enum Content: Sendable, Hashable {
+    public enum Content: Sendable, Hashable, Codable {
       case changed(LinksChanged)
       case suggested(LinksSuggested)
       case refused(RuleRefused)
@@ -57,6 +57,34 @@ public struct ObserverSeat: Sendable {
 
   /// The name of an agent that the observer has as a number.
   public func name(_ agent: Int32) -> AgentID { names[Int(agent)] }
+
+  // MARK: Snapshots
+
+  /// All that a seat knows at a place of the log: with it and the entries behind it, a node that starts goes on.
+  public struct Snapshot: Sendable, Codable {
+    var observer: Observer.Memory
+    var pending: [Answer]
+    var version: UInt32
+    var suggestions: [LinkChange]
+  }
+
+  /// What it knows now.
+  public var snapshot: Snapshot {
+    Snapshot(
+      observer: observer.memory, pending: pending, version: version,
+      suggestions: suggestions.sorted { $0.key < $1.key }.map(\.value))
+  }
+
+  /// Goes on where another one was.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` for a snapshot of another topology.
+  public mutating func resume(_ snapshot: Snapshot) throws {
+    try observer.resume(snapshot.observer)
+    pending = snapshot.pending
+    version = snapshot.version
+    suggestions = [:]
+    for change in snapshot.suggestions { keep(change) }
+  }
 
   // MARK: Taking
 

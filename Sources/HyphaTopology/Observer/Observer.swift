@@ -19,11 +19,11 @@ public struct Observer: Sendable {
   public let tree: AgentTree
   public let policy: ObserverPolicy
   /// The events observed.
-  public private(set) var eventCount: Int64 = 0
+  public internal(set) var eventCount: Int64 = 0
   /// What links have saved less what changes have cost, in hops.
-  public private(set) var ledger: Int64 = 0
+  public internal(set) var ledger: Int64 = 0
   /// The lowest that the ledger has been.
-  public private(set) var ledgerMin: Int64 = 0
+  public internal(set) var ledgerMin: Int64 = 0
   /// The edges of the event observed last, in the tree and with the links that there were.
   public private(set) var lastTreeCost = 0
   public private(set) var lastCost = 0
@@ -35,13 +35,13 @@ public struct Observer: Sendable {
   var table: LinkTable
   /// The links that are never made.
   var forbidden: Set<AgentPair>
-  private var thresholds: Thresholds
+  var thresholds: Thresholds
   private let decay: Decay
   private(set) var path = LinkedPath()
-  private var step: Int32 = 0
-  private var eventsInStep = 0
+  var step: Int32 = 0
+  var eventsInStep = 0
   /// The place at which the search for idle links goes on.
-  private var sweep = 0
+  var sweep = 0
   private let charge: Int64
   private let allows: [Bool]
 

@@ -84,6 +84,43 @@ import Testing
     }
   }
 
+  @Test func `a seat that goes on from a snapshot decides as the one that made it`() throws {
+    var generator = SeededGenerator(seed: 11)
+    let topology = try topology {
+      $0.charge = 2
+      $0.memory = 64
+    }
+    let names = topology.agents.map(\.id)
+    var live = try ObserverSeat(topology)
+    var resumed = live
+    for number in 0..<UInt64(300) {
+      let flows = (0..<6).compactMap { _ -> (AgentID, AgentID, Int)? in
+        let (from, to) = (names.randomElement(using: &generator)!, names.randomElement(using: &generator)!)
+        return from == to ? nil : (from, to, Int.random(in: 1...4, using: &generator))
+      }
+      let report = report(flows + [("left-1", "right-1", 1)])
+      live.take(report, id(number), correlation: id(number))
+      resumed.take(report, id(number), correlation: id(number))
+      #expect(resumed.pending == live.pending && resumed.observer.ledger == live.observer.ledger, "\(number)")
+      for answer in live.pending where Bool.random(using: &generator) {
+        if case .changed(let event) = answer.content {
+          live.confirm(event, cause: answer.cause)
+          resumed.confirm(event, cause: answer.cause)
+        }
+      }
+      // Through the bytes that a log keeps, into a seat that has seen nothing.
+      let bytes = try JSON.encode(live.snapshot)
+      resumed = try ObserverSeat(topology)
+      try resumed.resume(JSON.decode(ObserverSeat.Snapshot.self, from: bytes))
+      #expect(resumed.observer.topologyHash == live.observer.topologyHash, "\(number)")
+    }
+    #expect(live.version > 10)
+    let other = try ObserverSeat(
+      Topology(name: "o", nodes: [NodeSpec(id: "x")], agents: [topology.agents[0]]))
+    var small = other
+    #expect(throws: HyphaError.self) { try small.resume(live.snapshot) }
+  }
+
   @Test func `what the log says is so, whoever has decided it`() throws {
     var first = try ObserverSeat(topology())
     first.take(report([("left-1", "right-1", 3)]), id(1), correlation: id(1))
