@@ -55,7 +55,8 @@ struct TopologyPinCommand: Command {
 /// `hypha topology unpin`.
 struct TopologyUnpinCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "unpin", abstract: "Let the observer decide again about a pinned link.")
+    name: "unpin", abstract: "Let the observer decide again about a pinned link.",
+    examples: ["hypha topology unpin topologies/incident-room.yaml Ana Faye"])
   @OptionGroup var link: LinkRuleOptions
   func run() async throws { try await link.apply { .unpin($0) } }
 }
@@ -63,7 +64,8 @@ struct TopologyUnpinCommand: Command {
 /// `hypha topology forbid`.
 struct TopologyForbidCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "forbid", abstract: "Never link two agents; a link that is there goes.")
+    name: "forbid", abstract: "Never link two agents; a link that is there goes.",
+    examples: ["hypha topology forbid topologies/incident-room.yaml Ana Faye"])
   @OptionGroup var link: LinkRuleOptions
   func run() async throws { try await link.apply { .forbid($0) } }
 }
@@ -71,7 +73,8 @@ struct TopologyForbidCommand: Command {
 /// `hypha topology allow`.
 struct TopologyAllowCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "allow", abstract: "Let the observer decide again about a forbidden link.")
+    name: "allow", abstract: "Let the observer decide again about a forbidden link.",
+    examples: ["hypha topology allow topologies/incident-room.yaml Ana Faye"])
   @OptionGroup var link: LinkRuleOptions
   func run() async throws { try await link.apply { .allow($0) } }
 }
@@ -79,7 +82,8 @@ struct TopologyAllowCommand: Command {
 /// `hypha topology retire`.
 struct TopologyRetireCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "retire", abstract: "Take a link away; the traffic may earn it again.")
+    name: "retire", abstract: "Take a link away; the traffic may earn it again.",
+    examples: ["hypha topology retire topologies/incident-room.yaml Ana Faye"])
   @OptionGroup var link: LinkRuleOptions
   func run() async throws { try await link.apply { .retire($0) } }
 }
@@ -87,7 +91,8 @@ struct TopologyRetireCommand: Command {
 /// `hypha topology approve`.
 struct TopologyApproveCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "approve", abstract: "Make a link that the observer suggests.")
+    name: "approve", abstract: "Make a link that the observer suggests.",
+    examples: ["hypha topology approve topologies/incident-room.yaml Ana Faye --by ana"])
   @OptionGroup var link: LinkRuleOptions
   func run() async throws { try await link.apply { .approve($0) } }
 }
@@ -95,7 +100,8 @@ struct TopologyApproveCommand: Command {
 /// `hypha topology reject`.
 struct TopologyRejectCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "reject", abstract: "Drop a suggestion; new traffic may bring it again.")
+    name: "reject", abstract: "Drop a suggestion; new traffic may bring it again.",
+    examples: ["hypha topology reject topologies/incident-room.yaml Ana Faye"])
   @OptionGroup var link: LinkRuleOptions
   func run() async throws { try await link.apply { .reject($0) } }
 }
@@ -103,7 +109,8 @@ struct TopologyRejectCommand: Command {
 /// `hypha topology freeze`.
 struct TopologyFreezeCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "freeze", abstract: "Stop all changes but operators'.")
+    name: "freeze", abstract: "Stop all changes but operators'.",
+    examples: ["hypha topology freeze topologies/incident-room.yaml --note 'audit'"])
   @OptionGroup var deployment: LiveTopologyOptions
   @OptionGroup var options: RuleOptions
   func run() async throws { try await deployment.apply(.freeze, options) }
@@ -112,7 +119,8 @@ struct TopologyFreezeCommand: Command {
 /// `hypha topology thaw`.
 struct TopologyThawCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "thaw", abstract: "Let the observer change links again.")
+    name: "thaw", abstract: "Let the observer change links again.",
+    examples: ["hypha topology thaw topologies/incident-room.yaml"])
   @OptionGroup var deployment: LiveTopologyOptions
   @OptionGroup var options: RuleOptions
   func run() async throws { try await deployment.apply(.thaw, options) }
@@ -140,7 +148,8 @@ struct TopologyRevertCommand: Command {
 /// `hypha topology suggestions`.
 struct TopologySuggestionsCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "suggestions", abstract: "List the links that the observer suggests and nobody has answered.")
+    name: "suggestions", abstract: "List the links that the observer suggests and nobody has answered.",
+    examples: ["hypha topology suggestions topologies/incident-room.yaml"])
   @OptionGroup var deployment: LiveTopologyOptions
   @Option(help: "How to print.") var format: TableFormat = .table
 
