@@ -124,7 +124,8 @@ import Testing
     }
     // The node that takes goes first again: the other one learns that it does.
     c.transport.update(deployment.plan("c"))
-    #expect(a.probe.wait { seen in Channel.allCases.allSatisfy { seen.links[$0]?.missing == [Deployment.agent(of: "c")] } })
+    let isGone: Set<AgentID> = [Deployment.agent(of: "c")]
+    #expect(a.probe.wait { seen in Channel.allCases.allSatisfy { seen.links[$0]?.missing == isGone } })
     a.transport.update(deployment.plan("a"))
     #expect(a.probe.wait { seen in Channel.allCases.allSatisfy { seen.links[$0]?.missing == [] } })
     let dropped = a.transport.send([Deployment.frame(to: "c", .alert, "never")])
