@@ -75,10 +75,10 @@ enum ChangeText {
     }
     if let seat = reading.seat {
       lines += try evidence(seat.evidence(link), seat, topology)
+    } else if let node = topology.observer.node {
+      lines.append("What the observer knows of it stands in the log of its seat, node '\(node)'.")
     } else {
-      lines.append(
-        "What the observer knows of it stands in the log of its seat\(topology.observer.node.map { ", node '\($0)'" } ?? "")."
-      )
+      lines.append("Nobody observes this deployment: its topology file gives the observer no seat.")
     }
     return lines
   }
