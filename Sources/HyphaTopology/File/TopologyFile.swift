@@ -30,7 +30,8 @@ public import HyphaCore
 ///   keys: keys                  # a directory beside this file with NODE.public, and NODE.private of those that run here
 ///   plain: refused              # or 'allowed': TCP links without keys may leave their machine. Not with keys
 ///
-/// observer:                     # what the observer may do. Default: as here, without must-pass, pins and forbids
+/// observer:                     # what the observer may do. Default: as here, without node, must-pass, pins and forbids
+///   node: main                  # the node with the observer's seat; without one nobody observes a running deployment
 ///   mode: auto                  # or 'suggest': an operator says; or 'off'
 ///   version: 1                  # the number that its decisions carry; raise it with every change
 ///   charge: 10                  # what adding or removing one link costs, in hops
