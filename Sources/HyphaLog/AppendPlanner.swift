@@ -185,18 +185,18 @@ public struct AppendPlanner: Sendable {
     // The header is looked at where it is: a copy of all its texts would cost more than what is done here.
     let record = append.record
     let position = head.next
-    let stream = record.header.stream
+    let stream = record.stream
     let streamSlot = try streams.slot(of: stream, source.streamHead)
     if streamSlot >= streamFacts.count {
       streamFacts += [StreamFacts](repeating: StreamFacts(), count: streamSlot + 1 - streamFacts.count)
     }
-    let lane = record.header.lane
+    let lane = record.lane
     let laneSlot = try lanes.slot(of: lane, hint: streamFacts[streamSlot].lane, source.laneHead)
     streamFacts[streamSlot].lane = laneSlot
     let laneHead = lanes[laneSlot]
     try Self.check(record, of: lane, continues: laneHead?.point ?? .start)
     let streamHead = streams[streamSlot]
-    let sequence = record.header.sequence
+    let sequence = record.sequence
     // What was received moves the fence as well: an agent may have gone on at another node.
     try checkEpoch(of: stream, streamSlot, isStated: append.source == .stated, heads: source)
     if append.source == .stated {
@@ -210,7 +210,7 @@ public struct AppendPlanner: Sendable {
     }
     lanes.move(
       laneSlot,
-      to: LaneHead(point: record.header.point, position: position, count: (laneHead?.count ?? 0) + 1))
+      to: LaneHead(point: record.point, position: position, count: (laneHead?.count ?? 0) + 1))
     streams.move(
       streamSlot,
       to: StreamHead(
@@ -225,7 +225,7 @@ public struct AppendPlanner: Sendable {
 
   /// An event goes on where its lane ends.
   private static func check(_ record: Record, of lane: Lane, continues laneEnd: LanePoint) throws {
-    let (point, previous) = (record.header.point, record.header.previous)
+    let (point, previous) = (record.point, record.previous)
     // A new epoch may fall back behind what an unclean end of the last one has sent (a fork).
     let continues = previous == laneEnd || (point.epoch > laneEnd.epoch && previous < laneEnd)
     guard continues, point > laneEnd else {

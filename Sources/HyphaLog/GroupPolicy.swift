@@ -6,6 +6,10 @@
 /// after a group of several batches the next one waits until as many have come, but never longer than a part
 /// of what a commit takes, which is all that it can win.
 ///
+/// Nor may a group be so large that those who come behind it wait for long: an urgent batch cannot overtake the group
+/// that is being committed, nor the one that was planned behind it. So a group has at most as many events as are
+/// planned within a bounded time, by the measure of the groups before.
+///
 /// Pure: the writer tells it what happened and asks how long to wait.
 public struct GroupPolicy: Sendable {
   /// The most that a group waits for, whatever commits take.
@@ -13,13 +17,23 @@ public struct GroupPolicy: Sendable {
   /// How much of the time of a usual commit a group may wait.
   public var gatherShare: Double
 
+  /// How long the planning of one group may take.
+  public var planMax: Duration
+  /// However slow the planning is, a group may have so many events.
+  public static var appendCountMin: Int { 32 }
+
+  /// What planning one event has taken lately.
+  private var appendCost = Duration.zero
   private var expectedCount = 1
   private var commitDuration = Duration.zero
 
-  /// A policy; the defaults are a quarter of a commit, and two milliseconds at most.
-  public init(gatherMax: Duration = .milliseconds(2), gatherShare: Double = 0.25) {
+  /// A policy; the defaults are a quarter of a commit, and two milliseconds at most, and five for planning.
+  public init(
+    gatherMax: Duration = .milliseconds(2), gatherShare: Double = 0.25, planMax: Duration = .milliseconds(5)
+  ) {
     self.gatherMax = gatherMax
     self.gatherShare = gatherShare
+    self.planMax = planMax
   }
 
   /// What to do with the batches that wait.
@@ -44,5 +58,20 @@ public struct GroupPolicy: Sendable {
     expectedCount = max(1, count + arrivedMeanwhile)
     // The mean of the last few: one slow sync is no reason to wait long.
     commitDuration = commitDuration == .zero ? duration : (commitDuration * 7 + duration) / 8
+  }
+
+  /// The most events of a group, of those that may have up to `bound`.
+  public func appendCountMax(upTo bound: Int) -> Int {
+    guard appendCost > .zero else { return bound }
+    let count = planMax / appendCost
+    return count < Double(bound) ? min(bound, max(Self.appendCountMin, Int(count))) : bound
+  }
+
+  /// A group of so many events was planned in so much of the processor's time.
+  public mutating func planned(appendCount: Int, duration: Duration) {
+    // Of a few events the time is that of the group rather than theirs.
+    guard appendCount >= Self.appendCountMin else { return }
+    let cost = duration / appendCount
+    appendCost = appendCost == .zero ? cost : (appendCost * 7 + cost) / 8
   }
 }

@@ -18,14 +18,27 @@ public struct LogBatch: Sendable {
     }
   }
 
+  /// What is committed first of what waits. Within one priority it is the order of submission.
+  public enum Priority: Int, Sendable, CaseIterable, Comparable {
+    /// Before all others: alerts, and answers to them.
+    case urgent
+    /// What agents have done, who wait for it.
+    case normal
+    /// What came from other nodes: a backlog of it must not keep the agents of this one waiting.
+    case intake
+
+    /// Whether `left` goes before `right`.
+    public static func < (left: Priority, right: Priority) -> Bool { left.rawValue < right.rawValue }
+  }
+
   /// The events, in order.
   public var appends: [Append]
   /// New places of consumers.
   public var cursors: [CursorKey: Cursor]
   /// New states of agents, as each agent encodes it.
   public var snapshots: [AgentID: [UInt8]]
-  /// Whether the batch goes before those that wait already.
-  public var isUrgent: Bool
+  /// Which of those that wait already it goes before.
+  public var priority: Priority
   /// Condition: the sequence that each of these streams must end with before the batch; 0 for a stream that
   /// has not begun. Two writers who decide on the same facts cannot both succeed.
   public var expectedSequences: [StreamID: UInt64]
@@ -35,13 +48,13 @@ public struct LogBatch: Sendable {
   /// A batch by its parts.
   public init(
     appends: [Append] = [], cursors: [CursorKey: Cursor] = [:], snapshots: [AgentID: [UInt8]] = [:],
-    isUrgent: Bool = false, expectedSequences: [StreamID: UInt64] = [:],
+    priority: Priority = .normal, expectedSequences: [StreamID: UInt64] = [:],
     idempotencyKey: IdempotencyKey? = nil
   ) {
     self.appends = appends
     self.cursors = cursors
     self.snapshots = snapshots
-    self.isUrgent = isUrgent
+    self.priority = priority
     self.expectedSequences = expectedSequences
     self.idempotencyKey = idempotencyKey
   }

@@ -72,7 +72,7 @@ extension LogEntry {
   public func withView<Value>(_ body: (EntryView) throws -> Value) throws -> Value {
     // The record exists, so its bytes were checked against limits of their own.
     let limits = WireLimits(payloadByteCountMax: .max / 2, frameRecordCountMax: 1, frameByteCountMax: 0)
-    return try record.bytes.withUnsafeBytes { bytes in
+    return try record.withBytes { bytes in
       try body(
         EntryView(
           position: position, appendedAt: appendedAt, source: source, previousInStream: previousInStream,

@@ -45,7 +45,7 @@ extension LogReader {
     while next > .start {
       // What was pruned is gone, and all before it.
       guard let entry = try entry(at: next) else { break }
-      guard entry.record.header.point > point else { break }
+      guard entry.record.point > point else { break }
       positions.append(next)
       next = entry.previousInLane
     }
@@ -62,12 +62,12 @@ extension LogReader {
       // What was pruned is gone, and all before it.
       guard let entry = try entry(at: next) else { break }
       // Repairs may have put a received stream's entries out of order, so the walk goes to its end.
-      if entry.record.header.sequence >= sequence { found.append(entry) }
-      if case .stated = entry.source, entry.record.header.sequence <= sequence { break }
+      if entry.record.sequence >= sequence { found.append(entry) }
+      if case .stated = entry.source, entry.record.sequence <= sequence { break }
       next = entry.previousInStream
     }
     // Another node may have claimed a number twice; those come in the order of the log.
-    found.sort { ($0.record.header.sequence, $0.position) < ($1.record.header.sequence, $1.position) }
+    found.sort { ($0.record.sequence, $0.position) < ($1.record.sequence, $1.position) }
     return Array(found.prefix(limit))
   }
 

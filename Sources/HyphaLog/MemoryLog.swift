@@ -54,12 +54,8 @@ public final class MemoryLog: EventLog {
   ) {
     let (isClosed, begins) = state.withLock { state in
       guard !state.isClosed else { return (true, false) }
-      if batch.isUrgent {
-        let place = state.waiting.firstIndex { !$0.0.isUrgent } ?? state.waiting.endIndex
-        state.waiting.insert((batch, completion), at: place)
-      } else {
-        state.waiting.append((batch, completion))
-      }
+      let place = state.waiting.lastIndex { $0.0.priority <= batch.priority }.map { $0 + 1 } ?? 0
+      state.waiting.insert((batch, completion), at: place)
       defer { state.isDraining = true }
       return (false, !state.isDraining)
     }

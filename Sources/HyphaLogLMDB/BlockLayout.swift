@@ -100,15 +100,48 @@ struct PlacedEntry {
   let source: EntrySource
   let stored: StoredRecord
 
-  var byteCount: Int { BlockLayout.entryHeaderByteCount + stored.bytes.count }
+  var byteCount: Int { BlockLayout.entryHeaderByteCount + stored.byteCount }
 }
 
 /// What of a record goes into the log: the whole, or all but the payload, which lies beside the log then.
 struct StoredRecord: Sendable {
-  let bytes: [UInt8]
-  let isDetached: Bool
+  private enum Content {
+    case whole(Record)
+    case front([UInt8])
+  }
+
+  private let content: Content
   /// The hash of the whole record.
   let leaf: Digest
+
+  /// The whole of a record.
+  init(_ record: Record, leaf: Digest) {
+    content = .whole(record)
+    self.leaf = leaf
+  }
+
+  /// A record whose payload lies beside the log.
+  init(detached bytes: [UInt8], leaf: Digest) {
+    content = .front(bytes)
+    self.leaf = leaf
+  }
+
+  var isDetached: Bool { if case .front = content { true } else { false } }
+
+  var byteCount: Int {
+    switch content {
+    case .whole(let record): record.byteCount
+    case .front(let bytes): bytes.count
+    }
+  }
+
+  /// Calls `body` with what goes into the log, which must not outlive the call.
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    switch content {
+    case .whole(let record): try record.withBytes(body)
+    case .front(let bytes): try bytes.withUnsafeBytes(body)
+    }
+  }
 }
 
 extension BlockLayout {
@@ -125,13 +158,13 @@ extension BlockLayout {
     var headerOffset = headerByteCount
     var recordOffset = headerByteCount + entries.count * entryHeaderByteCount
     for entry in entries {
-      entry.stored.bytes.withUnsafeBytes { record in
+      entry.stored.withBytes { record in
         UnsafeMutableRawBufferPointer(rebasing: value[recordOffset..<recordOffset + record.count])
           .copyMemory(from: record)
       }
       write(entry, recordOffset: recordOffset, to: value, at: headerOffset)
       headerOffset += entryHeaderByteCount
-      recordOffset += entry.stored.bytes.count
+      recordOffset += entry.stored.byteCount
     }
     chain.addBlock(UnsafeRawBufferPointer(value))
     chain.head.withUnsafeBytes {
@@ -157,7 +190,7 @@ extension BlockLayout {
     }
     header.storeBytes(of: entry.stored.isDetached ? 1 : 0, toByteOffset: 26, as: UInt16.self)
     header.storeBytes(of: UInt32(recordOffset).littleEndian, toByteOffset: 28, as: UInt32.self)
-    header.storeBytes(of: UInt32(entry.stored.bytes.count).littleEndian, toByteOffset: 32, as: UInt32.self)
+    header.storeBytes(of: UInt32(entry.stored.byteCount).littleEndian, toByteOffset: 32, as: UInt32.self)
     entry.stored.leaf.withUnsafeBytes {
       UnsafeMutableRawBufferPointer(rebasing: header[40..<72]).copyMemory(from: $0)
     }

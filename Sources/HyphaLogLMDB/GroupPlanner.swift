@@ -161,14 +161,14 @@ final class GroupPlanner {
     _ record: Record, leaf: Digest, _ payloads: inout [StoredPayload]
   ) throws -> StoredRecord {
     guard record.payloadByteCount > inlinePayloadByteCountMax else {
-      return StoredRecord(bytes: record.bytes, isDetached: false, leaf: leaf)
+      return StoredRecord(record, leaf: leaf)
     }
     let payload = try record.withPayload { try store.payloads.put($0) }
     payloads.append(payload)
-    let detached = record.bytes.withUnsafeBytes {
+    let detached = record.withBytes {
       DetachedRecord.split($0, payloadOffset: record.payloadOffset, payload: payload.reference)
     }
-    return StoredRecord(bytes: detached, isDetached: true, leaf: leaf)
+    return StoredRecord(detached: detached, leaf: leaf)
   }
 }
 

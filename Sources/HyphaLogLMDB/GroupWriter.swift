@@ -127,6 +127,8 @@ private final class PlanWork {
   /// Taken as late as can be, for the group to be as large.
   private func nextWork() -> WriteQueue.Work? {
     stage.awaitRoom()
+    // What is planned ahead cannot be overtaken. A failure concerns nobody: nothing was planned behind it.
+    if queue.isWary { _ = stage.drain() }
     return queue.take()
   }
 
@@ -138,12 +140,22 @@ private final class PlanWork {
         return tell(group, LogFailure.from(error))
       }
     }
+    let begin = Self.threadTime()
     let planned = committer.planner.plan(group, isAlone: isAlone)
+    let appendCount = group.reduce(0) { $0 + $1.batch.appends.count }
+    queue.planned(appendCount: appendCount, duration: Self.threadTime() - begin)
     if isAlone && group.count == 1 {
       stage.commitHere(planned)
     } else if let error = stage.handOver(planned) {
       tell(group, error)
     }
+  }
+
+  /// The processor's time that this thread has had: how long others have kept it waiting says nothing about its work.
+  private static func threadTime() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
   }
 
   /// Nothing is being committed.

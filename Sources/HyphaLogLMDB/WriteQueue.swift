@@ -5,6 +5,10 @@ import Synchronization
 
 /// What waits to be committed, urgent batches first.
 ///
+/// An urgent batch waits for the group that is being committed and for the one that is planned already, and for no other
+/// than urgent ones besides. Both are bounded by ``GroupPolicy/planMax``. Where urgent batches have come lately it is one
+/// group, and that is small (``WaitingBatches``).
+///
 /// Adding never blocks. The queue has no bound of its own: each caller waits for its commits or runs ahead
 /// of them by a bounded window, and that bounds the sum. Nothing is dropped.
 final class WriteQueue: Sendable {
@@ -21,10 +25,10 @@ final class WriteQueue: Sendable {
       _ batch: LogBatch, completion: @escaping @Sendable (Result<CommitReceipt, HyphaError>) -> Void
     ) {
       self.batch = batch
-      leaves = Digest.ofEach(batch.appends) { $0.record.bytes }
+      leaves = Digest.ofEach(batch.appends)
       body = batch.idempotencyKey == nil ? [] : Digest.of(batch.bodyBytes).withUnsafeBytes { Array($0) }
       byteCount =
-        batch.appends.reduce(0) { $0 + BlockLayout.entryHeaderByteCount + $1.record.bytes.count }
+        batch.appends.reduce(0) { $0 + BlockLayout.entryHeaderByteCount + $1.record.byteCount }
         + batch.snapshots.values.reduce(0) { $0 + $1.count }
       self.completion = completion
     }
@@ -34,8 +38,7 @@ final class WriteQueue: Sendable {
   }
 
   private struct State {
-    var urgent = FirstInFirstOut()
-    var others = FirstInFirstOut()
+    var waiting = WaitingBatches()
     var isClosed = false
     /// When a group is complete.
     var policy: GroupPolicy
@@ -46,11 +49,9 @@ final class WriteQueue: Sendable {
     /// The writer waits for ``WriteQueue/wake`` until so many batches wait; 0 while it does not.
     var wakeCount = 0
 
-    var waitingCount: Int { urgent.count + others.count }
-
     /// Whether the writer is to be woken; it is woken once.
     mutating func wakes() -> Bool {
-      guard wakeCount > 0, waitingCount >= wakeCount || urgent.count > 0 || isClosed || !operations.isEmpty
+      guard wakeCount > 0, waiting.count >= wakeCount || waiting.hasUrgent || isClosed || !operations.isEmpty
       else { return false }
       wakeCount = 0
       return true
@@ -71,7 +72,8 @@ final class WriteQueue: Sendable {
   private let state: Mutex<State>
   private let wake = DispatchSemaphore(value: 0)
 
-  /// A queue that gives groups of at most so many events and bytes, but of at least one batch.
+  /// A queue that gives groups of at most so many events and bytes, and of no more events than the policy says, but of
+  /// at least one batch.
   init(groupAppendCountMax: Int, groupByteCountMax: Int, policy: GroupPolicy) {
     state = Mutex(State(policy: policy))
     self.groupAppendCountMax = groupAppendCountMax
@@ -82,7 +84,7 @@ final class WriteQueue: Sendable {
   func add(_ waiting: Waiting) -> Bool {
     let (isAdded, wakes) = state.withLock { state in
       guard !state.isClosed else { return (false, false) }
-      if waiting.batch.isUrgent { state.urgent.add(waiting) } else { state.others.add(waiting) }
+      state.waiting.add(waiting)
       return (true, state.wakes())
     }
     if wakes { wake.signal() }
@@ -121,12 +123,13 @@ final class WriteQueue: Sendable {
       let (work, isOver, upTo) = state.withLock { state -> (Work?, Bool, Duration?) in
         state.wakeCount = 0
         if !state.operations.isEmpty { return (.operation(state.operations.removeFirst()), false, nil) }
-        let count = state.waitingCount
+        let count = state.waiting.count
         guard count > 0 else {
           state.wakeCount = max(1, state.committingCount)
           return (nil, state.isClosed, nil)
         }
-        if state.urgent.count == 0, !state.isClosed, count < groupAppendCountMax {
+        let appendCountMax = state.policy.appendCountMax(upTo: groupAppendCountMax)
+        if !state.waiting.hasUrgent, !state.isClosed, count < appendCountMax {
           if state.committingCount > 0 {
             guard count >= state.committingCount else {
               state.wakeCount = state.committingCount
@@ -139,7 +142,7 @@ final class WriteQueue: Sendable {
             return (nil, false, upTo)
           }
         }
-        return (.group(takeGroup(&state)), false, nil)
+        return (.group(state.waiting.takeGroup(appendCountMax, groupByteCountMax)), false, nil)
       }
       if let work { return work }
       if isOver { return nil }
@@ -153,6 +156,9 @@ final class WriteQueue: Sendable {
     }
   }
 
+  /// Whether urgent batches have come lately: the next group is then taken no earlier than it can be committed.
+  var isWary: Bool { state.withLock { $0.waiting.isWary } }
+
   /// A group of so many batches is being committed.
   func commitBegins(count: Int) { state.withLock { $0.committingCount = count } }
 
@@ -160,48 +166,15 @@ final class WriteQueue: Sendable {
   func commitEnds(count: Int, duration: Duration) {
     let wakes = state.withLock { state in
       state.committingCount = 0
-      state.policy.committed(count: count, duration: duration, arrivedMeanwhile: state.waitingCount)
+      state.policy.committed(count: count, duration: duration, arrivedMeanwhile: state.waiting.count)
       defer { state.wakeCount = 0 }
       return state.wakeCount > 0
     }
     if wakes { wake.signal() }
   }
 
-  private func takeGroup(_ state: inout State) -> [Waiting] {
-    var group: [Waiting] = []
-    var appendCount = 0
-    var byteCount = 0
-    while let next = state.urgent.first ?? state.others.first {
-      appendCount += next.batch.appends.count
-      byteCount += next.byteCount
-      let isFull = appendCount > groupAppendCountMax || byteCount > groupByteCountMax
-      if isFull && !group.isEmpty { break }
-      group.append(next)
-      if state.urgent.first != nil { state.urgent.removeFirst() } else { state.others.removeFirst() }
-    }
-    return group
-  }
-}
-
-/// A queue in an array whose front moves; what was taken is let go of now and then.
-private struct FirstInFirstOut {
-  private var waiting: [WriteQueue.Waiting?] = []
-  private var front = 0
-
-  var first: WriteQueue.Waiting? { front < waiting.count ? waiting[front] : nil }
-  var count: Int { waiting.count - front }
-
-  mutating func add(_ new: WriteQueue.Waiting) { waiting.append(new) }
-
-  mutating func removeFirst() {
-    waiting[front] = nil
-    front += 1
-    if front == waiting.count {
-      waiting.removeAll(keepingCapacity: waiting.count <= 4_096)
-      front = 0
-    } else if front >= 4_096, front * 2 >= waiting.count {
-      waiting.removeFirst(front)
-      front = 0
-    }
+  /// A group of so many events was planned in so much of the processor's time.
+  func planned(appendCount: Int, duration: Duration) {
+    state.withLock { $0.policy.planned(appendCount: appendCount, duration: duration) }
   }
 }

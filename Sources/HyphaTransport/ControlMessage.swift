@@ -104,8 +104,8 @@ extension ControlMessage {
       writer.write(after)
       writer.write(UInt16(records.count))
       for record in records {
-        writer.write(UInt32(record.bytes.count))
-        writer.write(record.bytes)
+        writer.write(UInt32(record.byteCount))
+        record.withBytes { writer.write($0) }
       }
     case .vouch(let runs):
       precondition(runs.count <= Self.runCountMax, "a control message has at most 64 runs")
@@ -206,7 +206,7 @@ extension ControlMessage {
         let byteCount = Int(try reader.read(UInt32.self))
         return try Record(decoding: try reader.read(count: byteCount), limits: limits)
       }
-      guard records.allSatisfy({ $0.header.lane == lane }) else {
+      guard records.allSatisfy({ $0.lane == lane }) else {
         throw HyphaError(.invalidFrame, "a control message has records of another lane than it names")
       }
       return .records(lane: lane, after: after, records: records)

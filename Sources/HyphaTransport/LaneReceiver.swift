@@ -146,7 +146,7 @@ public struct LaneReceiver: Sendable {
   }
 
   private mutating func receive(_ record: Record, into reception: inout Reception) {
-    let (point, previous) = (record.header.point, record.header.previous)
+    let (point, previous) = (record.point, record.previous)
     guard point > head else {
       reception.duplicateCount += 1
       return
@@ -162,11 +162,12 @@ public struct LaneReceiver: Sendable {
   }
 
   private mutating func park(_ record: Record, into reception: inout Reception) {
-    announced = max(announced, record.header.point)
-    if parked[record.header.previous] != nil {
+    announced = max(announced, record.point)
+    if parked[record.previous] != nil {
       reception.duplicateCount += 1
     } else if parked.count < limits.parkedCountMax {
-      parked[record.header.previous] = record
+      // It may wait for long, and what came with it may be large.
+      parked[record.previous] = record.alone
       reception.parkedCount += 1
     } else {
       reception.droppedCount += 1
@@ -174,10 +175,16 @@ public struct LaneReceiver: Sendable {
   }
 
   private mutating func deliver(_ record: Record, into reception: inout Reception) {
+    if parked.isEmpty {
+      reception.delivered.append(record)
+      head = record.point
+      announced = max(announced, head)
+      return
+    }
     var next: Record? = record
     while let record = next {
       reception.delivered.append(record)
-      head = record.header.point
+      head = record.point
       next = parked.removeValue(forKey: head)
     }
     announced = max(announced, head)

@@ -15,6 +15,11 @@ public protocol Transport: AnyObject, Sendable {
   @discardableResult
   func send(_ frames: [OutboundFrame]) -> [OutboundFrame]
 
+  /// Hands a run to its channel's thread and returns at once; more may be added to it until that thread takes it. The
+  /// bound is that of frames: what exceeds it is closed, dropped, counted, and returned as frames.
+  @discardableResult
+  func send(_ run: OutboundRun) -> [OutboundFrame]
+
   /// Sends a control message to `node`, which may answer it.
   func request(_ message: [UInt8], of node: NodeID)
 
@@ -26,6 +31,12 @@ public protocol Transport: AnyObject, Sendable {
 
   /// Sends what waits, for a moment at most, and closes every socket. Nothing is received afterwards.
   func stop()
+}
+
+extension Transport {
+  /// Takes the run at once: for transports that have no thread of their own.
+  @discardableResult
+  public func send(_ run: OutboundRun) -> [OutboundFrame] { send(run.take() ?? []) }
 }
 
 /// What a transport calls. Calls of one channel come one after the other, those of different channels may

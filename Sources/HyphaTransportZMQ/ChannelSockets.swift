@@ -50,9 +50,9 @@ final class ChannelSockets {
   var isOpen: Bool { openings.isOpen }
 
   /// Sends a frame to those who subscribe to its topic. Returns false where no link leads to its node.
-  func send(_ item: OutboundQueue.Item) -> Bool {
+  func send(_ frame: [UInt8], to node: NodeID) -> Bool {
     // An XPUB does not wait: a peer whose queue is full goes without, and sees a gap.
-    outgoing.contains(item.node) && publisher.socket.send(item.bytes) == .sent
+    outgoing.contains(node) && publisher.socket.send(frame) == .sent
   }
 
   /// Takes what arrived, at most `countMax` messages a socket.

@@ -29,6 +29,7 @@ enum ThreadShare: String, CaseIterable {
     switch item.kind {
     case .request, .answer, .frame(.alert): .first
     case .frame(.realtime), .frame(.persistent): .second
+    case .run(let run): run.channel == .alert ? .first : .second
     }
   }
 }

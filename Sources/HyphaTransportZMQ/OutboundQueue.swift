@@ -1,4 +1,5 @@
 internal import HyphaCore
+internal import HyphaTransport
 internal import Synchronization
 
 /// What one link thread is to send: filled by any thread, emptied by the one.
@@ -14,6 +15,8 @@ final class OutboundQueue: Sendable {
   struct Item {
     enum Kind {
       case frame(Channel)
+      /// Its frames are made when it leaves.
+      case run(OutboundRun)
       case request
       case answer
     }
@@ -21,6 +24,22 @@ final class OutboundQueue: Sendable {
     var kind: Kind
     var node: NodeID
     var bytes: [UInt8]
+
+    /// A run knows its nodes itself.
+    private static let nobody = NodeID(unchecked: "")
+
+    /// A run of events of one lane.
+    static func run(_ run: OutboundRun) -> Item { Item(kind: .run(run), node: Self.nobody, bytes: []) }
+
+    init(kind: Kind, node: NodeID, bytes: [UInt8]) {
+      self.kind = kind
+      self.node = node
+      self.bytes = bytes
+      byteCount = if case .run(let run) = kind { run.queuedByteCount } else { bytes.count }
+    }
+
+    /// What it counts for in the queue's bound.
+    let byteCount: Int
   }
 
   private struct Waiting {
@@ -31,10 +50,10 @@ final class OutboundQueue: Sendable {
 
     mutating func append(_ item: Item, _ countMax: Int, _ byteCountMax: Int) -> Bool {
       guard items.count + takenCount < countMax,
-        byteCount + takenByteCount + item.bytes.count <= byteCountMax
+        byteCount + takenByteCount + item.byteCount <= byteCountMax
       else { return false }
       items.append(item)
-      byteCount += item.bytes.count
+      byteCount += item.byteCount
       return true
     }
   }

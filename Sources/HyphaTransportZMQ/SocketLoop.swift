@@ -14,6 +14,7 @@ final class SocketLoop {
   private let queue: OutboundQueue
   private let counters: Counters
   private let linger: Duration
+  private let messageByteCountMax: Int
   private let authenticator: Authenticator?
   private let channels: [ChannelSockets]
   private let control: ControlSockets?
@@ -30,6 +31,7 @@ final class SocketLoop {
     self.queue = queue
     self.counters = counters
     linger = opener.options.linger
+    messageByteCountMax = opener.options.messageByteCountMax
     pollSet = PollSet(wakingOn: queue.flag.descriptor)
     // First: an endpoint without an authenticator takes everybody.
     authenticator = try opener.ownSecurity.map { try Authenticator($0, opener.context) }
@@ -93,8 +95,16 @@ final class SocketLoop {
       for item in outbound[index].items[outbound[index].next..<end] {
         switch item.kind {
         case .frame(let channel):
-          let isSent = channels.first { $0.channel == channel }?.send(item) ?? false
-          if isSent { sentCount += 1 } else { framesDropped += 1 }
+          if send(item.bytes, to: item.node, over: channel) { sentCount += 1 } else { framesDropped += 1 }
+        case .run(let run):
+          guard let frames = run.take() else {
+            framesDropped += 1
+            continue
+          }
+          for frame in frames {
+            let isSent = send(frame.bytes, to: frame.node, over: run.channel)
+            if isSent { sentCount += 1 } else { framesDropped += 1 }
+          }
         case .request: messagesDropped += control?.request(item.bytes, of: item.node) ?? 1
         case .answer:
           if control?.answer(item.bytes, to: item.node) != true { messagesDropped += 1 }
@@ -105,6 +115,12 @@ final class SocketLoop {
     }
     counters.add(framesSent: sentCount, framesDropped: framesDropped, messagesDropped: messagesDropped)
     return isDone
+  }
+
+  private func send(_ frame: [UInt8], to node: NodeID, over channel: Channel) -> Bool {
+    guard frame.count <= messageByteCountMax else { return false }
+    for sockets in channels where sockets.channel == channel { return sockets.send(frame, to: node) }
+    return false
   }
 
   /// Sends what waits when the transport stops, for a moment at most.

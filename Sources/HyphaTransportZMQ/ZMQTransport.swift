@@ -125,6 +125,14 @@ public final class ZMQTransport: Transport {
     }
   }
 
+  public func send(_ run: OutboundRun) -> [OutboundFrame] {
+    let thread = urgent.share.channels.contains(run.channel) ? urgent : bulk
+    guard !thread.queue.append([.run(run)], to: ThreadShare.lane).isEmpty else { return [] }
+    let dropped = run.drop()
+    tally.add(framesDropped: dropped.count)
+    return dropped
+  }
+
   public func request(_ message: [UInt8], of node: NodeID) {
     let item = OutboundQueue.Item(kind: .request, node: node, bytes: message)
     tally.add(messagesDropped: enqueue([item], on: bulk).count)

@@ -167,19 +167,20 @@ import Testing
   @Test(arguments: Backend.allCases)
   func `urgent batches go before those that wait`(_ backend: Backend) throws {
     let log = try backend.makeHome().open()
-    var authors = ["a", "b", "c", "d"].map { Author($0) }
+    let priorities: [LogBatch.Priority] = [.intake, .normal, .urgent, .urgent, .normal]
+    var authors = ["a", "b", "c", "d", "e"].map { Author($0) }
     let batches = try authors.indices.map { index in
       var batch = try authors[index].batch(1)
-      batch.isUrgent = index >= 2
+      batch.priority = priorities[index]
       return batch
     }
     let outcomes = Outcomes()
     log.holdingWriter {
       for (tag, batch) in batches.enumerated() { log.submit(batch, completion: outcomes.completion(tag)) }
     }
-    #expect(outcomes.wait(4).map(\.tag) == [2, 3, 0, 1])
+    #expect(outcomes.wait(5).map(\.tag) == [2, 3, 1, 4, 0])
     let agents = try log.read(after: .start, limit: 10, byteLimit: 1 << 20).map(\.record.header.agent)
-    #expect(agents == ["c", "d", "a", "b"])
+    #expect(agents == ["c", "d", "b", "e", "a"])
     log.close()
   }
 }

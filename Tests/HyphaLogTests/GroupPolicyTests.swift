@@ -46,4 +46,18 @@ import Testing
     #expect(
       policy.decide(waitingCount: 1, waited: .zero) == .gather(untilCount: 8, upTo: .milliseconds(2)))
   }
+
+  @Test func `a group has no more events than are planned in time`() {
+    var policy = GroupPolicy(planMax: .milliseconds(10))
+    #expect(policy.appendCountMax(upTo: 4096) == 4096, "nothing was planned yet")
+    policy.planned(appendCount: 1000, duration: .milliseconds(1))
+    #expect(policy.appendCountMax(upTo: 4096) == 4096)
+    for _ in 0..<100 { policy.planned(appendCount: 1000, duration: .milliseconds(50)) }
+    #expect((199...201).contains(policy.appendCountMax(upTo: 4096)))
+    #expect(policy.appendCountMax(upTo: 100) == 100)
+    policy.planned(appendCount: 1, duration: .seconds(10))
+    #expect((199...201).contains(policy.appendCountMax(upTo: 4096)), "one event says nothing")
+    for _ in 0..<100 { policy.planned(appendCount: 1000, duration: .seconds(10)) }
+    #expect(policy.appendCountMax(upTo: 4096) == GroupPolicy.appendCountMin)
+  }
 }

@@ -255,7 +255,7 @@ import Testing
         placement: AppendPlanner.Placement(
           position: head.position.next, appendedAt: time, previousInStream: .start, previousInLane: .start),
         source: .stated,
-        stored: StoredRecord(bytes: bytes, isDetached: true, leaf: Digest.of(record.bytes)))
+        stored: StoredRecord(detached: bytes, leaf: Digest.of(record.bytes)))
       var chain = HashChain(head: head.link)
       let byteCount = BlockLayout.headerByteCount + entry.byteCount
       try BlockLayout.withKey(entry.placement.position) { key in

@@ -55,6 +55,18 @@ import Testing
     let large = String(repeating: "x", count: 300)
     a.send((0..<5).map { _ in Deployment.frame(to: "b", .realtime, large) })
     #expect(a.counters.framesDropped == 17)
+    // A run comes back with all that is in it, and takes no more.
+    let records = Sample.run(1...3)
+    let front = FrameFront(via: "b", lane: Sample.lane, topologyVersion: 7, hops: 1)
+    let run = OutboundRun(channel: .realtime, links: [.init(node: "b", front: front)], expiry: nil)
+    func add(_ record: Record) -> Bool {
+      run.append(byteCount: record.byteCount) { bytes in record.withBytes { bytes.append(contentsOf: $0) } }
+    }
+    #expect(add(records[0]) && add(records[1]))
+    let returned = try a.send(run).map { try Frame(decoding: $0.bytes).records }
+    #expect(returned == [Array(records[..<2])])
+    #expect(!add(records[2]))
+    #expect(a.counters.framesDropped == 18)
     // The bulk thread is not held.
     a.send([Deployment.frame(to: "b", .persistent, "passes")])
     #expect(b.probe.wait { $0.texts(from: "a", .persistent) == ["passes"] })

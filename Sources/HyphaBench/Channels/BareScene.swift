@@ -3,7 +3,7 @@ import Foundation
 import HyphaCore
 import Synchronization
 
-/// A libzmq socket called directly, with the options that ours have.
+/// A libzmq socket called directly.
 ///
 /// `@unchecked Sendable`: one thread uses it at a time.
 private final class BareSocket: @unchecked Sendable {
@@ -13,8 +13,10 @@ private final class BareSocket: @unchecked Sendable {
   init(_ type: Int32, at endpoint: String, binds: Bool) throws {
     context = zmq_ctx_new()
     handle = zmq_socket(context, type)
+    // The window bounds what is on its way. A bound of libzmq's own would drop some within it: it looks only every
+    // few milliseconds how much its peer has read.
     for option in [ZMQ_SNDHWM, ZMQ_RCVHWM] {
-      var value: Int32 = 10_000
+      var value: Int32 = 0
       zmq_setsockopt(handle, option, &value, 4)
     }
     var linger: Int32 = 0

@@ -85,7 +85,8 @@ public struct ChannelBench: Sendable {
   ) async throws -> Result {
     var scene = scene
     scene.directory = "\(settings.directory)/scene"
-    scene.socketDirectory = "/tmp/hypha-bench-\(getpid())"
+    // Not the name of the directory that is measured in, which may be in /tmp as well.
+    scene.socketDirectory = "/tmp/hypha-bench-sockets-\(getpid())"
     if scene.carrier == .tcp { scene.port = try FreePorts.find(count: scene.portCount) }
     progress("starting the processes for \(scene.channel), \(scene.text)")
     let run = try SceneRun(scene, command: settings.childCommand, withBare: withBare)

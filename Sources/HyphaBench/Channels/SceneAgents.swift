@@ -16,7 +16,7 @@ actor Source: Agent {
   private struct Settings: Decodable { var index: Int }
 
   /// Events of the persistent channel that one turn states, and that are committed together.
-  private static let turnEventCount = 256
+  private static let turnEventCount = 1_024
 
   private var role = SceneState.Role.source
   private var pace: Pace?
@@ -74,7 +74,7 @@ actor Source: Agent {
         try await context.publish(type.init(stamp: pace.stamp(number), number: UInt64(number)))
       }
       return .zero
-    case .wait(let nanoseconds): return .nanoseconds(Int64(nanoseconds))
+    case .wait(let nanoseconds): return .nanoseconds(Int64(max(nanoseconds, 100_000)))
     case .end:
       endSlice(pace)
       return .zero

@@ -86,7 +86,7 @@ final class FilledLogs: Sendable {
     state = Mutex(State())
     let head = try parts.ours.log.head().rawValue
     ids = try stride(from: 1, through: head, by: max(1, Int(head / 10_000))).compactMap {
-      try parts.ours.log.entry(at: Position(rawValue: $0))?.record.header.id
+      try parts.ours.log.entry(at: Position(rawValue: $0))?.record.id
     }
   }
 
@@ -114,7 +114,7 @@ final class FilledLogs: Sendable {
     let log = parts.ours.log
     return try lookUp(until: deadline) { random in
       guard let id = ids.randomElement(using: &random) else { return false }
-      return try log.entry(withID: id)?.record.header.id == id
+      return try log.entry(withID: id)?.record.id == id
     }
   }
 

@@ -108,9 +108,8 @@ extension Event {
   /// - Throws: ``HyphaError/Code/invalidPayload`` when the bytes do not decode;
   ///   ``HyphaError/Code/schemaUnknown`` when the version is newer than this type's, or a step is missing.
   public static func decode(_ record: Record) throws -> Self {
-    let header = record.header
     do {
-      if header.schemaVersion == schemaVersion {
+      if record.schemaVersion == schemaVersion {
         return try record.withPayload { try decode(from: $0) }
       }
       let upcast = try upcastPayload(of: record)
@@ -120,7 +119,7 @@ extension Event {
     } catch {
       throw HyphaError(
         .invalidPayload,
-        "event \(header.id) of \(header.agent) does not decode as \(eventType) version \(schemaVersion)",
+        "event \(record.id) of \(record.agent) does not decode as \(eventType) version \(schemaVersion)",
         remedy: "compare the publisher's type with the handler's", cause: "\(error)")
     }
   }

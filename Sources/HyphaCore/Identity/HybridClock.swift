@@ -30,6 +30,11 @@ public struct Timestamp: Hashable, Comparable, Sendable, RawRepresentable, Codab
 
   public static func < (left: Timestamp, right: Timestamp) -> Bool { left.rawValue < right.rawValue }
 
+  /// The reading of a moment so much later, which is not negative.
+  public func advanced(by duration: Duration) -> Timestamp {
+    Timestamp(microseconds: microseconds.addingReportingOverflow(duration.wholeMicroseconds).partialValue)
+  }
+
   /// The time from `earlier` to this reading; negative when this one is the earlier.
   public func since(_ earlier: Timestamp) -> Duration {
     .microseconds(Int64(microseconds) - Int64(earlier.microseconds))

@@ -30,7 +30,15 @@ public struct Frame: Hashable, Sendable {
   /// - Throws: ``HyphaError/Code/invalidFrame``, ``HyphaError/Code/invalidRecord`` or, beyond `limits`,
   ///   ``HyphaError/Code/tooLarge``.
   public init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws {
-    self = try bytes.withUnsafeBytes { try WireFormat.decodeFrame($0, limits: limits) }
+    var names = RecordNamesCache()
+    try self.init(decoding: bytes, limits: limits, names: &names)
+  }
+
+  /// Decodes and verifies a frame whose records' names may have been met before.
+  public init(decoding bytes: [UInt8], limits: WireLimits, names: inout RecordNamesCache) throws {
+    self = try bytes.withUnsafeBytes {
+      try WireFormat.decodeFrame($0, in: bytes, limits: limits, names: &names)
+    }
   }
 
   /// The topic prefix under which everything for `via` travels, for a subscription.

@@ -1,102 +1,36 @@
-/// Everything about an event except its payload.
-public struct RecordHeader: Hashable, Sendable {
-  /// The event's id.
-  public var id: EventID
-  /// When the event was stated, on the origin's hybrid clock.
-  public var time: Timestamp
-  /// The urgency class.
-  public var channel: Channel
-  /// The agent that stated it.
-  public var agent: AgentID
-  /// The number of that agent's activation.
-  public var epoch: UInt64
-  /// The place in the stream (agent, epoch, channel), from 1.
-  public var sequence: UInt64
-  /// The place of the event before it in its lane; ``LanePoint/start`` for the first.
-  public var previous: LanePoint
-  /// The one agent that it is for, or nil where it is published to the type's subscribers.
-  public var addressee: AgentID?
-  /// The event type's stable name.
-  public var type: EventTypeName
-  /// The version of the payload's shape.
-  public var schemaVersion: UInt16
-  /// What it is about.
-  public var subject: Subject
-  /// How the payload is to be read.
-  public var contentType: ContentType
-  /// The event that was being handled when this one was stated, or ``EventID/none``.
-  public var causation: EventID
-  /// The event that began the conversation; its own id where it began one itself.
-  public var correlation: EventID
-  /// On whose authority.
-  public var authority: Authority
-
-  /// A header of all its parts.
-  public init(
-    id: EventID, time: Timestamp, channel: Channel, agent: AgentID, epoch: UInt64, sequence: UInt64,
-    previous: LanePoint, addressee: AgentID?, type: EventTypeName, schemaVersion: UInt16 = 1,
-    subject: Subject, contentType: ContentType = .json, causation: EventID = .none, correlation: EventID,
-    authority: Authority
-  ) {
-    self.id = id
-    self.time = time
-    self.channel = channel
-    self.agent = agent
-    self.epoch = epoch
-    self.sequence = sequence
-    self.previous = previous
-    self.addressee = addressee
-    self.type = type
-    self.schemaVersion = schemaVersion
-    self.subject = subject
-    self.contentType = contentType
-    self.causation = causation
-    self.correlation = correlation
-    self.authority = authority
-  }
-
-  /// The stream that the event stands in.
-  public var stream: StreamID { StreamID(agent: agent, epoch: epoch, channel: channel) }
-
-  /// The lane that the event travels in.
-  public var lane: Lane {
-    Lane(agent: agent, channel: channel, target: addressee.map(LaneTarget.addressee) ?? .type(type))
-  }
-
-  /// The event's place in its lane.
-  public var point: LanePoint { LanePoint(epoch: epoch, sequence: sequence) }
-}
-
-/// An event as bytes, identical from the origin's log to every copy, with its header decoded.
+/// An event as bytes, identical from the origin's log to every copy, with its names decoded.
 ///
 /// A record exists only in checked form: it is either encoded here or decoded from bytes whose length,
-/// checksum, names and texts were verified. It is one reference, so that handing it on costs the same whatever
-/// its header has.
+/// checksum, names and texts were verified. Records that came together share the bytes that they came in, and
+/// neighbours of one lane and subject share their names, so that one more of them costs no allocation.
 public struct Record: Hashable, Sendable {
-  /// What copies of one record share.
-  @usableFromInline
-  final class Content: Sendable {
-    @usableFromInline let header: RecordHeader
-    @usableFromInline let bytes: [UInt8]
-    @usableFromInline let payloadOffset: Int
+  /// What the record lies in, with whatever came with it.
+  private let batch: RecordBatch
+  private let offset: UInt32
+  private let length: UInt32
+  private let nameIndex: UInt32
 
-    init(header: RecordHeader, bytes: [UInt8], payloadOffset: Int) {
-      self.header = header
-      self.bytes = bytes
-      self.payloadOffset = payloadOffset
-    }
+  /// A record whose bytes lie at `offset` in a batch and were checked, with their own names.
+  init(in batch: RecordBatch, at offset: Int, byteCount: Int, nameIndex: Int) {
+    self.batch = batch
+    self.offset = UInt32(offset)
+    length = UInt32(byteCount)
+    self.nameIndex = UInt32(nameIndex)
   }
 
-  @usableFromInline let content: Content
+  /// A record alone.
+  private init(_ bytes: [UInt8], names: RecordNames) {
+    self.init(
+      in: RecordBatch(bytes: bytes, names: [names]), at: 0, byteCount: bytes.count, nameIndex: 0)
+  }
 
-  /// The decoded header.
-  @inlinable public var header: RecordHeader { _read { yield content.header } }
-  /// The whole record as ``WireFormat`` lays it out.
-  @inlinable public var bytes: [UInt8] { _read { yield content.bytes } }
-  /// Where the payload begins in ``bytes``.
-  @inlinable public var payloadOffset: Int { content.payloadOffset }
-  /// How many bytes the payload has.
-  @inlinable public var payloadByteCount: Int { content.bytes.count - content.payloadOffset }
+  /// Names and texts, decoded.
+  public var names: RecordNames { batch.names[Int(nameIndex)] }
+
+  /// Whether both have the same names, as far as that is known without looking at them.
+  public func sharesNames(with other: Record) -> Bool {
+    batch === other.batch ? nameIndex == other.nameIndex : names === other.names
+  }
 
   /// Encodes an event.
   ///
@@ -117,8 +51,9 @@ public struct Record: Hashable, Sendable {
   ///   ``HyphaError/Code/invalidRecord`` when a number of the header is impossible.
   public init(_ header: RecordHeader, payload: UnsafeRawBufferPointer, limits: WireLimits = .standard) throws
   {
-    let (bytes, payloadOffset) = try WireFormat.encodeRecord(header, payload: payload, limits: limits)
-    content = Content(header: header, bytes: bytes, payloadOffset: payloadOffset)
+    let (bytes, _) = try WireFormat.encodeRecord(header, payload: payload, limits: limits)
+    let names = bytes.withUnsafeBytes { RecordNames(header, as: $0) }
+    self.init(bytes, names: names)
   }
 
   /// Decodes and verifies one whole record.
@@ -131,52 +66,113 @@ public struct Record: Hashable, Sendable {
 
   /// Decodes and verifies one whole record.
   public init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws {
-    let (header, payloadOffset) = try bytes.withUnsafeBytes { bytes in
-      let view = try RecordView(checking: bytes, limits: limits)
-      return (try view.header(), view.payloadOffset)
-    }
-    content = Content(header: header, bytes: bytes, payloadOffset: payloadOffset)
+    self.init(
+      bytes, names: try bytes.withUnsafeBytes { try RecordView(checking: $0, limits: limits).names() })
   }
 
   /// A copy of what `view` sees, its names checked.
   ///
   /// - Throws: ``HyphaError/Code/invalidRecord`` when a name breaks its grammar or a text is not UTF-8.
   public init(_ view: RecordView) throws(HyphaError) {
-    content = Content(
-      header: try view.header(), bytes: Array(view.bytes), payloadOffset: view.payloadOffset)
+    self.init(Array(view.bytes), names: try view.names())
   }
 
-  /// The payload's bytes.
+  public static func == (left: Record, right: Record) -> Bool {
+    left.withBytes { left in right.withBytes { left.hasBytes(of: $0) } }
+  }
+
+  public func hash(into hasher: inout Hasher) { hasher.combine(id) }
+}
+
+// MARK: Bytes
+
+extension Record {
+  /// How many bytes the whole record has.
+  public var byteCount: Int { Int(length) }
+  /// Where the payload begins in ``bytes``.
+  public var payloadOffset: Int { names.payloadOffset }
+  /// How many bytes the payload has.
+  public var payloadByteCount: Int { byteCount - names.payloadOffset }
+
+  /// Calls `body` with the whole record as ``WireFormat`` lays it out; the bytes must not outlive the call.
+  public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    try batch.bytes.withUnsafeBytes {
+      try body(UnsafeRawBufferPointer(rebasing: $0[Int(offset)..<Int(offset) + Int(length)]))
+    }
+  }
+
+  /// The whole record as ``WireFormat`` lays it out; a copy, where it did not come alone.
+  public var bytes: [UInt8] {
+    isAlone ? batch.bytes : Array(batch.bytes[Int(offset)..<Int(offset) + Int(length)])
+  }
+
+  /// The payload's bytes; their indices are those of ``bytes``.
   public var payload: ArraySlice<UInt8> { bytes[payloadOffset...] }
 
   /// Calls `body` with the payload's bytes, which must not outlive the call.
   public func withPayload<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
-    try bytes.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[payloadOffset...])) }
+    try withBytes { try body(UnsafeRawBufferPointer(rebasing: $0[payloadOffset...])) }
   }
 
-  public static func == (left: Record, right: Record) -> Bool {
-    left.content === right.content || left.bytes == right.bytes
-  }
-  public func hash(into hasher: inout Hasher) { hasher.combine(header.id) }
+  /// The record alone, without what came with it: for whoever keeps it longer than the others.
+  public var alone: Record { isAlone ? self : Record(bytes, names: names) }
+
+  private var isAlone: Bool { Int(length) == batch.bytes.count }
 }
 
-/// The sizes that bytes from outside may claim before anything is allocated for them.
-public struct WireLimits: Hashable, Sendable {
-  /// The largest payload of one event, in bytes.
-  public var payloadByteCountMax: Int
-  /// The most records in one frame.
-  public var frameRecordCountMax: Int
-  /// The largest frame or control message, in bytes.
-  public var frameByteCountMax: Int
+// MARK: Header
 
-  /// One MiB a payload, 256 records and 4 MiB a frame.
-  public static let standard = WireLimits(
-    payloadByteCountMax: 1 << 20, frameRecordCountMax: 256, frameByteCountMax: 4 << 20)
+extension Record {
+  /// The header as a value of its own. What is needed of it alone costs less by its own name.
+  public var header: RecordHeader {
+    withBytes { bytes in
+      RecordHeader(
+        id: bytes.eventID(at: 16), time: Timestamp(rawValue: bytes.littleEndian(at: 32)),
+        channel: names.lane.channel, agent: names.lane.agent, epoch: bytes.littleEndian(at: 40),
+        sequence: bytes.littleEndian(at: 48),
+        previous: LanePoint(epoch: bytes.littleEndian(at: 56), sequence: bytes.littleEndian(at: 64)),
+        addressee: names.addressee, type: names.type, schemaVersion: bytes.littleEndian(at: 108),
+        subject: names.subject, contentType: ContentType(rawValue: bytes[14]),
+        causation: bytes.eventID(at: 72), correlation: bytes.eventID(at: 88), authority: names.authority)
+    }
+  }
 
-  /// Limits by their parts.
-  public init(payloadByteCountMax: Int, frameRecordCountMax: Int, frameByteCountMax: Int) {
-    self.payloadByteCountMax = payloadByteCountMax
-    self.frameRecordCountMax = frameRecordCountMax
-    self.frameByteCountMax = frameByteCountMax
+  /// The event's id.
+  public var id: EventID { withBytes { $0.eventID(at: 16) } }
+  /// When the event was stated, on the origin's hybrid clock.
+  public var time: Timestamp { Timestamp(rawValue: integer(at: 32)) }
+  /// The number of the agent's activation.
+  public var epoch: UInt64 { integer(at: 40) }
+  /// The place in the stream, from 1.
+  public var sequence: UInt64 { integer(at: 48) }
+  /// The event's place in its lane.
+  public var point: LanePoint { LanePoint(epoch: epoch, sequence: sequence) }
+  /// The place of the event before it in its lane; ``LanePoint/start`` for the first.
+  public var previous: LanePoint { LanePoint(epoch: integer(at: 56), sequence: integer(at: 64)) }
+  /// The version of the payload's shape, from 1.
+  public var schemaVersion: UInt16 { integer(at: 108) }
+  /// How the payload is to be read.
+  public var contentType: ContentType { ContentType(rawValue: integer(at: 14)) }
+  /// The event that was being handled when this one was stated, or ``EventID/none``.
+  public var causation: EventID { withBytes { $0.eventID(at: 72) } }
+  /// The event that began the conversation.
+  public var correlation: EventID { withBytes { $0.eventID(at: 88) } }
+  /// The urgency class.
+  public var channel: Channel { names.lane.channel }
+  /// The agent that stated it.
+  public var agent: AgentID { names.lane.agent }
+  /// The one agent that it is for, or nil where it is published to the type's subscribers.
+  public var addressee: AgentID? { names.addressee }
+  /// The event type's stable name.
+  public var type: EventTypeName { names.type }
+  /// What it is about.
+  public var subject: Subject { names.subject }
+  /// The lane that the event travels in.
+  public var lane: Lane { names.lane }
+  /// The stream that the event stands in.
+  public var stream: StreamID { StreamID(agent: agent, epoch: epoch, channel: channel) }
+
+  private func integer<Value: FixedWidthInteger & BitwiseCopyable>(at place: Int) -> Value {
+    withBytes { $0.littleEndian(at: place) }
   }
 }

@@ -125,6 +125,9 @@ extension RecordView {
       && (!addressee.isEmpty || type.hasBytes(of: other.type))
   }
 
+  /// Where the payload of a record begins that is long enough for its texts.
+  static func payloadOffset(in bytes: UnsafeRawBufferPointer) -> Int { TextEnds(in: bytes).grant }
+
   private func slice(_ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(rebasing: bytes[start..<end])
   }
@@ -169,6 +172,11 @@ extension RecordView {
         principal: principal.hasBytes(of: self.agent) ? agent : try name(principal),
         grant: try text(grant), policyVersion: policyVersion))
   }
+
+  /// Names and texts, checked.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidRecord`` when a name breaks its grammar or a text is not UTF-8.
+  func names() throws(HyphaError) -> RecordNames { RecordNames(try header(), as: bytes) }
 
   private func name<Checked: Name>(_ bytes: UnsafeRawBufferPointer) throws(HyphaError) -> Checked {
     if Checked.admits(bytes) { return Checked(unchecked: String(decoding: bytes, as: UTF8.self)) }

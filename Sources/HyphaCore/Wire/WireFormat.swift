@@ -54,7 +54,7 @@ public enum WireFormat {
   public static let recordHeaderByteCount = 116
   /// The longest record without its payload, in bytes.
   public static let recordOverheadByteCountMax = recordHeaderByteCount + 63 + 63 + 127 + 255 + 63 + 127
-  private static let frameHeaderByteCount = 11
+  fileprivate static let frameHeaderByteCount = 11
   private static let withoutEnd: UInt32 = 0xFFFF_FFFF
 }
 
@@ -133,30 +133,18 @@ extension WireFormat {
 extension WireFormat {
   static func encodeFrame(_ frame: Frame) -> [UInt8] {
     precondition((1...256).contains(frame.records.count), "a frame carries 1 to 256 records")
-    let header = frame.records[0].header
-    let recordByteCount = frame.records.reduce(0) { $0 + $1.bytes.count }
-    var writer = ByteWriter(capacity: 272 + recordByteCount)
-    writer.write(frame.via.text)
-    writer.write("/")
-    writer.write(header.agent.text)
-    writer.write(header.addressee == nil ? "/#" : "/@")
-    writer.write(header.addressee?.text ?? header.type.text)
-    let topicByteCount = writer.bytes.count
-    writer.write(UInt8(0))
-    writer.write(UInt32(0))
-    writer.write(frameVersion)
-    writer.write(frame.hops)
-    writer.write(frame.topologyVersion)
-    writer.write(encode(remaining: frame.remaining))
-    writer.write(UInt8(frame.records.count - 1))
-    writer.patch(
-      writer.bytes.withUnsafeBytes { headerChecksum($0, topicByteCount: topicByteCount) },
-      at: topicByteCount + 1)
-    for record in frame.records { writer.write(record.bytes) }
-    return writer.bytes
+    let front = FrameFront(
+      via: frame.via, lane: frame.records[0].lane, topologyVersion: frame.topologyVersion, hops: frame.hops)
+    var records: [UInt8] = []
+    records.reserveCapacity(frame.records.reduce(0) { $0 + $1.byteCount })
+    for record in frame.records { record.withBytes { records.append(contentsOf: $0) } }
+    return front.frame(of: records, recordCount: frame.records.count, remaining: frame.remaining)
   }
 
-  static func decodeFrame(_ bytes: UnsafeRawBufferPointer, limits: WireLimits) throws -> Frame {
+  /// - Parameter storage: what `bytes` are; the records stay in it.
+  static func decodeFrame(
+    _ bytes: UnsafeRawBufferPointer, in storage: [UInt8], limits: WireLimits, names: inout RecordNamesCache
+  ) throws -> Frame {
     guard bytes.count <= limits.frameByteCountMax else {
       throw HyphaError(.tooLarge, "a frame has \(bytes.count) bytes", remedy: "raise limits.frame")
     }
@@ -187,14 +175,22 @@ extension WireFormat {
       throw HyphaError(.tooLarge, "a frame claims \(count) records")
     }
     let first = try nextRecord(&reader, of: bytes, limits: limits)
-    var records = [try Record(first)]
-    records.reserveCapacity(count)
+    var places = RecordPlaces(capacity: count)
+    var newest = try names.names(of: first)
+    places.add(offset: reader.offset - first.bytes.count, byteCount: first.bytes.count, names: newest)
     for _ in 1..<count {
       let next = try nextRecord(&reader, of: bytes, limits: limits)
-      guard next.sharesLane(with: first) else { throw notTheLane() }
-      records.append(try Record(next))
+      let (offset, byteCount) = (reader.offset - next.bytes.count, next.bytes.count)
+      if newest.fit(next.bytes) {
+        places.addAlike(offset: offset, byteCount: byteCount)
+      } else {
+        guard next.sharesLane(with: first) else { throw notTheLane() }
+        newest = try names.names(of: next)
+        places.add(offset: offset, byteCount: byteCount, names: newest)
+      }
     }
     try reader.finish()
+    let records = places.records(in: storage)
     let via = try via(of: topic, to: first)
     return Frame(
       via: via, topologyVersion: topologyVersion, hops: hops,
@@ -233,7 +229,7 @@ extension WireFormat {
     HyphaError(.invalidFrame, "a frame's topic does not name the lane of its records")
   }
 
-  private static func headerChecksum(_ bytes: UnsafeRawBufferPointer, topicByteCount: Int) -> UInt32 {
+  fileprivate static func headerChecksum(_ bytes: UnsafeRawBufferPointer, topicByteCount: Int) -> UInt32 {
     let header = bytes[(topicByteCount + 5)..<(topicByteCount + 5 + frameHeaderByteCount)]
     return checksumCRC32C(
       UnsafeRawBufferPointer(rebasing: header),
@@ -241,7 +237,7 @@ extension WireFormat {
   }
 
   /// Rounded up, so that a time to live that is not over does not become zero; at most about 71 minutes.
-  private static func encode(remaining: Duration?) -> UInt32 {
+  fileprivate static func encode(remaining: Duration?) -> UInt32 {
     guard let remaining else { return withoutEnd }
     let (seconds, attoseconds) = remaining.components
     guard seconds >= 0, attoseconds >= 0 else { return 0 }
@@ -251,15 +247,64 @@ extension WireFormat {
   }
 }
 
+/// What precedes the records in the frames of one lane over one link: encoded once, and again only where a number of it
+/// changes.
+public struct FrameFront: Sendable {
+  /// The topic and the frame header, without a count and a time to live.
+  private let bytes: [UInt8]
+  private let topicByteCount: Int
+
+  /// The front of frames of `lane` that `via` is to take next.
+  public init(via: AgentID, lane: Lane, topologyVersion: UInt32, hops: UInt8) {
+    var writer = ByteWriter(capacity: 272)
+    writer.write(via.text)
+    writer.write("/")
+    writer.write(lane.agent.text)
+    switch lane.target {
+    case .addressee(let agent): writer.write("/@\(agent.text)")
+    case .type(let type): writer.write("/#\(type.text)")
+    }
+    topicByteCount = writer.bytes.count
+    writer.write(UInt8(0))
+    writer.write(UInt32(0))
+    writer.write(WireFormat.frameVersion)
+    writer.write(hops)
+    writer.write(topologyVersion)
+    writer.write(UInt32(0))
+    writer.write(UInt8(0))
+    bytes = writer.bytes
+  }
+
+  /// How many bytes the front has.
+  public var byteCount: Int { bytes.count }
+
+  /// The frame of `recordCount` records, 1 to 256, that lie one after the other in `records`.
+  public func frame(of records: [UInt8], recordCount: Int, remaining: Duration?) -> [UInt8] {
+    let count = bytes.count + records.count
+    return [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+      let frame = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count])
+      bytes.withUnsafeBytes { frame.copyMemory(from: $0) }
+      records.withUnsafeBytes {
+        UnsafeMutableRawBufferPointer(rebasing: frame[bytes.count...]).copyMemory(from: $0)
+      }
+      frame.put(WireFormat.encode(remaining: remaining), at: bytes.count - 5)
+      frame[bytes.count - 1] = UInt8(recordCount - 1)
+      let checksum = WireFormat.headerChecksum(UnsafeRawBufferPointer(frame), topicByteCount: topicByteCount)
+      frame.put(checksum, at: topicByteCount + 1)
+      initializedCount = count
+    }
+  }
+}
+
 extension UnsafeMutableRawBufferPointer {
   /// Stores an integer, least significant byte first.
   @inline(__always)
-  fileprivate func put(_ value: some FixedWidthInteger & BitwiseCopyable, at offset: Int) {
+  func put(_ value: some FixedWidthInteger & BitwiseCopyable, at offset: Int) {
     storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
   }
 
   /// Stores the sixteen bytes of an event id in the order of a UUID.
-  fileprivate func put(_ id: EventID, at offset: Int) {
+  func put(_ id: EventID, at offset: Int) {
     put(id.high.byteSwapped, at: offset)
     put(id.low.byteSwapped, at: offset + 8)
   }

@@ -58,7 +58,7 @@ private struct TreeGrowth {
 
   init(root: LogEntry, limit: Int) {
     found = [(root, 0, nil)]
-    places = [root.record.header.id: 0]
+    places = [root.record.id: 0]
     self.limit = limit
   }
 
@@ -67,7 +67,7 @@ private struct TreeGrowth {
     guard !isCut, askedCount < found.count else { return nil }
     let asked = found[askedCount...].prefix(LogQuery.causeCountMax)
     askedCount += asked.count
-    return asked.map(\.entry.record.header.id)
+    return asked.map(\.entry.record.id)
   }
 
   mutating func add(_ entry: LogEntry) {

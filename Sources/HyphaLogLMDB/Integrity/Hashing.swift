@@ -1,4 +1,5 @@
 import COpenSSL
+import HyphaCore
 public import HyphaLog
 
 /// Hashing with SHA-256, as OpenSSL has it.
@@ -29,11 +30,11 @@ extension Digest {
   /// The hash of `bytes`.
   public static func of(_ bytes: [UInt8]) -> Digest { bytes.withUnsafeBytes { of($0) } }
 
-  /// The hash of the bytes of each of `elements`, for less than one call for each would take.
-  static func ofEach<Element>(_ elements: [Element], _ bytes: (Element) -> [UInt8]) -> [Digest] {
+  /// The hash of each record, for less than one call for each would take.
+  static func ofEach(_ appends: [LogBatch.Append]) -> [Digest] {
     var builder = DigestBuilder()
-    return elements.map { element in
-      bytes(element).withUnsafeBytes { builder.add($0) }
+    return appends.map { append in
+      append.record.withBytes { builder.add($0) }
       return builder.finishAndBeginAnew()
     }
   }

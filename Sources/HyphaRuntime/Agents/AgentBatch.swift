@@ -3,6 +3,11 @@ import HyphaLog
 
 /// What an agent's handlers leave until the next commit.
 struct Batch<Kind: Agent> {
+  /// The names of the last event, and its handler where it was for this agent.
+  var names: RecordNames?
+  var entry: Handlers<Kind>.Entry?
+  /// How long events of a row were on their way, in microseconds.
+  var arrivals: [UInt64] = []
   var drafts: [Draft] = []
   var cursors: [Channel: Cursor] = [:]
   private(set) var moved: [Channel] = []
@@ -26,10 +31,13 @@ struct Batch<Kind: Agent> {
     return body(&agenda)
   }
 
-  mutating func handled(_ channel: Channel, _ position: Position) {
+  /// How many timers may still be set.
+  var timerRoom: Int { Agenda.timerCountMax - agenda.timers.count }
+
+  mutating func handled(_ channel: Channel, _ position: Position, count: UInt64 = 1) {
     var cursor = cursors[channel] ?? .start
     cursor.position = max(cursor.position, position)
-    cursor.handledCount += 1
+    cursor.handledCount += count
     cursors[channel] = cursor
     if !moved.contains(channel) { moved.append(channel) }
   }

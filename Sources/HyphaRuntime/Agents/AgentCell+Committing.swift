@@ -48,7 +48,7 @@ extension AgentCell {
   func commit(_ batch: inout Batch<Kind>, on agent: isolated Kind) async -> Bool {
     var logBatch = LogBatch()
     // Answers to alerts do not wait behind others' batches.
-    logBatch.isUrgent = batch.moved.contains(.alert)
+    if batch.moved.contains(.alert) { logBatch.priority = .urgent }
     for channel in batch.moved {
       logBatch.cursors[CursorKey(agent: spec.id, channel: channel)] = batch.cursors[channel]
     }
@@ -115,15 +115,11 @@ extension AgentCell {
 
   private func number(_ drafts: [Draft]) throws -> [Stated] {
     try outbox.withLock { outbox in
-      let stated = try drafts.map { draft in
-        let header = outbox.number(draft)
-        return Stated(
-          record: try Record(header, payload: draft.payload, limits: services.limits), event: draft.event)
+      let records = try outbox.records(of: drafts, limits: services.limits)
+      if let first = records.first(where: { $0.channel == .alert }) {
+        services.holdAlerts(of: spec.id, from: first.sequence)
       }
-      if let first = stated.first(where: { $0.record.header.channel == .alert }) {
-        services.holdAlerts(of: spec.id, from: first.record.header.sequence)
-      }
-      return stated
+      return zip(records, drafts).map { Stated(record: $0, event: $1.event) }
     }
   }
 }

@@ -5,56 +5,136 @@ import Synchronization
 
 /// Calls of the agent, and what becomes of those that throw.
 extension AgentCell {
+  /// Handles one event.
   func handle(_ delivery: Delivery, on agent: isolated Kind, _ batch: inout Batch<Kind>) async {
-    let header = delivery.header
     defer {
       // What is handed out again was noted the first time.
-      if let position = delivery.position, !delivery.isAgain { batch.handled(header.channel, position) }
+      if let position = delivery.position, !delivery.isAgain { batch.handled(delivery.channel, position) }
     }
-    guard wants(header) else { return }
-    guard let entry = Kind.handles.entries[header.type] else {
-      // Answers to an agent's alerts are the bus's; an agent may look at them.
-      guard header.type != AlertAcknowledged.eventType else { return }
-      if header.channel == .realtime { metrics.withLock { $0.unhandledRealtimeCount += 1 } }
-      services.lost(header, for: spec.id, .unhandled)
-      services.note("agent '\(spec.id)' has no handler for \(header.type) from '\(header.agent)'")
-      return
-    }
-    if !delivery.isAgain {
-      metrics.withLock { $0.delivered(header, hops: delivery.hops, at: services.now()) }
-    }
-    let answer = await turn(on: agent, input: header, attempt: delivery.attempt, &batch) { agent, context in
-      let event: any Event =
-        switch delivery.content {
-        case .value(let event): event
-        case .record(let record): try entry.decode(record)
-        }
-      try await entry.call(agent, event, context)
-    }
-    switch (header.channel, answer) {
-    case (.alert, _): noteAnswer(answer, to: delivery, &batch)
-    case (.persistent, .threw(let error)): retryLater(delivery, after: error, &batch)
-    case (.realtime, .threw(let error)): note(error, on: header, &batch)
-    default: break
+    let (input, attempt, now) = (delivery.input, delivery.attempt, services.now())
+    guard !isExpired(delivery, at: now) else { return }
+    guard let entry = entry(for: input, &batch) else { return noteUnhandled(delivery) }
+    if !delivery.isAgain { metrics.withLock { $0.delivered(delivery, at: now) } }
+    let outcome =
+      switch entry {
+      case .suspending(let take):
+        await turn(on: agent, input: input, attempt: attempt, &batch) { try await take($0, input, $1) }
+      case .prompt(let take):
+        await turn(on: agent, input: input, attempt: attempt, &batch) { try take($0, input, $1) }
+      }
+    if delivery.channel == .alert {
+      noteAnswer(outcome, to: delivery, &batch)
+    } else if case .threw(let error) = outcome {
+      noteFailure(error, on: delivery, &batch)
     }
   }
 
-  /// Lets alerts that have come meanwhile overtake what is in hand, and commits them at once.
+  /// Handles events in a row whose names are those of the first and whose handler does not suspend, until an alert
+  /// is to overtake them, or a handler throws.
+  ///
+  /// - Returns: how many were handled, from the first on.
+  func handlePrompt(
+    _ delivery: Delivery, until end: Timestamp, on agent: isolated Kind, _ batch: inout Batch<Kind>
+  ) -> Int {
+    guard delivery.channel != .alert, !delivery.isAgain, let records = delivery.records,
+      case .prompt(let take)? = entry(for: delivery.input, &batch)
+    else { return 0 }
+    let first = records[records.startIndex]
+    let end = delivery.expiresAt.map { min($0, end) } ?? end
+    batch.arrivals.removeAll(keepingCapacity: true)
+    var turn: Turn?
+    var failure: (any Error)?
+    defer { call.withLock { $0 = nil } }
+    for record in records {
+      let now = services.now()
+      guard now < end, !mailbox.hasAlerts, record.sharesNames(with: first) else { break }
+      batch.arrivals.append(now.since(record.time).wholeMicroseconds)
+      let before = agent.state
+      let current: Turn
+      if isKnownUniquelyReferenced(&turn), let used = turn {
+        used.begin(input: .record(record), at: now, timerRoom: batch.timerRoom)
+        current = used
+      } else {
+        current = begin(.record(record), at: now, on: agent, batch)
+        turn = current
+      }
+      call.withLock { $0 = RunningCall(input: .record(record), began: now) }
+      do {
+        try take(agent, .record(record), Context(turn: current))
+        keep(current.end(), &batch)
+      } catch {
+        discard(current, error, before, on: agent, &batch)
+        failure = error
+        break
+      }
+    }
+    let handledCount = batch.arrivals.count
+    guard handledCount > 0 else { return 0 }
+    let (arrivals, channel) = (batch.arrivals, delivery.channel)
+    metrics.withLock { $0.delivered(arrivals, on: channel, hops: delivery.hops) }
+    if let position = delivery.position {
+      let last = Position(rawValue: position.rawValue + UInt64(handledCount - 1))
+      batch.handled(channel, last, count: UInt64(handledCount))
+    }
+    if let failure {
+      var rest = delivery
+      rest.drop(first: handledCount - 1)
+      noteFailure(failure, on: rest.takeFirst(1), &batch)
+    }
+    return handledCount
+  }
+
+  /// Handles the alerts that are in hand and those that have come meanwhile, before all else and in their order, and
+  /// commits their answers at once, or on the way where that takes long.
   ///
   /// - Returns: whether the agent can go on.
-  func takeAlerts(
-    on agent: isolated Kind, _ batch: inout Batch<Kind>, _ hand: inout Queue<Delivery>
-  ) async -> Bool {
-    let alerts = mailbox.takeAlerts(upTo: Self.batchLimit)
-    guard !alerts.isEmpty else { return true }
-    for (index, alert) in alerts.enumerated() {
-      if batch.isSpoilt {
-        hand.prepend(alerts[index...])
-        break
+  func takeAlerts(on agent: isolated Kind, _ batch: inout Batch<Kind>, _ hand: inout Hand) async -> Bool {
+    for alert in mailbox.takeAlerts(upTo: Self.batchLimit) { hand.alerts.append(alert) }
+    guard !hand.alerts.isEmpty, !batch.isSpoilt else { return true }
+    var end = services.now().advanced(by: Self.alertsDuration)
+    while !batch.isSpoilt, let alert = hand.alerts.takeEvent() {
+      if services.now() >= end {
+        guard await commit(&batch, on: agent) else { return false }
+        end = services.now().advanced(by: Self.alertsDuration)
       }
       await handle(alert, on: agent, &batch)
     }
     return await commit(&batch, on: agent)
+  }
+
+  /// Whether a delivery's time to live is over; then it is counted.
+  private func isExpired(_ delivery: Delivery, at now: Timestamp) -> Bool {
+    guard let end = delivery.expiresAt, end <= now else { return false }
+    lose(delivery, .expired)
+    return true
+  }
+
+  /// Takes note that no handler is called with what the agent has in hand.
+  private func lose(_ delivery: Delivery, _ cause: LossCause) {
+    if delivery.channel == .realtime {
+      let count = wantedCount(in: delivery)
+      metrics.withLock { $0.unhandledRealtimeCount += count }
+    }
+    services.lost(delivery, for: spec.id, cause)
+  }
+
+  /// Counts an event without a handler, if it is for this agent.
+  private func noteUnhandled(_ delivery: Delivery) {
+    let header = delivery.header
+    // Answers to an agent's alerts are the bus's; an agent may look at them.
+    guard wants(header), header.type != AlertAcknowledged.eventType else { return }
+    lose(delivery, .unhandled)
+    services.note("agent '\(spec.id)' has no handler for \(header.type) from '\(header.agent)'")
+  }
+
+  /// The handler of an event; nil where it is not for this agent, or there is none.
+  private func entry(for input: Input, _ batch: inout Batch<Kind>) -> Handlers<Kind>.Entry? {
+    let names: RecordNames? = if case .record(let record) = input { record.names } else { nil }
+    if let names, names === batch.names { return batch.entry }
+    let header = input.header
+    batch.names = names
+    batch.entry = wants(header) ? entries[header.type] : nil
+    return batch.entry
   }
 
   /// Acknowledges an alert whose handler has returned; lets one whose handler threw run again.
@@ -76,6 +156,15 @@ extension AgentCell {
       again.attempt += 1
       again.isAgain = true
       services.scheduler.schedule(after: wait) { [mailbox, again] in mailbox.offerAgain(again) }
+    }
+  }
+
+  /// Takes note that a handler has thrown on an event of another channel than alert's.
+  private func noteFailure(_ error: any Error, on delivery: Delivery, _ batch: inout Batch<Kind>) {
+    if delivery.channel == .persistent {
+      retryLater(delivery, after: error, &batch)
+    } else {
+      note(error, on: delivery.header, &batch)
     }
   }
 
@@ -119,29 +208,55 @@ extension AgentCell {
   ///
   /// - Parameter attempt: how often it was called on the same input, this time included.
   func turn(
-    on agent: isolated Kind, input: RecordHeader?, attempt: Int = 1, _ batch: inout Batch<Kind>,
+    on agent: isolated Kind, input: Input?, attempt: Int = 1, _ batch: inout Batch<Kind>,
     _ body: (isolated Kind, Context) async throws -> Void
   ) async -> Turn.Outcome {
     let before = agent.state
-    let turn = Turn(
-      host: self, input: input, attempt: attempt, began: services.now(),
-      timerRoom: Agenda.timerCountMax - batch.agenda.timers.count, evolution: Self.evolution(of: agent))
+    let turn = begin(input, attempt: attempt, at: services.now(), on: agent, batch)
     call.withLock { $0 = RunningCall(input: input, began: turn.began) }
     defer { call.withLock { $0 = nil } }
     do {
       try await body(agent, Context(turn: turn))
       let effects = turn.end()
-      batch.take(effects)
-      for delay in effects.wakes { services.scheduler.schedule(after: delay) { [mailbox] in mailbox.wake() } }
-      return effects.isHeld ? .held : .returned
+      keep(effects, &batch)
+      return effects?.isHeld ?? false ? .held : .returned
     } catch {
-      _ = turn.end()
-      agent.state = before
-      batch.isSpoilt = batch.isSpoilt || supervision.strategy != .resume
-      metrics.withLock { $0.failureCount += 1 }
-      services.note("agent '\(spec.id)' failed\(input.map { " on \($0.type) \($0.id)" } ?? ""): \(error)")
+      discard(turn, error, before, on: agent, &batch)
       return .threw(error)
     }
+  }
+
+  private func begin(
+    _ input: Input?, attempt: Int = 1, at now: Timestamp, on agent: isolated Kind, _ batch: Batch<Kind>
+  ) -> Turn {
+    Turn(
+      host: self, input: input, attempt: attempt, began: now, timerRoom: batch.timerRoom,
+      evolution: Self.evolution(of: agent))
+  }
+
+  private func keep(_ effects: Turn.Effects?, _ batch: inout Batch<Kind>) {
+    guard let effects else { return }
+    batch.take(effects)
+    for delay in effects.wakes {
+      if delay <= .zero {
+        mailbox.wake()
+      } else {
+        services.scheduler.schedule(after: delay) { [mailbox] in mailbox.wake() }
+      }
+    }
+  }
+
+  /// Leaves nothing of a call that has thrown.
+  private func discard(
+    _ turn: Turn, _ error: any Error, _ before: Kind.State, on agent: isolated Kind,
+    _ batch: inout Batch<Kind>
+  ) {
+    _ = turn.end()
+    agent.state = before
+    batch.isSpoilt = batch.isSpoilt || supervision.strategy != .resume
+    metrics.withLock { $0.failureCount += 1 }
+    let input = turn.input?.header
+    services.note("agent '\(spec.id)' failed\(input.map { " on \($0.type) \($0.id)" } ?? ""): \(error)")
   }
 
   /// What the state of an agent makes of what the agent publishes; nil where it does not follow from that.
@@ -164,7 +279,7 @@ extension AgentCell {
   ///
   /// - Returns: whether the agent can go on.
   func doWhatIsDue(
-    on agent: isolated Kind, _ batch: inout Batch<Kind>, _ hand: inout Queue<Delivery>
+    on agent: isolated Kind, _ batch: inout Batch<Kind>, _ hand: inout Hand
   ) async -> Bool {
     alarm.withLock { $0 = nil }
     let now = services.now()
@@ -220,6 +335,6 @@ extension Draft {
       event: nil, addressee: agent, id: new.id, time: new.time, channel: .persistent, type: timer.type,
       schemaVersion: timer.schemaVersion, subject: timer.subject, contentType: timer.contentType,
       causation: timer.causation, correlation: timer.correlation == .none ? new.id : timer.correlation,
-      timeToLive: nil, payload: timer.payload)
+      payload: timer.payload)
   }
 }

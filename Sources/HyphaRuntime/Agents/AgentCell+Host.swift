@@ -3,60 +3,8 @@ import HyphaLog
 import HyphaTopology
 import Synchronization
 
-/// What contexts, operators and the node ask of an agent.
+/// What operators and the node ask of an agent.
 extension AgentCell {
-  // MARK: Contexts
-
-  func newEvent() -> (EventID, Timestamp) { services.newEvent() }
-  func random() -> UInt64 { services.random() }
-  func report(_ name: String, _ value: Int64) { metrics.withLock { $0.gauges[name] = value } }
-  func handles(_ type: EventTypeName) -> Bool { Kind.handles.entries[type] != nil }
-
-  func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName {
-    guard let name = allowed[ObjectIdentifier(type)] else {
-      throw HyphaError(
-        .undeclared, "agent '\(spec.id)' publishes \(E.eventType), which it does not declare",
-        remedy:
-          "add it to the kind's publishes, and to the agent's in the topology file where that narrows it")
-    }
-    guard E.schemaVersion > 0 else {
-      throw HyphaError(
-        .undeclared, "agent '\(spec.id)' publishes \(name) with schema version 0", remedy: "count from 1")
-    }
-    if let addressee, services.routes.node(of: addressee) == nil {
-      throw HyphaError(
-        .undeclared, "agent '\(spec.id)' addresses \(name) to '\(addressee)', which does not exist",
-        remedy: "add that agent to the topology file")
-    }
-    return name
-  }
-
-  func checkPayload(byteCount: Int, of type: EventTypeName) throws {
-    guard byteCount <= services.limits.payloadByteCountMax else {
-      throw HyphaError(
-        .tooLarge, "agent '\(spec.id)' publishes \(type) with a payload of \(byteCount) bytes",
-        remedy: "keep it to \(services.limits.payloadByteCountMax)")
-    }
-  }
-
-  func publishNow(_ draft: Draft) throws {
-    // Numbering and handing over stay under one lock, so that a lane leaves in its order.
-    try outbox.withLock { outbox in
-      if draft.channel == .alert {
-        try services.checkRoomForAlert(of: spec.id)
-        if let within = draft.within {
-          let deadline = try Draft.deadline(within, of: draft, services.newEvent())
-          let record = try Record(outbox.number(deadline), payload: deadline.payload, limits: services.limits)
-          services.publishAlert(Stated(record: record, event: deadline.event))
-        }
-        let record = try Record(outbox.number(draft), payload: draft.payload, limits: services.limits)
-        services.publishAlert(Stated(record: record, event: draft.event))
-      } else {
-        try services.publishRealtime(outbox.number(draft), draft)
-      }
-    }
-  }
-
   // MARK: The node
 
   func state(_ draft: Draft) throws { try publishNow(draft) }
@@ -65,7 +13,7 @@ extension AgentCell {
 
   var waitingRealtimeCount: Int {
     // What goes from one to the other meanwhile counts twice, or for a moment not at all.
-    let queued = mailbox.realtimeCount { wants($0.header) }
+    let queued = mailbox.realtimeCount { wantedCount(in: $0) }
     return queued + metrics.withLock { $0.inHandCount }
   }
 

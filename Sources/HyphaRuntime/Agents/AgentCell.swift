@@ -17,6 +17,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   /// What the agent is to be woken for next.
   let alarm = Mutex<Timestamp?>(nil)
   let allowed: [ObjectIdentifier: EventTypeName]
+  let entries = Kind.handles.entries
   private let subjects: [EventTypeName: [Pattern]]
 
   init(
@@ -36,7 +37,13 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   }
 
   /// How many inputs are handled in one commit at the most.
-  static var batchLimit: Int { 128 }
+  static var batchLimit: Int { 4096 }
+  /// How long inputs are handled before what they have caused is committed: it waits for that, and a crash has all of it
+  /// done anew.
+  static var batchDuration: Duration { .milliseconds(2) }
+  /// How long alerts are handled before those that were are answered: a commit takes several milliseconds, and those
+  /// that wait wait for each.
+  static var alertsDuration: Duration { .milliseconds(10) }
 
   // MARK: Life
 
@@ -50,7 +57,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   func run() async {
     var budget = RestartBudget(supervision)
     // What was taken from the mailbox outlives the actor that has taken it.
-    var hand = Queue<Delivery>()
+    var hand = Hand()
     while case .failed(let reason) = await work(on: Kind(), &hand) {
       guard supervision.strategy != .stop,
         let wait = budget.take(now: services.now(), random: services.random())
@@ -59,7 +66,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     }
   }
 
-  private func work(on agent: isolated Kind, _ hand: inout Queue<Delivery>) async -> Ending {
+  private func work(on agent: isolated Kind, _ hand: inout Hand) async -> Ending {
     var batch = Batch<Kind>()
     do {
       try restore(agent, &batch)
@@ -73,16 +80,18 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     guard await commit(&batch, on: agent) else { return .stopped }
     guard case .returned = outcome else { return .failed("does not work: its start has failed") }
     while true {
-      guard await empty(&hand, on: agent, &batch) else { return .stopped }
+      // What an actor before this one has left, or had to wait.
+      guard await empty(&hand, on: agent, &batch), await commit(&batch, on: agent) else { return .stopped }
       guard !batch.isSpoilt else { return .failed("stands still: a handler has failed") }
       guard let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) else { return .stopped }
       noteTaken(work)
+      hand.take(work)
       for order in work.orders { guard await carryOut(order, on: agent, &batch) else { return .stopped } }
-      if work.isWake {
+      guard await takeAlerts(on: agent, &batch, &hand) else { return .stopped }
+      if work.isWake, !batch.isSpoilt {
         let outcome = await turn(on: agent, input: nil, &batch) { try await $0.wake(in: $1) }
         if case .threw(let error) = outcome { note(error, on: nil, &batch) }
       }
-      for delivery in work.deliveries { hand.append(delivery) }
       guard await empty(&hand, on: agent, &batch) else { return .stopped }
       if work.isDue, !batch.isSpoilt {
         guard await doWhatIsDue(on: agent, &batch, &hand) else { return .stopped }
@@ -94,23 +103,37 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     }
   }
 
-  /// Handles what was taken, as long as the actor can be trusted; alerts that come meanwhile go first.
+  /// Handles what was taken, as long as the actor can be trusted, and commits on the way where that takes long; alerts
+  /// that come meanwhile go first.
   ///
   /// - Returns: whether the agent can go on.
-  private func empty(_ hand: inout Queue<Delivery>, on agent: isolated Kind, _ batch: inout Batch<Kind>) async
-    -> Bool
-  {
-    while !batch.isSpoilt, let delivery = hand.take(upTo: 1).first {
-      await handle(delivery, on: agent, &batch)
+  private func empty(_ hand: inout Hand, on agent: isolated Kind, _ batch: inout Batch<Kind>) async -> Bool {
+    guard await takeAlerts(on: agent, &batch, &hand) else { return false }
+    var began = services.now()
+    while !batch.isSpoilt, let queue = hand.next(holdsPersistent: batch.agenda.isFull),
+      let delivery = hand[keyPath: queue].first
+    {
+      let end = began.advanced(by: Self.batchDuration)
+      let handledCount = handlePrompt(delivery, until: end, on: agent, &batch)
+      hand[keyPath: queue].drop(first: handledCount)
+      if services.now() >= end {
+        guard await commit(&batch, on: agent) else { return false }
+        began = services.now()
+      }
       guard await takeAlerts(on: agent, &batch, &hand) else { return false }
+      // What could not be handled in a row is handled alone.
+      if handledCount < delivery.count, !batch.isSpoilt, let next = hand[keyPath: queue].takeEvent() {
+        await handle(next, on: agent, &batch)
+        guard await takeAlerts(on: agent, &batch, &hand) else { return false }
+      }
     }
     return batch.isSpoilt ? await commit(&batch, on: agent) : true
   }
 
   private func noteTaken(_ work: Mailbox.Work) {
-    let count = work.deliveries.count { $0.header.channel == .realtime && wants($0.header) }
+    let count = work.deliveries.reduce(0) { $1.channel == .realtime ? $0 + wantedCount(in: $1) : $0 }
     if count > 0 { metrics.withLock { $0.takenRealtimeCount += count } }
-    for delivery in work.expired { services.lost(delivery.header, for: spec.id, .expired) }
+    for delivery in work.expired { services.lost(delivery, for: spec.id, .expired) }
   }
 
   /// Leaves the agent silent until its node starts again; its events wait in the log.
@@ -131,10 +154,15 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   }
 
   /// Whether one of the agent's subscriptions covers an event that was published to all subscribers.
-  func wants(_ header: RecordHeader) -> Bool {
-    guard header.addressee == nil else { return header.addressee == spec.id }
-    return subjects[header.type]?.contains { $0.matches(header.subject) } ?? false
+  func wants(_ header: RecordHeader) -> Bool { wants(header.addressee, header.type, header.subject) }
+
+  private func wants(_ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject) -> Bool {
+    guard addressee == nil else { return addressee == spec.id }
+    return subjects[type]?.contains { $0.matches(subject) } ?? false
   }
+
+  /// How many of the events are for this agent.
+  func wantedCount(in delivery: Delivery) -> Int { delivery.count(where: wants) }
 
   // MARK: Reading the log
 
@@ -143,11 +171,11 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   /// - Returns: whether the agent can go on.
   private func catchUp(
     _ channel: Channel, after: Position, on agent: isolated Kind, _ batch: inout Batch<Kind>,
-    _ hand: inout Queue<Delivery>
+    _ hand: inout Hand
   ) async -> Bool {
     do {
       let entries = try services.log.read(after: after, limit: 512, byteLimit: 1 << 20)
-      for entry in entries where entry.record.header.channel == channel && isForUs(entry.record.header) {
+      for entry in entries where entry.record.channel == channel && isForUs(entry.record.header) {
         await handle(delivery(of: entry), on: agent, &batch)
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
         if batch.isSpoilt {
@@ -173,12 +201,10 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   func delivery(of entry: LogEntry) -> Delivery {
     let hops: UInt8? =
       switch entry.source {
-      case .stated: UInt8(clamping: services.routes.distance(entry.record.header.agent, spec.id))
+      case .stated: UInt8(clamping: services.routes.distance(entry.record.agent, spec.id))
       case .received(let hops): hops
       }
-    return Delivery(
-      header: entry.record.header, content: .record(entry.record), position: entry.position, hops: hops,
-      expiresAt: nil)
+    return Delivery(entry.record, position: entry.position, hops: hops)
   }
 
   private func isForUs(_ header: RecordHeader) -> Bool {
@@ -206,9 +232,50 @@ protocol AgentRunner: AnyObject, Sendable {
 
 /// A call of an agent that has not returned.
 struct RunningCall: Sendable {
-  let input: RecordHeader?
+  private let source: Input?
   let began: Timestamp
   var isTold = false
+
+  init(input: Input?, began: Timestamp) {
+    source = input
+    self.began = began
+  }
+
+  var input: RecordHeader? { source?.header }
+}
+
+/// What an agent has taken from its mailbox and not handled yet.
+struct Hand {
+  /// In the order in which they came. They go before all others.
+  var alerts = Queue<Delivery>()
+  private var realtime = Queue<Delivery>()
+  private var persistent = Queue<Delivery>()
+
+  mutating func take(_ work: Mailbox.Work) {
+    for alert in work.alerts { alerts.append(alert) }
+    for delivery in work.deliveries {
+      if delivery.channel == .realtime { realtime.append(delivery) } else { persistent.append(delivery) }
+    }
+  }
+
+  /// Where the next one besides alerts lies; nil where there is none to be handled now.
+  func next(holdsPersistent: Bool) -> WritableKeyPath<Hand, Queue<Delivery>>? {
+    if !realtime.isEmpty { return \.realtime }
+    return persistent.isEmpty || holdsPersistent ? nil : \.persistent
+  }
+}
+
+extension Queue<Delivery> {
+  /// The first event, by itself.
+  mutating func takeEvent() -> Delivery? {
+    guard let count = first?.count else { return nil }
+    return count == 1 ? take(upTo: 1).first : withFirst { $0.takeFirst(1) }
+  }
+
+  /// Forgets the first events of the first delivery.
+  mutating func drop(first count: Int) {
+    if count == first?.count { _ = take(upTo: 1) } else { withFirst { $0.drop(first: count) } }
+  }
 }
 
 /// A persistent or alert event that an agent of this node published, with the value it was made of.

@@ -26,8 +26,15 @@ struct AgentMetrics: Sendable {
 
   init(isWorker: Bool) { self.isWorker = isWorker }
 
-  mutating func delivered(_ header: RecordHeader, hops: UInt8?, at now: Timestamp) {
-    latency[header.channel, default: Histogram()].add(now.since(header.time).wholeMicroseconds)
-    if let hops { self.hops[header.channel, default: Histogram()].add(UInt64(hops)) }
+  /// Events of one channel that were on their way for so many microseconds each.
+  mutating func delivered(_ arrivals: [UInt64], on channel: Channel, hops: UInt8?) {
+    for microseconds in arrivals { latency[channel, default: Histogram()].add(microseconds) }
+    if let hops { self.hops[channel, default: Histogram()].add(UInt64(hops), times: arrivals.count) }
+  }
+
+  mutating func delivered(_ delivery: Delivery, at now: Timestamp) {
+    let channel = delivery.channel
+    latency[channel, default: Histogram()].add(now.since(delivery.time).wholeMicroseconds)
+    if let hops = delivery.hops { self.hops[channel, default: Histogram()].add(UInt64(hops)) }
   }
 }

@@ -16,14 +16,14 @@ public struct Context: Sendable {
   /// When the call began, on the node's clock.
   public var now: Timestamp { turn.began }
   /// The event that is being handled; nil in `start` and `wake`.
-  public var event: RecordHeader? { turn.input }
+  public var event: RecordHeader? { turn.input?.header }
 
   /// How many times the handler was called with this event, this time included. More than 1 for an alert or a persistent event on
   /// which it has thrown before; such an event comes later than others of its lane that were stated after it.
   public var attempt: Int { turn.attempt }
 
   /// The event that is being handled, as the cause of what an agent publishes later; nil in `start` and `wake`.
-  public var cause: Cause? { turn.input.map { Cause(event: $0.id, correlation: $0.correlation) } }
+  public var cause: Cause? { turn.cause }
 
   /// Publishes an event to one agent, or to all that subscribe to its type.
   ///
@@ -116,7 +116,10 @@ public struct Cause: Hashable, Sendable, Codable {
 }
 
 /// The effects of one call of one handler, held back until it has returned.
-final class Turn: Sendable {
+///
+/// `@unchecked Sendable`: what is not under the lock changes in ``begin(input:at:)`` alone, while nobody else has the
+/// object.
+final class Turn: @unchecked Sendable {
   /// How a call ended.
   enum Outcome {
     case returned, held
@@ -138,21 +141,28 @@ final class Turn: Sendable {
   }
 
   private struct State {
-    var effects = Effects()
+    var effects: Effects?
     var isOver = false
+
+    mutating func change<Value>(_ body: (inout Effects) -> Value) -> Value {
+      var changed = effects.take() ?? Effects()
+      defer { effects = changed }
+      return body(&changed)
+    }
   }
 
   let host: any AgentHost
-  let input: RecordHeader?
-  let attempt: Int
-  let began: Timestamp
-  private let timerRoom: Int
+  private(set) var input: Input?
+  /// How often the handler was called with the input, this time included.
+  private(set) var attempt: Int
+  private(set) var began: Timestamp
+  private var timerRoom: Int
   private let evolution: Evolve?
   private let state = Mutex(State())
 
   /// - Parameter timerRoom: how many timers may be set.
   init(
-    host: any AgentHost, input: RecordHeader?, attempt: Int = 1, began: Timestamp, timerRoom: Int = 0,
+    host: any AgentHost, input: Input?, attempt: Int = 1, began: Timestamp, timerRoom: Int = 0,
     evolution: Evolve? = nil
   ) {
     self.host = host
@@ -163,9 +173,25 @@ final class Turn: Sendable {
     self.evolution = evolution
   }
 
+  /// Begins another call. Only for who alone has the object: a handler may have kept its context.
+  func begin(input: Input, at now: Timestamp, timerRoom: Int) {
+    self.input = input
+    self.timerRoom = timerRoom
+    attempt = 1
+    began = now
+    state.withLock { $0 = State() }
+  }
+
+  /// The input as the cause of what is published.
+  var cause: Cause? { input?.cause }
+
   func publish<E: Event>(
     _ event: E, to addressee: AgentID?, because cause: Cause?, within: Duration? = nil
   ) throws -> EventID {
+    if E.channel == .realtime {
+      guard !state.withLock({ $0.isOver }) else { throw tooLate("publishes \(E.eventType)") }
+      return try host.publishRealtime(event, to: addressee, because: cause)
+    }
     var draft = try draft(of: event, to: addressee, because: cause)
     if E.channel == .alert, let within {
       guard AlertSettings.range.contains(within) else {
@@ -175,7 +201,8 @@ final class Turn: Sendable {
       }
       draft.within = within
     }
-    try stage(E.channel.leavesBeforeCommit ? nil : draft, "publishes \(draft.type)")
+    let isStaged = stage(E.channel.leavesBeforeCommit ? nil : draft)
+    guard isStaged else { throw tooLate("publishes \(draft.type)") }
     if E.channel.leavesBeforeCommit { try host.publishNow(draft) }
     return draft.id
   }
@@ -230,40 +257,45 @@ final class Turn: Sendable {
 
   func cancel(_ timer: EventID) throws { try effect("cancels a timer") { $0.cancelled.append(timer) } }
 
-  /// Adds a draft to what is committed when the call has returned.
-  private func stage(_ draft: Draft?, _ what: String) throws {
-    try effect(what) { if let draft { $0.drafts.append(draft) } }
-  }
-
   /// Changes what is left when the call has returned.
   private func effect<Value: Sendable>(_ what: String, _ change: (inout Effects) -> Value) throws -> Value {
-    let value = state.withLock { state in state.isOver ? nil : change(&state.effects) }
-    guard let value else {
-      throw HyphaError(
-        .agentFailed, "agent '\(host.spec.id)' \(what) after its handler has returned",
-        remedy: "await everything that a handler starts before it returns")
-    }
+    let value = state.withLock { state in state.isOver ? nil : state.change(change) }
+    guard let value else { throw tooLate(what) }
     return value
   }
 
-  func wake(after delay: Duration) { state.withLock { $0.effects.wakes.append(delay) } }
+  /// Adds a draft to what is committed when the call has returned. Returns false where it has.
+  private func stage(_ draft: Draft?) -> Bool {
+    state.withLock { state in
+      if !state.isOver, let draft { state.change { $0.drafts.append(draft) } }
+      return !state.isOver
+    }
+  }
 
-  func finish() { state.withLock { $0.effects.finishes = true } }
+  private func tooLate(_ what: String) -> HyphaError {
+    HyphaError(
+      .agentFailed, "agent '\(host.spec.id)' \(what) after its handler has returned",
+      remedy: "await everything that a handler starts before it returns")
+  }
+
+  func wake(after delay: Duration) { state.withLock { $0.change { $0.wakes.append(delay) } } }
+
+  func finish() { state.withLock { $0.change { $0.finishes = true } } }
 
   func hold() -> HeldAlert? {
-    guard let input, input.channel == .alert, !AlertEvents.notAnswered.contains(input.type) else {
-      return nil
-    }
-    state.withLock { $0.effects.isHeld = true }
-    return HeldAlert(input)
+    guard let header = input?.header, header.channel == .alert,
+      !AlertEvents.notAnswered.contains(header.type)
+    else { return nil }
+    state.withLock { $0.change { $0.isHeld = true } }
+    return HeldAlert(header)
   }
 
   func acknowledge(_ alert: HeldAlert) throws {
-    try stage(.acknowledgement(of: alert, host.newEvent()), "acknowledges an alert")
+    guard stage(.acknowledgement(of: alert, host.newEvent())) else { throw tooLate("acknowledges an alert") }
   }
 
-  /// Ends the call and hands over what is to be committed.
-  func end() -> Effects {
+  /// Ends the call and hands over what is to be committed; nil where there is nothing, as in most calls.
+  func end() -> Effects? {
     state.withLock { state in
       state.isOver = true
       return state.effects
@@ -273,25 +305,24 @@ final class Turn: Sendable {
   private func draft<E: Event>(of event: E, to addressee: AgentID?, because cause: Cause?) throws -> Draft {
     let type = try host.checkPublish(E.self, to: addressee)
     let subject = event.subject
-    guard subject.text.utf8.count <= Subject.byteCountMax else {
-      throw HyphaError(
-        .tooLarge,
-        "agent '\(host.spec.id)' publishes \(type) with a subject of \(subject.text.utf8.count) bytes",
-        remedy: "keep it to \(Subject.byteCountMax), or let Subject(_:) check it")
-    }
+    try host.checkSubject(subject, of: type)
     var payload: [UInt8] = []
-    // A realtime event is encoded by its host, and only if it leaves the node.
-    if E.channel.isLogged {
-      try event.encode(into: &payload)
-      try host.checkPayload(byteCount: payload.count, of: type)
-    }
+    try event.encode(into: &payload)
+    try host.checkPayload(byteCount: payload.count, of: type)
     let (id, time) = host.newEvent()
     return Draft(
       event: event, addressee: addressee, id: id, time: time, channel: E.channel, type: type,
       schemaVersion: E.schemaVersion, subject: subject, contentType: E.contentType,
       causation: cause?.event ?? .none,
-      correlation: cause.map(\.correlation).flatMap { $0 == .none ? nil : $0 } ?? id,
-      timeToLive: E.channel == .realtime ? E.timeToLive : nil, payload: payload)
+      correlation: cause.correlation(of: id), payload: payload)
+  }
+}
+
+extension Cause? {
+  /// The conversation that an event with this cause belongs to: its own, where it began one.
+  func correlation(of id: EventID) -> EventID {
+    guard let self, self.correlation != .none else { return id }
+    return self.correlation
   }
 }
 
@@ -302,8 +333,11 @@ protocol AgentHost: AnyObject, Sendable {
   func random() -> UInt64
   func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName
   func checkPayload(byteCount: Int, of type: EventTypeName) throws
+  func checkSubject(_ subject: Subject, of type: EventTypeName) throws
   func handles(_ type: EventTypeName) -> Bool
+  /// Publishes an alert.
   func publishNow(_ draft: Draft) throws
+  func publishRealtime<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID
   func report(_ name: String, _ value: Int64)
 }
 

@@ -16,11 +16,16 @@ final class Mailbox: Sendable {
     var isDue = false
     /// What operators want of it.
     var orders: [AgentOrder] = []
+    /// To be handled before all else, in this order.
+    var alerts: [Delivery] = []
+    /// Realtime events, and persistent ones after them.
     var deliveries: [Delivery] = []
     /// Channels whose events must be read from the log after a position.
     var catchUp: (channel: Channel, after: Position)?
     /// Realtime events whose time to live was over.
     var expired: [Delivery] = []
+
+    var eventCount: Int { (alerts + deliveries).reduce(0) { $0 + $1.count } }
   }
 
   private struct State {
@@ -45,17 +50,22 @@ final class Mailbox: Sendable {
   }
 
   private let state: Mutex<State>
+  /// Whether alerts wait: a hint that is looked at without the lock.
+  private let alertsWait = Atomic<Bool>(false)
 
   init(alert: LoggedInbox, persistent: LoggedInbox) {
     state = Mutex(State(alert: alert, persistent: persistent))
   }
 
-  /// Puts an event in its channel's queue. Returns the realtime event that was dropped for it, if one was.
-  func offer(_ delivery: Delivery) -> RealtimeInbox.Dropped? {
+  /// Puts events in their channel's queue. Returns the realtime events that were dropped for them.
+  func offer(_ delivery: Delivery) -> [RealtimeInbox.Dropped] {
+    let channel = delivery.channel
     let (waiter, dropped) = state.withLock { state in
-      var dropped: RealtimeInbox.Dropped?
-      switch delivery.header.channel {
-      case .alert: state.alert.offer(delivery)
+      var dropped: [RealtimeInbox.Dropped] = []
+      switch channel {
+      case .alert:
+        state.alert.offer(delivery)
+        noteAlerts(state)
       case .persistent: state.persistent.offer(delivery)
       case .realtime: dropped = state.realtime.offer(delivery)
       }
@@ -70,17 +80,28 @@ final class Mailbox: Sendable {
 
   /// Puts an alert before the agent once more.
   func offerAgain(_ delivery: Delivery) {
-    signal { if $0.again.count < Self.againCountMax { $0.again.append(delivery) } }
+    signal {
+      if $0.again.count < Self.againCountMax { $0.again.append(delivery) }
+      noteAlerts($0)
+    }
   }
+
+  private func noteAlerts(_ state: State) {
+    alertsWait.store(!state.alert.isEmpty || !state.again.isEmpty, ordering: .relaxed)
+  }
+
+  /// Whether alerts have come since the agent took its work in hand.
+  var hasAlerts: Bool { alertsWait.load(ordering: .relaxed) }
 
   /// Alerts that have come since the agent took its work in hand.
   func takeAlerts(upTo limit: Int) -> [Delivery] {
-    state.withLock { $0.alert.isEmpty && $0.again.isEmpty ? [] : Self.takeAlerts(from: &$0, limit) }
+    hasAlerts ? state.withLock { takeAlerts(from: &$0, limit) } : []
   }
 
-  private static func takeAlerts(from state: inout State, _ limit: Int) -> [Delivery] {
+  private func takeAlerts(from state: inout State, _ limit: Int) -> [Delivery] {
     let again = state.again
     state.again = []
+    defer { noteAlerts(state) }
     return again + state.alert.take(upTo: limit)
   }
 
@@ -180,16 +201,16 @@ final class Mailbox: Sendable {
     }
   }
 
-  /// How many realtime events wait that `isCounted` holds for.
-  func realtimeCount(where isCounted: (Delivery) -> Bool) -> Int {
-    state.withLock { $0.realtime.all.count(where: isCounted) }
+  /// How many realtime events wait, counted by `count` in each delivery.
+  func realtimeCount(_ count: (Delivery) -> Int) -> Int {
+    state.withLock { state in state.realtime.all.reduce(0) { $0 + count($1) } }
   }
 
   /// Takes all realtime events out, the oldest first.
   func takeRealtime() -> [Delivery] {
     state.withLock { state in
       defer { state.realtime = RealtimeInbox() }
-      return Array(state.realtime.all)
+      return state.realtime.all
     }
   }
 
@@ -197,7 +218,7 @@ final class Mailbox: Sendable {
   func next(upTo limit: Int, now: () -> Timestamp) async -> Work? {
     while true {
       let (work, isStopped) = state.withLock { state in
-        let work = state.isStopped ? nil : Self.take(from: &state, limit, now: now())
+        let work = state.isStopped ? nil : take(from: &state, limit, now: now())
         state.isBusy = work != nil
         return (work, state.isStopped)
       }
@@ -227,123 +248,30 @@ final class Mailbox: Sendable {
       || state.takesPersistent || state.realtime.count > 0
   }
 
-  private static func take(from state: inout State, _ limit: Int, now: Timestamp) -> Work? {
+  private func take(from state: inout State, _ limit: Int, now: Timestamp) -> Work? {
     var work = Work(isWake: state.isWoken, isDue: state.isDue, orders: state.orders)
     state.isWoken = false
     state.isDue = false
     state.orders = []
-    work.deliveries = takeAlerts(from: &state, limit)
-    if work.deliveries.isEmpty, let after = state.alert.catchUp {
+    work.alerts = takeAlerts(from: &state, limit)
+    if work.alerts.isEmpty, let after = state.alert.catchUp {
       work.catchUp = (.alert, after)
       return work
     }
-    let room = max(0, limit - work.deliveries.count)
+    let room = max(0, limit - work.eventCount)
     let (fresh, expired) = state.realtime.take(upTo: room, now: now)
     work.deliveries += fresh
     work.expired = expired
-    if work.deliveries.count < limit, state.takesPersistent {
-      let persistent = state.persistent.take(upTo: limit - work.deliveries.count)
+    let rest = limit - work.eventCount
+    if rest > 0, state.takesPersistent {
+      let persistent = state.persistent.take(upTo: rest)
       work.deliveries += persistent
       if persistent.isEmpty, let after = state.persistent.catchUp { work.catchUp = (.persistent, after) }
     }
     let hasWork =
-      work.isWake || work.isDue || !work.orders.isEmpty || !work.deliveries.isEmpty || work.catchUp != nil
+      work.isWake || work.isDue || !work.orders.isEmpty || !work.alerts.isEmpty || !work.deliveries.isEmpty
+      || work.catchUp != nil
       || !work.expired.isEmpty
     return hasWork ? work : nil
-  }
-}
-
-/// A queue of logged events in the order of the log, which falls back to the log itself when it is full.
-///
-/// *Behind, catch up, join live* as a pure machine: while behind, offers are only noted; once the log was
-/// read through the newest position offered, the queue takes offers again. Nothing is lost or doubled in
-/// between, because positions only grow.
-struct LoggedInbox: Sendable {
-  private let capacity: Int
-  private var queue = Queue<Delivery>()
-  /// The newest position queued or read.
-  private var seen: Position
-  /// The newest position that is only in the log; nil while live.
-  private var behindTo: Position?
-
-  /// A queue for an agent that has handled everything through `handled`; `newest` is the newest event for it
-  /// that the log holds already.
-  init(capacity: Int = 4096, handled: Position, newest: Position) {
-    self.capacity = capacity
-    seen = handled
-    behindTo = newest > handled ? newest : nil
-  }
-
-  mutating func offer(_ delivery: Delivery) {
-    guard let position = delivery.position, position > seen else { return }
-    if let behind = behindTo {
-      behindTo = max(behind, position)
-    } else if queue.count < capacity {
-      queue.append(delivery)
-      seen = position
-    } else {
-      behindTo = position
-    }
-  }
-
-  mutating func take(upTo limit: Int) -> [Delivery] { queue.take(upTo: limit) }
-
-  /// After which position the log must be read; nil while events are queued or the queue is live.
-  var catchUp: Position? { queue.isEmpty && behindTo != nil ? seen : nil }
-
-  mutating func caughtUp(through position: Position) {
-    seen = max(seen, position)
-    if let behind = behindTo, seen >= behind { behindTo = nil }
-  }
-
-  /// Whether nothing is queued here; there may be more in the log.
-  var isEmpty: Bool { queue.isEmpty }
-  var hasWork: Bool { !queue.isEmpty || behindTo != nil }
-  var backlog: Int { queue.count + (behindTo == nil ? 0 : 1) }
-  var count: Int { queue.count }
-  /// Whether there is more in the log.
-  var isBehind: Bool { behindTo != nil }
-}
-
-/// A bounded queue of realtime events. When it is full the newest wins: an event replaces the queued one of
-/// its lane and subject, or else the oldest of all is dropped.
-struct RealtimeInbox: Sendable {
-  /// What had to go, and why.
-  struct Dropped: Sendable {
-    var delivery: Delivery
-    var cause: LossCause
-  }
-
-  private let capacity: Int
-  private var queue = Queue<Delivery>()
-
-  init(capacity: Int = 1024) { self.capacity = capacity }
-
-  var count: Int { queue.count }
-  var all: ArraySlice<Delivery> { queue.all }
-
-  /// Returns what was dropped for the event.
-  mutating func offer(_ delivery: Delivery) -> Dropped? {
-    guard queue.count >= capacity else {
-      queue.append(delivery)
-      return nil
-    }
-    var dropped: Dropped?
-    let (agent, subject) = (delivery.header.agent, delivery.header.subject)
-    if let place = queue.firstIndex(where: { $0.header.subject == subject && $0.header.agent == agent }) {
-      dropped = Dropped(delivery: queue.remove(at: place), cause: .replaced)
-    } else {
-      dropped = queue.take(upTo: 1).first.map { Dropped(delivery: $0, cause: .inboxFull) }
-    }
-    queue.append(delivery)
-    return dropped
-  }
-
-  /// The oldest events that are still worth delivering, and those that are not.
-  mutating func take(upTo limit: Int, now: Timestamp) -> (fresh: [Delivery], expired: [Delivery]) {
-    func isFresh(_ delivery: Delivery) -> Bool { delivery.expiresAt.map { $0 > now } ?? true }
-    let taken = queue.take(upTo: limit)
-    guard !taken.allSatisfy(isFresh) else { return (taken, []) }
-    return (taken.filter(isFresh), taken.filter { !isFresh($0) })
   }
 }

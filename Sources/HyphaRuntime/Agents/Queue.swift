@@ -5,6 +5,7 @@ struct Queue<Element> {
 
   var count: Int { elements.count - front }
   var isEmpty: Bool { count == 0 }
+  var first: Element? { isEmpty ? nil : elements[front] }
 
   mutating func append(_ element: Element) { elements.append(element) }
 
@@ -25,12 +26,10 @@ struct Queue<Element> {
     return taken
   }
 
-  func firstIndex(where matches: (Element) -> Bool) -> Int? {
-    elements[front...].firstIndex(where: matches).map { $0 - front }
+  /// Changes the first element in place.
+  mutating func withFirst<Result>(_ body: (inout Element) -> Result) -> Result? {
+    isEmpty ? nil : body(&elements[front])
   }
-
-  @discardableResult
-  mutating func remove(at index: Int) -> Element { elements.remove(at: front + index) }
 
   /// What is queued, the oldest first.
   var all: ArraySlice<Element> { elements[front...] }

@@ -96,6 +96,6 @@ extension Draft {
     self.init(
       event: event, addressee: addressee, id: new.id, time: new.time, channel: E.channel, type: E.eventType,
       schemaVersion: E.schemaVersion, subject: event.subject, contentType: .json, causation: cause.event,
-      correlation: cause.correlation, timeToLive: nil, within: nil, authority: authority, payload: payload)
+      correlation: cause.correlation, within: nil, authority: authority, payload: payload)
   }
 }

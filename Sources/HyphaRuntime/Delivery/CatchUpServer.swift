@@ -47,13 +47,14 @@ final class CatchUpServer: Sendable {
     state = Mutex(State(heads: stated))
   }
 
-  /// Notes what was committed; the last event of each lane counts.
-  func committed(_ records: [(record: Record, position: Position)]) {
+  /// Notes what was committed from a position on; the last event of each lane counts.
+  func committed(_ records: [Record], from first: Position) {
     state.withLock { state in
-      for (record, position) in records {
-        let lane = record.header.lane
-        let count = state.heads[lane]?.count ?? 0
-        state.heads[lane] = LaneHead(point: record.header.point, position: position, count: count + 1)
+      for run in records.laneRuns {
+        let last = records[run.upperBound - 1]
+        let count = (state.heads[last.lane]?.count ?? 0) + UInt64(run.count)
+        let position = Position(rawValue: first.rawValue + UInt64(run.upperBound - 1))
+        state.heads[last.lane] = LaneHead(point: last.point, position: position, count: count)
       }
     }
   }
@@ -158,7 +159,7 @@ final class CatchUpServer: Sendable {
       var byteCount = 0
       while let position = rest.first, records.count < Self.answerCountMax {
         guard let record = try log.entry(at: position)?.record else { break }
-        byteCount += record.bytes.count
+        byteCount += record.byteCount
         if byteCount > Self.answerByteCountMax && !records.isEmpty { break }
         records.append(record)
         rest.removeFirst()
@@ -166,7 +167,7 @@ final class CatchUpServer: Sendable {
       if let last = records.last, !rest.isEmpty {
         state.withLock { state in
           if state.walks.count >= Self.walkCountMax { state.walks = [:] }
-          state.walks[walker] = (last.header.point, rest.prefix(Self.walkPositionCountMax))
+          state.walks[walker] = (last.point, rest.prefix(Self.walkPositionCountMax))
         }
       }
       return .records(lane: lane, after: after, records: records)

@@ -8,15 +8,17 @@ import HyphaTransport
 /// A pure state machine around one ``LaneReceiver`` per lane. Frames are passed on before anything else is
 /// done with them; only what agents of this node are to get is put in order here.
 struct Courier: Sendable {
-  /// An event for agents of this node, with the tree edges that it has crossed to each.
+  /// Events of one lane for agents of this node, and how they came here.
   struct Taken: Sendable {
-    var record: Record
-    /// Edges up to each agent; an agent that is not here was not on the frame's way.
-    var hops: [AgentID: UInt8]
-    /// When it is not worth delivering any more.
+    let lane: Lane
+    /// At least one, in the lane's order.
+    let records: [Record]
+    /// Tree edges that they have crossed up to each agent; an agent that is not here was not on the frame's way.
+    let hops: [AgentID: UInt8]
+    /// When they are not worth delivering any more.
     var expiresAt: Timestamp?
-    /// Whether it came in an answer to a fetch.
-    var isRepair: Bool
+    /// Whether they came in an answer to a fetch.
+    var isRepair = false
   }
 
   /// What is to be done.
@@ -29,8 +31,8 @@ struct Courier: Sendable {
     var forks: [(Lane, LaneReceiver.Fork)] = []
     /// Why something was refused.
     var refusals: [String] = []
-    /// Realtime events that do not come to agents of this node, or of those behind it.
-    var losses: [(header: RecordHeader, agent: AgentID, cause: LossCause)] = []
+    /// Realtime events of one lane that do not come to an agent of this node, or of those behind it.
+    var losses: [(records: [Record], agent: AgentID, cause: LossCause)] = []
   }
 
   let channel: Channel
@@ -81,7 +83,7 @@ struct Courier: Sendable {
     _ frame: Frame, from node: NodeID, now: Timestamp, sinceArrival: Duration = .zero
   ) -> Actions {
     var actions = Actions()
-    let lane = frame.records[0].header.lane
+    let lane = frame.records[0].lane
     let step = routes.step(lane, at: frame.via)
     if let refusal = refusal(of: frame, lane, step, from: node) {
       counters.refusedCount += UInt64(frame.records.count)
@@ -122,18 +124,20 @@ struct Courier: Sendable {
       lose(frame.records, .refused, for: routes.plan(of: lane).local, &actions)
       counters.refusedCount += UInt64(frame.records.count)
       // That there is more is enough to fetch it.
-      if let last = frame.records.last { announce(lane, last.header.point, now: now) }
+      if let last = frame.records.last { announce(lane, last.point, now: now) }
     } else if channel.isRepaired {
       take(records, of: lane, hops: hops, now: now, &actions) { $0.receive($1, now: $2) }
     } else {
-      let expiresAt = remaining.map { Timestamp(microseconds: now.microseconds + $0.wholeMicroseconds) }
-      for record in records {
-        if gate.passes(record.header) {
-          actions.taken.append(Taken(record: record, hops: hops, expiresAt: expiresAt, isRepair: false))
-        } else {
-          counters.supersededCount += 1
-          lose([record], .superseded, for: routes.plan(of: lane).local, &actions)
-        }
+      let newest = gate.newest(of: records)
+      if newest.count < records.count {
+        counters.supersededCount += UInt64(records.count - newest.count)
+        let passed = Set(newest.map(\.point))
+        let superseded = records.filter { !passed.contains($0.point) }
+        lose(superseded, .superseded, for: routes.plan(of: lane).local, &actions)
+      }
+      if !newest.isEmpty {
+        let expiresAt = remaining.map { Timestamp(microseconds: now.microseconds + $0.wholeMicroseconds) }
+        actions.taken.append(Taken(lane: lane, records: newest, hops: hops, expiresAt: expiresAt))
       }
     }
     return actions
@@ -146,10 +150,12 @@ struct Courier: Sendable {
       arrivals[lane]
       ?? LaneArrivals(for: routes.subscribers(of: lane).filter { routes.node(of: $0.agent) == routes.node })
     arrivals[lane] = nil
-    let new = records.filter { seen.take($0.header) }
-    arrivals[lane] = seen
+    defer { arrivals[lane] = seen }
+    // Most often nothing has come before.
+    guard let known = records.firstIndex(where: { !seen.take($0) }) else { return records }
+    let new = records[..<known] + records[(known + 1)...].filter { seen.take($0) }
     counters.duplicateCount += UInt64(records.count - new.count)
-    return new
+    return Array(new)
   }
 
   /// How many realtime events have come for agents of this node.
@@ -162,17 +168,14 @@ struct Courier: Sendable {
   private func lose(
     _ records: [Record], _ cause: LossCause, for agents: [AgentID], _ actions: inout Actions
   ) {
-    guard !channel.isRepaired else { return }
-    for record in records {
-      for agent in agents { actions.losses.append((record.header, agent, cause)) }
-    }
+    guard !channel.isRepaired, !records.isEmpty else { return }
+    for agent in agents { actions.losses.append((records, agent, cause)) }
   }
 
   /// Why a frame may not pass; nil where it may.
   private func refusal(of frame: Frame, _ lane: Lane, _ step: RouteStep, from node: NodeID) -> String? {
-    let header = frame.records[0].header
-    if header.channel != channel {
-      return "node '\(node)' sent an event of the \(header.channel) channel on the \(channel) channel"
+    if lane.channel != channel {
+      return "node '\(node)' sent an event of the \(lane.channel) channel on the \(channel) channel"
     }
     if frame.topologyVersion != routes.topology.version {
       return "node '\(node)' sent a frame under topology version \(frame.topologyVersion)"
@@ -181,7 +184,7 @@ struct Courier: Sendable {
       return "node '\(node)' sent an event of '\(lane.agent)', which the topology does not have"
     }
     // Lanes that the topology does not have are not remembered, so that nobody can make this node remember more.
-    if let addressee = header.addressee, routes.node(of: addressee) == nil {
+    if case .addressee(let addressee) = lane.target, routes.node(of: addressee) == nil {
       return "node '\(node)' sent an event for '\(addressee)', which the topology does not have"
     }
     // The way between two others, or back, may lead through this node again; but each lane comes to each agent from
@@ -195,8 +198,12 @@ struct Courier: Sendable {
       return
         "node '\(node)' sent an event of '\(lane.agent)' by '\(frame.via)', where it comes from node '\(source)'"
     }
-    for record in frame.records where !mayPublish(lane.agent, record.header.type) {
-      return "node '\(node)' sent \(record.header.type) of '\(lane.agent)', which does not declare it"
+    // Most have the same type, and share it.
+    var last: Record?
+    for record in frame.records where last.map({ !record.sharesNames(with: $0) }) ?? true {
+      last = record
+      if mayPublish(lane.agent, record.type) { continue }
+      return "node '\(node)' sent \(record.type) of '\(lane.agent)', which does not declare it"
     }
     return nil
   }
@@ -216,7 +223,7 @@ struct Courier: Sendable {
   mutating func receive(answer records: [Record], of lane: Lane, now: Timestamp) -> Actions {
     var actions = Actions()
     let plan = routes.plan(of: lane)
-    guard !plan.local.isEmpty, records.allSatisfy({ mayPublish(lane.agent, $0.header.type) }) else {
+    guard !plan.local.isEmpty, records.allSatisfy({ mayPublish(lane.agent, $0.type) }) else {
       counters.refusedCount += UInt64(records.count)
       actions.refusals.append(
         "an answer has events of lane \(lane), which has none of their type or does not lead here")
@@ -272,11 +279,11 @@ struct Courier: Sendable {
     var receiver = receivers[lane] ?? LaneReceiver()
     receivers[lane] = nil
     let parkedCount = receiver.parkedCount
-    if let first = records.first, let last = records.last, first.header.previous > receiver.head,
+    if let first = records.first, let last = records.last, first.previous > receiver.head,
       self.parkedCount >= Self.parkedCountMax
     {
       // No room for what is early; that it is there is enough to fetch it.
-      receiver.announce(last.header.point, now: now)
+      receiver.announce(last.point, now: now)
       counters.overflowCount += UInt64(records.count)
       receivers[lane] = receiver
       return noteBehind(lane)
@@ -285,8 +292,9 @@ struct Courier: Sendable {
     self.parkedCount += receiver.parkedCount - parkedCount
     receivers[lane] = receiver
     noteBehind(lane)
-    for record in reception.delivered {
-      actions.taken.append(Taken(record: record, hops: hops, expiresAt: nil, isRepair: isRepair))
+    if !reception.delivered.isEmpty {
+      actions.taken.append(
+        Taken(lane: lane, records: reception.delivered, hops: hops, isRepair: isRepair))
     }
     for fork in reception.forks { actions.forks.append((lane, fork)) }
     if reception.contradictoryCount > 0 {

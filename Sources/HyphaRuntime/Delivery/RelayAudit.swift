@@ -57,12 +57,12 @@ struct RelayAudit: Sendable {
   /// How many events were taken, since the start, that no origin has confirmed.
   var uncheckedCount: UInt64 { watches.values.reduce(0) { $0 + $1.uncheckedCount } }
 
-  /// An event of a lane was taken and committed.
-  mutating func took(_ lane: Lane, at position: Position) {
+  /// So many events of a lane were taken and committed, the last at `position`.
+  mutating func took(_ lane: Lane, at position: Position, count: Int = 1) {
     guard !contradicted.contains(lane) else { return }
     // Of a lane that was not in the log, nothing lies before it.
     watches[lane, default: Watch(checked: .start, head: position)].head = position
-    watches[lane]?.uncheckedCount += 1
+    watches[lane]?.uncheckedCount += UInt64(count)
     wait(lane)
   }
 

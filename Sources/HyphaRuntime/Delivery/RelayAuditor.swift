@@ -30,13 +30,12 @@ final class RelayAuditor: Sendable {
 
   /// Events were taken and committed, the first at `first` and the others right behind it.
   func took(_ taken: [Courier.Taken], from first: Position) {
-    // Nearly always they are of one lane, so that one look tells.
-    var known: (lane: Lane, isRelayed: Bool)?
-    for (index, taken) in taken.enumerated() {
-      let lane = taken.record.header.lane
-      if known?.lane != lane { known = (lane, routes.plan(of: lane).isRelayed) }
-      guard known?.isRelayed ?? false else { continue }
-      audit.withLock { $0.took(lane, at: Position(rawValue: first.rawValue + UInt64(index))) }
+    var end = first.rawValue
+    for taken in taken {
+      end += UInt64(taken.records.count)
+      guard routes.plan(of: taken.lane).isRelayed else { continue }
+      let last = Position(rawValue: end - 1)
+      audit.withLock { $0.took(taken.lane, at: last, count: taken.records.count) }
     }
   }
 

@@ -88,11 +88,10 @@ final class RouteTable: Sendable {
   }
 
   /// Whether an event is for an agent: it is addressed to it, or one of the agent's subscriptions covers it.
-  func wants(_ agent: AgentID, _ header: RecordHeader) -> Bool {
-    if let addressee = header.addressee { return addressee == agent }
-    return topology.agent(agent)?.subscribes.contains {
-      $0.type == header.type && $0.subjects.matches(header.subject)
-    } ?? false
+  func wants(_ agent: AgentID, addressee: AgentID?, type: EventTypeName, subject: Subject) -> Bool {
+    if let addressee { return addressee == agent }
+    return topology.agent(agent)?.subscribes.contains { $0.type == type && $0.subjects.matches(subject) }
+      ?? false
   }
 
   /// Whom a lane is for.

@@ -37,11 +37,11 @@ struct LaneArrivals: Sendable {
   var counts: [(agent: AgentID, count: UInt64)] { takers.map { ($0.agent, $0.count) } }
 
   /// Counts an event for those who take it, if it comes for the first time. Returns whether it does.
-  mutating func take(_ header: RecordHeader) -> Bool {
-    guard isNew(header.point, after: header.previous) else { return false }
+  mutating func take(_ record: Record) -> Bool {
+    guard isNew(record.point, after: record.previous) else { return false }
     for index in takers.indices {
       let subjects = takers[index].subjects
-      if subjects.isEmpty || subjects.contains(where: { $0.matches(header.subject) }) {
+      if subjects.isEmpty || subjects.contains(where: { $0.matches(record.subject) }) {
         takers[index].count += 1
       }
     }

@@ -22,13 +22,14 @@ final class LossLedger: Sendable {
   /// The most rows, and the most lanes, that are counted apart.
   static let rowCountMax = 16_384
 
-  /// Notes that an event of `lane` does not come to `subscriber`.
-  func lost(_ lane: Lane, for subscriber: AgentID, _ cause: LossCause) {
+  /// Notes that so many events of `lane` do not come to `subscriber`.
+  func lost(_ lane: Lane, for subscriber: AgentID, _ cause: LossCause, count: Int = 1) {
+    guard count > 0 else { return }
     state.withLock { state in
-      state.totals[lane.channel, default: [:]][cause, default: 0] += 1
+      state.totals[lane.channel, default: [:]][cause, default: 0] += UInt64(count)
       let row = Row(lane: lane, subscriber: subscriber, cause: cause)
       guard state.rows[row] != nil || state.rows.count < Self.rowCountMax else { return }
-      state.rows[row, default: 0] += 1
+      state.rows[row, default: 0] += UInt64(count)
     }
   }
 

@@ -22,7 +22,7 @@ final class AlertAppends: Sendable {
     /// Takes what may be given to the log now.
     mutating func takeReady() -> [Stated] {
       let end = heldFrom ?? .max
-      let count = waiting.prefix { $0.record.header.sequence < end }.count
+      let count = waiting.prefix { $0.record.sequence < end }.count
       defer { waiting.removeFirst(count) }
       return Array(waiting.prefix(count))
     }
@@ -57,7 +57,7 @@ final class AlertAppends: Sendable {
   func offer(_ alert: Stated) -> [Stated] {
     state.withLock { state in
       state.openCount += 1
-      guard state.lines[alert.record.header.agent]?.waiting.append(alert) == nil else { return [] }
+      guard state.lines[alert.record.agent]?.waiting.append(alert) == nil else { return [] }
       return [alert]
     }
   }
@@ -96,7 +96,7 @@ final class AlertAppends: Sendable {
     state.withLock { state in
       var line = state.lines[agent] ?? Line()
       line.waiting += group
-      line.waiting.sort { $0.record.header.sequence < $1.record.header.sequence }
+      line.waiting.sort { $0.record.sequence < $1.record.sequence }
       line.isRefused = true
       defer { state.lines[agent] = line }
       guard !line.isRetryDue else { return false }

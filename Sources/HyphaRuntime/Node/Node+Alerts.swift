@@ -55,9 +55,15 @@ extension Node {
   var topology: Topology { configuration.topology }
   var alertSettings: AlertSettings { topology.alerts }
 
-  /// Takes note of an alert-channel event that the log has taken; on the log's thread, in the order of the log.
-  func observeAlert(_ record: Record, at position: Position, isStated: Bool) {
-    desk.state.withLock { $0.tracker.observe(record, at: position, isStated: isStated) }
+  /// Takes note of alert-channel events that the log has taken, the one of index 0 at position `first`; on the log's
+  /// thread, in the order of the log.
+  func observeAlerts(_ records: ArraySlice<Record>, from first: Position, isStated: Bool) {
+    desk.state.withLock { state in
+      for (index, record) in zip(records.indices, records) {
+        let position = Position(rawValue: first.rawValue + UInt64(index))
+        state.tracker.observe(record, at: position, isStated: isStated)
+      }
+    }
   }
 
   /// Takes note that all of a commit was observed; on the log's thread.

@@ -27,21 +27,29 @@ extension Node {
     return losses
   }
 
-  /// Takes note that an event does not come to one of this node's agents, or of those behind it, if that one wants it.
-  func lost(_ header: RecordHeader, for agent: AgentID, _ cause: LossCause) {
-    guard routes.wants(agent, header) else { return }
-    ledger.lost(header.lane, for: agent, cause)
+  /// Takes note that events do not come to one of this node's agents: those of them that it wants.
+  func lost(_ delivery: Delivery, for agent: AgentID, _ cause: LossCause) {
+    let count = delivery.count { routes.wants(agent, addressee: $0, type: $1, subject: $2) }
+    ledger.lost(delivery.lane, for: agent, cause, count: count)
+  }
+
+  /// Takes note that events of one lane do not come to one of this node's agents, or of those behind it: those of them
+  /// that it wants.
+  func lost(_ records: [Record], for agent: AgentID, _ cause: LossCause) {
+    guard let lane = records.first?.lane else { return }
+    let count = records.count { routes.wants(agent, addressee: $0, type: $1, subject: $2) }
+    ledger.lost(lane, for: agent, cause, count: count)
   }
 
   /// Sends frames; a realtime event that finds no room is lost for all whom it would have reached.
-  func transmit(_ frames: [OutboundFrame]) {
-    for frame in transport.send(frames) where !frame.channel.isLogged {
-      guard let dropped = try? Frame(decoding: frame.bytes, limits: limits) else { continue }
-      for record in dropped.records {
-        for agent in routes.reached(record.header.lane, by: dropped.via) {
-          lost(record.header, for: agent, .queueFull)
-        }
-      }
+  func transmit(_ frames: [OutboundFrame]) { drop(transport.send(frames), .queueFull) }
+
+  /// Takes note that frames do not leave: each of their realtime events is lost for all whom it would have reached.
+  func drop(_ frames: [OutboundFrame], _ cause: LossCause) {
+    for frame in frames where !frame.channel.isLogged {
+      guard let dropped = try? Frame(decoding: frame.bytes, limits: limits), let first = dropped.records.first
+      else { continue }
+      for agent in routes.reached(first.lane, by: dropped.via) { lost(dropped.records, for: agent, cause) }
     }
   }
 
@@ -63,7 +71,7 @@ extension Node {
   /// Ends the counting: what waits for agents that have stopped is lost, and the log keeps all of it.
   func endLosses(_ runners: [any AgentRunner]) async {
     for runner in runners {
-      for delivery in runner.mailbox.takeRealtime() { lost(delivery.header, for: runner.spec.id, .stopped) }
+      for delivery in runner.mailbox.takeRealtime() { lost(delivery, for: runner.spec.id, .stopped) }
     }
     guard let batch = lossBatch() else { return }
     await withCheckedContinuation { continuation in

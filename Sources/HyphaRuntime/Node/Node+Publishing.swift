@@ -71,14 +71,14 @@ extension Node: NodeServices {
   func releaseAlerts(of agent: AgentID) { append(alerts.release(agent), of: agent) }
 
   func publishAlert(_ alert: Stated) {
-    count(alert.record.header)
+    count(alert.record)
     send([alert.record])
-    append(alerts.offer(alert), of: alert.record.header.agent)
+    append(alerts.offer(alert), of: alert.record.agent)
   }
 
   private func append(_ group: [Stated], of agent: AgentID) {
     guard !group.isEmpty else { return }
-    log.submit(LogBatch(appends: group.map { .init($0.record) }, isUrgent: true)) { result in
+    log.submit(LogBatch(appends: group.map { .init($0.record) }, priority: .urgent)) { result in
       switch result {
       case .success(let receipt):
         self.deliver(group, receipt, alreadySent: true)
@@ -93,70 +93,86 @@ extension Node: NodeServices {
     }
   }
 
-  func publishRealtime(_ header: RecordHeader, _ draft: Draft) throws {
-    let step = routes.step(from: header.lane)
-    let expiresAt = draft.timeToLive.map {
-      Timestamp(microseconds: header.time.microseconds + $0.wholeMicroseconds)
-    }
-    var frames: [OutboundFrame] = []
-    if !step.forwards.isEmpty {
-      var payload: [UInt8] = []
-      try draft.event?.encode(into: &payload)
-      let record = try Record(header, payload: payload, limits: limits)
-      frames = self.frames(of: [record], along: step, remaining: draft.timeToLive)
-    }
-    // Only now: an event that cannot leave is taken nowhere.
-    count(header)
-    if let event = draft.event { deliver(header, .value(event), at: nil, expiresAt: expiresAt) }
-    ledger.sent(header.lane, routes)?.add(header.subject)
-    if !frames.isEmpty { transmit(frames) }
+  func countRealtime(pairCount: Int, relays: [AgentID]) {
+    realtimeCount.wrappingAdd(1, ordering: .relaxed)
+    realtimePairCount.wrappingAdd(UInt64(pairCount), ordering: .relaxed)
+    guard !relays.isEmpty else { return }
+    state.withLock { state in for relay in relays { state.relayed[relay, default: 0] += 1 } }
   }
+
+  func deliverRealtime(_ header: RecordHeader, _ event: any Event, timeToLive: Duration, to agents: [AgentID])
+  {
+    let expiresAt = Timestamp(microseconds: header.time.microseconds + timeToLive.wholeMicroseconds)
+    deliver(header, event, at: nil, expiresAt: expiresAt, to: agents)
+  }
+
+  func send(_ run: OutboundRun) { drop(transport.send(run), .queueFull) }
+
+  func sentCounter(of lane: Lane) -> SentLane? { ledger.sent(lane, routes) }
 
   /// Delivers what was committed: to agents of this node, and over the links where it was not sent before.
   private func deliver(_ stated: [Stated], _ receipt: CommitReceipt, alreadySent: Bool) {
     guard !stated.isEmpty else { return }
-    let placed = stated.enumerated().map { index, stated in
-      (record: stated.record, position: Position(rawValue: receipt.first.rawValue + UInt64(index)))
-    }
-    server.committed(placed)
-    for (stated, (record, position)) in zip(stated, placed) {
-      if record.header.channel == .alert { observeAlert(record, at: position, isStated: true) }
-      deliver(
-        record.header, stated.event.map { .value($0) } ?? .record(record), at: position, expiresAt: nil)
+    let records = stated.map(\.record)
+    server.committed(records, from: receipt.first)
+    for run in records.laneRuns {
+      let lane = records[run.lowerBound].lane
+      if lane.channel == .alert { observeAlerts(records[run], from: receipt.first, isStated: true) }
+      let local = routes.plan(of: lane).local
+      if !local.isEmpty {
+        for index in run {
+          let position = Position(rawValue: receipt.first.rawValue + UInt64(index))
+          if let event = stated[index].event {
+            deliver(records[index].header, event, at: position, expiresAt: nil, to: local)
+          } else {
+            deliver(records[index], at: position, to: local)
+          }
+        }
+      }
+      if !alreadySent { for index in run { count(records[index]) } }
     }
     observed(receipt)
-    guard !alreadySent else { return }
-    for record in stated.map(\.record) { count(record.header) }
-    send(stated.map(\.record))
+    if !alreadySent { send(records) }
   }
 
   /// Delivers an event of this node's to those of this node, even where the way between them in the tree
   /// leads over another node.
   private func deliver(
-    _ header: RecordHeader, _ content: Delivery.Content, at position: Position?, expiresAt: Timestamp?
+    _ header: RecordHeader, _ event: any Event, at position: Position?, expiresAt: Timestamp?,
+    to agents: [AgentID]
   ) {
-    for agent in routes.plan(of: header.lane).local {
+    let stated = StatedEvent(header, event)
+    for agent in agents {
       let hops = UInt8(clamping: routes.distance(header.agent, agent))
-      offer(
-        Delivery(
-          header: header, content: content, position: position, hops: hops, expiresAt: expiresAt),
-        to: agent)
+      offer(Delivery(stated, position: position, hops: hops, expiresAt: expiresAt), to: agent)
+    }
+  }
+
+  /// The same where only the record is at hand.
+  private func deliver(_ record: Record, at position: Position, to agents: [AgentID]) {
+    for agent in agents {
+      let hops = UInt8(clamping: routes.distance(record.agent, agent))
+      offer(Delivery(record, position: position, hops: hops), to: agent)
     }
   }
 
   /// Sends records over the links of their lanes, neighbours of one lane in one frame.
   func send(_ records: [Record]) {
     var frames: [OutboundFrame] = []
-    var rest = records[...]
-    while let first = rest.first {
-      let lane = first.header.lane
-      var byteCount = 0
-      let run = rest.prefix(limits.frameRecordCountMax).prefix { record in
-        byteCount += record.bytes.count
-        return record.header.lane == lane && (byteCount <= Self.runByteCountMax || record == first)
+    for run in records.laneRuns {
+      let step = routes.step(from: records[run.lowerBound].lane)
+      guard !step.forwards.isEmpty else { continue }
+      var begin = run.lowerBound
+      while begin < run.upperBound {
+        var (end, byteCount) = (begin, 0)
+        while end < run.upperBound, end - begin < limits.frameRecordCountMax {
+          byteCount += records[end].byteCount
+          if byteCount > Self.runByteCountMax && end > begin { break }
+          end += 1
+        }
+        frames += self.frames(of: Array(records[begin..<end]), along: step, remaining: nil)
+        begin = end
       }
-      frames += self.frames(of: Array(run), along: routes.step(from: lane), remaining: nil)
-      rest = rest.dropFirst(run.count)
     }
     if !frames.isEmpty { transmit(frames) }
   }
@@ -170,26 +186,41 @@ extension Node: NodeServices {
         via: forward.via, topologyVersion: configuration.topology.version, hops: forward.hops,
         remaining: remaining, records: records)
       return OutboundFrame(
-        node: forward.node, channel: records[0].header.channel, bytes: frame.encoded())
+        node: forward.node, channel: records[0].channel, bytes: frame.encoded())
     }
   }
 
   /// Counts an event that agents of this node have published, and those of its agents that relay it first.
-  private func count(_ header: RecordHeader) {
-    let lane = header.lane
-    let pairCount = routes.plan(of: lane).destinationCount(of: header.subject)
+  private func count(_ record: Record) {
+    let lane = record.lane
+    let pairCount = routes.plan(of: lane).destinationCount(of: record.subject)
     let relays = routes.step(from: lane).relays
     state.withLock { state in
-      state.publishedCounts[header.channel, default: 0] += 1
-      state.publishedPairCounts[header.channel, default: 0] += UInt64(pairCount)
+      state.publishedCounts[lane.channel, default: 0] += 1
+      state.publishedPairCounts[lane.channel, default: 0] += UInt64(pairCount)
       for relay in relays { state.relayed[relay, default: 0] += 1 }
     }
   }
 
-  /// Puts an event in the mailbox of an agent of this node.
+  /// Puts events in the mailbox of an agent of this node.
   func offer(_ delivery: Delivery, to agent: AgentID) {
     guard let runner = state.withLock({ $0.runners[agent] }) else { return }
-    guard let dropped = runner.mailbox.offer(delivery) else { return }
-    lost(dropped.delivery.header, for: agent, dropped.cause)
+    for dropped in runner.mailbox.offer(delivery) { lost(dropped.delivery, for: agent, dropped.cause) }
+  }
+}
+
+extension [Record] {
+  /// The stretches of records of one lane.
+  var laneRuns: [Range<Int>] {
+    var runs: [Range<Int>] = []
+    var begin = 0
+    for index in indices.dropFirst() {
+      let (record, last) = (self[index], self[index - 1])
+      if record.sharesNames(with: last) || record.lane == last.lane { continue }
+      runs.append(begin..<index)
+      begin = index
+    }
+    if begin < count { runs.append(begin..<count) }
+    return runs
   }
 }

@@ -16,7 +16,8 @@ extension Node: TransportReceiver {
         continue
       }
       do {
-        let frame = try Frame(decoding: inbound.bytes, limits: limits)
+        guard let box = couriers[inbound.channel] else { continue }
+        let frame = try box.names.withLock { try Frame(decoding: inbound.bytes, limits: limits, names: &$0) }
         try observe(frame.records)
         act(on: inbound.channel) { $0.receive(frame, from: inbound.from, now: now()) }
       } catch {
@@ -98,7 +99,7 @@ extension Node: TransportReceiver {
 
   /// Moves this node's clock past the events' times.
   private func observe(_ records: [Record]) throws {
-    guard let newest = records.map(\.header.time).max() else { return }
+    guard let newest = records.map(\.time).max() else { return }
     let physical = scheduler.microseconds()
     try state.withLock { try $0.clock.observe(newest, physical: physical) }
   }
@@ -112,9 +113,9 @@ extension Node: TransportReceiver {
       if channel.isLogged && !actions.taken.isEmpty { submit(actions.taken, box) }
       return actions
     }
-    for loss in actions.losses { lost(loss.header, for: loss.agent, loss.cause) }
+    for loss in actions.losses { lost(loss.records, for: loss.agent, loss.cause) }
     if !actions.forwards.isEmpty { transmit(actions.forwards) }
-    if !channel.isLogged { actions.taken.forEach { deliver($0, at: nil) } }
+    if !channel.isLogged { for taken in actions.taken { deliver(taken, at: nil) } }
     for refusal in actions.refusals { note(refusal: refusal) }
     for (lane, fork) in actions.forks {
       note(
@@ -124,26 +125,31 @@ extension Node: TransportReceiver {
   }
 
   private func submit(_ taken: [Courier.Taken], _ box: CourierBox) {
-    var batch = LogBatch(isUrgent: taken[0].record.header.channel == .alert)
-    batch.appends = taken.map { taken in
-      .init(taken.record, source: .received(hops: taken.hops.values.min() ?? 1))
+    let count = taken.reduce(0) { $0 + $1.records.count }
+    var batch = LogBatch(priority: taken[0].lane.channel == .alert ? .urgent : .intake)
+    batch.appends.reserveCapacity(count)
+    for taken in taken {
+      let source = EntrySource.received(hops: taken.hops.values.min() ?? 1)
+      for record in taken.records { batch.appends.append(.init(record, source: source)) }
     }
-    state.withLock { $0.untakenCount += taken.count }
+    state.withLock { $0.untakenCount += count }
     log.submit(batch) { result in
       switch result {
       case .success(let receipt):
         self.auditor?.took(taken, from: receipt.first)
-        for (index, taken) in taken.enumerated() {
-          self.deliver(taken, at: Position(rawValue: receipt.first.rawValue + UInt64(index)))
+        var position = receipt.first
+        for taken in taken {
+          self.deliver(taken, at: position)
+          position = Position(rawValue: position.rawValue + UInt64(taken.records.count))
         }
         self.observed(receipt)
-        self.state.withLock { $0.untakenCount -= taken.count }
+        self.state.withLock { $0.untakenCount -= count }
       case .failure(let error):
         self.note(error)
         // A log that is closed says so at once, while this thread has the courier locked.
         self.scheduler.schedule(after: .zero) {
           self.fallBack(taken, box)
-          self.state.withLock { $0.untakenCount -= taken.count }
+          self.state.withLock { $0.untakenCount -= count }
         }
       }
     }
@@ -153,24 +159,24 @@ extension Node: TransportReceiver {
   /// later.
   private func fallBack(_ taken: [Courier.Taken], _ box: CourierBox) {
     var heads: [Lane: LanePoint] = [:]
-    for lane in Set(taken.map(\.record.header.lane)) {
+    for lane in Set(taken.map(\.lane)) {
       heads[lane] = (try? log.laneHead(lane))?.point ?? .start
     }
     box.courier.withLock { $0.reset(heads, now: now(), pause: .seconds(1)) }
   }
 
-  private func deliver(_ taken: Courier.Taken, at position: Position?) {
-    let header = taken.record.header
-    if header.channel == .alert, let position { observeAlert(taken.record, at: position, isStated: false) }
-    for agent in routes.plan(of: header.lane).local {
+  /// Delivers what was taken, from a position of the log on, to those of this node that it is for.
+  private func deliver(_ taken: Courier.Taken, at first: Position?) {
+    if taken.lane.channel == .alert, let first {
+      observeAlerts(taken.records[...], from: first, isStated: false)
+    }
+    for agent in routes.plan(of: taken.lane).local {
       // An event that was fetched did not come through the tree.
       let hops =
         taken.isRepair
-        ? nil : taken.hops[agent] ?? UInt8(clamping: routes.distance(header.agent, agent))
+        ? nil : taken.hops[agent] ?? UInt8(clamping: routes.distance(taken.lane.agent, agent))
       offer(
-        Delivery(
-          header: header, content: .record(taken.record), position: position, hops: hops,
-          expiresAt: taken.expiresAt), to: agent)
+        Delivery(taken.records[...], position: first, hops: hops, expiresAt: taken.expiresAt), to: agent)
     }
   }
 }

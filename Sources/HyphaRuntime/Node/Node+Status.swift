@@ -14,11 +14,15 @@ extension Node {
         state.relayed
       )
     }
+    let realtime = (
+      realtimeCount.load(ordering: .relaxed), realtimePairCount.load(ordering: .relaxed)
+    )
     let cursors = (try? log.cursors()) ?? [:]
     for channel in Channel.allCases {
       var counts = NodeStatus.ChannelStatus()
       counts.publishedCount = published[channel] ?? 0
       counts.publishedPairCount = pairs[channel] ?? 0
+      if channel == .realtime { (counts.publishedCount, counts.publishedPairCount) = realtime }
       counts.statedCount = server.statedCount(channel)
       counts.statedPairCount = server.statedPairCount(channel)
       counts.handledPairCount = cursors.reduce(0) { sum, cursor in

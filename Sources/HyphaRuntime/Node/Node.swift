@@ -90,6 +90,9 @@ public final class Node: Sendable {
   let desk: AlertDesk
   let ledger = LossLedger()
   let state: Mutex<State>
+  /// Realtime events that agents of this node have published, and the same once for each agent that one is for.
+  let realtimeCount = Atomic<UInt64>(0)
+  let realtimePairCount = Atomic<UInt64>(0)
   private let executor: (any TaskExecutor)?
 
   /// How often fetches and questions are looked at.
@@ -147,7 +150,7 @@ public final class Node: Sendable {
   private static func newestTime(in log: any EventLog) throws -> Timestamp {
     // Times grow along each lane.
     try log.laneHeads().values.reduce(.zero) { newest, head in
-      max(newest, try log.entry(at: head.position)?.record.header.time ?? .zero)
+      max(newest, try log.entry(at: head.position)?.record.time ?? .zero)
     }
   }
 
@@ -197,8 +200,10 @@ public final class Node: Sendable {
     guard !isStopped else { return }
     let order = configuration.topology.agents.compactMap { runners[$0.id] }
     state.withLock { $0.runnerOrder = order }
-    let tasks = order.map { runner in
-      Task(executorPreference: executor) { await runner.run() }
+    let tasks = order.map { runner -> Task<Void, Never> in
+      // Without a preference where there is none: asking for it at each switch is not free.
+      if let executor { return Task(executorPreference: executor) { await runner.run() } }
+      return Task { await runner.run() }
     }
     state.withLock { $0.tasks = tasks }
   }
@@ -341,7 +346,7 @@ public final class Node: Sendable {
     let draft = Draft(
       event: event, addressee: nil, id: id, time: time, channel: .persistent,
       type: AgentActivated.eventType, schemaVersion: AgentActivated.schemaVersion, subject: event.subject,
-      contentType: .json, causation: .none, correlation: id, timeToLive: nil, payload: payload)
+      contentType: .json, causation: .none, correlation: id, payload: payload)
     return Stated(record: try Record(outbox.number(draft), payload: payload), event: event)
   }
 
@@ -379,6 +384,8 @@ public final class Node: Sendable {
 /// A courier shared by the threads that feed it.
 final class CourierBox: Sendable {
   let courier: Mutex<Courier>
+  /// Names that were met lately, for whoever decodes the channel's frames.
+  let names = Mutex(RecordNamesCache())
   init(_ courier: Courier) { self.courier = Mutex(courier) }
 }
 

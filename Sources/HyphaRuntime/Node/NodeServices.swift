@@ -24,12 +24,20 @@ protocol NodeServices: AnyObject, Sendable {
   func holdAlerts(of agent: AgentID, from sequence: UInt64)
   /// That batch is committed, or never will be.
   func releaseAlerts(of agent: AgentID)
-  /// Takes note that an event does not come to an agent of this node.
-  func lost(_ header: RecordHeader, for agent: AgentID, _ cause: LossCause)
+  /// Takes note that events do not come to an agent of this node: those of them that it wants.
+  func lost(_ delivery: Delivery, for agent: AgentID, _ cause: LossCause)
   /// Sends an alert and appends it alongside.
   func publishAlert(_ alert: Stated)
-  /// Delivers a realtime event on this node and sends it where else it goes.
-  func publishRealtime(_ header: RecordHeader, _ draft: Draft) throws
+  /// Counts a realtime event of an agent of this node that is for so many agents.
+  func countRealtime(pairCount: Int, relays: [AgentID])
+  /// Delivers a realtime event to agents of this node.
+  func deliverRealtime(_ header: RecordHeader, _ event: any Event, timeToLive: Duration, to agents: [AgentID])
+  /// The counter of realtime events of a lane that leave for other nodes; nil where none do.
+  func sentCounter(of lane: Lane) -> SentLane?
+  /// Sends events over their links; what finds no room is counted as lost.
+  func send(_ run: OutboundRun)
+  /// Takes note that frames do not leave, and with them their realtime events.
+  func drop(_ frames: [OutboundFrame], _ cause: LossCause)
   /// The nearest supervisor above an agent whose kind handles an event type; nil where there is none.
   func keeper(of agent: AgentID, _ type: EventTypeName) -> AgentID?
   /// Waits.

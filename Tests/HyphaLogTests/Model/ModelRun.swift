@@ -80,14 +80,18 @@ struct ModelRun {
     _ batches: [LogBatch], _ outcomes: [(tag: Int, result: Result<CommitReceipt, HyphaError>)],
     at now: Timestamp
   ) throws {
-    for isUrgent in [true, false] {
-      let order = outcomes.map(\.tag).filter { batches[$0].isUrgent == isUrgent }
+    for priority in LogBatch.Priority.allCases {
+      let order = outcomes.map(\.tag).filter { batches[$0].priority == priority }
       try Disagreement.unless(order == order.sorted(), "completions are out of order: \(order)")
     }
-    for (index, outcome) in outcomes.enumerated() where !batches[outcome.tag].isUrgent {
-      let overtakers = outcomes[..<index].filter { $0.tag > outcome.tag }
-      try Disagreement.unless(
-        overtakers.allSatisfy { batches[$0.tag].isUrgent }, "\(outcome.tag) was overtaken by \(overtakers)")
+    for (index, outcome) in outcomes.enumerated() {
+      let priority = batches[outcome.tag].priority
+      let overtakers = outcomes[..<index].enumerated().filter { place, other in
+        // After three groups, of at least a batch each, intake has its turn.
+        let isTurn = priority == .normal && place >= 3
+        return other.tag > outcome.tag && batches[other.tag].priority >= priority && !isTurn
+      }
+      try Disagreement.unless(overtakers.isEmpty, "\(outcome.tag) was overtaken by \(overtakers)")
     }
     for (tag, result) in outcomes {
       let verdict = model.apply(batches[tag], at: now)

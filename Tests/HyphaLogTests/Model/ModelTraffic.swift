@@ -80,7 +80,7 @@ struct ModelTraffic {
       let stream = StreamID(agent: author.agent, epoch: author.epoch, channel: author.channel)
       batch.expectedSequences[stream] = model.lastSequence(of: stream) + (chance(0.2) ? 1 : 0)
     }
-    batch.isUrgent = chance(0.05)
+    batch.priority = chance(0.05) ? .urgent : chance(0.3) ? .intake : .normal
     if chance(0.1) {
       keyCount += 1
       batch.idempotencyKey = try IdempotencyKey("key-\(keyCount)")

@@ -1,5 +1,6 @@
 import HyphaCore
 import HyphaKinds
+import HyphaTransport
 import Testing
 
 @testable import HyphaRuntime
@@ -31,4 +32,21 @@ import Testing
     #expect(header.previous == end)
     #expect(header.point == LanePoint(epoch: 3, sequence: 1))
   }
+
+  @Test func `a run takes no more once another type's events have followed on its lane`() throws {
+    var outbox = Outbox(agent: "a", epoch: 1, lanes: [:], policyVersion: 1)
+    let name = Lane(agent: "a", channel: .realtime, target: .addressee("b"))
+    let (slot, routes) = (outbox.slot(of: name), try routeTable("x"))
+    let echoes = RealtimeLane(Echo.self, name, type: Echo.eventType, slot: slot, routes: routes, sent: nil)
+    let bells = RealtimeLane(Bell.self, name, type: Bell.eventType, slot: slot, routes: routes, sent: nil)
+    #expect(outbox.openRun(of: echoes) == nil)
+    let (first, second) = (run(), run())
+    outbox.begin(first, of: echoes)
+    #expect(outbox.openRun(of: echoes) === first)
+    outbox.begin(second, of: bells)
+    #expect(outbox.openRun(of: echoes) == nil, "what it takes now would arrive before what is in the other")
+    #expect(outbox.openRun(of: bells) === second)
+  }
+
+  private func run() -> OutboundRun { OutboundRun(channel: .realtime, links: [], expiry: nil) }
 }

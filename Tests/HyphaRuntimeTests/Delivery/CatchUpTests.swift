@@ -109,7 +109,7 @@ import Testing
     #expect(
       server.answer(.sync(log: .none, since: 2), from: "y") == .heads(log: log, through: 2, heads: [end]),
       "another log counts as one that was never asked")
-    server.committed([(try record("a", 3), Position(rawValue: 9))])
+    server.committed([try record("a", 3)], from: Position(rawValue: 9))
     #expect(server.newestPositions == ["y": 9])
     #expect(server.statedPairCount(.persistent) == 6)
   }

@@ -19,13 +19,13 @@ import Testing
   @Test func `a frame is taken once, in the order of its lane, and passed on at every hop`() throws {
     var courier = try courier()
     let first = courier.receive(frame(try record(1), try record(2)), from: "hub", now: now)
-    #expect(first.taken.map(\.record.header.sequence) == [1, 2])
+    #expect(first.taken.flatMap(\.records).map(\.sequence) == [1, 2])
     #expect(courier.receive(frame(try record(2)), from: "hub", now: now).taken.isEmpty)
     #expect(courier.counters.duplicateCount == 1)
     #expect(courier.receive(frame(try record(4)), from: "hub", now: now).taken.isEmpty)
     #expect(courier.behindCount == 1)
     let joined = courier.receive(frame(try record(3)), from: "hub", now: now)
-    #expect(joined.taken.map(\.record.header.sequence) == [3, 4])
+    #expect(joined.taken.flatMap(\.records).map(\.sequence) == [3, 4])
     #expect(courier.behindCount == 0)
 
     var hub = try self.courier("hub")
@@ -136,7 +136,7 @@ import Testing
     _ = courier.receive(frame(lost[0], lost[1]), from: "hub", now: now)
     let next = try record("a", .alert, 1, epoch: 2, after: common, to: "b")
     let actions = courier.receive(frame(next), from: "hub", now: now)
-    #expect(actions.taken.map(\.record) == [next])
+    #expect(actions.taken.flatMap(\.records) == [next])
     #expect(actions.forks.map(\.1.common) == [common])
     #expect(actions.forks.map(\.1.end) == [LanePoint(epoch: 1, sequence: 2)])
   }

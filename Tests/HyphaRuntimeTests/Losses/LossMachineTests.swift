@@ -50,7 +50,7 @@ import Testing
   @Test func `each event of a lane counts once, in whatever order it comes`() throws {
     for seed in seeds(300) {
       var random = SeededGenerator(seed: seed, name: "arrivals")
-      var events: [RecordHeader] = []
+      var events: [Record] = []
       for epoch in 1...UInt64.random(in: 1...3, using: &random) {
         var previous = LanePoint.start
         var sequence: UInt64 = 0
@@ -58,7 +58,7 @@ import Testing
           // Events of other lanes have numbers between.
           sequence += UInt64.random(in: 1...4, using: &random)
           events.append(
-            try record("a", .realtime, sequence, epoch: epoch, after: previous, type: "load.Signal").header)
+            try record("a", .realtime, sequence, epoch: epoch, after: previous, type: "load.Signal"))
           previous = LanePoint(epoch: epoch, sequence: sequence)
         }
       }
@@ -72,8 +72,8 @@ import Testing
       .sorted { $0.0 < $1.0 }.map(\.1)
       var arrivals = LaneArrivals(for: [("b", [])])
       var seen: Set<LanePoint> = []
-      for header in coming {
-        #expect(arrivals.take(header) == seen.insert(header.point).inserted, "HYPHA_SEED=\(seed)")
+      for record in coming {
+        #expect(arrivals.take(record) == seen.insert(record.point).inserted, "HYPHA_SEED=\(seed)")
       }
       #expect(arrivals.counts.map(\.count) == [UInt64(seen.count)], "HYPHA_SEED=\(seed)")
     }
@@ -82,7 +82,7 @@ import Testing
   @Test func `a lane with more gaps than are remembered forgets the oldest, and doubles nothing`() throws {
     var arrivals = LaneArrivals(for: [("b", [])])
     func take(_ sequence: UInt64) throws -> Bool {
-      arrivals.take(try record("a", .realtime, sequence, type: "load.Signal").header)
+      arrivals.take(try record("a", .realtime, sequence, type: "load.Signal"))
     }
     for sequence in stride(from: 2 as UInt64, through: 2000, by: 2) { #expect(try take(sequence)) }
     #expect(try !take(1), "forgotten: it counts as having come before")
@@ -115,6 +115,6 @@ import Testing
     stranger.topologyVersion += 1
     let refused = courier.receive(stranger, from: "x", now: .zero)
     #expect(refused.losses.map(\.cause) == [.refused, .refused])
-    #expect(table.reached(record.header.lane, by: "root") == ["b", "c"])
+    #expect(table.reached(record.lane, by: "root") == ["b", "c"])
   }
 }

@@ -32,7 +32,7 @@ final class LossScenario {
     var maker = ScenarioMaker(seed: seed)
     random = SeededGenerator(seed: seed, name: "losses")
     run = UUID().uuidString
-    topology = try Self.topology(&maker, run, crowd: [3, 4000, nil, nil][Int(seed / 2 % 4)])
+    topology = try Self.topology(&maker, run, crowd: [3, 7_500, nil, nil][Int(seed / 2 % 4)])
     deployment = SimulatedDeployment(
       topology, kinds: try KindRegistry(BuiltInKinds.all + [Beeper.self, Listener.self, Deaf.self]),
       seed: seed,
@@ -93,8 +93,8 @@ final class LossScenario {
       ])
       agents[beeper].node = agents[listener].node
       agents[beeper].settings = .object([
-        "run": .string(run), "burst": .integer(1300), "everyMs": .integer(100),
-        "subjects": .integer(Int64(crowd)), "count": .integer(2600), "to": .array([.string("listener0")]),
+        "run": .string(run), "burst": .integer(9000), "everyMs": .integer(100),
+        "subjects": .integer(Int64(crowd)), "count": .integer(10_000), "to": .array([.string("listener0")]),
       ])
     }
     return try Topology(name: "beeps", nodes: nodes.map { NodeSpec(id: $0) }, agents: agents)

@@ -1,0 +1,145 @@
+import HyphaCore
+import HyphaTopology
+import HyphaTransport
+import Synchronization
+
+/// What contexts ask for.
+extension AgentCell {
+  func newEvent() -> (EventID, Timestamp) { services.newEvent() }
+  func random() -> UInt64 { services.random() }
+  func report(_ name: String, _ value: Int64) { metrics.withLock { $0.gauges[name] = value } }
+  func handles(_ type: EventTypeName) -> Bool { entries[type] != nil }
+
+  func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName {
+    guard let name = allowed[ObjectIdentifier(type)] else {
+      throw HyphaError(
+        .undeclared, "agent '\(spec.id)' publishes \(E.eventType), which it does not declare",
+        remedy:
+          "add it to the kind's publishes, and to the agent's in the topology file where that narrows it")
+    }
+    guard E.schemaVersion > 0 else {
+      throw HyphaError(
+        .undeclared, "agent '\(spec.id)' publishes \(name) with schema version 0", remedy: "count from 1")
+    }
+    if let addressee, services.routes.node(of: addressee) == nil {
+      throw HyphaError(
+        .undeclared, "agent '\(spec.id)' addresses \(name) to '\(addressee)', which does not exist",
+        remedy: "add that agent to the topology file")
+    }
+    return name
+  }
+
+  func checkPayload(byteCount: Int, of type: EventTypeName) throws {
+    guard byteCount <= services.limits.payloadByteCountMax else {
+      throw HyphaError(
+        .tooLarge, "agent '\(spec.id)' publishes \(type) with a payload of \(byteCount) bytes",
+        remedy: "keep it to \(services.limits.payloadByteCountMax)")
+    }
+  }
+
+  func checkSubject(_ subject: Subject, of type: EventTypeName) throws {
+    guard subject.text.utf8.count <= Subject.byteCountMax else {
+      throw HyphaError(
+        .tooLarge,
+        "agent '\(spec.id)' publishes \(type) with a subject of \(subject.text.utf8.count) bytes",
+        remedy: "keep it to \(Subject.byteCountMax), or let Subject(_:) check it")
+    }
+  }
+
+  func publishNow(_ draft: Draft) throws {
+    // Numbering and handing over stay under one lock, so that a lane leaves in its order.
+    try outbox.withLock { outbox in
+      try services.checkRoomForAlert(of: spec.id)
+      if let within = draft.within {
+        let deadline = try Draft.deadline(within, of: draft, services.newEvent())
+        let record = try Record(outbox.number(deadline), payload: deadline.payload, limits: services.limits)
+        services.publishAlert(Stated(record: record, event: deadline.event))
+      }
+      let record = try Record(outbox.number(draft), payload: draft.payload, limits: services.limits)
+      services.publishAlert(Stated(record: record, event: draft.event))
+    }
+  }
+
+  func publishRealtime<E: Event>(
+    _ event: E, to addressee: AgentID?, because cause: Cause?
+  ) throws -> EventID {
+    try outbox.withLock { outbox in
+      let key = RealtimeLane.Key(event: ObjectIdentifier(E.self), addressee: addressee)
+      let lane: RealtimeLane
+      if let known = outbox.realtime[key] {
+        lane = known
+      } else {
+        let type = try checkPublish(E.self, to: addressee)
+        let target: LaneTarget = addressee.map(LaneTarget.addressee) ?? .type(type)
+        let name = Lane(agent: spec.id, channel: .realtime, target: target)
+        lane = RealtimeLane(
+          E.self, name, type: type, slot: outbox.slot(of: name), routes: services.routes,
+          sent: services.sentCounter(of: name))
+        outbox.realtime[key] = lane
+      }
+      return try publish(event, on: lane, to: addressee, because: cause, &outbox)
+    }
+  }
+
+  /// Publishes a realtime event under the outbox's lock, so that a lane leaves in its order.
+  private func publish<E: Event>(
+    _ event: E, on lane: RealtimeLane, to addressee: AgentID?, because cause: Cause?, _ outbox: inout Outbox
+  ) throws -> EventID {
+    let subject = event.subject
+    try checkSubject(subject, of: lane.type)
+    if !lane.links.isEmpty {
+      outbox.scratch.removeAll(keepingCapacity: true)
+      try event.encode(into: &outbox.scratch)
+      try checkPayload(byteCount: outbox.scratch.count, of: lane.type)
+    }
+    // Only now: an event that cannot leave is taken nowhere.
+    let (id, time) = services.newEvent()
+    let (sequence, previous) = outbox.next(on: .realtime, slot: lane.slot)
+    let numbers = RecordTemplate.Numbers(
+      id: id, time: time, sequence: sequence, previous: previous, causation: cause?.event ?? .none,
+      correlation: cause.correlation(of: id))
+    services.countRealtime(
+      pairCount: lane.plan.destinationCount(of: subject), relays: lane.relays)
+    if !lane.plan.local.isEmpty {
+      let header = RecordHeader(
+        id: id, time: time, channel: .realtime, agent: spec.id, epoch: outbox.epoch, sequence: sequence,
+        previous: previous, addressee: addressee, type: lane.type, schemaVersion: lane.schemaVersion,
+        subject: subject, contentType: lane.contentType, causation: numbers.causation,
+        correlation: numbers.correlation, authority: outbox.principal)
+      services.deliverRealtime(header, event, timeToLive: lane.timeToLive, to: lane.plan.local)
+    }
+    lane.sent?.add(subject)
+    if !lane.links.isEmpty { try send(numbers, subject: subject, on: lane, to: addressee, &outbox) }
+    return id
+  }
+
+  /// Adds the encoded event to the run of its lane that waits, or begins one.
+  private func send(
+    _ numbers: RecordTemplate.Numbers, subject: Subject, on lane: RealtimeLane, to addressee: AgentID?,
+    _ outbox: inout Outbox
+  ) throws {
+    let template: RecordTemplate
+    if let known = lane.template, known.names.subject == subject {
+      template = known
+    } else {
+      template = try outbox.template(
+        of: lane, subject: subject, to: addressee, limits: services.limits)
+      lane.template = template
+    }
+    let byteCount = template.byteCount(payloadByteCount: outbox.scratch.count)
+    func add(to run: OutboundRun) throws -> Bool {
+      try run.append(byteCount: byteCount) { bytes in
+        try outbox.scratch.withUnsafeBytes { try template.append(numbers, payload: $0, to: &bytes) }
+      }
+    }
+    if let run = outbox.openRun(of: lane), try add(to: run) { return }
+    let run = OutboundRun(
+      channel: .realtime, links: lane.links,
+      expiry: .init(
+        time: Timestamp(microseconds: numbers.time.microseconds + lane.timeToLive.wholeMicroseconds),
+        clock: services.scheduler, onEnd: { [weak services] in services?.drop($0, .expired) }))
+    _ = try add(to: run)
+    outbox.begin(run, of: lane)
+    services.send(run)
+  }
+}

@@ -1,0 +1,50 @@
+import HyphaCore
+import HyphaTopology
+import HyphaTransport
+
+/// What an agent keeps of a realtime lane that it publishes on: everything that is the same for all of its events.
+///
+/// `@unchecked Sendable`: it belongs to its agent's outbox, and is used under that one's lock.
+final class RealtimeLane: @unchecked Sendable {
+  struct Key: Hashable {
+    let event: ObjectIdentifier
+    let addressee: AgentID?
+  }
+
+  let lane: Lane
+  let type: EventTypeName
+  /// The lane's slot in the outbox.
+  let slot: Int
+  let timeToLive: Duration
+  let contentType: ContentType
+  let schemaVersion: UInt16
+  let plan: RouteTable.LanePlan
+  let links: [OutboundRun.Link]
+  let relays: [AgentID]
+  /// Counts what leaves for other nodes; nil where nothing does.
+  let sent: SentLane?
+  /// Encodes events of the subject that was used last.
+  var template: RecordTemplate?
+  /// The newest run, to which more is added as long as it waits.
+  var run: OutboundRun?
+
+  init<E: Event>(
+    _ event: E.Type, _ lane: Lane, type: EventTypeName, slot: Int, routes: RouteTable, sent: SentLane?
+  ) {
+    self.sent = sent
+    self.lane = lane
+    self.type = type
+    self.slot = slot
+    timeToLive = E.timeToLive
+    contentType = E.contentType
+    schemaVersion = E.schemaVersion
+    plan = routes.plan(of: lane)
+    let step = routes.step(from: lane)
+    relays = step.relays
+    links = step.forwards.map { forward in
+      let front = FrameFront(
+        via: forward.via, lane: lane, topologyVersion: routes.topology.version, hops: forward.hops)
+      return OutboundRun.Link(node: forward.node, front: front)
+    }
+  }
+}
