@@ -46,7 +46,7 @@ final class LogStore: Sendable {
   var environment: Environment { lease.environment }
 
   /// What is committed now.
-  func view() throws -> LogView { try LogView(environment, payloads: payloads) }
+  func view() throws -> LogView { try LogView(environment, payloads: payloads, lease: lease) }
 
   func head() throws -> Position { try view().head.position }
 

@@ -10,6 +10,8 @@ final class LogView {
   let payloads: PayloadStore
   let transaction: ReadTransaction
   let head: CommitHead
+  /// Keeps the environment open until the transaction has ended.
+  private let lease: EnvironmentLease?
 
   /// What is committed now.
   ///
@@ -18,7 +20,8 @@ final class LogView {
   ///
   /// - Throws: ``HyphaError/Code/logInvalid`` when the head is that of an older commit: a damaged meta page leads to
   ///   its tables.
-  init(_ environment: Environment, payloads: PayloadStore) throws {
+  init(_ environment: Environment, payloads: PayloadStore, lease: EnvironmentLease? = nil) throws {
+    self.lease = lease
     self.environment = environment
     self.payloads = payloads
     transaction = try environment.beginReading()

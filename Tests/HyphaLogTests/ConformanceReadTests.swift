@@ -1,6 +1,7 @@
 import Foundation
 import HyphaCore
 import HyphaLog
+import Synchronization
 import Testing
 
 /// What every backend promises about reading.
@@ -103,13 +104,25 @@ import Testing
       // The batches are valid, as their author has the log to itself.
       for tag in 0..<commitCount { log.submit(try! ana.batch(1), completion: outcomes.completion(tag)) }
     }
-    var heads = try log.heads()
-    while heads.position.rawValue < commitCount {
-      heads = try log.heads()
-      #expect(heads.lanes.values.reduce(0) { $0 + $1.count } == heads.position.rawValue)
-      #expect(heads.streams.values.reduce(0) { $0 + $1.count } == heads.position.rawValue)
+    let wrong = Mutex<[String]>([])
+    // Each has a view of its own, and all look at what has moved since.
+    DispatchQueue.concurrentPerform(iterations: 4) { _ in
+      var position: UInt64 = 0
+      do {
+        while position < commitCount {
+          let heads = try log.heads()
+          position = heads.position.rawValue
+          let counts = [
+            heads.lanes.values.reduce(0) { $0 + $1.count }, heads.streams.values.reduce(0) { $0 + $1.count },
+          ]
+          if counts != [position, position] { wrong.withLock { $0.append("\(counts) at \(position)") } }
+        }
+      } catch {
+        wrong.withLock { $0.append("\(error)") }
+      }
     }
     _ = outcomes.wait(commitCount)
+    #expect(wrong.withLock { $0 } == [])
     log.close()
   }
 

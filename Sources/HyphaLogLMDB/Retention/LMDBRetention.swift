@@ -119,6 +119,7 @@ public struct LMDBRetention: LogRetention {
   }
 
   public func readers(of directory: String) throws -> [LogReaderMark] {
-    try LogOpening.openForReading(DataDirectory(path: directory)).environment.readers()
+    let store = try LogOpening.openForReading(DataDirectory(path: directory))
+    return try withExtendedLifetime(store) { try store.environment.readers() }
   }
 }
