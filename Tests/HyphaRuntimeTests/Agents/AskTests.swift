@@ -33,6 +33,9 @@ private actor Appraiser: Agent {
     .answer(Worth.self) { try await $0.appraise($1, in: $2) }
   static let publishes: [any Event.Type] = [Echo.self]
 
+  /// Of the tests of this suite, one after the other.
+  static let scheduler = Mutex<(any Scheduler)?>(nil)
+
   struct State: Codable, Equatable {
     var results: [String] = []
     var appraised: [String] = []
@@ -87,7 +90,7 @@ private actor Appraiser: Agent {
       answer.by.append(context.agent)
       return answer
     case "slow":
-      let scheduler = Ringer.scheduler.withLock { $0 }
+      let scheduler = Self.scheduler.withLock { $0 }
       await withCheckedContinuation { continuation in
         scheduler?.schedule(after: .milliseconds(Int64(words[1]) ?? 0)) { continuation.resume() }
       }
@@ -122,7 +125,7 @@ private actor Appraiser: Agent {
       supervision: supervision)
     let deployment = SimulatedDeployment(
       topology, kinds: try KindRegistry(BuiltInKinds.all + [Writer.self, Appraiser.self]), seed: 1)
-    Ringer.scheduler.withLock { $0 = deployment.loop }
+    Appraiser.scheduler.withLock { $0 = deployment.loop }
     return deployment
   }
 
