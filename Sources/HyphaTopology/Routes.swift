@@ -1,20 +1,30 @@
 public import HyphaCore
 
-/// Which way each lane goes, as a pure function of the topology: every node computes the same.
+/// Which way each lane goes, as a pure function of the topology and its direct links: every node computes the same.
 ///
 /// In the tree an event climbs from its agent to the lowest common ancestor with its destination and
-/// descends from there; supervisors on the way relay. ``step(_:at:from:)`` answers what one node has to
-/// do with a lane that is at one of its agents, following the tree through all agents of that node in
-/// one go.
+/// descends from there; supervisors on the way relay. A direct link between two agents of that path cuts it short
+/// (``LaneWay``). ``step(_:at:from:)`` answers what one node has to do with a lane that is at one of its agents,
+/// following the way through all agents of that node in one go.
 public struct Routes: Sendable {
   /// The topology that the routes follow.
   public let topology: Topology
+  /// The direct links, in order.
+  public let links: [DirectLink]
 
   private let subscribers: [EventTypeName: [AgentID]]
+  private let linked: [AgentID: Set<AgentID>]
+  private let gates: Set<AgentID>
 
-  /// The routes of `topology`.
-  public init(_ topology: Topology) {
+  /// The routes of `topology` with direct links; one with an end that is no agent leads nowhere.
+  public init(_ topology: Topology, links: some Sequence<DirectLink> = []) {
     self.topology = topology
+    self.links = Set(links).sorted()
+    linked = self.links.reduce(into: [:]) { linked, link in
+      linked[link.one, default: []].insert(link.other)
+      linked[link.other, default: []].insert(link.one)
+    }
+    gates = Set(topology.observer.mustPass)
     var subscribers: [EventTypeName: [AgentID]] = [:]
     for agent in topology.agents {
       for subscription in agent.subscribes where subscribers[subscription.type]?.last != agent.id {
@@ -42,13 +52,17 @@ public struct Routes: Sendable {
     var step = RouteStep()
     let wanted = Set(destinations(of: lane))
     guard !wanted.isEmpty else { return step }
+    let way = links.isEmpty ? nil : way(of: lane)
     // Only the edges towards a destination are walked: each destination's path is marked once.
-    let onPath = agentsOnPaths(from: lane.agent, to: wanted)
+    let onPath = way == nil ? agentsOnPaths(from: lane.agent, to: wanted) : []
     var open: [(agent: AgentID, previous: AgentID?, hops: UInt8)] = [(agent, previous, 0)]
     while let (agent, previous, hops) = open.popLast() {
       if wanted.contains(agent) { step.deliveries.append(.init(agent: agent, hops: hops)) }
       var passedOn = false
-      for next in neighbours(of: agent) where next != previous && onPath.contains(next) {
+      let nexts =
+        way.map { $0.next[agent] ?? [] }
+        ?? neighbours(of: agent).filter { $0 != previous && onPath.contains($0) }
+      for next in nexts {
         passedOn = true
         guard let nextNode = topology.agent(next)?.node else { continue }
         let nextHops = hops < .max ? hops + 1 : hops
@@ -69,7 +83,9 @@ public struct Routes: Sendable {
     guard topology.agent(agent) != nil, topology.agent(lane.agent) != nil, agent != lane.agent else {
       return RouteStep()
     }
-    let previous = neighbour(of: agent, towards: lane.agent)
+    let previous = previous(of: agent, on: lane)
+    // Beside the way of its lane an event leads nowhere.
+    guard previous != nil else { return RouteStep() }
     var step = step(lane, at: agent, from: previous)
     let leadsOn = !step.deliveries.isEmpty || !step.forwards.isEmpty
     step.source = leadsOn ? previous.flatMap { topology.agent($0)?.node } : nil
@@ -83,34 +99,44 @@ public struct Routes: Sendable {
       return []
     }
     let wanted = Set(destinations(of: lane))
-    let onPath = agentsOnPaths(from: lane.agent, to: wanted)
+    guard let previous = previous(of: agent, on: lane) else { return [] }
+    let way = links.isEmpty ? nil : way(of: lane)
+    let onPath = way == nil ? agentsOnPaths(from: lane.agent, to: wanted) : []
     var reached: [AgentID] = []
-    var open: [(agent: AgentID, previous: AgentID?)] = [(agent, neighbour(of: agent, towards: lane.agent))]
+    var open: [(agent: AgentID, previous: AgentID?)] = [(agent, previous)]
     while let (agent, previous) = open.popLast() {
       if wanted.contains(agent) { reached.append(agent) }
-      for next in neighbours(of: agent) where next != previous && onPath.contains(next) {
-        open.append((next, agent))
-      }
+      let nexts =
+        way.map { $0.next[agent] ?? [] }
+        ?? neighbours(of: agent).filter { $0 != previous && onPath.contains($0) }
+      for next in nexts { open.append((next, agent)) }
     }
     return reached.sorted()
   }
 
-  /// Whether a lane passes a node on its way to an agent that is neither its origin's nor the agent's.
+  /// Whether a lane passes a node on its way in the tree to an agent that is neither its origin's nor the agent's. A
+  /// direct link may lead around that node.
   public func isRelayed(_ lane: Lane, to agent: AgentID) -> Bool {
     let ends = [topology.agent(lane.agent)?.node, topology.agent(agent)?.node]
     return agentsOnPaths(from: lane.agent, to: [agent]).contains { !ends.contains(topology.agent($0)?.node) }
   }
 
-  /// The number of tree edges between two agents.
+  /// The number of edges and links that an event crosses between two agents.
   public func distance(_ first: AgentID, _ second: AgentID) -> Int {
+    if links.isEmpty { return treeDistance(first, second) }
+    return LaneWay.shortest(along: path(from: first, to: second), links: linked, gates: gates).count - 1
+  }
+
+  /// The number of tree edges between two agents.
+  public func treeDistance(_ first: AgentID, _ second: AgentID) -> Int {
     guard let ancestor = lowestCommonAncestor(first, second), let top = topology.depth(of: ancestor),
       let one = topology.depth(of: first), let other = topology.depth(of: second)
     else { return 0 }
     return one + other - 2 * top
   }
 
-  /// The nodes from which frames for agents of `node` may come, and for which agents: the tree edges that
-  /// cross from another node to this one.
+  /// The nodes from which frames for agents of `node` may come, and for which agents: the tree edges and direct links
+  /// that cross from another node to this one.
   public func links(into node: NodeID) -> [NodeID: [AgentID]] {
     var links: [NodeID: Set<AgentID>] = [:]
     for agent in topology.agents {
@@ -120,6 +146,12 @@ public struct Routes: Sendable {
       if agent.node == node { links[supervisor.node, default: []].insert(agent.id) }
       if supervisor.node == node { links[agent.node, default: []].insert(supervisor.id) }
     }
+    for link in self.links {
+      guard let one = topology.agent(link.one), let other = topology.agent(link.other), one.node != other.node
+      else { continue }
+      if one.node == node { links[other.node, default: []].insert(one.id) }
+      if other.node == node { links[one.node, default: []].insert(other.id) }
+    }
     return links.mapValues { $0.sorted() }
   }
 
@@ -127,6 +159,34 @@ public struct Routes: Sendable {
     let below = topology.children(of: agent)
     guard let supervisor = topology.agent(agent)?.reportsTo else { return below }
     return [supervisor] + below
+  }
+
+  /// The way of a lane by the direct links that there are.
+  private func way(of lane: Lane) -> LaneWay {
+    var way = LaneWay()
+    for destination in destinations(of: lane) {
+      let path = path(from: lane.agent, to: destination)
+      way.add(LaneWay.shortest(along: path, links: linked, gates: gates))
+    }
+    return way
+  }
+
+  /// By which agent an event of a lane comes to `agent`; nil where the lane does not lead.
+  private func previous(of agent: AgentID, on lane: Lane) -> AgentID? {
+    links.isEmpty ? neighbour(of: agent, towards: lane.agent) : way(of: lane).previous[agent]
+  }
+
+  /// The agents from one to another in the tree, both ends included.
+  private func path(from first: AgentID, to last: AgentID) -> [AgentID] {
+    guard let top = lowestCommonAncestor(first, last) else { return [first] }
+    func climb(_ agent: AgentID) -> [AgentID] {
+      var agents = [agent]
+      while let up = agents.last, up != top, let supervisor = topology.agent(up)?.reportsTo {
+        agents.append(supervisor)
+      }
+      return agents
+    }
+    return climb(first) + climb(last).dropLast().reversed()
   }
 
   private func lowestCommonAncestor(_ first: AgentID, _ second: AgentID) -> AgentID? {

@@ -5,7 +5,8 @@ extension Topology {
   public var fingerprint: String { String(hash, radix: 16) }
 
   /// A number that is equal for topologies that route alike, on every machine and in every run: FNV-1a over
-  /// the version and over each agent's id, node, supervisor and subscriptions.
+  /// the version, over each agent's id, node, supervisor and subscriptions, over pinned links and over the agents that
+  /// no link may lead around.
   public var hash: UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     func add(_ text: String) {
@@ -19,6 +20,8 @@ extension Topology {
       add(agent.reportsTo?.text ?? "")
       for subscription in agent.subscribes { add("\(subscription.type) \(subscription.subjects)") }
     }
+    for link in observer.pins.sorted() { add("link \(link.one) \(link.other)") }
+    for agent in observer.mustPass.sorted() { add("gate \(agent)") }
     return hash
   }
 }

@@ -52,6 +52,17 @@ public struct Topology: Sendable, Hashable {
     self.observer = observer
     nodeIndex = try Self.index(nodes.map(\.id), noun: "node")
     agentIndex = try Self.index(agents.map(\.id), noun: "agent")
+    for node in nodes where agentIndex[node.id.author] != nil {
+      throw HyphaError(
+        .invalidTopology,
+        "agent '\(node.id.author)' has the name under which node '\(node.id)' states its events",
+        remedy: "rename the agent")
+    }
+    if let seat = observer.node, nodeIndex[seat] == nil {
+      throw HyphaError(
+        .invalidTopology, "the observer is placed on node '\(seat)', which does not exist",
+        remedy: "name one of \(nodes.map(\.id.text).joined(separator: ", "))")
+    }
     var children: [AgentID: [AgentID]] = [:]
     var roots: [AgentID] = []
     for agent in agents {

@@ -37,6 +37,9 @@ public enum ControlMessage: Sendable, Hashable {
   case vouch(runs: [LaneRun])
   /// Kind 9, answer: this, with a signature.
   case vouched(RunVoucher)
+  /// Kind 11, without an answer: the newest version of the routes for which this node's links are open, and the one that
+  /// it sends by; 0 is the plain tree.
+  case progress(ready: UInt32, sending: UInt32)
 
   /// How far a lane goes at its origin.
   public struct LaneEnd: Sendable, Hashable {
@@ -114,6 +117,9 @@ extension ControlMessage {
     case .vouched(let voucher):
       writer.write(unsigned: voucher)
       writer.write(voucher.signature)
+    case .progress(let ready, let sending):
+      writer.write(ready)
+      writer.write(sending)
     }
     writer.patch(writer.bytes.withUnsafeBytes { checksumCRC32C(.init(rebasing: $0[8...])) }, at: 4)
     return writer.bytes
@@ -145,6 +151,7 @@ extension ControlMessage {
     case .records: 7
     case .vouch: 8
     case .vouched: 9
+    case .progress: 11
     }
   }
 
@@ -214,6 +221,8 @@ extension ControlMessage {
       return .vouch(runs: try (0..<reader.readRunCount()).map { _ in try reader.readRun() })
     case 9:
       return .vouched(try reader.readVoucher())
+    case 11:
+      return .progress(ready: try reader.read(), sending: try reader.read())
     default:
       throw HyphaError(
         .invalidFrame, "a control message has the unknown kind \(kind)", remedy: "upgrade this node")

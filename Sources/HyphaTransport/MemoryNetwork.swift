@@ -53,6 +53,11 @@ public final class MemoryNetwork: Sendable {
       transport.plan.incoming[node]?.contains { frame.bytes.starts(with: Frame.topicPrefix(via: $0)) }
         ?? false
     }
+
+    /// Whether it takes what another node sends for an agent.
+    func takes(_ agent: AgentID, from node: NodeID) -> Bool {
+      transport.plan.incoming[node]?.contains(agent) ?? false
+    }
   }
 
   private let scheduler: any Scheduler
@@ -84,31 +89,52 @@ public final class MemoryNetwork: Sendable {
 
   fileprivate func attach(_ transport: MemoryTransport, _ receiver: any TransportReceiver) {
     let node = transport.plan.node
-    let opened = state.withLock { state in
+    let others = state.withLock { state in
       state.attached[node] = Attachment(transport: transport, receiver: receiver)
       // The newcomer itself, and those who waited for it.
-      return state.attached.values.filter { other in
-        let neighbours = other.transport.plan.outgoing.keys
-        return (other.transport === transport || neighbours.contains(node))
-          && neighbours.allSatisfy { state.attached[$0] != nil }
+      return state.attached.values.map(\.transport).filter {
+        $0 === transport || $0.plan.outgoing[node] != nil
       }
     }
-    for attachment in opened.sorted(by: { $0.transport.plan.node < $1.transport.plan.node }) {
-      let opener = attachment.transport
-      schedule(to: opener.plan.node, after: state.withLock { $0.faults.delay.lowerBound }) { current in
-        guard current.transport === opener else { return }
-        for channel in Channel.allCases { current.receiver.linksOpened(channel) }
+    others.sorted { $0.plan.node < $1.plan.node }.forEach(tellLinks)
+  }
+
+  fileprivate func changed(_ transport: MemoryTransport) {
+    let others = state.withLock { state in
+      state.attached.values.map(\.transport).filter {
+        $0 === transport || $0.plan.outgoing[transport.plan.node] != nil
+      }
+    }
+    others.sorted { $0.plan.node < $1.plan.node }.forEach(tellLinks)
+  }
+
+  /// Tells a node, a little later, what has become of its links.
+  private func tellLinks(of transport: MemoryTransport) {
+    let (plan, attached, wait) = (
+      transport.plan, state.withLock { $0.attached }, state.withLock { $0.faults.delay.lowerBound }
+    )
+    let missing = Set(
+      plan.outgoing.flatMap { node, agents in
+        agents.filter { !(attached[node]?.takes($0, from: plan.node) ?? false) }
+      })
+    guard transport.isNews(plan.number, missing) else { return }
+    schedule(to: plan.node, after: wait) { current in
+      guard current.transport === transport else { return }
+      for channel in Channel.allCases {
+        current.receiver.linksChanged(channel, plan: plan.number, missing: missing)
       }
     }
   }
 
   fileprivate func detach(_ transport: MemoryTransport) {
-    state.withLock { state in
+    let others = state.withLock { state -> [MemoryTransport] in
+      let node = transport.plan.node
       // Another transport of the node may have taken its place.
-      if state.attached[transport.plan.node]?.transport === transport {
-        state.attached[transport.plan.node] = nil
-      }
+      guard state.attached[node]?.transport === transport else { return [] }
+      state.attached[node] = nil
+      return state.attached.values.map(\.transport).filter { $0.plan.outgoing[node] != nil }
     }
+    others.sorted { $0.plan.node < $1.plan.node }.forEach(tellLinks)
   }
 
   fileprivate func counters(of node: NodeID) -> TransportCounters {
@@ -200,12 +226,28 @@ public final class MemoryNetwork: Sendable {
 
 /// One node's end of a ``MemoryNetwork``.
 private final class MemoryTransport: Transport {
-  let plan: LinkPlan
   private let network: MemoryNetwork
+  private let currentPlan: Mutex<LinkPlan>
+  private let told = Mutex<(number: UInt32, missing: Set<AgentID>)?>(nil)
 
   init(_ network: MemoryNetwork, _ plan: LinkPlan) {
     self.network = network
-    self.plan = plan
+    currentPlan = Mutex(plan)
+  }
+
+  var plan: LinkPlan { currentPlan.withLock { $0 } }
+
+  /// Whether the receiver was not told just that.
+  func isNews(_ number: UInt32, _ missing: Set<AgentID>) -> Bool {
+    told.withLock { told in
+      defer { told = (number, missing) }
+      return told.map { $0 != (number, missing) } ?? true
+    }
+  }
+
+  func update(_ plan: LinkPlan) {
+    currentPlan.withLock { $0 = plan }
+    network.changed(self)
   }
 
   func start(_ receiver: any TransportReceiver) throws { network.attach(self, receiver) }

@@ -15,6 +15,12 @@ public protocol Transport: AnyObject, Sendable {
   @discardableResult
   func send(_ frames: [OutboundFrame]) -> [OutboundFrame]
 
+  /// Changes the links of a transport that runs: opens what `plan` has and it has not, closes what `plan` has not, and
+  /// leaves the rest as it is. Returns at once; ``TransportReceiver/linksChanged(_:plan:missing:)`` says for each channel
+  /// when that is done. Of `plan` only ``LinkPlan/number``, ``LinkPlan/incoming`` and ``LinkPlan/outgoing`` may differ from
+  /// that of the start.
+  func update(_ plan: LinkPlan)
+
   /// Hands a run to its channel's thread and returns at once; more may be added to it until that thread takes it. The
   /// bound is that of frames: what exceeds it is closed, dropped, counted, and returned as frames.
   @discardableResult
@@ -48,9 +54,10 @@ public protocol TransportReceiver: AnyObject, Sendable {
   func received(requests: [PeerMessage])
   /// Answers to this node's control messages arrived.
   func received(answers: [PeerMessage])
-  /// Every neighbour now takes what this node sends over the links of `channel`. Called again when a
-  /// neighbour was away and has come back.
-  func linksOpened(_ channel: Channel)
+  /// The links of `channel` are now those of the plan with number `plan`; what the plan sends for the agents in `missing`
+  /// is not taken yet, or any more, by their nodes. Called after the start, and whenever either has changed: a neighbour was lost,
+  /// has come back, or takes other frames now.
+  func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<AgentID>)
   /// Somebody was refused, for a reason that an operator should know. Told once, and not without end
   /// (``RefusalLog``); ``TransportCounters/peersRefused`` has them all. May come from several threads at once.
   func refused(_ reason: String)
@@ -71,6 +78,11 @@ public struct LinkPlan: Sendable, Hashable {
   public var incoming: [NodeID: [AgentID]]
   /// The nodes that take frames of this one, and the agents for which they do.
   public var outgoing: [NodeID: [AgentID]]
+  /// The node of each agent whose frames may ever go over a link: it alone may ask for them, of whatever node. Those of
+  /// ``outgoing`` need not be here.
+  public var places: [AgentID: NodeID] = [:]
+  /// Which plan of the node it is.
+  public var number: UInt32 = 0
   /// Where the node itself listens, where that is another address than the one that others connect to.
   public var listen: NodeAddress?
   /// The keys of TCP links; nil where they are plain.
@@ -91,6 +103,16 @@ public struct LinkPlan: Sendable, Hashable {
     self.listen = listen
     self.security = security
     self.allowsPlain = allowsPlain
+  }
+
+  /// The node that may ask for the frames of each topic.
+  package var takers: [[UInt8]: NodeID] {
+    var takers: [[UInt8]: NodeID] = [:]
+    for (agent, node) in places { takers[Frame.topicPrefix(via: agent)] = node }
+    for (node, agents) in outgoing {
+      for agent in agents { takers[Frame.topicPrefix(via: agent)] = node }
+    }
+    return takers
   }
 }
 

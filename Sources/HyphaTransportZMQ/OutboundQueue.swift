@@ -62,6 +62,8 @@ final class OutboundQueue: Sendable {
     var lanes = [Waiting(), Waiting()]
     var isAwaited = false
     var isClosed = false
+    /// The newest plan that the thread has not taken.
+    var plan: LinkPlan?
   }
 
   /// Raised when the thread waits and there is something for it.
@@ -113,10 +115,19 @@ final class OutboundQueue: Sendable {
         state.lanes[index].takenCount = 0
         state.lanes[index].takenByteCount = 0
       }
-      state.isAwaited = !state.isClosed && state.lanes.allSatisfy { $0.items.isEmpty }
+      state.isAwaited = !state.isClosed && state.plan == nil && state.lanes.allSatisfy { $0.items.isEmpty }
       return state.isAwaited
     }
   }
+
+  /// Has the thread take a plan of links; only the newest counts.
+  func change(to plan: LinkPlan) {
+    state.withLock { $0.plan = plan }
+    flag.raise()
+  }
+
+  /// The newest plan, once.
+  func takePlan() -> LinkPlan? { state.withLock { $0.plan.take() } }
 
   /// Takes nothing from now on, and wakes the thread.
   func close() {

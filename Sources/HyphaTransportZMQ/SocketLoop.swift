@@ -12,6 +12,7 @@ final class SocketLoop {
   private static let stopRoundCountMax = 1024
 
   private let queue: OutboundQueue
+  private let context: SocketContext
   private let counters: Counters
   private let linger: Duration
   private let messageByteCountMax: Int
@@ -29,6 +30,7 @@ final class SocketLoop {
   /// Opens the sockets.
   init(_ share: ThreadShare, _ opener: SocketOpener, _ queue: OutboundQueue, _ counters: Counters) throws {
     self.queue = queue
+    context = opener.context
     self.counters = counters
     linger = opener.options.linger
     messageByteCountMax = opener.options.messageByteCountMax
@@ -45,8 +47,9 @@ final class SocketLoop {
 
   /// Goes on until the queue is closed.
   func run(_ receiver: any TransportReceiver) {
-    for channel in channels where channel.isOpen && !queue.isClosed { receiver.linksOpened(channel.channel) }
+    for channel in channels { tellLinks(of: channel, receiver) }
     while !queue.isClosed {
+      if let plan = queue.takePlan() { change(to: plan, receiver) }
       let isDone = sendRound()
       for connection in control?.takeOpened() ?? [] { watch(connection) }
       let timeout = isDone && queue.beginWait() ? timeToRenewal() : .zero
@@ -58,6 +61,25 @@ final class SocketLoop {
   }
 
   // MARK: Connections
+
+  private func change(to plan: LinkPlan, _ receiver: any TransportReceiver) {
+    for channel in channels {
+      let (opened, closed, failures) = channel.change(to: plan)
+      for connection in closed {
+        connections.removeAll { $0 === connection }
+        connection.sockets.forEach { pollSet.remove($0) }
+        connection.sockets.forEach { context.close($0) }
+      }
+      opened.forEach { watch($0) }
+      tell(receiver, of: failures)
+      tellLinks(of: channel, receiver)
+    }
+  }
+
+  private func tellLinks(of channel: ChannelSockets, _ receiver: any TransportReceiver) {
+    guard !queue.isClosed else { return }
+    receiver.linksChanged(channel.channel, plan: channel.planNumber, missing: channel.missing)
+  }
 
   private func watch(_ connection: Connection) {
     connections.append(connection)
@@ -145,10 +167,10 @@ final class SocketLoop {
       if !received.answers.isEmpty && !queue.isClosed { receiver.received(answers: received.answers) }
     }
     for channel in channels where !queue.isClosed {
-      let (frames, opened, refusals) = channel.receive(upTo: Self.batchCount)
+      let (frames, changed, refusals) = channel.receive(upTo: Self.batchCount)
       counters.add(framesReceived: frames.count)
       tell(receiver, of: refusals + channel.takeRefusals())
-      if opened { receiver.linksOpened(channel.channel) }
+      if changed { tellLinks(of: channel, receiver) }
       if !frames.isEmpty && !queue.isClosed { receiver.received(frames) }
     }
   }

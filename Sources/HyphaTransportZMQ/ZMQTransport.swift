@@ -9,7 +9,7 @@ internal import Synchronization
 /// threads only append to bounded queues, which drop and count what does not fit. The receiver is called on
 /// these two threads; what it sends from there leaves without a wake-up.
 ///
-/// ``TransportReceiver/linksOpened(_:)`` is called for a channel whenever the last of its links opens: once
+/// ``TransportReceiver/linksChanged(_:plan:missing:)`` is called for a channel whenever a link opens or closes: once
 /// after the start, and again when a neighbour was lost and has come back.
 ///
 /// Where the plan has keys, every TCP link is encrypted and authenticated by CurveZMQ: only nodes of the plan come in,
@@ -147,6 +147,11 @@ public final class ZMQTransport: Transport {
   private func enqueue(_ items: [OutboundQueue.Item], on thread: LinkThread) -> [OutboundQueue.Item] {
     func fits(_ item: OutboundQueue.Item) -> Bool { item.bytes.count <= options.messageByteCountMax }
     return items.filter { !fits($0) } + thread.queue.append(items.filter(fits), to: ThreadShare.lane)
+  }
+
+  public func update(_ plan: LinkPlan) {
+    urgent.queue.change(to: plan)
+    bulk.queue.change(to: plan)
   }
 
   public var counters: TransportCounters { tally.value }

@@ -50,7 +50,7 @@ func smallTopology() throws -> Topology {
 }
 
 func routeTable(_ node: NodeID) throws -> RouteTable {
-  RouteTable(node: node, routes: Routes(try smallTopology()))
+  RouteTable(node: node, topology: try smallTopology())
 }
 
 /// An in-memory log that commits inside `submit`.

@@ -174,6 +174,126 @@ private func routesOfEachNode(_ topology: Topology) throws -> [NodeID: Routes] {
   }
 }
 
+@Suite struct `The routes of a random tree with random links` {
+  /// A tree, and links between some of its agents, with gates that no link may lead around.
+  private struct Linked {
+    var topology: Topology
+    var links: [DirectLink] = []
+    var gates: Set<AgentID>
+
+    init(seed: UInt64) throws {
+      var generator = TopologyGenerator(seed: seed)
+      let tree = try generator.tree()
+      gates = Set(tree.agents.map(\.id).filter { _ in generator.random.chance(10) })
+      var policy = ObserverPolicy()
+      policy.mustPass = gates.sorted()
+      topology = try Topology(name: tree.name, nodes: tree.nodes, agents: tree.agents, observer: policy)
+      for one in tree.agents {
+        for other in tree.agents where one.id < other.id && generator.random.chance(15) {
+          links.append(DirectLink(one.id, other.id))
+        }
+      }
+    }
+
+    func routesOfEachNode(_ random: inout SeededGenerator) -> [NodeID: Routes] {
+      topology.nodes.reduce(into: [:]) { $0[$1.id] = Routes(topology, links: links.shuffled(using: &random)) }
+    }
+
+    /// The fewest edges and links of any way forward along a path, tried one after the other.
+    func fewest(_ path: ArraySlice<AgentID>) -> Int {
+      guard path.count > 1, let first = path.first else { return 0 }
+      var fewest = fewest(path.dropFirst()) + 1
+      for place in path.indices.dropFirst(2) where links.contains(DirectLink(first, path[place])) {
+        if path[path.startIndex + 1..<place].contains(where: gates.contains) { continue }
+        fewest = min(fewest, self.fewest(path[place...]) + 1)
+      }
+      return fewest
+    }
+  }
+
+  @Test func `take each event to each destination once, by the shortest way forward`() throws {
+    var cutCount = 0
+    for seed in seeds(60) {
+      let linked = try Linked(seed: seed)
+      var random = SeededGenerator(seed: seed)
+      let routes = linked.routesOfEachNode(&random)
+      let some = routes.values.first!
+      for lane in lanes(of: linked.topology) {
+        let walk = Walk(lane, routes)
+        var expected: [AgentID: [Int]] = [:]
+        for destination in some.destinations(of: lane) {
+          let path = path(lane.agent, destination, linked.topology)
+          expected[destination] = [linked.fewest(path[...])]
+          if linked.fewest(path[...]) < path.count - 1 { cutCount += 1 }
+          #expect(some.distance(lane.agent, destination) == linked.fewest(path[...]), "seed \(seed), \(lane)")
+          #expect(some.treeDistance(lane.agent, destination) == path.count - 1, "seed \(seed), \(lane)")
+        }
+        #expect(walk.deliveries == expected, "seed \(seed), lane \(lane)")
+        #expect(walk.relays.values.allSatisfy { $0 == 1 }, "seed \(seed), lane \(lane)")
+        #expect(walk.links.values.allSatisfy { $0 == 1 }, "seed \(seed), lane \(lane)")
+        #expect(Set(walk.entries).count == walk.entries.count, "seed \(seed), lane \(lane)")
+        for link in walk.links.keys {
+          let known = routes[link.to]?.links(into: link.to)[link.from] ?? []
+          #expect(known.contains(link.via), "seed \(seed), lane \(lane)")
+          let step = routes[link.to]?.step(lane, arrivingAt: link.via)
+          #expect(step?.source == link.from, "seed \(seed), lane \(lane)")
+        }
+      }
+    }
+    #expect(cutCount > 0)
+  }
+
+  @Test func `lead around nobody who must be passed`() throws {
+    var passedCount = 0
+    for seed in seeds(60) {
+      let linked = try Linked(seed: seed)
+      var random = SeededGenerator(seed: seed)
+      let routes = linked.routesOfEachNode(&random)
+      for lane in lanes(of: linked.topology) {
+        guard case .addressee(let destination) = lane.target else { continue }
+        let between = Set(path(lane.agent, destination, linked.topology).dropFirst().dropLast())
+        let relays = Set(Walk(lane, routes).relays.keys)
+        #expect(relays.isSuperset(of: between.intersection(linked.gates)), "seed \(seed), lane \(lane)")
+        passedCount += between.intersection(linked.gates).count
+      }
+    }
+    #expect(passedCount > 0)
+  }
+
+  @Test func `tell what an event reaches beyond each link as the walk does`() throws {
+    for seed in seeds(30) {
+      let linked = try Linked(seed: seed)
+      let routes = Routes(linked.topology, links: linked.links)
+      for lane in lanes(of: linked.topology) {
+        let step = routes.step(lane, at: lane.agent, from: nil)
+        let reached = step.forwards.flatMap { routes.reached(lane, arrivingAt: $0.via) }
+        let all = (step.deliveries.map(\.agent) + reached).sorted()
+        #expect(all == routes.destinations(of: lane).sorted(), "seed \(seed), lane \(lane)")
+      }
+    }
+  }
+
+  @Test func `are those of the tree where a link joins neighbours or nobody`() throws {
+    for seed in seeds(30) {
+      var generator = TopologyGenerator(seed: seed)
+      let topology = try generator.tree()
+      let edges = topology.agents.compactMap { agent in agent.reportsTo.map { DirectLink(agent.id, $0) } }
+      let linked = Routes(topology, links: edges + [DirectLink("nobody", topology.root)])
+      let plain = Routes(topology)
+      for lane in lanes(of: topology) {
+        for agent in topology.agents {
+          let (one, other) = (
+            linked.step(lane, arrivingAt: agent.id), plain.step(lane, arrivingAt: agent.id)
+          )
+          #expect(Set(one.forwards) == Set(other.forwards), "seed \(seed), lane \(lane)")
+          #expect(Set(one.deliveries) == Set(other.deliveries), "seed \(seed), lane \(lane)")
+          #expect(one.source == other.source, "seed \(seed), lane \(lane)")
+        }
+      }
+    }
+  }
+}
+
 @Suite struct `The routes` {
   private func chain(_ count: Int) throws -> Topology {
     let agents = (0..<count).map { number in

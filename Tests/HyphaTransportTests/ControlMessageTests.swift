@@ -26,6 +26,7 @@ import Testing
       LaneRun(
         lane: Lane(agent: "a", channel: .alert, target: .addressee("b")), after: at(1, 4), through: at(2, 1)),
     ]),
+    .progress(ready: 7, sending: 0),
     .vouched(
       RunVoucher(
         origin: "ops",

@@ -53,6 +53,7 @@ final class Deployment: Sendable {
 
   func plan(_ node: NodeID) -> LinkPlan {
     var plan = LinkPlan(node: node, addresses: addresses, incoming: [:], outgoing: [:])
+    for node in addresses.keys { plan.places[Self.agent(of: node)] = node }
     plan.security = pairs[node].flatMap { try? LinkSecurity(own: $0, keys: pairs.mapValues(\.key)) }
     for link in links {
       if link.to == node { plan.incoming[link.from] = [Self.agent(of: node)] }

@@ -11,8 +11,16 @@ final class Probe: TransportReceiver, @unchecked Sendable {
     var frames: [InboundFrame] = []
     var requests: [PeerMessage] = []
     var answers: [PeerMessage] = []
+    /// The channels whose links have opened, again where they had closed meanwhile.
     var opened: [Channel] = []
+    var links: [Channel: Links] = [:]
     var refusals: [String] = []
+
+    /// What a probe was last told of a channel's links.
+    struct Links: Equatable {
+      var plan: UInt32
+      var missing: Set<AgentID>
+    }
 
     /// The texts of the frames that came from `node` over `channel`.
     func texts(from node: NodeID, _ channel: Channel) -> [String] {
@@ -50,7 +58,12 @@ final class Probe: TransportReceiver, @unchecked Sendable {
 
   func received(answers: [PeerMessage]) { change { $0.answers += answers } }
   func refused(_ reason: String) { change { $0.refusals.append(reason) } }
-  func linksOpened(_ channel: Channel) { change { $0.opened.append(channel) } }
+  func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<AgentID>) {
+    change { seen in
+      seen.links[channel] = Seen.Links(plan: plan, missing: missing)
+      if missing.isEmpty { seen.opened.append(channel) }
+    }
+  }
 
   /// Waits until `isReached` holds. Returns false when that takes longer than ten seconds.
   func wait(until isReached: (Seen) -> Bool) -> Bool {

@@ -99,6 +99,44 @@ import Testing
   }
 
   @Test(arguments: TransportKind.allCases)
+  func `opens and closes links while it runs`(_ kind: TransportKind) throws {
+    let deployment = Deployment(kind, ["a", "b", "c"], links: [("a", "b"), ("b", "c")])
+    let nodes = try deployment.start(["a", "b", "c"])
+    defer { nodes.forEach { $0.transport.stop() } }
+    let (a, b, c) = (nodes[0], nodes[1], nodes[2])
+    var (planA, planC) = (deployment.plan("a"), deployment.plan("c"))
+    // The node that takes changes first: what it asks for is not refused, and it is known when the other one changes.
+    planC.number = 1
+    planC.incoming["a"] = [Deployment.agent(of: "c")]
+    c.transport.update(planC)
+    #expect(c.probe.wait { seen in Channel.allCases.allSatisfy { seen.links[$0]?.plan == 1 } })
+    planA.number = 1
+    planA.outgoing["c"] = [Deployment.agent(of: "c")]
+    a.transport.update(planA)
+    let isOpen = Probe.Seen.Links(plan: 1, missing: [])
+    #expect(a.probe.wait { seen in Channel.allCases.allSatisfy { seen.links[$0] == isOpen } })
+    for channel in Channel.allCases {
+      a.transport.send([
+        Deployment.frame(to: "c", channel, "direct"), Deployment.frame(to: "b", channel, "old"),
+      ])
+      #expect(c.probe.wait { $0.texts(from: "a", channel) == ["direct"] }, "\(channel)")
+      #expect(b.probe.wait { $0.texts(from: "a", channel) == ["old"] }, "\(channel)")
+    }
+    // The node that takes goes first again: the other one learns that it does.
+    c.transport.update(deployment.plan("c"))
+    let isGone: Set<AgentID> = [Deployment.agent(of: "c")]
+    #expect(a.probe.wait { seen in Channel.allCases.allSatisfy { seen.links[$0]?.missing == isGone } })
+    a.transport.update(deployment.plan("a"))
+    #expect(a.probe.wait { seen in Channel.allCases.allSatisfy { seen.links[$0]?.missing == [] } })
+    let dropped = a.transport.send([Deployment.frame(to: "c", .alert, "never")])
+    a.transport.send([Deployment.frame(to: "b", .alert, "still")])
+    #expect(b.probe.wait { $0.texts(from: "a", .alert) == ["old", "still"] })
+    #expect(dropped.count == 1 || waitUntil { a.transport.counters.framesDropped == 1 })
+    #expect(c.probe.seen.texts(from: "a", .alert) == ["direct"])
+    #expect(a.probe.seen.refusals == [] && c.probe.seen.refusals == [])
+  }
+
+  @Test(arguments: TransportKind.allCases)
   func `calls nobody after it has stopped`(_ kind: TransportKind) throws {
     let deployment = Deployment(kind, ["a", "b", "c"], links: [("a", "b"), ("a", "c")])
     let nodes = try deployment.start(["a", "b", "c"])

@@ -40,6 +40,14 @@ struct KeysCommand: Command {
 /// `hypha topology`, what the observer does with the network.
 struct TopologyCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "topology", abstract: "See how the network of agents would evolve.",
-    subcommands: [TopologySimulateCommand.self])
+    name: "topology",
+    abstract: "See how the network of agents evolves, and why; approve, pin, forbid, revert.",
+    subcommands: [
+      TopologyShowCommand.self, TopologyHistoryCommand.self, TopologyExplainCommand.self,
+      TopologyDiffCommand.self, TopologySuggestionsCommand.self, TopologyApproveCommand.self,
+      TopologyRejectCommand.self, TopologyPinCommand.self, TopologyUnpinCommand.self,
+      TopologyForbidCommand.self, TopologyAllowCommand.self, TopologyRetireCommand.self,
+      TopologyFreezeCommand.self, TopologyThawCommand.self, TopologyRevertCommand.self,
+      TopologyExportCommand.self, TopologySimulateCommand.self,
+    ])
 }

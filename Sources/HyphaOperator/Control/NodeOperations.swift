@@ -1,6 +1,7 @@
 import HyphaCore
 import HyphaLog
 import HyphaRuntime
+import HyphaTopology
 
 /// What operators may ask of a running node.
 struct NodeOperations: Sendable {
@@ -16,6 +17,7 @@ struct NodeOperations: Sendable {
       "status": { _, _ in try Self.value(node.status()) },
       "losses": { _, _ in try Self.value(node.losses()) },
       "alerts.ack": { request, _ in try await acknowledge(request) },
+      "topology.ask": { request, _ in try await askTopology(request) },
       "agents.explain": { request, _ in
         try Self.value(node.explain(Self.parameters(Explanation.self, of: request).agent))
       },
@@ -72,6 +74,55 @@ struct NodeOperations: Sendable {
       try await Task.sleep(for: .milliseconds(5))
     }
     return try Self.value(alert)
+  }
+
+  // MARK: Topology
+
+  /// Asks the observer for something.
+  struct Rule: Codable, Sendable {
+    var rule: LinkRule
+    var note: String?
+  }
+
+  /// What came of it: a version with its changes, or a refusal; neither where the observer has not answered in time.
+  struct RuleOutcome: Codable, Sendable {
+    var version: UInt32?
+    var changes: [LinkChange] = []
+    var refusal: String?
+  }
+
+  private func askTopology(_ request: OperatorRequest) async throws -> JSONValue {
+    let wanted = try Self.parameters(Rule.self, of: request)
+    try Self.checkNote(wanted.note)
+    let before = try log.head()
+    let asked = try node.ask(wanted.rule, by: request.by, note: wanted.note)
+    let end = ContinuousClock.now + Self.patience
+    // The answer is an event of the seat's node, which comes to this one's log.
+    while ContinuousClock.now < end {
+      if let outcome = try outcome(of: asked, after: before) { return try Self.value(outcome) }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    return try Self.value(RuleOutcome())
+  }
+
+  private func outcome(of asked: EventID, after position: Position) throws -> RuleOutcome? {
+    let head = try log.head()
+    guard position < head else { return nil }
+    var outcome: RuleOutcome?
+    try log.visit(position.next...head, .forward) { view in
+      guard view.record.causation == asked else { return true }
+      let record = try Record(view.record)
+      switch record.type {
+      case LinksChanged.eventType:
+        let event = try LinksChanged.decode(record)
+        outcome = RuleOutcome(version: event.version, changes: event.changes)
+      case RuleRefused.eventType:
+        outcome = RuleOutcome(refusal: try RuleRefused.decode(record).reason)
+      default: break
+      }
+      return outcome == nil
+    }
+    return outcome
   }
 
   // MARK: Agents

@@ -36,6 +36,9 @@ struct SummaryReport: Encodable {
   let refusedMessages: UInt64
   let uncheckedEvents: UInt64
   let contradictedLanes: Int
+  /// The version of the topology at the end, and its direct links; nil where it is not observed.
+  let topologyVersion: UInt32?
+  let links: Int?
   let notes: [String]
   let data: String?
 
@@ -81,6 +84,9 @@ struct SummaryReport: Encodable {
     uncheckedEvents = summary.nodes.reduce(0) { $0 + $1.uncheckedEventCount }
     contradictedLanes = summary.nodes.reduce(0) { $0 + $1.contradictedLaneCount }
     failures = summary.nodes.reduce(0) { $0 + $1.failureCount }
+    let newest = summary.nodes.max { $0.topologyVersion ?? 0 < $1.topologyVersion ?? 0 }
+    topologyVersion = newest?.topologyVersion
+    links = topologyVersion == nil ? nil : newest?.linkCount
     notes = summary.nodes.flatMap { status in status.notes.map { "[\(status.node)] \($0)" } }
     self.data = data
   }
@@ -140,6 +146,9 @@ struct SummaryReport: Encodable {
       lines.append(
         "relayed by supervisors: "
           + busiest.map { "\($0.key) \(Human.count($0.value))" }.joined(separator: ", "))
+    }
+    if let links, let topologyVersion {
+      lines.append("topology: \(Human.count(links)) direct links, version \(topologyVersion)")
     }
     for row in channels where !row.counts.isEmpty {
       let causes = row.counts.sorted { $0.key < $1.key }.map { "\($0.key) \(Human.count($0.value))" }

@@ -58,7 +58,7 @@ struct TopologySimulation {
     let traffic = Traffic(
       tree: tree,
       events: recording.events.map { .init(from: places[Int($0.from)], to: places[Int($0.to)]) })
-    func pairs(_ links: [ObserverPolicy.Link]) throws -> [AgentPair] {
+    func pairs(_ links: [DirectLink]) throws -> [AgentPair] {
       try links.map { AgentPair(try Self.number($0.one, numbers), try Self.number($0.other, numbers)) }
     }
     simulation = Simulation(

@@ -67,7 +67,7 @@ extension AgentCell {
     try outbox.withLock { outbox in
       let key = RealtimeLane.Key(event: ObjectIdentifier(E.self), addressee: addressee)
       let lane: RealtimeLane
-      if let known = outbox.realtime[key] {
+      if let known = outbox.realtime[key], known.version == services.routes.sending {
         lane = known
       } else {
         let type = try checkPublish(E.self, to: addressee)
@@ -75,7 +75,7 @@ extension AgentCell {
         let name = Lane(agent: spec.id, channel: .realtime, target: target)
         lane = RealtimeLane(
           E.self, name, type: type, slot: outbox.slot(of: name), routes: services.routes,
-          sent: services.sentCounter(of: name))
+          sent: services.sentCounter(of: name), flow: services.flowCounter(of: name))
         outbox.realtime[key] = lane
       }
       return try publish(event, on: lane, to: addressee, because: cause, &outbox)
@@ -101,6 +101,7 @@ extension AgentCell {
       correlation: cause.correlation(of: id))
     services.countRealtime(
       pairCount: lane.plan.destinationCount(of: subject), relays: lane.relays)
+    lane.flow?.add(1)
     if !lane.plan.local.isEmpty {
       let header = RecordHeader(
         id: id, time: time, channel: .realtime, agent: spec.id, epoch: outbox.epoch, sequence: sequence,

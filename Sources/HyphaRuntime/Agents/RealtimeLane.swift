@@ -19,19 +19,25 @@ final class RealtimeLane: @unchecked Sendable {
   let contentType: ContentType
   let schemaVersion: UInt16
   let plan: RouteTable.LanePlan
+  /// The version of the routes that it leaves by.
+  let version: UInt32
   let links: [OutboundRun.Link]
   let relays: [AgentID]
   /// Counts what leaves for other nodes; nil where nothing does.
   let sent: SentLane?
+  /// Counts what it carries for the observer; nil where nobody observes.
+  let flow: FlowMeter.Counter?
   /// Encodes events of the subject that was used last.
   var template: RecordTemplate?
   /// The newest run, to which more is added as long as it waits.
   var run: OutboundRun?
 
   init<E: Event>(
-    _ event: E.Type, _ lane: Lane, type: EventTypeName, slot: Int, routes: RouteTable, sent: SentLane?
+    _ event: E.Type, _ lane: Lane, type: EventTypeName, slot: Int, routes: RouteTable, sent: SentLane?,
+    flow: FlowMeter.Counter?
   ) {
     self.sent = sent
+    self.flow = flow
     self.lane = lane
     self.type = type
     self.slot = slot
@@ -39,11 +45,12 @@ final class RealtimeLane: @unchecked Sendable {
     contentType = E.contentType
     schemaVersion = E.schemaVersion
     plan = routes.plan(of: lane)
-    let step = routes.step(from: lane)
+    let (step, version) = routes.departure(of: lane)
+    self.version = version
     relays = step.relays
     links = step.forwards.map { forward in
       let front = FrameFront(
-        via: forward.via, lane: lane, topologyVersion: routes.topology.version, hops: forward.hops)
+        via: forward.via, lane: lane, topologyVersion: version, hops: forward.hops)
       return OutboundRun.Link(node: forward.node, front: front)
     }
   }

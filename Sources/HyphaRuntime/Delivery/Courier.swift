@@ -84,11 +84,11 @@ struct Courier: Sendable {
   ) -> Actions {
     var actions = Actions()
     let lane = frame.records[0].lane
-    let step = routes.step(lane, at: frame.via)
+    let step = routes.step(lane, at: frame.via, frame.topologyVersion)
     if let refusal = refusal(of: frame, lane, step, from: node) {
       counters.refusedCount += UInt64(frame.records.count)
       actions.refusals.append(refusal)
-      lose(frame.records, .refused, for: routes.reached(lane, by: frame.via), &actions)
+      lose(frame.records, .refused, for: routes.reached(lane, by: frame.via, frame.topologyVersion), &actions)
       return actions
     }
     let isDistrusted = distrusted.contains(lane) && node != routes.node(of: lane.agent)
@@ -100,7 +100,9 @@ struct Courier: Sendable {
         counters.expiredCount += UInt64(frame.records.count)
         lose(records, .expired, for: routes.plan(of: lane).local, &actions)
         for forward in step.forwards {
-          lose(frame.records, .expired, for: routes.reached(lane, by: forward.via), &actions)
+          lose(
+            frame.records, .expired, for: routes.reached(lane, by: forward.via, frame.topologyVersion),
+            &actions)
         }
         return actions
       }
@@ -115,7 +117,7 @@ struct Courier: Sendable {
     }
     for relay in step.relays { counters.relayed[relay, default: 0] += UInt64(frame.records.count) }
     // What was stated here is in the log, and was delivered, before it left.
-    guard routes.node(of: lane.agent) != routes.node, !routes.plan(of: lane).local.isEmpty else {
+    guard routes.node(of: lane.agent) != routes.node, routes.plan(of: lane).isTaken else {
       return actions
     }
     let hops = Dictionary(
@@ -145,7 +147,7 @@ struct Courier: Sendable {
 
   /// The realtime events among `records` that come for the first time; they are counted for each agent of this node.
   private mutating func arrive(_ records: [Record], of lane: Lane) -> [Record] {
-    guard routes.node(of: lane.agent) != routes.node, !routes.plan(of: lane).local.isEmpty else { return [] }
+    guard routes.node(of: lane.agent) != routes.node, routes.plan(of: lane).isTaken else { return [] }
     var seen =
       arrivals[lane]
       ?? LaneArrivals(for: routes.subscribers(of: lane).filter { routes.node(of: $0.agent) == routes.node })
@@ -177,7 +179,7 @@ struct Courier: Sendable {
     if lane.channel != channel {
       return "node '\(node)' sent an event of the \(lane.channel) channel on the \(channel) channel"
     }
-    if frame.topologyVersion != routes.topology.version {
+    guard routes.knows(frame.topologyVersion) else {
       return "node '\(node)' sent a frame under topology version \(frame.topologyVersion)"
     }
     guard let origin = routes.node(of: lane.agent) else {
@@ -223,7 +225,7 @@ struct Courier: Sendable {
   mutating func receive(answer records: [Record], of lane: Lane, now: Timestamp) -> Actions {
     var actions = Actions()
     let plan = routes.plan(of: lane)
-    guard !plan.local.isEmpty, records.allSatisfy({ mayPublish(lane.agent, $0.type) }) else {
+    guard plan.isTaken, records.allSatisfy({ mayPublish(lane.agent, $0.type) }) else {
       counters.refusedCount += UInt64(records.count)
       actions.refusals.append(
         "an answer has events of lane \(lane), which has none of their type or does not lead here")
@@ -244,7 +246,7 @@ struct Courier: Sendable {
 
   /// Learns how far a lane goes at its origin.
   mutating func announce(_ lane: Lane, _ point: LanePoint, now: Timestamp) {
-    guard !routes.plan(of: lane).local.isEmpty else { return }
+    guard routes.plan(of: lane).isTaken else { return }
     receivers[lane, default: LaneReceiver()].announce(point, now: now)
     noteBehind(lane)
   }

@@ -16,7 +16,7 @@ package final class LaneProbe {
     let others = agents.map { AgentSpec(id: $0, kind: "other", node: "there", reportsTo: "taker") }
     let topology = try Topology(
       name: "lanes", nodes: [NodeSpec(id: "here"), NodeSpec(id: "there")], agents: [taker] + others)
-    routes = RouteTable(node: "here", routes: Routes(topology))
+    routes = RouteTable(node: "here", topology: topology)
     courier = Courier(channel: .persistent, routes: routes, heads: [:]) { _, _ in true }
   }
 

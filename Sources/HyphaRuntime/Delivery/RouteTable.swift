@@ -18,6 +18,11 @@ final class RouteTable: Sendable {
     var isRelayed = false
     /// The subjects that those take who do not take all.
     var narrowed: [[Pattern]] = []
+    /// Whether the node itself takes it: events of the live topology.
+    var isForNode = false
+
+    /// Whether anybody here takes it.
+    var isTaken: Bool { isForNode || !local.isEmpty }
 
     /// How many agents an event of the lane is for.
     func destinationCount(of subject: Subject) -> Int {
@@ -28,6 +33,7 @@ final class RouteTable: Sendable {
   }
 
   private struct Key: Hashable {
+    let version: UInt32
     let lane: Lane
     let entry: AgentID
   }
@@ -35,18 +41,59 @@ final class RouteTable: Sendable {
   private struct Cache {
     var steps: [Key: RouteStep] = [:]
     var plans: [Lane: LanePlan] = [:]
+    /// The routes of each version that frames may carry; the plain tree's are there always.
+    var versions: [UInt32: Routes]
   }
 
   let node: NodeID
-  private let routes: Routes
-  private let cache = Mutex(Cache())
+  let topology: Topology
+  private let tree: Routes
+  private let cache: Mutex<Cache>
+  private let sendingVersion: Atomic<UInt32>
+  /// The names under which nodes state events themselves, each with its node.
+  private let authors: [AgentID: NodeID]
+  /// The nodes that have, or may have, the observer's seat.
+  private let seats: [NodeID]
 
-  init(node: NodeID, routes: Routes) {
+  /// The routes that a topology file says: those of the tree, and those with the links that it pins.
+  init(node: NodeID, topology: Topology) {
     self.node = node
-    self.routes = routes
+    self.topology = topology
+    let (tree, pinned) = (Routes(topology), Routes(topology, links: topology.observer.pins))
+    self.tree = tree
+    cache = Mutex(Cache(versions: [RouteSwitch.tree: tree, topology.version: pinned]))
+    sendingVersion = Atomic(pinned.links.isEmpty ? topology.version : RouteSwitch.tree)
+    authors = Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id.author, $0.id) })
+    seats = topology.observer.node.map { [$0] } ?? []
   }
 
-  var topology: Topology { routes.topology }
+  // MARK: Versions
+
+  /// The version that this node's agents send by.
+  var sending: UInt32 {
+    get { sendingVersion.load(ordering: .acquiring) }
+    set { sendingVersion.store(newValue, ordering: .releasing) }
+  }
+
+  /// Lets frames carry a version.
+  func learn(_ version: UInt32, links: Set<DirectLink>) {
+    let routes = Routes(topology, links: links)
+    cache.withLock { $0.versions[version] = routes }
+  }
+
+  /// Forgets all versions but some and the tree's.
+  func forget(allBut known: [UInt32]) {
+    cache.withLock { cache in
+      let kept = Set(known + [RouteSwitch.tree])
+      cache.versions = cache.versions.filter { kept.contains($0.key) }
+      cache.steps = cache.steps.filter { kept.contains($0.key.version) }
+    }
+  }
+
+  /// Whether frames may carry `version`.
+  func knows(_ version: UInt32) -> Bool { cache.withLock { $0.versions[version] != nil } }
+
+  private func routes(_ version: UInt32) -> Routes { cache.withLock { $0.versions[version] } ?? tree }
 
   /// What the node says of itself to others.
   var greeting: Greeting {
@@ -54,20 +101,24 @@ final class RouteTable: Sendable {
   }
 
   /// The node of an agent, or nil where there is no such agent.
-  func node(of agent: AgentID) -> NodeID? { topology.agent(agent)?.node }
+  func node(of agent: AgentID) -> NodeID? { topology.agent(agent)?.node ?? authors[agent] }
 
-  /// The tree edges between two agents.
-  func distance(_ first: AgentID, _ second: AgentID) -> Int { routes.distance(first, second) }
+  /// The edges and links between two agents.
+  func distance(_ first: AgentID, _ second: AgentID) -> Int { routes(sending).distance(first, second) }
 
-  /// What to do with an event that an agent of this node states.
-  func step(from lane: Lane) -> RouteStep { step(lane, at: lane.agent) }
+  /// What to do with an event that an agent of this node states, and under which version it leaves.
+  func departure(of lane: Lane) -> (step: RouteStep, version: UInt32) {
+    let version = sending
+    return (step(lane, at: lane.agent, version), version)
+  }
 
-  /// What to do with an event of another node that arrived for `agent`.
-  func step(_ lane: Lane, at agent: AgentID) -> RouteStep {
-    let key = Key(lane: lane, entry: agent)
+  /// What to do with an event of a lane that is at `agent` of this node, under a version of the routes.
+  func step(_ lane: Lane, at agent: AgentID, _ version: UInt32) -> RouteStep {
+    let key = Key(version: version, lane: lane, entry: agent)
     if let known = cache.withLock({ $0.steps[key] }) { return known }
     // Lanes that lead nowhere are not remembered: others name them, and there is no end of names.
     guard node(of: agent) == node, plan(of: lane).destinationCount > 0 else { return RouteStep() }
+    let routes = routes(version)
     let step =
       agent == lane.agent
       ? routes.step(lane, at: agent, from: nil) : routes.step(lane, arrivingAt: agent)
@@ -76,11 +127,13 @@ final class RouteTable: Sendable {
   }
 
   /// The agents, on whatever node, that an event reaches which leaves for `agent` of another node.
-  func reached(_ lane: Lane, by agent: AgentID) -> [AgentID] { routes.reached(lane, arrivingAt: agent) }
+  func reached(_ lane: Lane, by agent: AgentID, _ version: UInt32) -> [AgentID] {
+    routes(version).reached(lane, arrivingAt: agent)
+  }
 
   /// The agents that a lane is for, each with the subjects that it takes; none means all.
   func subscribers(of lane: Lane) -> [(agent: AgentID, subjects: [Pattern])] {
-    routes.destinations(of: lane).map { agent in
+    tree.destinations(of: lane).map { agent in
       guard case .type(let type) = lane.target, let spec = topology.agent(agent) else { return (agent, []) }
       let subjects = spec.subscribes.filter { $0.type == type }.map(\.subjects)
       return (agent, subjects.contains(.everything) ? [] : subjects)
@@ -97,8 +150,9 @@ final class RouteTable: Sendable {
   /// Whom a lane is for.
   func plan(of lane: Lane) -> LanePlan {
     if let known = cache.withLock({ $0.plans[lane] }) { return known }
+    if let author = authors[lane.agent] { return plan(ofAuthor: author, lane) }
     var plan = LanePlan()
-    for agent in routes.destinations(of: lane) {
+    for agent in tree.destinations(of: lane) {
       guard let destination = node(of: agent) else { continue }
       plan.destinationCount += 1
       if case .type(let type) = lane.target, let spec = topology.agent(agent) {
@@ -109,12 +163,24 @@ final class RouteTable: Sendable {
         plan.local.append(agent)
         // What is stated here is delivered here, wherever else it goes.
         let isForeign = self.node(of: lane.agent) != node
-        plan.isRelayed = plan.isRelayed || isForeign && routes.isRelayed(lane, to: agent)
+        plan.isRelayed = plan.isRelayed || isForeign && tree.isRelayed(lane, to: agent)
       } else if !plan.nodes.contains(destination) {
         plan.nodes.append(destination)
       }
     }
     if plan.destinationCount > 0, node(of: lane.agent) != nil { cache.withLock { $0.plans[lane] = plan } }
+    return plan
+  }
+
+  /// Whom a lane is for that a node states under its own name: nodes, who ask for it themselves.
+  private func plan(ofAuthor author: NodeID, _ lane: Lane) -> LanePlan {
+    guard case .type(let type) = lane.target, lane.channel == .persistent else { return LanePlan() }
+    var nodes: [NodeID] = []
+    if TopologyEvents.forAll.contains(type) { nodes = topology.nodes.map(\.id) }
+    if TopologyEvents.forSeat.contains(type) { nodes = seats }
+    var plan = LanePlan()
+    plan.nodes = nodes.filter { $0 != node }
+    plan.isForNode = author != node && nodes.contains(node)
     return plan
   }
 }

@@ -42,8 +42,18 @@ final class AlertAppends: Sendable {
   /// How many alerts were sent and are not in the log.
   var openCount: Int { state.withLock { $0.openCount } }
 
+  /// Whether alerts of an agent that precede its batch on its way are not given to the log: it has refused them, or they
+  /// wait behind a group that it has not taken yet.
+  func isHeldUp(_ agent: AgentID) -> Bool {
+    state.withLock { state in
+      guard let line = state.lines[agent] else { return false }
+      let end = line.heldFrom ?? .max
+      return line.isRefused || line.waiting.first.map { $0.record.sequence < end } ?? false
+    }
+  }
+
   /// Whether the log has refused alerts of an agent and has not taken them since.
-  func isHeldUp(_ agent: AgentID) -> Bool { state.withLock { $0.lines[agent]?.isRefused ?? false } }
+  func isRefused(_ agent: AgentID) -> Bool { state.withLock { $0.lines[agent]?.isRefused ?? false } }
 
   func checkRoom(for agent: AgentID) throws {
     guard state.withLock({ ($0.lines[agent]?.waiting.count ?? 0) < Self.waitingCountMax }) else {

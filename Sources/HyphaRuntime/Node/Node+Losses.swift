@@ -49,7 +49,9 @@ extension Node {
     for frame in frames where !frame.channel.isLogged {
       guard let dropped = try? Frame(decoding: frame.bytes, limits: limits), let first = dropped.records.first
       else { continue }
-      for agent in routes.reached(first.lane, by: dropped.via) { lost(dropped.records, for: agent, cause) }
+      for agent in routes.reached(first.lane, by: dropped.via, dropped.topologyVersion) {
+        lost(dropped.records, for: agent, cause)
+      }
     }
   }
 

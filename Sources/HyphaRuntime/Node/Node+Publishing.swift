@@ -31,7 +31,8 @@ extension Node: NodeServices {
       // What a handler has sent must be in the log before the note that the handler has run.
       while alerts.isHeldUp(agent) {
         if isStopped { return }
-        await pause(.milliseconds(100))
+        // What waits behind another group is given to the log the moment that it has that one.
+        await pause(alerts.isRefused(agent) ? .milliseconds(100) : .milliseconds(1))
       }
       // A node that stops in order still commits what its last handlers have done.
       do {
@@ -108,7 +109,20 @@ extension Node: NodeServices {
 
   func send(_ run: OutboundRun) { drop(transport.send(run), .queueFull) }
 
+  func flowCounter(of lane: Lane) -> FlowMeter.Counter? {
+    guard topology.observer.node != nil else { return nil }
+    return desks.topology.meter.counter(of: lane) { routes.subscribers(of: lane).map(\.agent) }
+  }
+
   func sentCounter(of lane: Lane) -> SentLane? { ledger.sent(lane, routes) }
+
+  /// Takes note of what the node itself has stated and the log has taken.
+  func delivered(own stated: [Stated], _ receipt: CommitReceipt) {
+    deliver(stated, receipt, alreadySent: true)
+    for (index, own) in stated.enumerated() {
+      observeTopology(own.record, at: Position(rawValue: receipt.first.rawValue + UInt64(index)))
+    }
+  }
 
   /// Delivers what was committed: to agents of this node, and over the links where it was not sent before.
   private func deliver(_ stated: [Stated], _ receipt: CommitReceipt, alreadySent: Bool) {
@@ -119,6 +133,7 @@ extension Node: NodeServices {
       let lane = records[run.lowerBound].lane
       if lane.channel == .alert { observeAlerts(records[run], from: receipt.first, isStated: true) }
       let local = routes.plan(of: lane).local
+      flowCounter(of: lane)?.add(run.count)
       if !local.isEmpty {
         for index in run {
           let position = Position(rawValue: receipt.first.rawValue + UInt64(index))
@@ -160,7 +175,7 @@ extension Node: NodeServices {
   func send(_ records: [Record]) {
     var frames: [OutboundFrame] = []
     for run in records.laneRuns {
-      let step = routes.step(from: records[run.lowerBound].lane)
+      let (step, version) = routes.departure(of: records[run.lowerBound].lane)
       guard !step.forwards.isEmpty else { continue }
       var begin = run.lowerBound
       while begin < run.upperBound {
@@ -170,7 +185,7 @@ extension Node: NodeServices {
           if byteCount > Self.runByteCountMax && end > begin { break }
           end += 1
         }
-        frames += self.frames(of: Array(records[begin..<end]), along: step, remaining: nil)
+        frames += self.frames(of: Array(records[begin..<end]), along: step, version)
         begin = end
       }
     }
@@ -180,11 +195,10 @@ extension Node: NodeServices {
   /// The most bytes of records in one frame with more than one.
   private static var runByteCountMax: Int { 256 << 10 }
 
-  private func frames(of records: [Record], along step: RouteStep, remaining: Duration?) -> [OutboundFrame] {
+  private func frames(of records: [Record], along step: RouteStep, _ version: UInt32) -> [OutboundFrame] {
     step.forwards.map { forward in
       let frame = Frame(
-        via: forward.via, topologyVersion: configuration.topology.version, hops: forward.hops,
-        remaining: remaining, records: records)
+        via: forward.via, topologyVersion: version, hops: forward.hops, records: records)
       return OutboundFrame(
         node: forward.node, channel: records[0].channel, bytes: frame.encoded())
     }
@@ -194,7 +208,7 @@ extension Node: NodeServices {
   private func count(_ record: Record) {
     let lane = record.lane
     let pairCount = routes.plan(of: lane).destinationCount(of: record.subject)
-    let relays = routes.step(from: lane).relays
+    let relays = routes.departure(of: lane).step.relays
     state.withLock { state in
       state.publishedCounts[lane.channel, default: 0] += 1
       state.publishedPairCounts[lane.channel, default: 0] += UInt64(pairCount)

@@ -5,7 +5,10 @@ import Synchronization
 
 /// What comes in from other nodes.
 extension Node: TransportReceiver {
-  public func linksOpened(_ channel: Channel) { channelOpened(channel) }
+  public func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<AgentID>) {
+    if missing.isEmpty { channelOpened(channel) }
+    followLinks(channel, plan: plan, missing: missing)
+  }
 
   public func refused(_ reason: String) { note(reason) }
 
@@ -30,6 +33,9 @@ extension Node: TransportReceiver {
     for request in requests {
       do {
         let message = try ControlMessage(decoding: request.bytes, limits: limits)
+        if case .progress(let ready, let sending) = message {
+          heard(request.node, .init(ready: ready, sending: sending))
+        }
         guard let answer = server.answer(message, from: request.node) else { continue }
         if case .refused(let kind, let reason) = answer, kind != .greetFirst {
           note(refusal: "node '\(request.node)' was refused: \(reason.shown())")
@@ -79,7 +85,7 @@ extension Node: TransportReceiver {
       act(on: lane.channel) { $0.receive(answer: records, of: lane, now: now()) }
       askAndFetch()
     case .vouched(let voucher): try takeVoucher(voucher)
-    case .hello, .sync, .fetch, .vouch: note(refusal: "node '\(node)' answered with a question")
+    case .hello, .sync, .fetch, .vouch, .progress: note(refusal: "node '\(node)' answered with a question")
     }
   }
 
@@ -170,7 +176,13 @@ extension Node: TransportReceiver {
     if taken.lane.channel == .alert, let first {
       observeAlerts(taken.records[...], from: first, isStated: false)
     }
-    for agent in routes.plan(of: taken.lane).local {
+    let plan = routes.plan(of: taken.lane)
+    if plan.isForNode, let first {
+      for (index, record) in taken.records.enumerated() {
+        observeTopology(record, at: Position(rawValue: first.rawValue + UInt64(index)))
+      }
+    }
+    for agent in plan.local {
       // An event that was fetched did not come through the tree.
       let hops =
         taken.isRepair

@@ -54,7 +54,12 @@ extension Node {
     (status.openAlertCount, status.unansweredAlertCount) = desk.state.withLock {
       ($0.tracker.waitingCount, $0.tracker.givenUpCount)
     }
-    status.backlog = untakenCount + alerts.openCount
+    if desks.topology.isLive {
+      let live = desks.topology.state.withLock { $0.live }
+      (status.topologyVersion, status.sendingVersion) = (live.version, routes.sending)
+      status.linkCount = live.links.count
+    }
+    status.backlog = untakenCount + alerts.openCount + desks.own.openCount
     for runner in runners { add(runner, to: &status) }
     let counters = transport.counters
     status.framesDropped = counters.framesDropped

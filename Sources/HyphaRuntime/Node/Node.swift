@@ -88,6 +88,7 @@ public final class Node: Sendable {
   /// Has what came by way of others confirmed by its origin; nil where nodes have no keys.
   let auditor: RelayAuditor?
   let desk: AlertDesk
+  let desks: (topology: TopologyDesk, own: NodeStream)
   let ledger = LossLedger()
   let state: Mutex<State>
   /// Realtime events that agents of this node have published, and the same once for each agent that one is for.
@@ -118,7 +119,7 @@ public final class Node: Sendable {
     self.transport = transport
     self.scheduler = scheduler
     self.executor = executor
-    let routes = RouteTable(node: configuration.node, routes: Routes(topology))
+    let routes = RouteTable(node: configuration.node, topology: topology)
     self.routes = routes
     server = try CatchUpServer(log: log, routes: routes, notary: configuration.notary)
     auditor = try configuration.notary.map { try RelayAuditor(log: log, routes: routes, notary: $0) }
@@ -126,6 +127,11 @@ public final class Node: Sendable {
       topology, of: configuration.kinds.alertTypes, on: configuration.node)
     desk = AlertDesk(
       AlertTracker(audience, settings: topology.alerts) { topology.agent($0)?.reportsTo })
+    desks = (
+      try TopologyDesk(
+        topology, node: configuration.node, now: Timestamp(microseconds: scheduler.microseconds())),
+      NodeStream()
+    )
     let taken = try log.laneHeads().filter { routes.node(of: $0.key.agent) != configuration.node }
     let declared = try Self.declaredTypes(topology, configuration.kinds)
     couriers = Dictionary(
@@ -159,6 +165,8 @@ public final class Node: Sendable {
     -> [AgentID: Set<EventTypeName>]
   {
     var declared: [AgentID: Set<EventTypeName>] = [:]
+    for node in topology.nodes { declared[node.id.author] = TopologyEvents.forSeat }
+    if let seat = topology.observer.node { declared[seat.author]?.formUnion(TopologyEvents.forAll) }
     for agent in topology.agents {
       let kind = try kinds.kind(agent.kind)
       let all = kinds.declaration(kind.kind)?.publishes ?? []
@@ -174,16 +182,25 @@ public final class Node: Sendable {
   public static func linkPlan(of node: NodeID, in topology: Topology, security: LinkSecurity? = nil)
     -> LinkPlan
   {
-    let routes = Routes(topology)
+    linkPlan(of: node, in: topology, links: Set(topology.observer.pins), security: security)
+  }
+
+  /// The links that a node needs for the tree and some direct links.
+  static func linkPlan(
+    of node: NodeID, in topology: Topology, links: Set<DirectLink>, security: LinkSecurity? = nil
+  ) -> LinkPlan {
+    let routes = Routes(topology, links: links)
     var outgoing: [NodeID: [AgentID]] = [:]
     for peer in topology.nodes where peer.id != node {
       if let agents = routes.links(into: peer.id)[node] { outgoing[peer.id] = agents }
     }
-    return LinkPlan(
+    var plan = LinkPlan(
       node: node,
       addresses: Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id, $0.address) }),
       incoming: routes.links(into: node), outgoing: outgoing, listen: topology.node(node)?.listen,
       security: security, allowsPlain: topology.security.allowsPlain)
+    plan.places = Dictionary(uniqueKeysWithValues: topology.agents.map { ($0.id, $0.node) })
+    return plan
   }
 
   // MARK: Life
@@ -195,6 +212,7 @@ public final class Node: Sendable {
     // Mailboxes first: what arrives is delivered from the first event on.
     let runners = try await activate()
     try transport.start(self)
+    beginTopology()
     tick()
     await waitForLinks()
     guard !isStopped else { return }
@@ -253,6 +271,7 @@ public final class Node: Sendable {
     askAndFetch()
     auditRelays()
     lookAfterAlerts()
+    lookAfterTopology()
     lookAfterHandlers()
     saveLosses(now: now())
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
@@ -269,6 +288,12 @@ public final class Node: Sendable {
     for stream in streams.keys { epochs[stream.agent] = max(epochs[stream.agent] ?? 0, stream.epoch) }
     var lanesOf: [AgentID: [Lane: LanePoint]] = [:]
     for (lane, head) in laneHeads { lanesOf[lane.agent, default: [:]][lane] = head.point }
+    let author = configuration.node.author
+    let own = Outbox(
+      agent: author, epoch: (epochs[author] ?? 0) + 1, lanes: lanesOf[author] ?? [:],
+      policyVersion: configuration.topology.version)
+    desks.own.state.withLock { $0.outbox = own }
+    try restoreTopology()
     let newest = newestForConsumers(heads)
     let places = try movedPlaces(heads, newest: newest)
     var runners: [AgentID: any AgentRunner] = [:]

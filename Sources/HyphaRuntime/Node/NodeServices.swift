@@ -34,6 +34,8 @@ protocol NodeServices: AnyObject, Sendable {
   func deliverRealtime(_ header: RecordHeader, _ event: any Event, timeToLive: Duration, to agents: [AgentID])
   /// The counter of realtime events of a lane that leave for other nodes; nil where none do.
   func sentCounter(of lane: Lane) -> SentLane?
+  /// The counter of all events of a lane, for the observer; nil where nobody observes.
+  func flowCounter(of lane: Lane) -> FlowMeter.Counter?
   /// Sends events over their links; what finds no room is counted as lost.
   func send(_ run: OutboundRun)
   /// Takes note that frames do not leave, and with them their realtime events.

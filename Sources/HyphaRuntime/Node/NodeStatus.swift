@@ -45,6 +45,10 @@ public struct NodeStatus: Sendable, Codable {
   public var openAlertCount = 0
   /// Alerts of this node's agents that nobody has answered in time, up to the root.
   public var unansweredAlertCount = 0
+  /// The version of the topology that the node knows, and how many direct links it has; the one that it sends by, 0 for the
+  /// plain tree.
+  public var topologyVersion, sendingVersion: UInt32?
+  public var linkCount = 0
   /// Lanes that are known to be incomplete.
   public var behindLaneCount = 0
   /// The position of the newest entry of the node's log.

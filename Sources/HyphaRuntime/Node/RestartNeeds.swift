@@ -27,7 +27,8 @@ public enum RestartNeeds {
     return positions
   }
 
-  /// What must stay for event-sourced states: all behind the oldest snapshot that has not seen all of its agent's events.
+  /// What must stay for event-sourced states, all behind the oldest snapshot that has not seen all of its agent's events; and
+  /// for the live topology, all behind its snapshot.
   public static func guards(in log: some LogReader) throws -> [PruneGuard] {
     var epochs: [AgentID: UInt64] = [:]
     for stream in try log.streamHeads().keys {
@@ -39,6 +40,10 @@ public enum RestartNeeds {
         try AgentSnapshot.hasTail(behind: coverage, of: agent, in: log, before: (epochs[agent] ?? 0) + 1)
       else { continue }
       guards.append(PruneGuard("the state of agent '\(agent)'", through: coverage.after))
+    }
+    if let topology = try TopologySnapshot.read(in: log) {
+      guards.append(
+        PruneGuard("the topology since it was saved", through: Position(rawValue: topology.through)))
     }
     return guards
   }

@@ -27,13 +27,27 @@ extension ObserverPolicy {
 extension DiagnosticCollector {
   /// The policy of a section `observer`; what is wrong is reported and left at its default.
   ///
-  /// - Parameter agents: the agents that the section may name; nil where they are not known.
-  mutating func observerPolicy(_ section: Member, agents: Set<AgentID>?) -> ObserverPolicy {
+  /// - Parameters:
+  ///   - agents: the agents that the section may name; nil where they are not known.
+  ///   - nodes: the nodes that it may name; nil where they are not known.
+  mutating func observerPolicy(_ section: Member, agents: Set<AgentID>?, nodes: [NodeID]? = nil)
+    -> ObserverPolicy
+  {
     var policy = ObserverPolicy()
     let keys =
-      ["mode", "version"] + ObserverPolicy.bounds.map(\.key) + ["kinds", "must-pass", "pins", "forbids"]
+      ["node", "mode", "version"] + ObserverPolicy.bounds.map(\.key) + [
+        "kinds", "must-pass", "pins", "forbids",
+      ]
     guard let members = members(of: section.value, in: "observer", at: section.mark, keys: keys) else {
       return policy
+    }
+    if let member = members["node"], let id = name(NodeID.self, of: member.value, in: "node of observer") {
+      policy.node = id
+      if let nodes, !nodes.contains(id) {
+        report(
+          member.mark, "node of observer is '\(id)', which does not exist",
+          remedy: remedy(nearestTo: id.text, among: nodes.map(\.text), otherwise: "add it under nodes"))
+      }
     }
     if let member = members["mode"] { policy.mode = mode(member) ?? policy.mode }
     if let member = members["version"],
@@ -105,9 +119,9 @@ extension DiagnosticCollector {
     return id
   }
 
-  private mutating func links(_ member: Member, _ agents: Set<AgentID>?) -> [ObserverPolicy.Link] {
+  private mutating func links(_ member: Member, _ agents: Set<AgentID>?) -> [DirectLink] {
     let what = "\(member.name) of observer"
-    var links: [ObserverPolicy.Link] = []
+    var links: [DirectLink] = []
     for element in elements(of: member.value, in: what) ?? [] {
       guard let ends = elements(of: element, in: "a link in \(what)") else { continue }
       guard ends.count == 2 else {
@@ -121,7 +135,7 @@ extension DiagnosticCollector {
         report(element.mark, "a link in \(what) joins '\(one)' with itself", remedy: "name two agents")
         continue
       }
-      links.append(.init(min(one, other), max(one, other)))
+      links.append(.init(one, other))
     }
     return links
   }

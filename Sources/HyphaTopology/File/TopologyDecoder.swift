@@ -40,7 +40,9 @@ struct TopologyDecoder {
 
     let agents = placedAgents()
     let known = Set(drafts.map(\.id))
-    let observer = top["observer"].map { problems.observerPolicy($0, agents: known) } ?? ObserverPolicy()
+    let observer =
+      top["observer"].map { problems.observerPolicy($0, agents: known, nodes: nodes.map(\.id)) }
+      ?? ObserverPolicy()
     guard problems.isEmpty, let name else { return nil }
     let topology = problems.checked(document.mark) { [nodes, supervision] in
       try Topology(

@@ -155,6 +155,7 @@ public struct TopologyWriter {
     let standard = ObserverPolicy()
     guard policy != standard else { return }
     section("observer")
+    if let node = policy.node { line("  node: \(YAMLText.scalar(node.text))") }
     if policy.mode != standard.mode { line("  mode: \(policy.mode.rawValue)") }
     if policy.version != standard.version { line("  version: \(policy.version)") }
     for (key, path, _) in ObserverPolicy.bounds where policy[keyPath: path] != standard[keyPath: path] {

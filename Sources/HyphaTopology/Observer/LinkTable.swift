@@ -7,7 +7,7 @@ import HyphaCore
 /// newcomer is ignored. The links at an agent are a chain, as long as its bound allows.
 struct LinkTable: Sendable {
   /// One possible link.
-  struct Item: Sendable {
+  struct Item: Sendable, Codable {
     var pair: AgentPair
     var kind: LinkKind
     /// Its group for thresholds (``Thresholds``).
@@ -54,6 +54,32 @@ struct LinkTable: Sendable {
     degrees = [UInt16](repeating: 0, count: agentCount)
     items.reserveCapacity(capacity)
   }
+
+  /// A table with the items of another one, which goes on as that one would.
+  init(capacity: Int, agentCount: Int, items: [Item], generator: UInt64) {
+    self.init(capacity: capacity, agentCount: agentCount)
+    self.items = items
+    self.generator = SeededGenerator(seed: generator)
+    // The first link of a chain is the one that no other leads to.
+    var followed: Set<UInt64> = []
+    func place(_ slot: Int32, _ agent: Int32) -> UInt64 { UInt64(UInt32(slot)) << 32 | UInt64(UInt32(agent)) }
+    for item in items where item.isLinked {
+      if item.nextAtLow >= 0 { followed.insert(place(item.nextAtLow, item.pair.low)) }
+      if item.nextAtHigh >= 0 { followed.insert(place(item.nextAtHigh, item.pair.high)) }
+    }
+    for (slot, item) in items.enumerated() {
+      enter(item.pair, Int32(slot))
+      guard item.isLinked else { continue }
+      linkCount += 1
+      for agent in [item.pair.low, item.pair.high] {
+        degrees[Int(agent)] += 1
+        if !followed.contains(place(Int32(slot), agent)) { firsts[Int(agent)] = Int32(slot) }
+      }
+    }
+  }
+
+  /// The seed with which the draws go on.
+  var continuation: UInt64 { generator.continuation }
 
   private func home(_ pair: AgentPair) -> Int { Int((pair.key &* 0x9E37_79B9_7F4A_7C15) >> shift) }
 

@@ -50,7 +50,7 @@ extension Observer {
   private mutating func retire(_ pair: AgentPair) throws -> RewireDecision {
     guard isLinked(pair) else {
       throw HyphaError(
-        .invalidTopology, "agents \(pair.low) and \(pair.high) are not linked",
+        .invalidTopology, "\(describe(pair.low)) and \(describe(pair.high)) are not linked",
         remedy: "retire one of the links")
     }
     let slot = table.find(pair)
@@ -67,7 +67,8 @@ extension Observer {
     var displaced: [Int32] = []
     for agent in [pair.low, pair.high] where degree(agent) >= policy.linksMax(tree.role(agent)) {
       guard let weakest = weakest(at: agent) else {
-        throw impossible(pair, "has no room at agent \(agent): all its links are pinned", "unpin one of them")
+        throw impossible(
+          pair, "has no room at \(describe(agent)): all its links are pinned", "unpin one of them")
       }
       displaced.append(weakest)
     }
@@ -101,12 +102,14 @@ extension Observer {
     }
     if let gate = agents[1..<distance].first(where: tree.gates.contains) {
       throw impossible(
-        pair, "leads around agent \(gate), who must be passed", "link agents on one side of it")
+        pair, "leads around \(describe(gate)), who must be passed", "link agents on one side of it")
     }
     return distance
   }
 
   private func impossible(_ pair: AgentPair, _ problem: String, _ remedy: String) -> HyphaError {
-    HyphaError(.invalidTopology, "the link of agents \(pair.low) and \(pair.high) \(problem)", remedy: remedy)
+    HyphaError(
+      .invalidTopology, "the link of \(describe(pair.low)) and \(describe(pair.high)) \(problem)",
+      remedy: remedy)
   }
 }

@@ -19,27 +19,29 @@ public struct Observer: Sendable {
   public let tree: AgentTree
   public let policy: ObserverPolicy
   /// The events observed.
-  public private(set) var eventCount: Int64 = 0
+  public internal(set) var eventCount: Int64 = 0
   /// What links have saved less what changes have cost, in hops.
-  public private(set) var ledger: Int64 = 0
+  public internal(set) var ledger: Int64 = 0
   /// The lowest that the ledger has been.
-  public private(set) var ledgerMin: Int64 = 0
+  public internal(set) var ledgerMin: Int64 = 0
   /// The edges of the event observed last, in the tree and with the links that there were.
   public private(set) var lastTreeCost = 0
   public private(set) var lastCost = 0
   /// Whether operators have stopped all changes but their own.
   public internal(set) var isFrozen = false
 
+  /// How errors name an agent.
+  let describe: @Sendable (Int32) -> String
   var table: LinkTable
   /// The links that are never made.
   var forbidden: Set<AgentPair>
-  private var thresholds: Thresholds
+  var thresholds: Thresholds
   private let decay: Decay
   private(set) var path = LinkedPath()
-  private var step: Int32 = 0
-  private var eventsInStep = 0
+  var step: Int32 = 0
+  var eventsInStep = 0
   /// The place at which the search for idle links goes on.
-  private var sweep = 0
+  var sweep = 0
   private let charge: Int64
   private let allows: [Bool]
 
@@ -51,10 +53,11 @@ public struct Observer: Sendable {
   /// - Parameters:
   ///   - pins: links that are there from the start and stay.
   ///   - forbids: links that are never made.
+  ///   - describe: how errors name an agent.
   /// - Throws: `invalidTopology` for a policy out of bounds, and for pins that cannot be (``operate(_:)``).
   public init(
     _ tree: AgentTree, policy: ObserverPolicy = ObserverPolicy(), pins: [AgentPair] = [],
-    forbids: Set<AgentPair> = []
+    forbids: Set<AgentPair> = [], describe: @escaping @Sendable (Int32) -> String = { "agent \($0)" }
   ) throws {
     try policy.check()
     self.tree = tree
@@ -64,6 +67,7 @@ public struct Observer: Sendable {
     thresholds = Thresholds(charge: charge)
     decay = Decay(halfLifeEventCount: policy.halfLife * tree.count)
     forbidden = forbids
+    self.describe = describe
     allows = LinkKind.allCases.map { policy.kinds.contains($0) }
     for pin in pins { try operate(.pin(pin)) }
   }
@@ -248,6 +252,31 @@ public struct Observer: Sendable {
       slot = table.next(after: slot, at: agent)
     }
     return weakest
+  }
+
+  /// An item as it is now, decayed.
+  func decayed(_ slot: Int32) -> LinkTable.Item {
+    var item = table.items[Int(slot)]
+    item.score = decay.decayed(item.score, steps: step - item.step)
+    item.credit = decay.decayed(item.credit, steps: step - item.step)
+    return item
+  }
+
+  /// The lowest score of a link at `agent` that is not pinned.
+  func weakestScore(at agent: Int32) -> Int64? {
+    var weakest: Int64?
+    var slot = table.firstLink(at: agent)
+    while slot >= 0 {
+      let item = decayed(slot)
+      if !item.isPinned { weakest = min(weakest ?? .max, item.score) }
+      slot = table.next(after: slot, at: agent)
+    }
+    return weakest
+  }
+
+  /// The weight that a first link of a kind needs now.
+  func threshold(_ kind: LinkKind, distance: Int) -> Int64 {
+    thresholds.threshold(Thresholds.group(kind, distance: distance))
   }
 
   private mutating func countEvent() {

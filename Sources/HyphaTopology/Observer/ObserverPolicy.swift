@@ -12,6 +12,8 @@ public struct ObserverPolicy: Sendable, Hashable {
     case off
   }
 
+  /// The node that has the observer's seat; nil where nobody observes a running deployment.
+  public var node: NodeID?
   /// What becomes of changes.
   public var mode = Mode.auto
   /// The number that decisions carry, so that they can be told from those of another policy.
@@ -33,20 +35,9 @@ public struct ObserverPolicy: Sendable, Hashable {
   /// The supervisors that everything between their branch and the rest has to pass: no link leads around them.
   public var mustPass: [AgentID] = []
   /// The links that are there from the start and stay.
-  public var pins: [Link] = []
+  public var pins: [DirectLink] = []
   /// The links that are never made.
-  public var forbids: [Link] = []
-
-  /// A link by the names of its ends.
-  public struct Link: Sendable, Hashable {
-    public var one: AgentID
-    public var other: AgentID
-
-    public init(_ one: AgentID, _ other: AgentID) {
-      self.one = one
-      self.other = other
-    }
-  }
+  public var forbids: [DirectLink] = []
 
   /// The defaults.
   public init() {}

@@ -4,7 +4,7 @@
 /// that were saved, or would have been, after they had. A group keeps its default level until a higher one has
 /// shown itself better by a margin; it never goes lower, because what little traffic tells about a possible
 /// link is not worth a change.
-struct Thresholds: Sendable {
+struct Thresholds: Sendable, Codable {
   /// The levels in tenths of the charge.
   static let levels: [Int64] = [7, 10, 14, 20, 30]
   /// The groups: links of agents at distances 2, 4, and 6 or more, and the other kinds.

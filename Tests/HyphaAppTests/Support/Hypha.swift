@@ -114,6 +114,13 @@ extension Scratch {
     try await Hypha.run(arguments, in: self, environment: environment, within: limit, location)
   }
 
+  /// Runs `hypha` here to its end.
+  func hypha(_ arguments: [String], _ location: SourceLocation = #_sourceLocation) async throws
+    -> Hypha.Result
+  {
+    try await Hypha.run(arguments, in: self, location)
+  }
+
   /// Starts `hypha` here.
   func start(_ arguments: String...) throws -> Hypha { try Hypha(arguments, in: self) }
 }

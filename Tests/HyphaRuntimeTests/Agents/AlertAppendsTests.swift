@@ -47,6 +47,21 @@ import Testing
     #expect(alerts.release("a").isEmpty)
   }
 
+  @Test func `a batch waits for alerts before it that wait behind others`() throws {
+    let alerts = AlertAppends()
+    let first = try alerts.offer(alert(1))
+    alerts.hold("a", from: 2)
+    #expect(alerts.appended(first, of: "a").isEmpty)
+    #expect(try alerts.offer(alert(3)).isEmpty)
+    let second = alerts.release("a")
+    #expect(sequences(second) == [3])
+    #expect(try alerts.offer(alert(4)).isEmpty)
+    alerts.hold("a", from: 5)
+    #expect(alerts.isHeldUp("a") && !alerts.isRefused("a"), "4 is not given to the log")
+    #expect(sequences(alerts.appended(second, of: "a")) == [4])
+    #expect(!alerts.isHeldUp("a"), "what was given to the log comes before the batch")
+  }
+
   @Test func `no more alerts may be sent than are allowed to wait`() throws {
     let alerts = AlertAppends()
     _ = try alerts.refused(alerts.offer(alert(1)), of: "a")

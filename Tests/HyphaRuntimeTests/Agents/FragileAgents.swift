@@ -9,6 +9,9 @@ actor Fragile: Agent {
     .on(Reminder.self) { $0.remind(in: $2) }
   static let publishes: [any Event.Type] = [Echo.self]
 
+  /// Of the tests of one suite, one after the other.
+  static let scheduler = Mutex<(any Scheduler)?>(nil)
+
   struct Hopeless: PermanentFailure {}
 
   struct State: Codable, Equatable {
@@ -44,7 +47,7 @@ actor Fragile: Agent {
     case "cancel": if let timer = state.timer { try context.cancel(timer) }
     case "misuse": misuse(in: context)
     case "stuck":
-      let scheduler = Ringer.scheduler.withLock { $0 }
+      let scheduler = Self.scheduler.withLock { $0 }
       await withCheckedContinuation { continuation in
         scheduler?.schedule(after: .milliseconds(number)) { continuation.resume() }
       }

@@ -37,8 +37,10 @@ import Testing
     var outbox = Outbox(agent: "a", epoch: 1, lanes: [:], policyVersion: 1)
     let name = Lane(agent: "a", channel: .realtime, target: .addressee("b"))
     let (slot, routes) = (outbox.slot(of: name), try routeTable("x"))
-    let echoes = RealtimeLane(Echo.self, name, type: Echo.eventType, slot: slot, routes: routes, sent: nil)
-    let bells = RealtimeLane(Bell.self, name, type: Bell.eventType, slot: slot, routes: routes, sent: nil)
+    let echoes = RealtimeLane(
+      Echo.self, name, type: Echo.eventType, slot: slot, routes: routes, sent: nil, flow: nil)
+    let bells = RealtimeLane(
+      Bell.self, name, type: Bell.eventType, slot: slot, routes: routes, sent: nil, flow: nil)
     #expect(outbox.openRun(of: echoes) == nil)
     let (first, second) = (run(), run())
     outbox.begin(first, of: echoes)

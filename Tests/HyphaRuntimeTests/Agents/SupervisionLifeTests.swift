@@ -26,7 +26,7 @@ import Testing
       ], supervision: supervision)
     let deployment = SimulatedDeployment(
       topology, kinds: try KindRegistry(BuiltInKinds.all + [Writer.self, Fragile.self]), seed: 1)
-    Ringer.scheduler.withLock { $0 = deployment.loop }
+    Fragile.scheduler.withLock { $0 = deployment.loop }
     return deployment
   }
 

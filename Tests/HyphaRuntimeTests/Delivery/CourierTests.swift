@@ -92,7 +92,7 @@ import Testing
           id: "deep", kind: "recorder", node: "y", reportsTo: "s",
           subscribes: [Subscription(type: "load.Entry")]),
       ])
-    let routes = RouteTable(node: "x", routes: Routes(topology))
+    let routes = RouteTable(node: "x", topology: topology)
     var courier = Courier(channel: .persistent, routes: routes, heads: [:]) { _, _ in true }
     let actions = courier.receive(frame(try record(1), via: "s"), from: "y", now: now)
     #expect(actions.refusals.isEmpty && actions.taken.isEmpty)

@@ -115,6 +115,6 @@ import Testing
     stranger.topologyVersion += 1
     let refused = courier.receive(stranger, from: "x", now: .zero)
     #expect(refused.losses.map(\.cause) == [.refused, .refused])
-    #expect(table.reached(record.lane, by: "root") == ["b", "c"])
+    #expect(table.reached(record.lane, by: "root", 1) == ["b", "c"])
   }
 }

@@ -14,6 +14,7 @@ import Testing
   private final class SilentTransport: Transport {
     let answers = Mutex<[ControlMessage]>([])
     func start(_ receiver: any TransportReceiver) throws {}
+    func update(_ plan: LinkPlan) {}
     func send(_ frames: [OutboundFrame]) -> [OutboundFrame] { [] }
     func request(_ message: [UInt8], of node: NodeID) {}
     func reply(_ message: [UInt8], to node: NodeID) {

@@ -21,9 +21,10 @@ private final class SpyTransport: Transport {
 
   func start(_ receiver: any TransportReceiver) throws {
     guard opensLinks else { return }
-    for channel in Channel.allCases { receiver.linksOpened(channel) }
+    for channel in Channel.allCases { receiver.linksChanged(channel, plan: 0, missing: []) }
   }
 
+  func update(_ plan: LinkPlan) {}
   func send(_ frames: [OutboundFrame]) -> [OutboundFrame] {
     for frame in frames {
       guard let last = try? Frame(decoding: frame.bytes).records.last?.header else { continue }

@@ -11,6 +11,8 @@ import HyphaTopology
 struct InvariantChecker {
   let run: ScenarioRun
   private let topology: Topology
+  /// The names under which nodes state events, each with its node.
+  private let authors: [AgentID: NodeID]
   private(set) var violations: [String] = []
   /// The events that agents of each node stated, by id.
   private var stated: [EventID: LogEntry] = [:]
@@ -22,6 +24,7 @@ struct InvariantChecker {
   init(_ run: ScenarioRun) {
     self.run = run
     topology = run.scenario.topology
+    authors = Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id.author, $0.id) })
     for (_, entry) in Self.all(run) where entry.source == .stated {
       let header = entry.record.header
       if stated.updateValue(entry, forKey: header.id) != nil { fail("id-once", "\(header.id) stated twice") }
@@ -47,6 +50,7 @@ struct InvariantChecker {
       fail("finish-means-delivered", "\(run.lateCount) events came after the deployment was complete")
     }
     if run.isComplete { violations += AlertChecker(run) { destinations($0) }.violations }
+    if topology.observer.node != nil && run.isComplete { checkTopology() }
     violations += run.breaches
   }
 
@@ -69,6 +73,15 @@ struct InvariantChecker {
     }
   }
 
+  private func home(of agent: AgentID) -> NodeID? { authors[agent] ?? topology.agent(agent)?.node }
+
+  /// Whether an event is for agents of a node, or for the node itself.
+  private func isFor(_ node: NodeID, _ header: RecordHeader) -> Bool {
+    guard authors[header.agent] != nil else { return destinations(header).contains { $0.node == node } }
+    return TopologyEvents.forAll.contains(header.type)
+      || TopologyEvents.forSeat.contains(header.type) && node == topology.observer.node
+  }
+
   // MARK: log-sound, persistent-complete, persistent-once, persistent-order, alert-complete, alert-order
 
   private mutating func checkLogs() {
@@ -76,12 +89,12 @@ struct InvariantChecker {
       for finding in log.findings { fail("log-sound", "\(node): \(finding)") }
       for entry in log.entries {
         let header = entry.record.header
-        let home = topology.agent(header.agent)?.node
+        let home = home(of: header.agent)
         if header.channel == .realtime { fail("realtime-unlogged", "\(header.id) in the log of \(node)") }
         if (entry.source == .stated) != (home == node) {
           fail("one-writer", "\(node) has \(header.id) of \(header.agent) as \(entry.source)")
         }
-        if home != node && !destinations(header).contains(where: { $0.node == node }) {
+        if home != node && !isFor(node, header) {
           fail("only-destined", "\(node) has \(header.id), which is for nobody there")
         }
       }
@@ -112,9 +125,7 @@ struct InvariantChecker {
       }
       for (lane, records) in lanes where received[lane] == nil {
         let header = records[0].header
-        guard topology.agent(lane.agent)?.node != node,
-          destinations(header).contains(where: { $0.node == node })
-        else { continue }
+        guard home(of: lane.agent) != node, isFor(node, header) else { continue }
         failDelivery(node, lane, [], records)
       }
     }
@@ -146,6 +157,8 @@ struct InvariantChecker {
           fail("stream-contiguous", "\(node): \(header.stream) goes on with \(header.sequence)")
         }
         ends[header.stream] = header.sequence
+        // Of what a node states itself nothing leaves before it is committed: there is nothing to name.
+        if authors[header.agent] != nil { continue }
         if header.channel == .persistent && header.sequence == 1 {
           checkOpening(entry.record, after: opened[header.agent] ?? 0, ends)
           opened[header.agent] = header.epoch
@@ -189,6 +202,22 @@ struct InvariantChecker {
           }
         }
         seen[header.id] = header
+      }
+    }
+  }
+
+  // MARK: topology-agrees, topology-followed
+
+  private mutating func checkTopology() {
+    guard let seat = topology.observer.node, let wanted = run.lives[seat]?.live else {
+      return fail("topology-agrees", "the seat does not run")
+    }
+    for (node, (live, sending)) in run.lives.sorted(by: { $0.key < $1.key }) {
+      if live != wanted {
+        fail("topology-agrees", "\(node) knows version \(live.version), not \(wanted.version)")
+      }
+      if sending != wanted.version {
+        fail("topology-followed", "\(node) sends by \(sending), not \(wanted.version)")
       }
     }
   }

@@ -12,6 +12,8 @@ struct Scenario {
     case cut(Bool, NodeID, NodeID)
     case full(Bool, NodeID)
     case faults(MemoryNetwork.Faults)
+    /// An operator asks at a node for a change of the topology.
+    case ask(NodeID, LinkRule)
   }
 
   /// How much goes wrong.
@@ -28,16 +30,20 @@ struct Scenario {
   let recording: [(from: AgentID, to: AgentID)]
   let failOneIn: UInt64
 
-  init(seed: UInt64, weather: Weather = .stormy) throws {
+  /// - Parameter isLive: whether the topology is observed, and changed while the run goes on.
+  init(seed: UInt64, weather: Weather = .stormy, isLive: Bool = false) throws {
     var maker = ScenarioMaker(seed: seed)
     self.seed = seed
     name = "\(seed)-\(UUID().uuidString)"
     failOneIn = maker.chance(50) ? 0 : maker.number(in: 2...9)
-    (topology, recording) = try maker.topology(run: name, failOneIn: failOneIn)
+    let drawn = try maker.topology(run: name, failOneIn: failOneIn)
+    recording = drawn.1
+    topology = isLive ? try maker.observed(drawn.0) : drawn.0
     faults = weather == .calm ? .none : maker.faults()
     let commit = maker.number(in: 20...3000)
     commitDelay = .microseconds(commit)...(.microseconds(commit + maker.number(in: 0...2000)))
-    actions = weather == .stormy ? maker.storm(over: topology.nodes.map(\.id)) : []
+    let storm = weather == .stormy ? maker.storm(over: topology.nodes.map(\.id)) : []
+    actions = isLive ? maker.wishes(topology, among: storm) : storm
   }
 }
 
@@ -111,6 +117,40 @@ struct ScenarioMaker {
     let topology = try Topology(
       name: "run", nodes: nodes.map { NodeSpec(id: $0) }, agents: agents, alerts: alerts)
     return (topology, recording)
+  }
+
+  /// The same topology with an observer that changes links on little evidence.
+  mutating func observed(_ topology: Topology) throws -> Topology {
+    var policy = ObserverPolicy()
+    policy.node = one(of: topology.nodes).id
+    policy.charge = 1
+    policy.halfLife = 4
+    policy.agentLinks = Int(number(in: 1...4))
+    if chance(30) {
+      policy.mustPass = [one(of: topology.agents.filter { !topology.children(of: $0.id).isEmpty }).id]
+    }
+    return try Topology(
+      name: topology.name, nodes: topology.nodes, agents: topology.agents, alerts: topology.alerts,
+      supervision: topology.supervision, observer: policy)
+  }
+
+  /// What operators ask for, among what goes wrong.
+  mutating func wishes(_ topology: Topology, among storm: [(at: UInt64, action: Scenario.Action)])
+    -> [(at: UInt64, action: Scenario.Action)]
+  {
+    var actions = storm
+    let span = max(600_000, storm.map(\.at).max() ?? 0)
+    for _ in 0..<number(in: 1...12) {
+      let link = DirectLink(one(of: topology.agents).id, one(of: topology.agents).id)
+      let rules: [LinkRule] = [
+        .pin(link), .pin(link), .pin(link), .pin(link), .unpin(link), .forbid(link), .allow(link),
+        .retire(link),
+        .freeze, .thaw, .revert(version: 1, links: []),
+      ]
+      actions.append((number(in: 0...span), .ask(one(of: topology.nodes).id, one(of: rules))))
+    }
+    return actions.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(
+      \.element)
   }
 
   private mutating func supervision() -> SupervisionSettings {

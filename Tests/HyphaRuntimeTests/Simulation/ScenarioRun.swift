@@ -17,6 +17,10 @@ struct ScenarioRun {
   let logs: [NodeID: LoggedNode]
   /// How many events the logs got in the two seconds after the deployment had said that all is done.
   let lateCount: Int
+  /// Frames that came by a way that the tree does not have.
+  let directFrameCount: Int
+  /// The topology as each node knows it at the end, and by which version it sends.
+  let lives: [NodeID: (live: LiveTopology, sending: UInt32)]
   let breaches: [String]
   /// How often a node that ran was killed.
   let killCount: Int
@@ -26,24 +30,44 @@ struct ScenarioRun {
     let deployment = SimulatedDeployment(
       scenario.topology, kinds: kinds, seed: scenario.seed, faults: scenario.faults,
       commitDelay: scenario.commitDelay, notary: { TestNotary($0) })
+    let tree = Routes(scenario.topology)
+    let links = Dictionary(
+      uniqueKeysWithValues: scenario.topology.nodes.map { ($0.id, tree.links(into: $0.id)) })
+    let directCount = Mutex(0)
+    deployment.network.onArrival { frame, node in
+      guard let decoded = try? Frame(decoding: frame.bytes) else { return }
+      if !(links[node]?[frame.from]?.contains(decoded.via) ?? false) { directCount.withLock { $0 += 1 } }
+    }
     var driver = Driver(deployment: deployment, topology: scenario.topology)
     try driver.run(scenario.actions)
     let isComplete = deployment.runToEnd(limit: limit)
     self.scenario = scenario
     self.isComplete = isComplete
     summary = deployment.summary()
-    let logs = try Self.read(deployment, scenario.topology)
-    self.logs = logs
+    let atEnd = try Self.read(deployment, scenario.topology)
     deployment.run(for: .seconds(2))
     let later = try Self.read(deployment, scenario.topology)
     // A realtime event may come at any time; what comes of it is not waited for.
     let begunBySignals = Set(
       later.values.flatMap(\.entries).map(\.record)
         .filter { (try? Bell.decode($0))?.isForSignal == true }.map(\.header.correlation))
+    // Nor is what nodes say of the topology.
+    let authors = Set(scenario.topology.nodes.map(\.id.author))
     lateCount = later.reduce(0) { count, node in
-      let late = node.value.entries.dropFirst(logs[node.key]?.entries.count ?? 0)
+      let late = node.value.entries.dropFirst(atEnd[node.key]?.entries.count ?? 0)
+        .filter { !authors.contains($0.record.header.agent) }
       return count + late.count { !begunBySignals.contains($0.record.header.correlation) }
     }
+    // Nodes that were away or cut off come to know the newest topology, and all send by it.
+    let isLive = scenario.topology.observer.node != nil
+    if isLive { deployment.run(for: .seconds(8)) }
+    logs = isLive ? try Self.read(deployment, scenario.topology) : atEnd
+    lives = scenario.topology.nodes.reduce(into: [:]) { lives, node in
+      guard let running = deployment.node(node.id) else { return }
+      let live = running.desks.topology.state.withLock { $0.live }
+      lives[node.id] = (live, running.routes.sending)
+    }
+    directFrameCount = directCount.withLock { $0 }
     breaches = Breaches.take(scenario.name)
     killCount = driver.killCount
     if isComplete { try deployment.stop() }
@@ -135,6 +159,8 @@ private struct Driver {
       deployment.network.setCut(isCut, between: first, and: second)
     case .full(let isFull, let node): deployment.stores[node]?.setFull(isFull)
     case .faults(let faults): deployment.network.setFaults(faults)
+    // Who is down cannot be asked.
+    case .ask(let node, let rule): _ = try deployment.node(node)?.ask(rule, by: "operator", note: nil)
     }
   }
 

@@ -112,7 +112,7 @@ import Testing
     for _ in 0..<2 { observer.observe(from: 4, to: 12) }
     #expect(observer.isLinked(AgentPair(4, 12)))
     #expect { try observer.operate(.retire(AgentPair(5, 12))) } throws: {
-      "\($0)" == "invalidTopology: agents 5 and 12 are not linked; retire one of the links"
+      "\($0)" == "invalidTopology: agent 5 and agent 12 are not linked; retire one of the links"
     }
   }
 
@@ -127,7 +127,7 @@ import Testing
   func `a link that cannot be is refused with the reason`(_ pair: AgentPair, _ reason: String) throws {
     var observer = try observer(gates: [2])
     #expect { try observer.operate(.pin(pair)) } throws: {
-      "\($0)" == "invalidTopology: the link of agents \(pair.low) and \(pair.high) \(reason)"
+      "\($0)" == "invalidTopology: the link of agent \(pair.low) and agent \(pair.high) \(reason)"
     }
   }
 }

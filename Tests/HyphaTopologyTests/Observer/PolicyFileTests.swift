@@ -25,6 +25,7 @@ import Testing
     let policy = try read(
       """
       observer:
+        node: hq
         mode: suggest
         version: 3
         charge: 4
@@ -41,6 +42,7 @@ import Testing
       """)
     var wanted = ObserverPolicy()
     wanted.mode = .suggest
+    wanted.node = "hq"
     wanted.version = 3
     (wanted.charge, wanted.overdraft, wanted.halfLife, wanted.memory) = (4, 20, 64, 1024)
     (wanted.agentLinks, wanted.supervisorLinks, wanted.rootLinks) = (1, 2, 0)

@@ -1,0 +1,127 @@
+import Foundation
+import HyphaCore
+import HyphaRuntime
+import HyphaTopology
+
+/// What a topology can be exported as.
+enum TopologyFormat: String, CaseIterable, Sendable, ExpressibleByArgument {
+  case svg, dot, mermaid, graphml, json
+}
+
+/// `hypha topology export`: the topology for other programs, and as a picture.
+struct TopologyExportCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "export", abstract: "Write the topology for another program, or as a picture.",
+    discussion: """
+      svg is a picture of the hierarchy with its direct links: the newer a link the brighter, the more it had saved when it \
+      was made the wider. dot is for Graphviz, mermaid for Mermaid, graphml for network analysis.
+      """,
+    examples: [
+      "hypha topology export topologies/incident-room.yaml --format svg > topology.svg",
+      "hypha topology export topologies/incident-room.yaml --format graphml --at 2026-01-31T12:00:00Z",
+    ])
+
+  @OptionGroup var deployment: LiveTopologyOptions
+  @Option(help: "As what to write it.") var format: TopologyFormat = .svg
+  @Option(help: "Write it as it was at this place of the log.", valueName: "position|time") var at: Instant?
+
+  func run() async throws {
+    let (topology, reading) = try deployment.read(through: at)
+    let text =
+      switch format {
+      case .svg: TopologyPicture(topology, reading.live).svg
+      case .dot: Self.dot(topology, reading.live)
+      case .mermaid: Self.mermaid(topology, reading.live)
+      case .graphml: Self.graphML(topology, reading.live)
+      case .json: try Self.json(topology, reading.live)
+      }
+    try Output.standard.write(text)
+  }
+
+  private static func quoted(_ text: some CustomStringConvertible) -> String { "\"\(text)\"" }
+
+  private static func dot(_ topology: Topology, _ live: LiveTopology) -> String {
+    var lines = ["graph \(quoted(topology.name)) {", "  node [shape=box];"]
+    for agent in topology.agents {
+      lines.append("  \(quoted(agent.id)) [tooltip=\(quoted("\(agent.kind) on \(agent.node)"))];")
+      if let up = agent.reportsTo { lines.append("  \(quoted(up)) -- \(quoted(agent.id));") }
+    }
+    for link in live.links.keys.sorted() {
+      lines.append(
+        "  \(quoted(link.one)) -- \(quoted(link.other)) [style=bold, color=green, constraint=false];")
+    }
+    return (lines + ["}", ""]).joined(separator: "\n")
+  }
+
+  /// Names of agents may have dots and dashes, which Mermaid's ids may not.
+  private static func mermaid(_ topology: Topology, _ live: LiveTopology) -> String {
+    let places = Dictionary(uniqueKeysWithValues: topology.agents.enumerated().map { ($1.id, "a\($0)") })
+    func place(_ agent: AgentID) -> String { places[agent] ?? "unknown" }
+    var lines = ["graph TD"]
+    for agent in topology.agents { lines.append("  \(place(agent.id))[\(quoted(agent.id))]") }
+    for agent in topology.agents {
+      if let up = agent.reportsTo { lines.append("  \(place(up)) --- \(place(agent.id))") }
+    }
+    for link in live.links.keys.sorted() { lines.append("  \(place(link.one)) <==> \(place(link.other))") }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func graphML(_ topology: Topology, _ live: LiveTopology) -> String {
+    var lines = [
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>",
+      "<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">",
+      "  <key id=\"node\" for=\"node\" attr.name=\"node\" attr.type=\"string\"/>",
+      "  <key id=\"kind\" for=\"node\" attr.name=\"kind\" attr.type=\"string\"/>",
+      "  <key id=\"edge\" for=\"edge\" attr.name=\"edge\" attr.type=\"string\"/>",
+      "  <key id=\"version\" for=\"edge\" attr.name=\"version\" attr.type=\"long\"/>",
+      "  <graph id=\"\(XMLText.escaped(topology.name))\" edgedefault=\"undirected\">",
+    ]
+    for agent in topology.agents {
+      lines.append(
+        "    <node id=\"\(agent.id)\"><data key=\"node\">\(agent.node)</data>"
+          + "<data key=\"kind\">\(XMLText.escaped(agent.kind))</data></node>")
+    }
+    for agent in topology.agents {
+      guard let up = agent.reportsTo else { continue }
+      lines.append("    <edge source=\"\(up)\" target=\"\(agent.id)\"><data key=\"edge\">tree</data></edge>")
+    }
+    for (link, state) in live.links.sorted(by: { $0.key < $1.key }) {
+      lines.append(
+        "    <edge source=\"\(link.one)\" target=\"\(link.other)\"><data key=\"edge\">link</data>"
+          + "<data key=\"version\">\(state.version)</data></edge>")
+    }
+    return (lines + ["  </graph>", "</graphml>", ""]).joined(separator: "\n")
+  }
+
+  private struct Whole: Encodable {
+    struct Agent: Encodable {
+      let id: AgentID
+      let node: NodeID
+      let kind: String
+      let reportsTo: AgentID?
+    }
+
+    struct Link: Encodable {
+      let one, other: AgentID
+      let version: UInt32
+      let isPinned: Bool
+    }
+
+    let name: String
+    let version: UInt32
+    let agents: [Agent]
+    let links: [Link]
+  }
+
+  private static func json(_ topology: Topology, _ live: LiveTopology) throws -> String {
+    try JSON.text(
+      Whole(
+        name: topology.name, version: live.version,
+        agents: topology.agents.map {
+          .init(id: $0.id, node: $0.node, kind: $0.kind, reportsTo: $0.reportsTo)
+        },
+        links: live.links.sorted { $0.key < $1.key }.map {
+          .init(one: $0.key.one, other: $0.key.other, version: $0.value.version, isPinned: $0.value.isPinned)
+        })) + "\n"
+  }
+}

@@ -1,0 +1,177 @@
+import HyphaCore
+import HyphaLog
+import HyphaRuntime
+import HyphaTopology
+
+/// `hypha topology show`: the topology as it is, or was.
+struct TopologyShowCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "show", abstract: "Show the hierarchy with its direct links, as it is or was.",
+    discussion: """
+      Reads the logs; the nodes may run or not. A position is one of the log of the observer's node, or of the node that \
+      --data names.
+      """,
+    examples: [
+      "hypha topology show topologies/incident-room.yaml",
+      "hypha topology show topologies/incident-room.yaml --at 2026-01-31T12:00:00Z --json",
+    ])
+
+  @OptionGroup var deployment: LiveTopologyOptions
+  @Option(help: "Show how it was at this place of the log.", valueName: "position|time") var at: Instant?
+  @Flag(help: "Draw every agent, also where many have no links.") var all = false
+  @Flag(help: "Print as JSON.") var json = false
+
+  private struct Report: Encodable {
+    struct Link: Encodable {
+      let one, other: AgentID
+      let version: UInt32
+      let since: String
+      let isPinned: Bool
+      let savedHops: Double
+    }
+
+    let name: String
+    let version: UInt32
+    let isFrozen: Bool
+    let links: [Link]
+    let forbidden: [DirectLink]
+  }
+
+  func run() async throws {
+    let (topology, reading) = try deployment.read(through: at)
+    let live = reading.live
+    if json {
+      return try Output.standard.writeLine(
+        JSON.text(
+          Report(
+            name: topology.name, version: live.version, isFrozen: live.isFrozen,
+            links: live.links.sorted { $0.key < $1.key }.map { link, state in
+              .init(
+                one: link.one, other: link.other, version: state.version, since: state.since.text,
+                isPinned: state.isPinned, savedHops: Double(state.score) / 65_536)
+            }, forbidden: live.forbidden.sorted())))
+    }
+    let style = Terminal.current.style()
+    for line in TreeLines(topology: topology, live: live, style: style, showsAll: all).lines {
+      try Output.standard.writeLine(line)
+    }
+    let frozen = live.isFrozen ? ", frozen" : ""
+    try Output.standard.writeLine(
+      "\nversion \(live.version): \(live.links.count) links between \(Human.count(topology.agents.count)) agents\(frozen)"
+    )
+    for link in live.forbidden.sorted() { try Output.standard.writeLine("forbidden: \(link)") }
+  }
+}
+
+/// `hypha topology history`: how it came to be.
+struct TopologyHistoryCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "history", abstract: "Show how the topology has changed, and why.",
+    examples: ["hypha topology history topologies/incident-room.yaml --limit 20"])
+
+  @OptionGroup var deployment: LiveTopologyOptions
+  @Option(help: "Only the newest of them.", valueName: "count") var limit: Int?
+  @Option(help: "How to print.") var format: TableFormat = .table
+
+  func run() async throws {
+    let (_, reading) = try deployment.read()
+    var table = Table([
+      .init("position", alignment: .right), .init("time"), .init("version", alignment: .right),
+      .init("change"),
+      .init("why"), .init("evidence", key: "evidenceHops", alignment: .right),
+      .init("ledger", key: "ledgerHops", alignment: .right),
+    ])
+    let entries = reading.entries.suffix(limit.map { max(0, $0) } ?? .max)
+    for entry in entries { add(entry, to: &table) }
+    guard !table.rows.isEmpty || format != .table else {
+      return try Output.standard.writeLine("the topology has not changed")
+    }
+    try table.write(as: format)
+  }
+
+  private func add(_ entry: TopologyReading.Entry, to table: inout Table) {
+    let place: [Table.Cell] = [.integer(Int(clamping: entry.position.rawValue)), .string(entry.time.text)]
+    func add(_ version: UInt32?, _ change: LinkChange, _ prefix: String) {
+      let made = change.promoted.map { "+ \($0.link)" }
+      let gone = change.retired.map { "− \($0.link)" }
+      let what = (made.map { [$0] } ?? []) + gone
+      let rule = change.rule.map(ChangeText.rule)
+      table.add(
+        place + [
+          version.map { .integer(Int($0)) } ?? .none,
+          .string(prefix + (what.isEmpty ? rule ?? "nothing" : what.joined(separator: "  "))),
+          .string(rule ?? change.cause.rawValue),
+          change.cause == .earned ? .double(Double(change.credit) / 65_536) : .none,
+          .integer(Int(change.ledgerAfter)),
+        ])
+    }
+    switch entry.content {
+    case .changed(let event): for change in event.changes { add(event.version, change, "") }
+    case .suggested(let event): for change in event.changes { add(nil, change, "suggested: ") }
+    case .asked: break
+    case .refused(let event):
+      table.add(
+        place + [
+          .none, .string("refused: \(ChangeText.rule(event.rule))"), .string(event.reason), .none, .none,
+        ])
+    }
+  }
+}
+
+/// `hypha topology explain`: why a link is there, or is not.
+struct TopologyExplainCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "explain", abstract: "Say why two agents are linked, or why they are not.",
+    discussion: """
+      Reads the log of the observer's node and lets the observer see all of it once more, as it did when it decided.
+      """,
+    examples: ["hypha topology explain topologies/incident-room.yaml Ana Faye"])
+
+  @OptionGroup var deployment: LiveTopologyOptions
+  @Argument(help: "One agent.", completion: .none) var one: AgentID
+  @Argument(help: "The other one.", completion: .none) var other: AgentID
+  @Option(help: "Explain how it was at this place of the log.", valueName: "position|time") var at: Instant?
+
+  func run() async throws {
+    let (topology, reading) = try deployment.read(through: at)
+    for agent in [one, other] where topology.agent(agent) == nil {
+      throw HyphaError(
+        .usage, "the topology '\(topology.name)' has no agent '\(agent)'",
+        remedy: "name one of those that 'hypha topology show' lists")
+    }
+    guard one != other else {
+      throw HyphaError(.usage, "an agent has no link with itself", remedy: "name two agents")
+    }
+    for line in try ChangeText.explain(DirectLink(one, other), reading, topology) {
+      try Output.standard.writeLine(line)
+    }
+  }
+}
+
+/// `hypha topology diff`: what has changed between two places.
+struct TopologyDiffCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "diff", abstract: "Show which links came and went between two places of the log.",
+    examples: ["hypha topology diff topologies/incident-room.yaml 100 2000"])
+
+  @OptionGroup var deployment: LiveTopologyOptions
+  @Argument(help: "The earlier place: a position or a time.") var from: Instant
+  @Argument(help: "The later one.") var to: Instant
+
+  func run() async throws {
+    let before = try deployment.read(through: from).reading.live
+    let after = try deployment.read(through: to).reading.live
+    let (old, new) = (Set(before.links.keys), Set(after.links.keys))
+    for link in new.subtracting(old).sorted() { try Output.standard.writeLine("+ \(link)") }
+    for link in old.subtracting(new).sorted() { try Output.standard.writeLine("− \(link)") }
+    for link in after.forbidden.subtracting(before.forbidden).sorted() {
+      try Output.standard.writeLine("forbidden: \(link)")
+    }
+    for link in before.forbidden.subtracting(after.forbidden).sorted() {
+      try Output.standard.writeLine("allowed: \(link)")
+    }
+    try Output.standard.writeLine(
+      "version \(before.version) to \(after.version): \(new.subtracting(old).count) came, "
+        + "\(old.subtracting(new).count) went, \(new.intersection(old).count) stayed")
+  }
+}

@@ -1,0 +1,94 @@
+import HyphaCore
+import HyphaLog
+import HyphaRuntime
+import HyphaTopology
+
+/// Which deployment a command is about: its topology file and its logs.
+struct LiveTopologyOptions: ArgumentGroup {
+  @Argument(help: "The topology file.", completion: .file) var file: String
+  @Option(
+    help: "A node's data directory, or the deployment's; default data/NAME.", valueName: "directory",
+    completion: .directory)
+  var data: String?
+
+  /// The topology that the file says.
+  func topology() throws -> Topology { try TopologyLoading.load(file, Program.require().kinds) }
+
+  /// The directories of the logs.
+  func logs(of topology: Topology) throws -> [String] {
+    try DataPlaces.logs(in: DataPlaces.directory(data, of: topology))
+  }
+
+  /// The topology as the logs have it: that of the seat knows most; without it, that which knows the newest.
+  func read(through end: Instant? = nil) throws -> (topology: Topology, reading: TopologyReading) {
+    let (topology, program) = (try topology(), try Program.require())
+    var newest: TopologyReading?
+    for path in try logs(of: topology) {
+      let log = try program.readLog(path)
+      if log.identity.node == topology.observer.node {
+        return (topology, try TopologyReading(log, of: topology, through: end?.end))
+      }
+      // Positions are those of one log, and each has its own.
+      if case .position? = end?.end, newest != nil {
+        throw HyphaError(
+          .usage, "a position is one of a log, and there are several",
+          remedy: "name the log with --data DIRECTORY/NODE, or give a time")
+      }
+      let reading = try TopologyReading(log, of: topology, through: end?.end)
+      if reading.live.version >= newest?.live.version ?? 0 { newest = reading }
+    }
+    guard let newest else { throw HyphaError(.fileUnavailable, "there is no log of '\(topology.name)'") }
+    return (topology, newest)
+  }
+
+  /// Asks the observer for something by way of a node that runs, the seat's first.
+  ///
+  /// - Returns: what came of it.
+  func ask(_ rule: LinkRule, by principal: AgentID?, note: String?) async throws -> NodeOperations.RuleOutcome
+  {
+    let topology = try topology()
+    let request = try OperatorRequest(
+      "topology.ask", by: OperatorClient.authority(principal),
+      parameters: NodeOperations.Rule(rule: rule, note: note))
+    let logs = try logs(of: topology)
+    let seat = topology.observer.node.map { "/\($0)" }
+    let order = logs.filter { path in seat.map(path.hasSuffix) ?? false } + logs
+    for path in order {
+      if let outcome = try await OperatorClient.ask(path, request, as: NodeOperations.RuleOutcome.self) {
+        return outcome
+      }
+    }
+    throw HyphaError(
+      .failed, "no node of '\(topology.name)' runs", remedy: "start it: '\(Program.calledAs) run \(file)'")
+  }
+}
+
+/// A place in a log on the command line: a position, or a time.
+struct Instant: Sendable, ExpressibleByArgument {
+  let end: TopologyReading.End
+
+  init?(argument: String) {
+    guard let value = try? Self.parse(argument: argument) else { return nil }
+    self = value
+  }
+
+  init(_ end: TopologyReading.End) { self.end = end }
+
+  static func parse(argument: String) throws -> Self {
+    if let position = UInt64(argument) { return Self(.position(Position(rawValue: position))) }
+    guard let moment = Moment(argument: argument) else {
+      throw HyphaError(
+        .usage, "'\(argument)' is neither a position nor a time",
+        remedy: "use a position such as 1042, or a form such as 2026-01-31T12:00:00Z (RFC 3339)")
+    }
+    return Self(.time(moment.timestamp))
+  }
+
+  static var argumentDescription: String { "a position of the log, or a time (RFC 3339)" }
+  var argumentText: String {
+    switch end {
+    case .position(let position): "\(position)"
+    case .time(let time): time.text
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import HyphaCore
+import HyphaTopology
+
+/// The hierarchy with its direct links, as lines that a person can read.
+struct TreeLines {
+  let topology: Topology
+  let live: LiveTopology
+  let style: Style
+  /// Whether agents without links and without anyone below them are drawn, too, however many they are.
+  var showsAll = false
+  /// How many of them are drawn below a supervisor otherwise.
+  private static let plainCountMax = 8
+
+  private var linksOf: [AgentID: [DirectLink]] {
+    live.links.keys.sorted().reduce(into: [:]) { links, link in
+      links[link.one, default: []].append(link)
+      links[link.other, default: []].append(link)
+    }
+  }
+
+  /// The lines, the root first.
+  var lines: [String] {
+    var lines: [String] = []
+    let links = linksOf
+    draw(topology.root, links, prefix: "", branch: "", &lines)
+    return lines
+  }
+
+  private func draw(
+    _ agent: AgentID, _ links: [AgentID: [DirectLink]], prefix: String, branch: String,
+    _ lines: inout [String]
+  ) {
+    let own = (links[agent] ?? []).map { link -> String in
+      let isPinned = live.links[link]?.isPinned ?? false
+      return style.green("↔ \(link.end(beside: agent))") + (isPinned ? style.dim(" (pinned)") : "")
+    }
+    let node = topology.agent(agent).map { style.dim(" [\($0.node)]") } ?? ""
+    lines.append(prefix + branch + agent.text + node + own.map { "  " + $0 }.joined())
+    let below = topology.children(of: agent)
+    let plain = below.filter { links[$0] == nil && topology.children(of: $0).isEmpty }
+    let hidden = !showsAll && plain.count > Self.plainCountMax ? Set(plain) : []
+    let drawn = below.filter { !hidden.contains($0) }
+    let inner = prefix + (branch.isEmpty ? "" : branch.hasPrefix("└") ? "   " : "│  ")
+    for (place, child) in drawn.enumerated() {
+      let isLast = place == drawn.count - 1 && hidden.isEmpty
+      draw(child, links, prefix: inner, branch: isLast ? "└─ " : "├─ ", &lines)
+    }
+    if !hidden.isEmpty {
+      lines.append(
+        inner + "└─ " + style.dim("\(Human.count(hidden.count)) \(drawn.isEmpty ? "" : "more ")without links")
+      )
+    }
+  }
+}

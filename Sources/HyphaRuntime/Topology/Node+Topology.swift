@@ -1,0 +1,220 @@
+public import HyphaCore
+import HyphaLog
+public import HyphaTopology
+import HyphaTransport
+import Synchronization
+
+/// The live topology on one node: what is counted is reported, what the observer decides is stated, and what has changed
+/// is followed.
+extension Node {
+  // MARK: Life
+
+  /// Finds the topology again that the log knows. Before anything runs.
+  func restoreTopology() throws {
+    guard desks.topology.isLive, try log.head() > .start else { return }
+    let authors = Set(topology.nodes.map(\.id.author))
+    let head = try log.head()
+    let known = try TopologySnapshot.read(in: log)
+    let first = Position(rawValue: known?.through ?? 0).next
+    try desks.topology.state.withLock { state in
+      if let known {
+        try state.resume(known)
+        _ = state.routeSwitch.learn(known.live.version, links: Set(known.live.links.keys), replacing: true)
+      }
+      state.savedThrough = known?.through ?? 0
+      state.seenThrough = state.savedThrough
+      guard first <= head else { return }
+      try log.visit(first...head, .forward) { view in
+        guard view.record.channel == .persistent else { return true }
+        let record = try Record(view.record)
+        guard authors.contains(record.agent) else { return true }
+        state.seenThrough = view.position.rawValue
+        if try state.take(record) != nil {
+          _ = state.routeSwitch.learn(
+            state.live.version, links: Set(state.live.links.keys), replacing: true)
+        }
+        return true
+      }
+    }
+    desks.topology.state.withLock { state in
+      routes.learn(state.live.version, links: Set(state.live.links.keys))
+      routes.sending = RouteSwitch.tree
+    }
+  }
+
+  /// Begins to follow: the transport runs.
+  func beginTopology() {
+    guard desks.topology.isLive else { return }
+    stateAnswers()
+    follow()
+  }
+
+  // MARK: The log
+
+  /// Takes note of an event that the log has taken; on the log's thread, in the order of the log.
+  func observeTopology(_ record: Record, at position: Position) {
+    guard desks.topology.isLive else { return }
+    let isAwaited = desks.topology.state.withLock { state in
+      state.inbox.append((record, position))
+      defer { state.isLookingAtInbox = true }
+      return state.isLookingAtInbox
+    }
+    // An observer takes its time, and the log's thread has none.
+    if !isAwaited { scheduler.schedule(after: .zero) { self.lookAtInbox() } }
+  }
+
+  private func lookAtInbox() {
+    var hasChanged = false
+    while true {
+      let record = desks.topology.state.withLock { state -> Record? in
+        guard !state.inbox.isEmpty else {
+          state.isLookingAtInbox = false
+          return nil
+        }
+        let (record, position) = state.inbox.removeFirst()
+        state.seenThrough = position.rawValue
+        return record
+      }
+      guard let record else { break }
+      do {
+        let links = try desks.topology.state.withLock { state -> (UInt32, Set<DirectLink>)? in
+          guard let version = try state.take(record) else { return nil }
+          let links = Set(state.live.links.keys)
+          return state.routeSwitch.learn(version, links: links) ? (version, links) : nil
+        }
+        if let (version, links) = links {
+          routes.learn(version, links: links)
+          hasChanged = true
+        }
+      } catch {
+        note(refusal: "\(record.type) of '\(record.agent)' cannot be read: \(error)")
+      }
+    }
+    stateAnswers()
+    if hasChanged { follow() }
+  }
+
+  /// States what the observer has decided.
+  private func stateAnswers() {
+    for answer in desks.topology.state.withLock({ $0.takeAnswers() }) {
+      let cause = Cause(event: answer.cause, correlation: answer.correlation)
+      switch answer.content {
+      case .changed(let event): state(own: event, because: cause)
+      case .suggested(let event): state(own: event, because: cause)
+      case .refused(let event): state(own: event, because: cause)
+      }
+    }
+  }
+
+  /// Asks the observer for something, on an operator's authority. When the call returns the event is on its way into the
+  /// log; the answer is an event that has this one as its cause.
+  ///
+  /// - Throws: ``HyphaError/Code/usage`` where nobody observes this deployment.
+  public func ask(_ rule: LinkRule, by principal: AgentID, note: String?) throws -> EventID {
+    guard topology.observer.node != nil else {
+      throw HyphaError(
+        .usage, "nobody observes the deployment '\(topology.name)'",
+        remedy: "give the observer a seat in the topology file: 'observer: {node: NAME}'")
+    }
+    let authority = Authority(principal: principal, grant: "operator", policyVersion: topology.version)
+    return state(own: RuleAsked(rule: rule, note: note), because: nil, authority: authority)
+  }
+
+  // MARK: Routes
+
+  /// Opens and closes links as the known versions need, and tells the others how far this node is.
+  private func follow() {
+    let plan = desks.topology.state.withLock { state -> LinkPlan? in
+      let links = state.routeSwitch.links
+      guard links != state.planned || state.plan.through != state.routeSwitch.newest else { return nil }
+      state.planned = links
+      state.plan = (state.plan.number + 1, state.routeSwitch.newest)
+      var plan = Self.linkPlan(of: configuration.node, in: topology, links: links)
+      plan.number = state.plan.number
+      return plan
+    }
+    if let plan { transport.update(plan) }
+    step(now: now())
+  }
+
+  /// Takes note of what has become of the links.
+  func followLinks(_ channel: Channel, plan: UInt32, missing: Set<AgentID>) {
+    guard desks.topology.isLive else { return }
+    desks.topology.state.withLock { state in
+      state.channels[channel] = (plan, missing)
+      let all = Channel.allCases.compactMap { state.channels[$0] }
+      guard all.count == Channel.allCases.count, all.allSatisfy({ $0.plan == state.plan.number }) else {
+        return
+      }
+      state.routeSwitch.linksChanged(
+        through: state.plan.through, missing: all.reduce(into: []) { $0.formUnion($1.missing) })
+    }
+    step(now: now())
+  }
+
+  /// Takes note of how far a node is.
+  func heard(_ node: NodeID, _ progress: RouteSwitch.Progress) {
+    guard desks.topology.isLive, topology.node(node) != nil, node != configuration.node else { return }
+    let now = now()
+    desks.topology.state.withLock { $0.routeSwitch.heard(node, progress, now: now) }
+    step(now: now)
+  }
+
+  /// Looks after reports and routes, again and again.
+  func lookAfterTopology() {
+    guard desks.topology.isLive else { return }
+    let now = now()
+    step(now: now)
+    saveTopology(now: now)
+    let isDue = desks.topology.state.withLock { state in
+      guard now.since(state.reportedAt) >= TopologyDesk.reportInterval else { return false }
+      state.reportedAt = now
+      return true
+    }
+    if isDue, topology.observer.node != nil,
+      let report = desks.topology.meter.report(by: configuration.node)
+    {
+      state(own: report, because: nil)
+    }
+  }
+
+  /// Lets the log keep now and then what a restart would have to read again; a prune spares what is behind it.
+  private func saveTopology(now: Timestamp) {
+    // Read first: what is in the inbox may be newer, and is read again after a restart.
+    let observed = desk.observedThrough.load(ordering: .acquiring)
+    let snapshot = desks.topology.state.withLock { state -> TopologySnapshot? in
+      let through =
+        state.inbox.isEmpty && !state.isLookingAtInbox ? max(observed, state.seenThrough) : state.seenThrough
+      let isOld = now.since(state.savedAt) >= TopologyDesk.saveInterval
+      let isChanged = state.seenThrough > state.savedThrough
+      let isFar = through >= state.savedThrough + TopologyDesk.saveEntryCount
+      guard !state.isSaving, !state.isLookingAtInbox, isOld && isChanged || isFar else { return nil }
+      (state.isSaving, state.savedAt, state.savedThrough) = (true, now, through)
+      return state.snapshot(through: through)
+    }
+    guard let snapshot, let bytes = try? JSON.encode(snapshot) else { return }
+    log.submit(LogBatch(snapshots: [TopologySnapshot.owner: Array(bytes)])) { _ in
+      self.desks.topology.state.withLock { $0.isSaving = false }
+    }
+  }
+
+  /// Switches where that is due, and says so.
+  private func step(now: Timestamp) {
+    let (said, isForgotten) = desks.topology.state.withLock { state -> (RouteSwitch.Progress?, Bool) in
+      let (isSwitched, isForgotten) = state.routeSwitch.tick(now: now)
+      if isSwitched { routes.sending = state.routeSwitch.sending }
+      if isForgotten { routes.forget(allBut: state.routeSwitch.known) }
+      let progress = state.routeSwitch.progress(now: now)
+      let isNews = progress != state.said || now.since(state.saidAt) >= TopologyDesk.progressInterval
+      if isNews { (state.said, state.saidAt) = (progress, now) }
+      return (isNews ? progress : nil, isForgotten)
+    }
+    if let said {
+      let message = ControlMessage.progress(ready: said.ready, sending: said.sending).encoded()
+      for node in topology.nodes.map(\.id) where node != configuration.node {
+        transport.request(message, of: node)
+      }
+    }
+    if isForgotten { follow() }
+  }
+}

@@ -1,0 +1,145 @@
+import HyphaCore
+import HyphaTopology
+
+/// By which version of the routes a node sends: a pure state machine, make before break.
+///
+/// A node that learns of a version opens its links beside those that it has, and says that it is *ready* for the version
+/// once every node that takes frames over them does. A node sends by the newest version that it and all nodes that it
+/// hears are ready for; so what is sent under a version finds its way open. Older versions stay known, and their links
+/// open, until nobody sends by them any more and what was sent has had the time to arrive.
+///
+/// The plain tree is version ``tree``, for which every node is ready at all times: when a link fails, its node is ready for
+/// no version that has it, and all go back to the newest that has not.
+///
+/// A node that was not heard for ``silence`` is not waited for, and its links need not be open.
+///
+/// Bounds: at most ``keptCountMax`` versions are known; beyond that the oldest is forgotten, and what is still under way by
+/// it is refused and fetched.
+struct RouteSwitch: Sendable {
+  /// What a node says of itself.
+  struct Progress: Sendable, Hashable {
+    /// The newest version for which its links are open.
+    var ready: UInt32
+    /// The version that it sends by.
+    var sending: UInt32
+  }
+
+  private struct Version: Sendable {
+    var number: UInt32
+    var links: Set<DirectLink>
+    /// Since when no node is known to send by it; nil while one does.
+    var unusedSince: Timestamp?
+  }
+
+  private struct Peer: Sendable {
+    var progress: Progress
+    var heardAt: Timestamp
+  }
+
+  /// The plain tree.
+  static let tree: UInt32 = 0
+  /// How long a node may be silent and still be waited for.
+  static let silence = Duration.seconds(2)
+  /// How long a version stays known that nobody sends by.
+  static let drain = Duration.seconds(5)
+  /// The most versions that are known, the tree's not among them.
+  static let keptCountMax = 64
+
+  private let nodeOf: @Sendable (AgentID) -> NodeID?
+  private let node: NodeID
+  private var kept: [Version]
+  private var peers: [NodeID: Peer] = [:]
+  /// The agents of other nodes whose frames are not taken there when this node sends them.
+  private var missing: Set<AgentID> = []
+  /// The versions whose links the transport has been told of: those up to this one.
+  private var plannedThrough: UInt32
+  /// The version that this node sends by.
+  private(set) var sending: UInt32
+
+  /// A node that knows one version and sends by the tree.
+  ///
+  /// - Parameter nodeOf: the node of an agent.
+  init(
+    of node: NodeID, version: UInt32, links: Set<DirectLink>, nodeOf: @escaping @Sendable (AgentID) -> NodeID?
+  ) {
+    self.node = node
+    self.nodeOf = nodeOf
+    kept = [Version(number: version, links: links)]
+    sending = Self.tree
+    plannedThrough = Self.tree
+  }
+
+  /// The newest version that is known.
+  var newest: UInt32 { kept.last?.number ?? Self.tree }
+  /// All versions that are known, the tree's not among them, the oldest first.
+  var known: [UInt32] { kept.map(\.number) }
+  /// The links that must be open, over all known versions.
+  var links: Set<DirectLink> { kept.reduce(into: []) { $0.formUnion($1.links) } }
+  /// What this node says of itself.
+  func progress(now: Timestamp) -> Progress { Progress(ready: ready(now: now), sending: sending) }
+
+  // MARK: Learning
+
+  /// Learns of a version. Returns whether it is new.
+  ///
+  /// - Parameter replacing: whether nothing was ever sent by those that are known.
+  mutating func learn(_ version: UInt32, links: Set<DirectLink>, replacing: Bool = false) -> Bool {
+    guard version > newest else { return false }
+    if replacing { kept = [] }
+    kept.append(Version(number: version, links: links))
+    if kept.count > Self.keptCountMax { kept.removeFirst() }
+    return true
+  }
+
+  /// The transport has a plan with the links of all versions up to `version`; what it sends for the agents in `missing` is
+  /// not taken on some channel.
+  mutating func linksChanged(through version: UInt32, missing: Set<AgentID>) {
+    plannedThrough = max(plannedThrough, version)
+    self.missing = missing
+  }
+
+  /// A node has said how far it is.
+  mutating func heard(_ node: NodeID, _ progress: Progress, now: Timestamp) {
+    peers[node] = Peer(progress: progress, heardAt: now)
+  }
+
+  // MARK: Deciding
+
+  /// Looks again at what is sent by and what may be forgotten. Returns whether either has changed.
+  mutating func tick(now: Timestamp) -> (isSwitched: Bool, isForgotten: Bool) {
+    let before = sending
+    let heard = peers.values.filter { now.since($0.heardAt) < Self.silence }
+    let common = heard.reduce(ready(now: now)) { min($0, $1.progress.ready) }
+    sending = kept.last { $0.number <= common }?.number ?? Self.tree
+    let used = Set(heard.map(\.progress.sending) + [sending])
+    let newest = newest
+    for place in kept.indices {
+      if used.contains(kept[place].number) || kept[place].number == newest {
+        kept[place].unusedSince = nil
+      } else if kept[place].unusedSince == nil {
+        kept[place].unusedSince = now
+      }
+    }
+    let count = kept.count
+    // A version between may still be switched to, by a node that is behind.
+    while kept.count > 1, let since = kept[0].unusedSince, now.since(since) >= Self.drain {
+      kept.removeFirst()
+    }
+    return (before != sending, count != kept.count)
+  }
+
+  /// The newest version for which this node's links to those that it hears are open.
+  private func ready(now: Timestamp) -> UInt32 {
+    let awaited = missing.filter { agent in
+      nodeOf(agent).flatMap { peers[$0] }.map { now.since($0.heardAt) < Self.silence } ?? false
+    }
+    return kept.last { version in
+      version.number <= plannedThrough
+        && !version.links.contains { link in
+          [(link.one, link.other), (link.other, link.one)].contains { own, other in
+            nodeOf(own) == node && awaited.contains(other)
+          }
+        }
+    }?.number ?? Self.tree
+  }
+}

@@ -1,0 +1,125 @@
+import HyphaCore
+import HyphaLog
+import HyphaTopology
+import HyphaTransport
+import Synchronization
+
+/// What a node knows of the live topology, and what of that is on its way.
+final class TopologyDesk: Sendable {
+  struct State {
+    var live: LiveTopology
+    /// The observer, where this node has its seat.
+    var seat: ObserverSeat?
+    var routeSwitch: RouteSwitch
+    /// What the log has taken of the topology and was not looked at yet, in the order of the log.
+    var inbox: [(record: Record, position: Position)] = []
+    var isLookingAtInbox = false
+    /// The causes of the seat's answers that were given to the log.
+    var given: Set<EventID> = []
+    /// The newest plan that the transport has, the version that its links go up to, and what each channel says of it.
+    var plan: (number: UInt32, through: UInt32)
+    var planned: Set<DirectLink>
+    var channels: [Channel: (plan: UInt32, missing: Set<AgentID>)] = [:]
+    var reportedAt = Timestamp.zero
+    var saidAt = Timestamp.zero
+    var said: RouteSwitch.Progress?
+    /// What the newest snapshot covers, and when it was made.
+    var savedThrough: UInt64 = 0
+    var savedAt = Timestamp.zero
+    var isSaving = false
+    /// The position of the newest event of the topology that was looked at.
+    var seenThrough: UInt64 = 0
+  }
+
+  let state: Mutex<State>
+  let meter = FlowMeter()
+  /// Whether routes may change while the node runs.
+  let isLive: Bool
+
+  /// How long what was counted waits at the most for a report.
+  static let reportInterval = Duration.seconds(1)
+  /// How often what a restart would have to read again is saved where it has changed, and after how many entries of the
+  /// log it is saved even where it has not.
+  static let saveInterval = Duration.seconds(10)
+  static let saveEntryCount: UInt64 = 65_536
+  /// How often a node says how far it is where nothing has changed.
+  static let progressInterval = Duration.milliseconds(200)
+
+  /// The topology that a file says.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` for pins that cannot be.
+  init(_ topology: Topology, node: NodeID, now: Timestamp) throws {
+    let policy = topology.observer
+    isLive = policy.node != nil || !policy.pins.isEmpty
+    let pins = Set(policy.pins)
+    var routeSwitch = RouteSwitch(of: node, version: topology.version, links: pins) {
+      topology.agent($0)?.node
+    }
+    for other in topology.nodes where other.id != node {
+      routeSwitch.heard(other.id, .init(ready: RouteSwitch.tree, sending: RouteSwitch.tree), now: now)
+    }
+    state = Mutex(
+      State(
+        live: LiveTopology(topology), seat: policy.node == node ? try ObserverSeat(topology) : nil,
+        routeSwitch: routeSwitch, plan: (0, topology.version), planned: pins))
+  }
+}
+
+/// The live topology as a node's log keeps it, beside the snapshots of agents.
+struct TopologySnapshot: Codable {
+  /// The position up to which it knows all.
+  var through: UInt64
+  var live: LiveTopology
+  /// The observer, where the node has its seat.
+  var seat: ObserverSeat.Snapshot?
+
+  /// The name under which the log keeps it.
+  static let owner: AgentID = "hypha.topology"
+
+  /// The newest one in a log; nil where there is none that this version reads.
+  static func read(in log: any LogReader) throws -> TopologySnapshot? {
+    try log.snapshot(of: owner).flatMap { try? JSON.decode(TopologySnapshot.self, from: $0) }
+  }
+}
+
+extension TopologyDesk.State {
+  /// What there is to know up to `through`.
+  func snapshot(through: UInt64) -> TopologySnapshot {
+    TopologySnapshot(through: through, live: live, seat: seat?.snapshot)
+  }
+
+  /// Takes up what was known at a snapshot.
+  mutating func resume(_ snapshot: TopologySnapshot) throws {
+    live = snapshot.live
+    if let known = snapshot.seat { try seat?.resume(known) }
+  }
+
+  /// Takes note of what the log has of the topology; in the order of the log. Returns the version that is new with it.
+  mutating func take(_ record: Record) throws -> UInt32? {
+    let header = record.header
+    switch header.type {
+    case FlowReported.eventType:
+      try seat?.take(FlowReported.decode(record), header.id, correlation: header.correlation)
+    case RuleAsked.eventType:
+      try seat?.take(RuleAsked.decode(record), header.id, correlation: header.correlation)
+    case LinksChanged.eventType:
+      let event = try LinksChanged.decode(record)
+      let isNew = live.apply(event, at: header.time)
+      seat?.confirm(event, cause: header.causation)
+      given.remove(header.causation)
+      return isNew ? live.version : nil
+    case LinksSuggested.eventType, RuleRefused.eventType:
+      seat?.confirmUnchanged(cause: header.causation)
+      given.remove(header.causation)
+    default: break
+    }
+    return nil
+  }
+
+  /// The seat's answers that the log was not given yet.
+  mutating func takeAnswers() -> [ObserverSeat.Answer] {
+    let new = (seat?.pending ?? []).filter { !given.contains($0.cause) }
+    for answer in new { given.insert(answer.cause) }
+    return new
+  }
+}

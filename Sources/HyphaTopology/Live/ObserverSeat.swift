@@ -1,0 +1,263 @@
+public import HyphaCore
+
+/// The observer as a node has it: takes reports and operators' rules in the order of the node's log, and answers each
+/// with at most one event.
+///
+/// A pure machine, and a fold of the log: its own answers, once they are in the log, come back to it by
+/// ``confirm(_:)``. What it has answered and is not in the log yet is ``pending``; after a restart the same entries give the
+/// same answers, and those that are in the log already are not stated again.
+public struct ObserverSeat: Sendable {
+  /// What is to be stated, and what has caused it.
+  public struct Answer: Sendable, Hashable, Codable {
+    /// The report or the rule.
+    public var cause: EventID
+    public var correlation: EventID
+    public var content: Content
+
+    public enum Content: Sendable, Hashable, Codable {
+      case changed(LinksChanged)
+      case suggested(LinksSuggested)
+      case refused(RuleRefused)
+    }
+  }
+
+  public private(set) var observer: Observer
+  /// The answers that are not in the log yet, in their order.
+  public private(set) var pending: [Answer] = []
+  /// The version of the newest change, in the log or not.
+  public private(set) var version: UInt32
+  /// Suggestions that no operator has answered, with their evidence.
+  public private(set) var suggestions: [DirectLink: LinkChange] = [:]
+
+  private let names: [AgentID]
+  private let numbers: [AgentID: Int32]
+
+  /// The most suggestions that are remembered; a new one beyond that takes the place of the one with the least evidence.
+  public static let suggestionCountMax = 256
+
+  /// The observer of a topology, with nothing seen.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` for pins that cannot be.
+  public init(_ topology: Topology) throws {
+    let names = topology.agents.map(\.id)
+    let numbers = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, Int32($0)) })
+    let policy = topology.observer
+    let pins = try policy.pins.map { try Self.pair($0, numbers) }
+    let forbids = Set(try policy.forbids.map { try Self.pair($0, numbers) })
+    observer = try Observer(AgentTree(topology), policy: policy, pins: pins, forbids: forbids) { agent in
+      "'\(names[Int(agent)])'"
+    }
+    (self.names, self.numbers, version) = (names, numbers, topology.version)
+  }
+
+  /// What is known of the link of two agents.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` where they are not two agents of the topology.
+  public func evidence(_ link: DirectLink) throws -> LinkEvidence { observer.evidence(try pair(link)) }
+
+  /// The name of an agent that the observer has as a number.
+  public func name(_ agent: Int32) -> AgentID { names[Int(agent)] }
+
+  // MARK: Snapshots
+
+  /// All that a seat knows at a place of the log: with it and the entries behind it, a node that starts goes on.
+  public struct Snapshot: Sendable, Codable {
+    var observer: Observer.Memory
+    var pending: [Answer]
+    var version: UInt32
+    var suggestions: [LinkChange]
+  }
+
+  /// What it knows now.
+  public var snapshot: Snapshot {
+    Snapshot(
+      observer: observer.memory, pending: pending, version: version,
+      suggestions: suggestions.sorted { $0.key < $1.key }.map(\.value))
+  }
+
+  /// Goes on where another one was.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` for a snapshot of another topology.
+  public mutating func resume(_ snapshot: Snapshot) throws {
+    try observer.resume(snapshot.observer)
+    pending = snapshot.pending
+    version = snapshot.version
+    suggestions = [:]
+    for change in snapshot.suggestions { keep(change) }
+  }
+
+  // MARK: Taking
+
+  /// Takes a report. An agent that the topology does not have is passed over.
+  public mutating func take(_ report: FlowReported, _ id: EventID, correlation: EventID) {
+    var decisions: [RewireDecision] = []
+    for flow in report.pairs {
+      guard let from = numbers[flow.from], let to = numbers[flow.to], from != to else { continue }
+      for _ in 0..<flow.count {
+        if let decision = observer.observe(from: from, to: to) { decisions.append(decision) }
+      }
+    }
+    let suggested = decisions.filter(\.isSuggestion).map { change($0) }
+    for change in suggested { keep(change) }
+    let made = decisions.filter { !$0.isSuggestion }.map { change($0) }
+    if !made.isEmpty {
+      answer(.changed(changed(made)), id, correlation)
+    } else if !suggested.isEmpty {
+      answer(.suggested(LinksSuggested(changes: suggested)), id, correlation)
+    }
+  }
+
+  /// Takes what an operator asked for.
+  public mutating func take(_ asked: RuleAsked, _ id: EventID, correlation: EventID) {
+    do {
+      answer(.changed(changed(try obey(asked.rule))), id, correlation)
+    } catch {
+      let reason = (error as? HyphaError)?.description ?? "\(error)"
+      answer(.refused(RuleRefused(rule: asked.rule, reason: reason)), id, correlation)
+    }
+  }
+
+  /// Takes note that an answer of the seat is in the log, whatever seat has given it: what the log says is so.
+  public mutating func confirm(_ event: LinksChanged, cause: EventID) {
+    if let first = pending.first, first.cause == cause, case .changed(let own) = first.content, own == event {
+      pending.removeFirst()
+      return
+    }
+    guard event.version > version || !pending.isEmpty else { return }
+    // Another seat, or another version of this program, has decided otherwise.
+    pending.removeAll { if case .changed = $0.content { true } else { $0.cause == cause } }
+    version = max(version, event.version)
+    for change in event.changes { adopt(change) }
+  }
+
+  /// Takes note that an answer that changes nothing is in the log.
+  public mutating func confirmUnchanged(cause: EventID) {
+    guard let first = pending.first, first.cause == cause else { return }
+    pending.removeFirst()
+  }
+
+  private mutating func answer(_ content: Answer.Content, _ cause: EventID, _ correlation: EventID) {
+    pending.append(Answer(cause: cause, correlation: correlation, content: content))
+  }
+
+  private mutating func changed(_ changes: [LinkChange]) -> LinksChanged {
+    version += 1
+    return LinksChanged(version: version, changes: changes)
+  }
+
+  // MARK: Rules
+
+  private mutating func obey(_ rule: LinkRule) throws -> [LinkChange] {
+    func operated(_ decision: RewireDecision?) -> [LinkChange] {
+      guard let decision else { return [ruled(rule)] }
+      var change = change(decision)
+      change.rule = rule
+      return [change]
+    }
+    switch rule {
+    case .pin(let link): return operated(try observer.operate(.pin(try pair(link))))
+    case .unpin(let link): return operated(try observer.operate(.unpin(try pair(link))))
+    case .forbid(let link):
+      suggestions[link] = nil
+      return operated(try observer.operate(.forbid(try pair(link))))
+    case .allow(let link): return operated(try observer.operate(.allow(try pair(link))))
+    case .retire(let link): return operated(try observer.operate(.retire(try pair(link))))
+    case .approve(let link):
+      guard suggestions.removeValue(forKey: link) != nil else { throw Self.notSuggested(link) }
+      return operated(try observer.operate(.approve(try pair(link))))
+    case .reject(let link):
+      guard suggestions.removeValue(forKey: link) != nil else { throw Self.notSuggested(link) }
+      return [ruled(rule)]
+    case .freeze: return operated(try observer.operate(.freeze))
+    case .thaw: return operated(try observer.operate(.thaw))
+    case .revert(_, let links): return try revert(to: Set(links), rule)
+    }
+  }
+
+  /// What was there and is not wanted goes first, so that there is room.
+  private mutating func revert(to wanted: Set<DirectLink>, _ rule: LinkRule) throws -> [LinkChange] {
+    for link in wanted { _ = try pair(link) }
+    let present = Set(observer.links.map { link($0) })
+    var next = observer
+    var changes = [ruled(rule)]
+    for link in present.subtracting(wanted).sorted() {
+      if let decision = try next.operate(.retire(try pair(link))) { changes.append(change(decision)) }
+    }
+    for link in wanted.subtracting(present).sorted() {
+      if let decision = try next.operate(.approve(try pair(link))) { changes.append(change(decision)) }
+    }
+    observer = next
+    return changes
+  }
+
+  private static func notSuggested(_ link: DirectLink) -> HyphaError {
+    HyphaError(
+      .invalidTopology, "the link \(link) is not suggested",
+      remedy: "list the suggestions with 'hypha topology suggestions', or pin the link")
+  }
+
+  private mutating func adopt(_ change: LinkChange) {
+    for end in change.retired {
+      if let pair = try? pair(end.link), observer.isLinked(pair) { _ = try? observer.operate(.retire(pair)) }
+    }
+    if let end = change.promoted, let pair = try? pair(end.link) { _ = try? observer.operate(.approve(pair)) }
+    switch change.rule {
+    case .pin(let link)?: if let pair = try? pair(link) { _ = try? observer.operate(.pin(pair)) }
+    case .unpin(let link)?: if let pair = try? pair(link) { _ = try? observer.operate(.unpin(pair)) }
+    case .forbid(let link)?: if let pair = try? pair(link) { _ = try? observer.operate(.forbid(pair)) }
+    case .allow(let link)?: if let pair = try? pair(link) { _ = try? observer.operate(.allow(pair)) }
+    case .freeze?: _ = try? observer.operate(.freeze)
+    case .thaw?: _ = try? observer.operate(.thaw)
+    case .approve?, .reject?, .retire?, .revert?, nil: break
+    }
+  }
+
+  private mutating func keep(_ change: LinkChange) {
+    guard let end = change.promoted else { return }
+    if suggestions.count >= Self.suggestionCountMax, suggestions[end.link] == nil {
+      let least = suggestions.min { ($0.value.credit, $0.key) < ($1.value.credit, $1.key) }
+      if let least { suggestions[least.key] = nil }
+    }
+    suggestions[end.link] = change
+  }
+
+  // MARK: Names
+
+  private func ruled(_ rule: LinkRule) -> LinkChange {
+    LinkChange(
+      cause: .operated, rule: rule, promoted: nil, retired: [], event: observer.eventCount, credit: 0,
+      threshold: 0, ledgerBefore: observer.ledger, ledgerAfter: observer.ledger,
+      policyVersion: observer.policy.version)
+  }
+
+  private func change(_ decision: RewireDecision) -> LinkChange {
+    LinkChange(
+      cause: decision.cause, rule: nil, promoted: decision.promoted.map { end($0) },
+      retired: decision.retired.map { end($0) }, event: decision.event, credit: decision.credit,
+      threshold: decision.threshold, ledgerBefore: decision.ledgerBefore, ledgerAfter: decision.ledgerAfter,
+      policyVersion: decision.policyVersion)
+  }
+
+  private func end(_ link: RewireDecision.Link) -> LinkChange.End {
+    .init(link: self.link(link.pair), kind: link.kind, score: link.score)
+  }
+
+  private func link(_ pair: AgentPair) -> DirectLink {
+    DirectLink(names[Int(pair.low)], names[Int(pair.high)])
+  }
+
+  private func pair(_ link: DirectLink) throws -> AgentPair { try Self.pair(link, numbers) }
+
+  private static func pair(_ link: DirectLink, _ numbers: [AgentID: Int32]) throws -> AgentPair {
+    for agent in [link.one, link.other] where numbers[agent] == nil {
+      throw HyphaError(
+        .invalidTopology, "the link \(link) names agent '\(agent)', which does not exist",
+        remedy: "name two agents of the topology")
+    }
+    guard let one = numbers[link.one], let other = numbers[link.other], one != other else {
+      throw HyphaError(
+        .invalidTopology, "the link \(link) joins an agent with itself", remedy: "name two agents")
+    }
+    return AgentPair(one, other)
+  }
+}

@@ -1,0 +1,13 @@
+public import HyphaCore
+
+extension NodeID {
+  /// The name under which the node itself states events, such as those of membership: `hypha.node.` and the node's name,
+  /// which is cut and given a fingerprint where that is longer than a name may be. No agent may be called so.
+  public var author: AgentID {
+    let prefix = "hypha.node."
+    let room = AgentID.byteCountMax - prefix.utf8.count
+    guard text.utf8.count > room else { return AgentID(unchecked: prefix + text) }
+    let digits = String(SeededGenerator.fingerprint(of: text), radix: 16)
+    return AgentID(unchecked: prefix + text.prefix(room - digits.count - 1) + "-" + digits)
+  }
+}
