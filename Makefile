@@ -33,6 +33,7 @@ bench: setup ## Build for release and measure log and channels beside their bare
 	@$(HYPHA) bench channels $(if $(DATA),--data "$(DATA)")
 	@$(HYPHA) bench e2e $(if $(DATA),--data "$(DATA)")
 	@$(HYPHA) bench observer
+	@$(HYPHA) bench agents $(if $(DATA),--data "$(DATA)")
 	@tools/trace-table
 
 test: setup ## Build for debugging and run all tests, a few minutes

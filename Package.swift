@@ -24,6 +24,7 @@ let package = Package(
   products: [
     .library(name: "Hypha", targets: ["Hypha"]),
     .library(name: "HyphaApp", targets: ["HyphaApp"]),
+    .library(name: "HyphaTestKit", targets: ["HyphaTestKit"]),
     .executable(name: "hypha", targets: ["hypha-cli"]),
   ],
   targets: [
@@ -66,6 +67,8 @@ let package = Package(
         "HyphaCore", "HyphaLog", "HyphaTopology", "HyphaRuntime", "HyphaKinds", "HyphaFormats", "HyphaReplay",
       ]),
     target("Hypha", ["HyphaCore", "HyphaRuntime"]),
+    // What an author's tests import.
+    target("HyphaTestKit", ["Hypha", "HyphaCore", "HyphaLog", "HyphaRuntime", "HyphaTopology"]),
     target(
       "HyphaApp",
       [
@@ -90,6 +93,7 @@ let package = Package(
     tests(
       "HyphaRuntimeTests",
       ["HyphaRuntime", "HyphaKinds", "HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
+    tests("HyphaTestKitTests", ["HyphaTestKit", "HyphaApp"]),
     tests("HyphaReplayTests", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaFormats", "HyphaReplay"]),
     tests("HyphaOperatorTests", ["HyphaOperator"]),
     // An author's program whose agents fail as the tests tell them to.

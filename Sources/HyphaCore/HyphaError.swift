@@ -100,6 +100,12 @@ extension HyphaError {
     public static let undeclared = Code("undeclared")
     /// An agent's handler or its kind failed.
     public static let agentFailed = Code("agentFailed")
+    /// A question was not answered in time.
+    public static let askExpired = Code("askExpired")
+    /// Agents would wait for each other's answers.
+    public static let askCycle = Code("askCycle")
+    /// The agent that was asked has thrown.
+    public static let askFailed = Code("askFailed")
     /// The command line is wrong.
     public static let usage = Code("usage")
     /// A run, a node or a check did not succeed.

@@ -18,6 +18,9 @@ extension Processes {
           .executableTarget(
             name: "example", dependencies: [.product(name: "HyphaApp", package: "hypha")],
             swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
+          .executableTarget(
+            name: "bank", dependencies: [.product(name: "HyphaApp", package: "hypha")],
+            swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
         ])
       """
 
@@ -104,6 +107,10 @@ extension Processes {
       try FileManager.default.copyItem(
         at: example.appending(path: "Sources/invoices"), to: URL(filePath: scratch("package/Sources/example"))
       )
+      // The one that the guide quotes.
+      let bank = Places.package.appending(path: "Examples/bank")
+      try FileManager.default.copyItem(
+        at: bank.appending(path: "Sources/bank"), to: URL(filePath: scratch("package/Sources/bank")))
       _ = try scratch.file("topology.yaml", Self.topology)
       let build = try Hypha(
         ["swift", "build", "--package-path", scratch("package"), "--scratch-path", scratch("build")],
@@ -137,6 +144,13 @@ extension Processes {
         in: scratch, program: scratch("build/debug/example")
       ).end()
       #expect(try RunSummary(quoted).isComplete && RunSummary(quoted).gauges["invoices approved"] == 3)
+      let paid = try await Hypha(
+        ["run", bank.appending(path: "topology.yaml").path, "--data", scratch("bank"), "--json"],
+        in: scratch, program: scratch("build/debug/bank")
+      ).end()
+      #expect(paid.status == 0, "\(paid.errors)")
+      // Ten deposits of 100, and three times 5 percent.
+      #expect(try RunSummary(paid).isComplete && RunSummary(paid).gauges["balance"] == 1157)
       scratch.expectNothingLeft()
     }
   }

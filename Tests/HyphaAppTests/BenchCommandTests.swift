@@ -49,6 +49,22 @@ extension Processes {
       for line in lines { #expect(line.ours > 0, "\(line)") }
     }
 
+    @Test func `agents of one node are measured`() async throws {
+      let scratch = try Scratch()
+      let bench = try await scratch.hypha(
+        "bench", "agents", "--quick", "--seconds", "0.05", "--json", "--data", scratch.path,
+        within: .seconds(120))
+      try #require(bench.status == 0 && bench.errors == "", "\(bench.errors)")
+      let lines = try bench.lines.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+      #expect(
+        lines.map(\.name) == [
+          "local-rate", "step-rate", "ask-rate", "ask-p50", "ask-p99", "idle-start", "idle-memory",
+        ])
+      for line in lines where line.name != "idle-memory" { #expect(line.ours > 0, "\(line)") }
+      let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
+      #expect(!left.contains { $0.hasPrefix("hypha-bench") })
+    }
+
     @Test func `persistent events are measured from one log to the next`() async throws {
       let scratch = try Scratch()
       let bench = try await scratch.hypha(

@@ -6,6 +6,11 @@ import Testing
   private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
 
+  private static let pages = [
+    "guarantees", "log", "agents", "write-an-agent", "retention", "replay", "security",
+  ]
+  .map { "docs/\($0).md" }
+
   private func text(_ path: String) throws -> String {
     try String(contentsOf: Self.root.appending(path: path), encoding: .utf8)
   }
@@ -47,10 +52,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    "docs/guarantees.md", "docs/log.md", "docs/agents.md", "docs/retention.md", "docs/replay.md",
-    "docs/security.md",
-  ])
+  @Test(arguments: pages)
   func `every suite that a page names is there`(path: String) throws {
     let declared = Set(
       try testSources().matches(of: /(?:struct|class|enum) (\w+Tests)\b/).map { $0.output.1 })
@@ -69,10 +71,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    "docs/guarantees.md", "docs/log.md", "docs/agents.md", "docs/retention.md", "docs/replay.md",
-    "docs/security.md",
-  ])
+  @Test(arguments: pages)
   func `what a page links to is there`(path: String) throws {
     let page = try text(path)
     for link in page.matches(of: /\]\(([^)#]+)\)/).map({ String($0.output.1) }) where !link.contains("://") {

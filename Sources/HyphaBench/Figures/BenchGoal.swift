@@ -89,8 +89,30 @@ extension BenchGoal {
   static let all = [
     replayLook, replayJSON, traceTime,
     concurrentAppendRatio, concurrentAppendRate, loneLatency, scanRate, scanAllocations, openTime, openMemory,
-    realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, laneMemory,
+    realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, laneMemory, localRate, stepRate,
+    askLatency, idleStart,
   ]
+}
+
+/// Every goal of the agents' speed.
+extension BenchGoal {
+  /// Typed values from one agent to another.
+  static let localRate = BenchGoal(
+    bound: .oursAtLeast(5_000_000), text: "≥ 5 M/s", source: "5 million local events per second on two cores")
+
+  /// Durable steps over all agents.
+  static let stepRate = BenchGoal(
+    bound: .oursAtLeast(200_000), text: "≥ 200 k/s",
+    source: "200,000 durable consume-process-produce steps per second over all agents")
+
+  /// Round trips of questions.
+  static let askLatency = BenchGoal(
+    bound: .oursBelow(0.000005), text: "< 5 µs", source: "ask p50 below 5 µs within a node")
+
+  /// Starting many agents.
+  static let idleStart = BenchGoal(
+    bound: .oursBelow(10), text: "< 10 s",
+    source: "100,000 idle agents in one node must work, and start in seconds")
 }
 
 /// Every goal of the channels' speed.

@@ -56,7 +56,7 @@ extension Event {
 
 extension EventTypeName {
   /// The nearest valid name for a Swift type's name: a generic's brackets become dashes.
-  init(slug text: String) {
+  public init(slug text: String) {
     let bytes = text.utf8.prefix(Self.byteCountMax).map { Self.allows($0) ? $0 : UInt8(ascii: "-") }
     self.init(unchecked: String(decoding: bytes, as: UTF8.self))
   }

@@ -114,6 +114,7 @@ public struct Handlers<Kind: Agent>: Sendable {
   }
 
   private(set) var entries: [EventTypeName: Entry] = [:]
+  var answers: [EventTypeName: AnswerEntry] = [:]
 
   /// No handlers yet.
   public init(_ kind: Kind.Type) {}

@@ -19,6 +19,10 @@ struct Batch<Kind: Agent> {
   var finishes = false
   /// Whether a handler has thrown, so that another actor is to take this one's place.
   var isSpoilt = false
+  /// Whether a handler was left in its middle, because the node stops.
+  var isAbandoned = false
+  /// Answers to questions, which leave once their effects are committed.
+  var answers: [(Asker, Answered.Outcome)] = []
   /// Alerts whose handlers have thrown; it outlives the commit.
   var again = AlertsAgain()
 

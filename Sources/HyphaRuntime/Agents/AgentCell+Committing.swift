@@ -63,7 +63,12 @@ extension AgentCell {
     let isAgendaChanged = batch.isAgendaChanged
     batch.committed()
     defer { if batch.finishes { metrics.withLock { $0.isFinished = true } } }
-    guard !drafts.isEmpty || !logBatch.isEmpty || state != nil || isAgendaChanged else { return true }
+    let answers = batch.answers
+    batch.answers = []
+    guard !drafts.isEmpty || !logBatch.isEmpty || state != nil || isAgendaChanged else {
+      send(answers)
+      return true
+    }
     var stated: [Stated] = []
     do {
       stated = try number(drafts)
@@ -85,6 +90,7 @@ extension AgentCell {
       giveUp("cannot commit what it did: \(error)")
       return false
     }
+    send(answers)
     if isAgendaChanged {
       notePending(batch.agenda)
       arm(for: batch.agenda.next)

@@ -9,8 +9,11 @@ extension AgentCell {
   func handle(_ delivery: Delivery, on agent: isolated Kind, _ batch: inout Batch<Kind>) async {
     defer {
       // What is handed out again was noted the first time.
-      if let position = delivery.position, !delivery.isAgain { batch.handled(delivery.channel, position) }
+      if let position = delivery.position, !delivery.isAgain, !batch.isAbandoned {
+        batch.handled(delivery.channel, position)
+      }
     }
+    if delivery.isQuestion { return await answer(delivery, on: agent, &batch) }
     let (input, attempt, now) = (delivery.input, delivery.attempt, services.now())
     guard !isExpired(delivery, at: now) else { return }
     guard let entry = entry(for: input, &batch) else { return noteUnhandled(delivery) }
@@ -22,6 +25,7 @@ extension AgentCell {
       case .prompt(let take):
         await turn(on: agent, input: input, attempt: attempt, &batch) { try take($0, input, $1) }
       }
+    guard !batch.isAbandoned else { return }
     if delivery.channel == .alert {
       noteAnswer(outcome, to: delivery, &batch)
     } else if case .threw(let error) = outcome {
@@ -196,6 +200,7 @@ extension AgentCell {
     _ error: any Error, on input: RecordHeader?, attempt: Int? = nil, retryAfter: Duration? = nil,
     _ batch: inout Batch<Kind>
   ) {
+    guard !batch.isAbandoned else { return }
     let event = HandlerFailed(
       agent: spec.id, event: input?.id, error: Self.text(error), attempt: attempt,
       retryAfterMicroseconds: retryAfter?.wholeMicroseconds)
@@ -208,11 +213,11 @@ extension AgentCell {
   ///
   /// - Parameter attempt: how often it was called on the same input, this time included.
   func turn(
-    on agent: isolated Kind, input: Input?, attempt: Int = 1, _ batch: inout Batch<Kind>,
-    _ body: (isolated Kind, Context) async throws -> Void
+    on agent: isolated Kind, input: Input?, attempt: Int = 1, asked: AskedFrame? = nil,
+    _ batch: inout Batch<Kind>, _ body: (isolated Kind, Context) async throws -> Void
   ) async -> Turn.Outcome {
     let before = agent.state
-    let turn = begin(input, attempt: attempt, at: services.now(), on: agent, batch)
+    let turn = begin(input, attempt: attempt, asked: asked, at: services.now(), on: agent, batch)
     call.withLock { $0 = RunningCall(input: input, began: turn.began) }
     defer { call.withLock { $0 = nil } }
     do {
@@ -227,10 +232,11 @@ extension AgentCell {
   }
 
   private func begin(
-    _ input: Input?, attempt: Int = 1, at now: Timestamp, on agent: isolated Kind, _ batch: Batch<Kind>
+    _ input: Input?, attempt: Int = 1, asked: AskedFrame? = nil, at now: Timestamp, on agent: isolated Kind,
+    _ batch: Batch<Kind>
   ) -> Turn {
     Turn(
-      host: self, input: input, attempt: attempt, began: now, timerRoom: batch.timerRoom,
+      host: self, input: input, attempt: attempt, asked: asked, began: now, timerRoom: batch.timerRoom,
       evolution: Self.evolution(of: agent))
   }
 
@@ -253,6 +259,10 @@ extension AgentCell {
   ) {
     _ = turn.end()
     agent.state = before
+    if error is NodeStops {
+      (batch.isSpoilt, batch.isAbandoned) = (true, true)
+      return
+    }
     batch.isSpoilt = batch.isSpoilt || supervision.strategy != .resume
     metrics.withLock { $0.failureCount += 1 }
     let input = turn.input?.header
@@ -299,6 +309,7 @@ extension AgentCell {
         delivery.attempt = retry.attempt
         delivery.isAgain = true
         await handle(delivery, on: agent, &batch)
+        if batch.isAbandoned { batch.change { $0.retries.insert(retry) } }
       } catch {
         services.note("agent '\(spec.id)' cannot read what it is to try again: \(error)")
         batch.change { agenda in

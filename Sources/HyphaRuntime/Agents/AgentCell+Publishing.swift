@@ -6,6 +6,7 @@ import Synchronization
 /// What contexts ask for.
 extension AgentCell {
   func newEvent() -> (EventID, Timestamp) { services.newEvent() }
+  func now() -> Timestamp { services.now() }
   func random() -> UInt64 { services.random() }
   func report(_ name: String, _ value: Int64) { metrics.withLock { $0.gauges[name] = value } }
   func handles(_ type: EventTypeName) -> Bool { entries[type] != nil }

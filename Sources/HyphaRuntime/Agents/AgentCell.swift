@@ -12,6 +12,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   let supervision: SupervisionSettings
   let outbox: Mutex<Outbox>
   let metrics = Mutex(AgentMetrics(isWorker: Kind.finishes))
+  /// The questions that wait for an answer.
+  let asks = Mutex(OpenAsks())
   /// The call that runs.
   let call = Mutex<RunningCall?>(nil)
   /// What the agent is to be woken for next.
@@ -28,7 +30,9 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     self.mailbox = mailbox
     self.outbox = Mutex(outbox)
     supervision = services.routes.topology.supervision(of: spec.id)
-    var allowed: [ObjectIdentifier: EventTypeName] = [:]
+    var allowed = [
+      ObjectIdentifier(Asked.self): Asked.eventType, ObjectIdentifier(Answered.self): Answered.eventType,
+    ]
     for type in Kind.publishes where spec.publishes?.contains(type.eventType) ?? true {
       allowed[ObjectIdentifier(type)] = type.eventType
     }
@@ -77,11 +81,12 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     // An agent that cannot begin must not take, and count as handled, what is for it.
     let outcome = await turn(on: agent, input: nil, &batch) { try await $0.start(in: $1) }
     if case .threw(let error) = outcome { note(error, on: nil, &batch) }
-    guard await commit(&batch, on: agent) else { return .stopped }
+    guard await commit(&batch, on: agent), !batch.isAbandoned else { return .stopped }
     guard case .returned = outcome else { return .failed("does not work: its start has failed") }
     while true {
       // What an actor before this one has left, or had to wait.
       guard await empty(&hand, on: agent, &batch), await commit(&batch, on: agent) else { return .stopped }
+      guard !batch.isAbandoned else { return .stopped }
       guard !batch.isSpoilt else { return .failed("stands still: a handler has failed") }
       guard let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) else { return .stopped }
       noteTaken(work)
@@ -124,6 +129,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       // What could not be handled in a row is handled alone.
       if handledCount < delivery.count, !batch.isSpoilt, let next = hand[keyPath: queue].takeEvent() {
         await handle(next, on: agent, &batch)
+        if !batch.answers.isEmpty { guard await commit(&batch, on: agent) else { return false } }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
       }
     }
@@ -219,6 +225,12 @@ protocol AgentRunner: AnyObject, Sendable {
   var mailbox: Mailbox { get }
   /// Works until the mailbox is stopped.
   func run() async
+  /// Lets the agent come to its end; on any thread.
+  func stop()
+  /// Takes an answer to a question of the agent; on any thread.
+  func take(answer delivery: Delivery)
+  /// Refuses a question whose asker the agent waits for itself. Returns whether it has.
+  func refuses(question delivery: Delivery) -> Bool
   func snapshotMetrics() -> AgentMetrics
   /// How many realtime events for the agent wait in its mailbox or are in its hand.
   var waitingRealtimeCount: Int { get }
@@ -228,6 +240,10 @@ protocol AgentRunner: AnyObject, Sendable {
   func takeOverdue(now: Timestamp) -> RunningCall?
   /// The call that runs.
   var runningCall: RunningCall? { get }
+  /// Asks in the agent's name, and waits; on any thread.
+  func answer(to ask: Ask, of agent: AgentID, _ question: some Question) async throws -> Answered.Outcome
+  /// Whose answers it waits for.
+  var awaited: [AgentID] { get }
 }
 
 /// A call of an agent that has not returned.

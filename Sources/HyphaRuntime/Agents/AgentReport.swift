@@ -113,8 +113,10 @@ extension Node {
     guard let call = runner.runningCall else { return report.find("work", "the agent is idle") }
     let what = call.input.map { "\($0.type) \($0.id) of '\($0.agent)'" } ?? "its start or wake"
     let span = now().since(call.began)
+    let awaited = runner.awaited.map { "'\($0)'" }.joined(separator: ", ")
+    let waits = awaited.isEmpty ? "" : ", and waits for an answer of \(awaited)"
     report.find(
-      "work", "the agent has been at \(what) for \(span.wholeMicroseconds / 1000) ms",
+      "work", "the agent has been at \(what) for \(span.wholeMicroseconds / 1000) ms\(waits)",
       isObstacle: span >= topology.supervision(of: runner.spec.id).handlerDeadline)
   }
 

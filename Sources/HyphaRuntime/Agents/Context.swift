@@ -138,6 +138,7 @@ final class Turn: @unchecked Sendable {
     var finishes = false
     /// Whether the alert that was its input is to be answered later.
     var isHeld = false
+    var askCount = 0
   }
 
   private struct State {
@@ -155,6 +156,8 @@ final class Turn: @unchecked Sendable {
   private(set) var input: Input?
   /// How often the handler was called with the input, this time included.
   private(set) var attempt: Int
+  /// The question that the call answers.
+  let asked: AskedFrame?
   private(set) var began: Timestamp
   private var timerRoom: Int
   private let evolution: Evolve?
@@ -162,12 +165,14 @@ final class Turn: @unchecked Sendable {
 
   /// - Parameter timerRoom: how many timers may be set.
   init(
-    host: any AgentHost, input: Input?, attempt: Int = 1, began: Timestamp, timerRoom: Int = 0,
+    host: any AgentHost, input: Input?, attempt: Int = 1, asked: AskedFrame? = nil, began: Timestamp,
+    timerRoom: Int = 0,
     evolution: Evolve? = nil
   ) {
     self.host = host
     self.input = input
     self.attempt = attempt
+    self.asked = asked
     self.began = began
     self.timerRoom = timerRoom
     self.evolution = evolution
@@ -255,6 +260,34 @@ final class Turn: @unchecked Sendable {
     return id
   }
 
+  /// Checks a question, and gives it what it needs to leave.
+  func ask<Q: Question>(_ agent: AgentID, _ question: Q, within: Duration) throws -> Ask {
+    let path = (asked?.path ?? []) + [host.spec.id]
+    try host.checkAsk(Q.questionType, of: agent)
+    if let cycle = AskTable<Void>.cycle(path, asking: agent) { throw HyphaError.askCycle(cycle) }
+    guard Asked.durations.contains(within) else {
+      throw HyphaError(
+        .usage, "agent '\(host.spec.id)' asks '\(agent)' \(Q.questionType) within \(within)",
+        remedy: "give 1 ms to 1 h")
+    }
+    let number = try effect("asks '\(agent)'") { effects in
+      effects.askCount += 1
+      return effects.askCount
+    }
+    let (id, _) = host.newEvent()
+    let now = host.now()
+    // Whoever is asked, and asks on, has no longer than those who wait for it.
+    let dueAt = min(now.adding(within.wholeMicroseconds), asked?.dueAt ?? Timestamp(rawValue: .max))
+    guard dueAt > now else {
+      throw HyphaError(
+        .askExpired,
+        "agent '\(host.spec.id)' asks '\(agent)' when the time of the question that it answers is over",
+        remedy: "give the first question longer")
+    }
+    return Ask(
+      id: id, dueAt: dueAt, key: "\(cause?.event ?? .none)/\(number)", path: path, cause: cause)
+  }
+
   func cancel(_ timer: EventID) throws { try effect("cancels a timer") { $0.cancelled.append(timer) } }
 
   /// Changes what is left when the call has returned.
@@ -335,6 +368,11 @@ protocol AgentHost: AnyObject, Sendable {
   func checkPayload(byteCount: Int, of type: EventTypeName) throws
   func checkSubject(_ subject: Subject, of type: EventTypeName) throws
   func handles(_ type: EventTypeName) -> Bool
+  func now() -> Timestamp
+  /// Throws where an agent cannot be asked a question.
+  func checkAsk(_ type: EventTypeName, of agent: AgentID) throws
+  /// Asks, and waits.
+  func answer(to ask: Ask, of agent: AgentID, _ question: some Question) async throws -> Answered.Outcome
   /// Publishes an alert.
   func publishNow(_ draft: Draft) throws
   func publishRealtime<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID

@@ -126,6 +126,17 @@ struct Delivery: Sendable {
     }
   }
 
+  /// Whether it is a question to the agent, or an answer to one of the agent's.
+  var isQuestion: Bool { channel == .realtime && type == Asked.eventType }
+  var isAnswer: Bool { channel == .realtime && type == Answered.eventType }
+
+  private var type: EventTypeName {
+    switch storage {
+    case .records(let records): records[records.startIndex].type
+    case .stated(let stated): stated.header.type
+    }
+  }
+
   /// The place of the last one.
   var lastPosition: Position? {
     position.map { Position(rawValue: $0.rawValue + UInt64(count - 1)) }

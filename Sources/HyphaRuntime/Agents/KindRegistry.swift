@@ -26,6 +26,15 @@ public struct KindRegistry: Sendable {
     Set(kinds.values.flatMap { $0.publishes }.filter { $0.channel == .alert }.map { $0.eventType })
   }
 
+  /// Whether agents of a kind answer questions of a type.
+  func answers(_ kind: String, _ type: EventTypeName) -> Bool {
+    kinds[kind].map { Self.answers($0, type) } ?? false
+  }
+
+  private static func answers<Kind: Agent>(_ kind: Kind.Type, _ type: EventTypeName) -> Bool {
+    kind.handles.answers[type] != nil
+  }
+
   /// What the kind of this name declares, or nil where there is none.
   public func declaration(_ name: String) -> KindDeclaration? {
     guard let type = kinds[name] else { return nil }
@@ -68,6 +77,6 @@ public struct KindRegistry: Sendable {
   private static func declaration<Kind: Agent>(of type: Kind.Type) -> KindDeclaration {
     KindDeclaration(
       publishes: Set(type.publishes.map { $0.eventType }), handles: type.handles.types,
-      settingNames: type.settingNames)
+      settingNames: type.settingNames, answers: Set(type.handles.answers.keys))
   }
 }

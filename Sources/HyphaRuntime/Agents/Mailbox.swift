@@ -201,6 +201,13 @@ final class Mailbox: Sendable {
     }
   }
 
+  /// One of `agents` that has asked this one and waits, or whom somebody waits for who has.
+  func asker(among agents: [AgentID]) -> AgentID? {
+    state.withLock { state in
+      state.realtime.all.first { $0.isQuestion && agents.contains($0.header.agent) }?.header.agent
+    }
+  }
+
   /// How many realtime events wait, counted by `count` in each delivery.
   func realtimeCount(_ count: (Delivery) -> Int) -> Int {
     state.withLock { state in state.realtime.all.reduce(0) { $0 + count($1) } }

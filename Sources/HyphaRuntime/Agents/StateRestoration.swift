@@ -101,7 +101,8 @@ extension AgentSnapshot {
   )
     throws -> Bool
   {
-    for number in max(coverage.point.epoch, 1)..<max(epoch, max(coverage.point.epoch, 1)) {
+    let first = max(coverage.point.epoch, 1)
+    for number in first..<max(first, epoch) {
       let stream = StreamID(agent: agent, epoch: number, channel: .persistent)
       let covered = number == coverage.point.epoch ? coverage.point.sequence : 1
       if let head = try log.streamHead(stream), head.sequence > covered { return true }

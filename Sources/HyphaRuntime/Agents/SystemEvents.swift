@@ -120,7 +120,8 @@ public struct AgentStopped: Event, Hashable {
 enum SystemEvents {
   static let all: Set<EventTypeName> = AlertEvents.all.union([
     AgentActivated.eventType, HandlerFailed.eventType, EventDeadLettered.eventType,
-    DeadLetterResolved.eventType, HandlerOverdue.eventType, AgentStopped.eventType,
+    DeadLetterResolved.eventType, HandlerOverdue.eventType, AgentStopped.eventType, Asked.eventType,
+    Answered.eventType,
   ])
 }
 

@@ -219,6 +219,9 @@ extension Node: NodeServices {
   /// Puts events in the mailbox of an agent of this node.
   func offer(_ delivery: Delivery, to agent: AgentID) {
     guard let runner = state.withLock({ $0.runners[agent] }) else { return }
+    // These meet handlers that run.
+    if delivery.isAnswer { return runner.take(answer: delivery) }
+    if delivery.isQuestion, runner.refuses(question: delivery) { return }
     for dropped in runner.mailbox.offer(delivery) { lost(dropped.delivery, for: agent, dropped.cause) }
   }
 }

@@ -8,6 +8,8 @@ extension Node {
   /// How often handlers that run are looked at.
   static var handlerLookInterval: Duration { .seconds(1) }
 
+  func answers(_ kind: String, _ type: EventTypeName) -> Bool { configuration.kinds.answers(kind, type) }
+
   func keeper(of agent: AgentID, _ type: EventTypeName) -> AgentID? {
     var supervisor = topology.agent(agent)?.reportsTo
     while let id = supervisor {

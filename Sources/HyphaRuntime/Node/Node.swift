@@ -233,7 +233,7 @@ public final class Node: Sendable {
       return (Array(state.runners.values), state.tasks, state.whenOpen.take())
     }
     opening?.resume()
-    for runner in runners { runner.mailbox.stop() }
+    for runner in runners { runner.stop() }
     for task in tasks { await task.value }
     // A start that was stopped in its middle leaves the rest to the next.
     if !tasks.isEmpty { await notePlaces() }
@@ -428,7 +428,7 @@ extension Node {
     // Nothing comes of these any more, but what waits would never be let go of.
     opening?.resume()
     for commit in commits { commit.resume(throwing: CancellationError()) }
-    for runner in runners { runner.mailbox.stop() }
+    for runner in runners { runner.stop() }
     for task in tasks { task.cancel() }
   }
 }

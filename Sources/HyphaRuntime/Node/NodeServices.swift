@@ -40,6 +40,8 @@ protocol NodeServices: AnyObject, Sendable {
   func send(_ run: OutboundRun)
   /// Takes note that frames do not leave, and with them their realtime events.
   func drop(_ frames: [OutboundFrame], _ cause: LossCause)
+  /// Whether agents of a kind answer questions of a type.
+  func answers(_ kind: String, _ type: EventTypeName) -> Bool
   /// The nearest supervisor above an agent whose kind handles an event type; nil where there is none.
   func keeper(of agent: AgentID, _ type: EventTypeName) -> AgentID?
   /// Waits.

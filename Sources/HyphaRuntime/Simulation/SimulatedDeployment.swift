@@ -122,6 +122,9 @@ public final class SimulatedDeployment {
     DeploymentSummary(topology.nodes.compactMap { running[$0.id]?.node.status() })
   }
 
+  /// The nodes that run, in the order of the topology.
+  var nodes: [Node] { topology.nodes.compactMap { running[$0.id]?.node } }
+
   /// A node, while it runs.
   func node(_ id: NodeID) -> Node? { running[id]?.node }
 

@@ -6,16 +6,20 @@ public struct KindDeclaration: Sendable, Hashable {
   public var publishes: Set<EventTypeName>
   /// The event types that they handle.
   public var handles: Set<EventTypeName>
+  /// The types of the questions that they answer.
+  public var answers: Set<EventTypeName>
   /// The names of the settings that they read.
   public var settingNames: Set<String>
 
   /// A declaration of its parts.
   public init(
-    publishes: Set<EventTypeName> = [], handles: Set<EventTypeName> = [], settingNames: Set<String> = []
+    publishes: Set<EventTypeName> = [], handles: Set<EventTypeName> = [], settingNames: Set<String> = [],
+    answers: Set<EventTypeName> = []
   ) {
     self.publishes = publishes
     self.handles = handles
     self.settingNames = settingNames
+    self.answers = answers
   }
 }
 

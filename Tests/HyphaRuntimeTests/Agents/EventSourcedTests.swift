@@ -118,6 +118,19 @@ private actor NewCounter: Agent {
     try deployment.stop()
   }
 
+  @Test func `what was committed with a snapshot is not read again with what came after it`() throws {
+    let deployment = try deployment(texts(6))
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    for text in ["seven", "eight"] {
+      try deployment.publish(Note(text: text, author: "test"), from: "writer", to: "counter")
+      #expect(deployment.settle(limit: .seconds(10)))
+    }
+    let found = try restored(deployment)
+    #expect(found.state == tally(texts(6) + ["seven", "eight"]) && found.replayedCount == 2)
+    try deployment.stop()
+  }
+
   @Test func `an agent killed at any moment comes back with the state that its events give`() throws {
     for seed in seeds(10) { try killAgainAndAgain(seed) }
   }

@@ -1,0 +1,5 @@
+import HyphaApp
+
+@main struct Bank: HyphaApp {
+  static let agents: [any Agent.Type] = [Account.self, Treasury.self, Customer.self]
+}

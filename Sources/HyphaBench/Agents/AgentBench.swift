@@ -1,0 +1,221 @@
+import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
+import HyphaRuntime
+import HyphaTopology
+import HyphaTransport
+import Synchronization
+
+/// Agents of one node, in this process: what a node gives between them, beside the bare parts below it.
+public struct AgentBench: Sendable {
+  /// What is to be measured, and for how long.
+  public struct Settings: Sendable {
+    /// How long each figure is measured.
+    public var duration: Duration
+    /// Where to make the directory to measure in.
+    public var directory: String
+    /// Whether to see only that everything runs.
+    public var isQuick: Bool
+
+    /// Settings by their parts.
+    public init(duration: Duration, directory: String, isQuick: Bool) {
+      (self.duration, self.directory, self.isQuick) = (duration, directory, isQuick)
+    }
+  }
+
+  let settings: Settings
+  private let progress: @Sendable (String) -> Void
+
+  /// A bench that tells what it measures now.
+  public init(_ settings: Settings, progress: @escaping @Sendable (String) -> Void) {
+    self.settings = settings
+    self.progress = progress
+  }
+
+  /// Measures all, and gives each row as soon as it is measured.
+  public func run(_ take: @Sendable (BenchRow) throws -> Void) async throws {
+    try Disk.makeDirectory(settings.directory)
+    defer { Disk.remove(settings.directory) }
+    progress("local: realtime events from one agent to another")
+    try take(await localRow())
+    progress("steps: consume, process, produce")
+    try take(await stepRow())
+    progress("asks: one after the other")
+    for row in try await askRows() { try take(row) }
+    progress("idle: agents that wait")
+    for row in try await idleRows() { try take(row) }
+  }
+
+  /// How many slices a figure is measured in; the first one warms up.
+  private static let sliceCount = 10
+
+  private var sliceNanoseconds: UInt64 {
+    max(1_000_000, settings.duration.wholeMicroseconds * 1000 / UInt64(Self.sliceCount))
+  }
+
+  /// What a counter gains in each slice, a second.
+  private func rates(_ count: () -> Int) async throws -> Spread {
+    var rates: [Double] = []
+    for slice in 0...Self.sliceCount {
+      let (began, first) = (Monotonic.nanoseconds(), count())
+      try await Task.sleep(nanoseconds: sliceNanoseconds)
+      let gained = count() - first
+      if slice > 0 { rates.append(Double(gained) * 1e9 / Double(Monotonic.nanoseconds() - began)) }
+    }
+    return Spread(rates) ?? Spread(0)
+  }
+
+  // MARK: Rows
+
+  private func localRow() async throws -> BenchRow {
+    let board = AgentBoard()
+    let ours = try await withNode(
+      "local", board, [("blaster", TickBlaster.self, []), ("sink", TickSink.self, [])]
+    ) {
+      _ in
+      try await rates { board.taken.load(ordering: .relaxed) }
+    }
+    let bare = try await bareQueueRates()
+    return BenchRow(
+      "local-rate", "1 → 1 in one node, typed value, realtime", .eventsPerSecond, ours: ours,
+      bare: bare.median,
+      ratios: Spread(ours.median / max(1, bare.median)), goal: .localRate)
+  }
+
+  private func stepRow() async throws -> BenchRow {
+    let board = AgentBoard()
+    let ours = try await withNode(
+      "steps", board,
+      [
+        ("source", JobSource.self, []),
+        ("stepper", JobStepper.self, [Subscription(type: BenchJob.eventType)]),
+      ]
+    ) { _ in try await rates { board.taken.load(ordering: .relaxed) } }
+    return BenchRow(
+      "step-rate", "persistent consume, process, produce; state and cursor synced", .eventsPerSecond,
+      ours: ours,
+      goal: .stepRate)
+  }
+
+  private func askRows() async throws -> [BenchRow] {
+    let board = AgentBoard()
+    let ours = try await withNode(
+      "asks", board, [("asker", BenchAsker.self, []), ("answerer", BenchAnswerer.self, [])]
+    ) { _ in
+      try await rates { board.taken.load(ordering: .relaxed) }
+    }
+    let latencies = board.latencies.withLock { $0 }.sorted()
+    func latency(_ share: Double) -> Spread { Spread((latencies.quantile(share) ?? 0) / 1e9) }
+    return [
+      BenchRow("ask-rate", "one after the other in one node", .eventsPerSecond, ours: ours),
+      BenchRow("ask-p50", "round trip in one node", .seconds, ours: latency(0.5), goal: .askLatency),
+      BenchRow("ask-p99", "round trip in one node", .seconds, ours: latency(0.99)),
+    ]
+  }
+
+  private func idleRows() async throws -> [BenchRow] {
+    let count = settings.isQuick ? 1000 : 100_000
+    let agents = (0..<count).map {
+      (AgentID(unchecked: "idle\($0)"), BenchIdler.self as any Agent.Type, [Subscription]())
+    }
+    let before = ProcessMemory.residentByteCount
+    let began = Monotonic.nanoseconds()
+    var seconds = 0.0
+    var byteCount = 0.0
+    try await withNode("idle", AgentBoard(), agents) { _ in
+      seconds = Double(Monotonic.nanoseconds() - began) / 1e9
+      byteCount = Double(max(0, ProcessMemory.residentByteCount - before)) / Double(count)
+    }
+    return [
+      BenchRow(
+        "idle-start", "\(count) agents on a new log", .seconds, ours: Spread(seconds), goal: .idleStart),
+      BenchRow("idle-memory", "\(count) agents, each", .bytes, ours: Spread(byteCount)),
+    ]
+  }
+
+  /// A locked queue between two threads, element by element: the bare part of a hand-over.
+  private func bareQueueRates() async throws -> Spread {
+    let queue = BareQueue()
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await onThread(niceValue: 0) { queue.fill() } }
+      group.addTask { try await onThread(niceValue: 0) { queue.drain() } }
+      let spread = try await rates { queue.taken.load(ordering: .relaxed) }
+      queue.isOver.store(true, ordering: .relaxed)
+      try await group.waitForAll()
+      return spread
+    }
+  }
+
+  // MARK: The node
+
+  private func withNode<Result>(
+    _ name: String, _ board: AgentBoard,
+    _ agents: [(id: AgentID, kind: any Agent.Type, subscribes: [Subscription])],
+    _ body: (Node) async throws -> Result
+  ) async throws -> Result {
+    let node: NodeID = "bench"
+    let number = AgentBoard.register(board)
+    defer { AgentBoard.forget(number) }
+    let specs =
+      [AgentSpec(id: "boss", kind: BenchIdler.kind, node: node)]
+      + agents.map {
+        AgentSpec(
+          id: $0.id, kind: $0.kind.kind, node: node, reportsTo: "boss", subscribes: $0.subscribes,
+          settings: .object(["board": .integer(Int64(number))]))
+      }
+    let kinds: [any Agent.Type] = [
+      TickBlaster.self, TickSink.self, JobSource.self, JobStepper.self, BenchAsker.self, BenchAnswerer.self,
+      BenchIdler.self,
+    ]
+    let topology = try Topology(name: name, nodes: [NodeSpec(id: node)], agents: specs)
+    let scheduler = SystemScheduler()
+    let log = try LMDBLog(
+      directory: "\(settings.directory)/\(name)", node: node, settings: .standard, time: scheduler)
+    let network = MemoryNetwork(scheduler: scheduler, seed: 1)
+    let running = try Node(
+      .init(topology: topology, node: node, kinds: try KindRegistry(kinds), linkPatience: .zero), log: log,
+      transport: network.transport(for: Node.linkPlan(of: node, in: topology)), scheduler: scheduler)
+    try await running.start()
+    do {
+      let result = try await body(running)
+      board.isOver.store(true, ordering: .relaxed)
+      await running.stop()
+      log.close()
+      return result
+    } catch {
+      board.isOver.store(true, ordering: .relaxed)
+      await running.stop()
+      log.close()
+      throw error
+    }
+  }
+}
+
+/// A bounded queue under a lock, between two threads.
+private final class BareQueue: Sendable {
+  let taken = Atomic<Int>(0)
+  let isOver = Atomic<Bool>(false)
+  private let queue = Mutex<[Int]>([])
+
+  func fill() {
+    var number = 0
+    while !isOver.load(ordering: .relaxed) {
+      let isFull = queue.withLock { queue in
+        if queue.count < 1024 { queue.append(number) }
+        return queue.count >= 1024
+      }
+      number += isFull ? 0 : 1
+      if isFull { Monotonic.sleep(nanoseconds: 1000) }
+    }
+  }
+
+  func drain() {
+    while !isOver.load(ordering: .relaxed) {
+      let count = queue.withLock { queue in
+        defer { queue.removeAll(keepingCapacity: true) }
+        return queue.count
+      }
+      taken.add(count, ordering: .relaxed)
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import HyphaCore
+import HyphaRuntime
+import Synchronization
+
+/// What the agents of a bench count together.
+final class AgentBoard: Sendable {
+  let taken = Atomic<Int>(0)
+  let isOver = Atomic<Bool>(false)
+  /// In nanoseconds; the first million.
+  let latencies = Mutex<[Double]>([])
+
+  private static let boards = Mutex<[Int: AgentBoard]>([:])
+
+  /// Gives a board a number by which agents find it: their settings carry nothing else.
+  static func register(_ board: AgentBoard) -> Int {
+    boards.withLock { boards in
+      let number = (boards.keys.max() ?? 0) + 1
+      boards[number] = board
+      return number
+    }
+  }
+
+  static func forget(_ number: Int) { boards.withLock { $0[number] = nil } }
+
+  static func of(_ context: Context) throws -> AgentBoard {
+    struct Settings: Decodable { var board: Int }
+    let number = try context.settings(Settings.self).board
+    guard let board = boards.withLock({ $0[number] }) else {
+      throw HyphaError(.failed, "there is no board \(number)", remedy: "run agents of a bench in the bench")
+    }
+    return board
+  }
+}
+
+/// A typed value on its way within a node.
+struct BenchTick: Event {
+  static let eventType: EventTypeName = "bench.Tick"
+  static let channel = Channel.realtime
+  static let timeToLive = Duration.seconds(60)
+  var number: Int
+}
+
+/// Publishes ticks, at most as many ahead of the sink as its inbox holds.
+actor TickBlaster: Agent {
+  static let kind = "bench-blaster"
+  static let publishes: [any Event.Type] = [BenchTick.self]
+  static let settingNames: Set<String> = ["board"]
+
+  func start(in context: Context) { context.wake(after: .zero) }
+
+  func wake(in context: Context) async throws {
+    let board = try AgentBoard.of(context)
+    var number = board.taken.load(ordering: .relaxed)
+    while !board.isOver.load(ordering: .relaxed) {
+      guard number - board.taken.load(ordering: .relaxed) < 900 else {
+        await Task.yield()
+        continue
+      }
+      number += 1
+      try await context.publish(BenchTick(number: number), to: "sink")
+    }
+  }
+}
+
+/// Counts ticks.
+actor TickSink: Agent {
+  static let kind = "bench-sink"
+  static let settingNames: Set<String> = ["board"]
+  static let handles = Handlers(TickSink.self).on(BenchTick.self) { agent, _, _ in
+    agent.board?.taken.add(1, ordering: .relaxed)
+  }
+  private var board: AgentBoard?
+
+  func start(in context: Context) throws { board = try AgentBoard.of(context) }
+}
+
+/// Something to do.
+struct BenchJob: Event {
+  static let eventType: EventTypeName = "bench.Job"
+  var number: Int
+}
+
+/// It was done.
+struct BenchDone: Event {
+  static let eventType: EventTypeName = "bench.Done"
+  var number: Int
+}
+
+/// Publishes jobs, at most some thousands ahead.
+actor JobSource: Agent {
+  static let kind = "bench-source"
+  static let publishes: [any Event.Type] = [BenchJob.self]
+  static let settingNames: Set<String> = ["board"]
+  private var number = 0
+
+  func start(in context: Context) { context.wake(after: .zero) }
+
+  func wake(in context: Context) async throws {
+    let board = try AgentBoard.of(context)
+    let room = 3000 - (number - board.taken.load(ordering: .relaxed))
+    for _ in 0..<max(0, min(room, 1000)) {
+      number += 1
+      try await context.publish(BenchJob(number: number))
+    }
+    if !board.isOver.load(ordering: .relaxed) { context.wake(after: room > 0 ? .zero : .milliseconds(1)) }
+  }
+}
+
+/// Does each job: one event, a changed state, one step of the cursor.
+actor JobStepper: Agent {
+  static let kind = "bench-stepper"
+  static let publishes: [any Event.Type] = [BenchDone.self]
+  static let settingNames: Set<String> = ["board"]
+  static let handles = Handlers(JobStepper.self).on(BenchJob.self) { agent, job, context in
+    agent.state.sum &+= job.number
+    agent.board?.taken.add(1, ordering: .relaxed)
+    try await context.publish(BenchDone(number: job.number))
+  }
+  struct State: Codable { var sum = 0 }
+  var state = State()
+  private var board: AgentBoard?
+
+  func start(in context: Context) throws { board = try AgentBoard.of(context) }
+}
+
+/// What is asked.
+struct BenchQuestion: Question {
+  typealias Answer = Int
+  var number: Int
+}
+
+/// Asks one question after the other.
+actor BenchAsker: Agent {
+  static let kind = "bench-asker"
+  static let settingNames: Set<String> = ["board"]
+
+  func start(in context: Context) { context.wake(after: .zero) }
+
+  func wake(in context: Context) async throws {
+    let board = try AgentBoard.of(context)
+    var latencies: [Double] = []
+    while !board.isOver.load(ordering: .relaxed) {
+      let began = Monotonic.nanoseconds()
+      _ = try await context.ask("answerer", BenchQuestion(number: latencies.count), within: .seconds(60))
+      if latencies.count < 1_000_000 { latencies.append(Double(Monotonic.nanoseconds() - began)) }
+      board.taken.add(1, ordering: .relaxed)
+      if latencies.count.isMultiple(of: 256) { board.latencies.withLock { [latencies] in $0 = latencies } }
+    }
+  }
+}
+
+/// Answers with the number.
+actor BenchAnswerer: Agent {
+  static let kind = "bench-answerer"
+  static let settingNames: Set<String> = ["board"]
+  static let handles = Handlers(BenchAnswerer.self).answer(BenchQuestion.self) { _, question, _ in
+    question.number
+  }
+}
+
+/// Waits.
+actor BenchIdler: Agent {
+  static let kind = "bench-idler"
+  static let settingNames: Set<String> = ["board"]
+}

@@ -1,0 +1,145 @@
+import HyphaCore
+
+/// A question on its way: a realtime event to the agent that is asked.
+struct Asked: Event {
+  static let eventType: EventTypeName = "hypha.Asked"
+  static let channel = Channel.realtime
+
+  private enum Body: Sendable {
+    case value(any Question)
+    case json(JSONValue)
+  }
+
+  /// How long a question may be waited for. A frame's remaining time goes to 71 minutes.
+  static let durations: ClosedRange<Duration> = .milliseconds(1)...(.seconds(3600))
+  /// The longest of these, for every question; its own time is ``within``.
+  static let timeToLive = durations.upperBound
+
+  /// The question's id: an answer names it.
+  let ask: EventID
+  /// How long its asker waits, from its time on.
+  let within: Duration
+  /// The question's type.
+  let type: EventTypeName
+  /// The id of the asker's input and the number of the question in its handling.
+  let key: String
+  /// Those who wait for the answer, directly or through each other, the asker last.
+  let path: [AgentID]
+  private let body: Body
+
+  init(
+    _ question: some Question, ask: EventID, type: EventTypeName, key: String, path: [AgentID],
+    within: Duration
+  ) {
+    (self.ask, self.within, self.type, self.key, self.path) = (ask, within, type, key, path)
+    body = .value(question)
+  }
+
+  var subject: Subject { Subject(slug: "hypha.ask.\(type)") }
+
+  /// The question itself.
+  func question<Q: Question>(as type: Q.Type) throws -> Q {
+    switch body {
+    case .value(let question as Q): return question
+    case .value(let other): return try JSON.decode(Q.self, from: JSON.encode(other))
+    case .json(let value): return try JSON.decode(Q.self, from: JSON.encode(value))
+    }
+  }
+
+  private enum CodingKeys: CodingKey { case ask, withinMicroseconds, type, key, path, question }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    ask = try container.decode(EventID.self, forKey: .ask)
+    within = .microseconds(try container.decode(Int64.self, forKey: .withinMicroseconds))
+    type = try container.decode(EventTypeName.self, forKey: .type)
+    key = try container.decode(String.self, forKey: .key)
+    path = try container.decode([AgentID].self, forKey: .path)
+    body = .json(try container.decode(JSONValue.self, forKey: .question))
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(ask, forKey: .ask)
+    try container.encode(within.wholeMicroseconds, forKey: .withinMicroseconds)
+    try container.encode(type, forKey: .type)
+    try container.encode(key, forKey: .key)
+    try container.encode(path, forKey: .path)
+    switch body {
+    case .value(let question): try question.encode(to: container.superEncoder(forKey: .question))
+    case .json(let value): try container.encode(value, forKey: .question)
+    }
+  }
+}
+
+/// An answer on its way: a realtime event to the asker.
+struct Answered: Event {
+  static let eventType: EventTypeName = "hypha.Answered"
+  static let channel = Channel.realtime
+  static let timeToLive = Duration.seconds(60)
+
+  /// What a question came to.
+  enum Outcome: Sendable {
+    case value(any Codable & Sendable)
+    case json(JSONValue)
+    /// What the agent that was asked threw.
+    case failed(String)
+    /// Those who would wait for each other.
+    case cycle([AgentID])
+
+    /// The answer itself.
+    func answer<Answer: Codable>(as type: Answer.Type, from agent: AgentID) throws -> Answer {
+      switch self {
+      case .value(let value as Answer): return value
+      case .value(let other): return try JSON.decode(Answer.self, from: JSON.encode(other))
+      case .json(let value): return try JSON.decode(Answer.self, from: JSON.encode(value))
+      case .failed(let error):
+        throw HyphaError(
+          .askFailed, "agent '\(agent)' could not answer", remedy: "see what it threw", cause: error)
+      case .cycle(let agents): throw HyphaError.askCycle(agents)
+      }
+    }
+  }
+
+  /// The question.
+  let ask: EventID
+  let outcome: Outcome
+
+  init(ask: EventID, _ outcome: Outcome) { (self.ask, self.outcome) = (ask, outcome) }
+
+  var subject: Subject { Subject(slug: Self.eventType.text) }
+
+  private enum CodingKeys: CodingKey { case ask, answer, error, cycle }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    ask = try container.decode(EventID.self, forKey: .ask)
+    if let error = try container.decodeIfPresent(String.self, forKey: .error) {
+      outcome = .failed(error)
+    } else if let agents = try container.decodeIfPresent([AgentID].self, forKey: .cycle) {
+      outcome = .cycle(agents)
+    } else {
+      outcome = .json(try container.decode(JSONValue.self, forKey: .answer))
+    }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(ask, forKey: .ask)
+    switch outcome {
+    case .value(let value): try value.encode(to: container.superEncoder(forKey: .answer))
+    case .json(let value): try container.encode(value, forKey: .answer)
+    case .failed(let error): try container.encode(error, forKey: .error)
+    case .cycle(let agents): try container.encode(agents, forKey: .cycle)
+    }
+  }
+}
+
+extension HyphaError {
+  static func askCycle(_ agents: [AgentID]) -> HyphaError {
+    HyphaError(
+      .askCycle,
+      "the agents \(agents.map { "'\($0)'" }.joined(separator: " → ")) would wait for each other's answers",
+      remedy: "let one of them publish an event instead of asking, or answer without asking back")
+  }
+}

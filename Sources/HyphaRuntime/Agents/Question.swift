@@ -1,0 +1,82 @@
+public import HyphaCore
+
+/// Something that one agent asks another, with the type of its answer.
+///
+/// ```swift
+/// struct Price: Question {
+///   typealias Answer = Int
+///   var article: String
+/// }
+///
+/// actor Shop: Agent {
+///   static let handles = Handlers(Shop.self).answer(Price.self) { $0.price(of: $1.article) }
+///   …
+/// }
+///
+/// let price = try await context.ask("shop", Price(article: "pen"), within: .seconds(2))
+/// ```
+public protocol Question: Codable, Sendable {
+  /// What the answer is.
+  associatedtype Answer: Codable & Sendable
+  /// The stable name, the same in every version of a program. Default: the Swift type's own name.
+  static var questionType: EventTypeName { get }
+}
+
+extension Question {
+  public static var questionType: EventTypeName { EventTypeName(slug: String(describing: Self.self)) }
+}
+
+extension Handlers {
+  /// A function that answers a question on the agent itself.
+  public typealias Answerer<Q: Question> =
+    @Sendable (_ agent: isolated Kind, _ question: Q, _ context: Context) async throws -> Q.Answer
+
+  struct AnswerEntry: Sendable {
+    let call: @Sendable (isolated Kind, Asked, Context) async throws -> any Codable & Sendable
+  }
+
+  /// Adds how the agent answers one type of question; a second one of the same type replaces the first.
+  ///
+  /// The function runs like a handler: alone, with its effects committed before the answer leaves. What it throws is the
+  /// answer then, as an error, and its effects are discarded. The same question may come twice, where an asker tries its own
+  /// input again: ``Context/questionKey`` is the same then.
+  public func answer<Q: Question>(_ type: Q.Type, _ answerer: @escaping Answerer<Q>) -> Handlers {
+    var handlers = self
+    handlers.answers[Q.questionType] = AnswerEntry { agent, asked, context in
+      try await answerer(agent, asked.question(as: Q.self), context)
+    }
+    return handlers
+  }
+}
+
+extension Context {
+  /// Asks an agent, and waits for its answer. The handler that asks goes on waiting; no other one of the agent runs meanwhile.
+  ///
+  /// A question is not logged: it comes at most once, and a lost one ends in ``HyphaError/Code/askExpired``. An agent that
+  /// answers a question and asks on has no longer than is left of the first one's time. Questions in a circle, which would wait
+  /// for each other, are refused by the names of those in it.
+  ///
+  /// - Parameters:
+  ///   - agent: any other agent of the deployment whose kind answers such questions.
+  ///   - within: how long to wait, 1 ms to 1 h. Default: 10 s.
+  /// - Throws: ``HyphaError/Code/askExpired``; ``HyphaError/Code/askCycle``; ``HyphaError/Code/askFailed`` with what the other
+  ///   agent threw; ``HyphaError/Code/undeclared`` where it does not exist or does not answer such questions;
+  ///   ``HyphaError/Code/usage`` for a time out of range; `CancellationError` in a task that was cancelled.
+  public func ask<Q: Question>(
+    _ agent: AgentID, _ question: Q, within: Duration = .seconds(10),
+    isolation: isolated (any Actor)? = #isolation
+  ) async throws -> Q.Answer {
+    let ask = try turn.ask(agent, question, within: within)
+    let outcome = try await turn.host.answer(to: ask, of: agent, question)
+    return try outcome.answer(as: Q.Answer.self, from: agent)
+  }
+
+  /// What is left of the time of the question that is being answered; nil where none is.
+  public var remaining: Duration? {
+    turn.asked.map { max(.zero, $0.dueAt.since(turn.host.now())) }
+  }
+
+  /// The same whenever an asker's handler asks the same anew, after a failure or a crash; nil where no question is being
+  /// answered. An answer that has effects keeps it, to have them once.
+  public var questionKey: String? { turn.asked?.key }
+}

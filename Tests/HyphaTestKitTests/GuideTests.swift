@@ -1,0 +1,56 @@
+import Foundation
+import HyphaTestKit
+import Testing
+
+@Suite struct OrderDeskTests {
+  @Test func `an order that is paid is confirmed`() throws {
+    let test = try AgentTest(OrderDesk.self)
+    try test.give(OrderPlaced(order: "A-1", amount: 40))
+    try test.give(PaymentReceived(order: "A-1"))
+    #expect(try test.published(OrderConfirmed.self).map(\.order) == ["A-1"])
+    test.advance(by: .seconds(7200))
+    #expect(try test.published(OrderCancelled.self).isEmpty)
+  }
+
+  @Test func `an order that is not paid within an hour is cancelled, whatever crashes meanwhile`() throws {
+    let test = try AgentTest(OrderDesk.self)
+    try test.give(OrderPlaced(order: "A-1", amount: 40))
+    try test.crash()
+    #expect(try test.ask(OpenOrders()) == ["A-1"])
+    test.advance(by: .seconds(3601))
+    #expect(try test.published(OrderCancelled.self).map(\.order) == ["A-1"])
+    #expect(try test.ask(OpenOrders()) == [])
+  }
+
+  @Test func `an order that makes no sense is put aside`() throws {
+    let test = try AgentTest(OrderDesk.self)
+    try test.give(OrderPlaced(order: "A-2", amount: 0))
+    #expect(try test.deadLetters.map(\.failure.error) == ["Worthless()"])
+  }
+}
+
+/// The guide is true: what it quotes is what is compiled and run here.
+@Suite struct GuideTests {
+  private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+  private func text(_ path: String) throws -> String {
+    try String(contentsOf: Self.root.appending(path: path), encoding: .utf8)
+  }
+
+  @Test func `every piece of Swift in the guide is compiled`() throws {
+    let compiled = try [
+      "Tests/HyphaTestKitTests/Guide.swift", "Tests/HyphaTestKitTests/GuideTests.swift",
+      "Examples/bank/Sources/bank/Bank.swift", "Examples/bank/Sources/bank/BankApp.swift",
+    ].map(text).joined(separator: "\n")
+    let blocks = try text("docs/write-an-agent.md").matches(of: /(?ms)^```swift\n(.*?)^```$/).map(\.output.1)
+    #expect(blocks.count >= 6)
+    for block in blocks where !block.hasPrefix("// swift-tools-version") {
+      // '…' stands for what is left out.
+      for part in block.split(separator: /(?m)^ *…\n/) {
+        let isThere = compiled.contains(part.trimmingCharacters(in: .newlines))
+        #expect(isThere, "this is compiled nowhere: \(part)")
+      }
+    }
+  }
+}
