@@ -16,28 +16,24 @@ extension Node {
     let head = try log.head()
     let known = try TopologySnapshot.read(in: log)
     let first = Position(rawValue: known?.through ?? 0).next
-    try desks.topology.state.withLock { state in
-      if let known {
-        try state.resume(known)
-        _ = state.routeSwitch.learn(known.live.version, links: Set(known.live.links.keys), replacing: true)
-      }
-      state.savedThrough = known?.through ?? 0
-      state.seenThrough = state.savedThrough
-      guard first <= head else { return }
+    if let known { try desks.topology.resume(known) }
+    var seen = known?.through ?? 0
+    if first <= head {
       try log.visit(first...head, .forward) { view in
         guard view.record.channel == .persistent else { return true }
         let record = try Record(view.record)
         guard authors.contains(record.agent) else { return true }
-        state.seenThrough = view.position.rawValue
-        if try state.take(record) != nil {
-          _ = state.routeSwitch.learn(
-            state.live.version, links: Set(state.live.links.keys), replacing: true)
-        }
+        seen = view.position.rawValue
+        // What does not decode was passed over when it came, too.
+        _ = try? desks.topology.take(record)
         return true
       }
     }
     desks.topology.state.withLock { state in
-      routes.learn(state.live.version, links: Set(state.live.links.keys))
+      (state.savedThrough, state.seenThrough) = (known?.through ?? 0, seen)
+      let (version, links) = (state.live.version, Set(state.live.links.keys))
+      _ = state.routeSwitch.learn(version, links: links, replacing: true)
+      routes.learn(version, links: links)
       routes.sending = RouteSwitch.tree
     }
   }
@@ -77,13 +73,10 @@ extension Node {
       }
       guard let record else { break }
       do {
-        let links = try desks.topology.state.withLock { state -> (UInt32, Set<DirectLink>)? in
-          guard let version = try state.take(record) else { return nil }
-          let links = Set(state.live.links.keys)
-          return state.routeSwitch.learn(version, links: links) ? (version, links) : nil
-        }
-        if let (version, links) = links {
+        if let (version, links) = try desks.topology.take(record) {
+          // Frames may carry it before this node sends by it.
           routes.learn(version, links: links)
+          desks.topology.state.withLock { _ = $0.routeSwitch.learn(version, links: links) }
           hasChanged = true
         }
       } catch {
@@ -96,7 +89,7 @@ extension Node {
 
   /// States what the observer has decided.
   private func stateAnswers() {
-    for answer in desks.topology.state.withLock({ $0.takeAnswers() }) {
+    for answer in desks.topology.takeAnswers() {
       let cause = Cause(event: answer.cause, correlation: answer.correlation)
       switch answer.content {
       case .changed(let event): state(own: event, because: cause)
@@ -182,17 +175,26 @@ extension Node {
   private func saveTopology(now: Timestamp) {
     // Read first: what is in the inbox may be newer, and is read again after a restart.
     let observed = desk.observedThrough.load(ordering: .acquiring)
-    let snapshot = desks.topology.state.withLock { state -> TopologySnapshot? in
-      let through =
-        state.inbox.isEmpty && !state.isLookingAtInbox ? max(observed, state.seenThrough) : state.seenThrough
-      let isOld = now.since(state.savedAt) >= TopologyDesk.saveInterval
-      let isChanged = state.seenThrough > state.savedThrough
-      let isFar = through >= state.savedThrough + TopologyDesk.saveEntryCount
-      guard !state.isSaving, !state.isLookingAtInbox, isOld && isChanged || isFar else { return nil }
-      (state.isSaving, state.savedAt, state.savedThrough) = (true, now, through)
-      return state.snapshot(through: through)
+    let isBusy = desks.topology.state.withLock { $0.isSaving || $0.isLookingAtInbox }
+    guard !isBusy else { return }
+    // What the seat knows and the place up to which it knows it go together.
+    let snapshot = desks.topology.seat.withLock { seat in
+      desks.topology.state.withLock { state -> TopologySnapshot? in
+        guard !state.isSaving, !state.isLookingAtInbox else { return nil }
+        let through = max(observed, state.seenThrough)
+        let isOld = now.since(state.savedAt) >= TopologyDesk.saveInterval
+        let isChanged = state.seenThrough > state.savedThrough
+        let isFar = through >= state.savedThrough + TopologyDesk.saveEntryCount
+        guard isOld && isChanged || isFar else { return nil }
+        (state.isSaving, state.savedAt, state.savedThrough) = (true, now, through)
+        return TopologySnapshot(through: through, live: state.live, seat: seat?.snapshot)
+      }
     }
-    guard let snapshot, let bytes = try? JSON.encode(snapshot) else { return }
+    guard let snapshot else { return }
+    guard let bytes = try? JSON.encode(snapshot) else {
+      // What cannot be encoded is read again after a restart.
+      return desks.topology.state.withLock { $0.isSaving = false }
+    }
     log.submit(LogBatch(snapshots: [TopologySnapshot.owner: Array(bytes)])) { _ in
       self.desks.topology.state.withLock { $0.isSaving = false }
     }

@@ -8,8 +8,6 @@ import Synchronization
 final class TopologyDesk: Sendable {
   struct State {
     var live: LiveTopology
-    /// The observer, where this node has its seat.
-    var seat: ObserverSeat?
     var routeSwitch: RouteSwitch
     /// What the log has taken of the topology and was not looked at yet, in the order of the log.
     var inbox: [(record: Record, position: Position)] = []
@@ -32,6 +30,9 @@ final class TopologyDesk: Sendable {
   }
 
   let state: Mutex<State>
+  /// The observer, where this node has its seat. It may take a while over a report, and nobody else waits for it; who has
+  /// this lock may take that of ``state``, and not the other way round.
+  let seat: Mutex<ObserverSeat?>
   let meter = FlowMeter()
   /// Whether routes may change while the node runs.
   let isLive: Bool
@@ -58,9 +59,10 @@ final class TopologyDesk: Sendable {
     for other in topology.nodes where other.id != node {
       routeSwitch.heard(other.id, .init(ready: RouteSwitch.tree, sending: RouteSwitch.tree), now: now)
     }
+    seat = Mutex(policy.node == node ? try ObserverSeat(topology) : nil)
     state = Mutex(
       State(
-        live: LiveTopology(topology), seat: policy.node == node ? try ObserverSeat(topology) : nil,
+        live: LiveTopology(topology),
         routeSwitch: routeSwitch, plan: (0, topology.version), planned: pins))
   }
 }
@@ -82,44 +84,57 @@ struct TopologySnapshot: Codable {
   }
 }
 
-extension TopologyDesk.State {
-  /// What there is to know up to `through`.
-  func snapshot(through: UInt64) -> TopologySnapshot {
-    TopologySnapshot(through: through, live: live, seat: seat?.snapshot)
-  }
-
+extension TopologyDesk {
   /// Takes up what was known at a snapshot.
-  mutating func resume(_ snapshot: TopologySnapshot) throws {
-    live = snapshot.live
-    if let known = snapshot.seat { try seat?.resume(known) }
+  func resume(_ snapshot: TopologySnapshot) throws {
+    try seat.withLock { if let known = snapshot.seat { try $0?.resume(known) } }
+    state.withLock { $0.live = snapshot.live }
   }
 
-  /// Takes note of what the log has of the topology; in the order of the log. Returns the version that is new with it.
-  mutating func take(_ record: Record) throws -> UInt32? {
-    let header = record.header
-    switch header.type {
-    case FlowReported.eventType:
-      try seat?.take(FlowReported.decode(record), header.id, correlation: header.correlation)
-    case RuleAsked.eventType:
-      try seat?.take(RuleAsked.decode(record), header.id, correlation: header.correlation)
-    case LinksChanged.eventType:
-      let event = try LinksChanged.decode(record)
-      let isNew = live.apply(event, at: header.time)
-      seat?.confirm(event, cause: header.causation)
-      given.remove(header.causation)
-      return isNew ? live.version : nil
-    case LinksSuggested.eventType, RuleRefused.eventType:
-      seat?.confirmUnchanged(cause: header.causation)
-      given.remove(header.causation)
-    default: break
-    }
-    return nil
+  /// Takes note of what the log has of the topology; in the order of the log, and one call at a time.
+  ///
+  /// - Returns: the version and the links that are new with it.
+  func take(_ record: Record) throws -> (version: UInt32, links: Set<DirectLink>)? {
+    try seat.withLock { try $0?.take(record) }
+    return try state.withLock { try $0.take(record) }
   }
 
   /// The seat's answers that the log was not given yet.
-  mutating func takeAnswers() -> [ObserverSeat.Answer] {
-    let new = (seat?.pending ?? []).filter { !given.contains($0.cause) }
-    for answer in new { given.insert(answer.cause) }
-    return new
+  func takeAnswers() -> [ObserverSeat.Answer] {
+    seat.withLock { seat in
+      let pending = seat?.pending ?? []
+      return state.withLock { state in
+        let new = pending.filter { !state.given.contains($0.cause) }
+        for answer in new { state.given.insert(answer.cause) }
+        return new
+      }
+    }
+  }
+}
+
+extension TopologyDesk.State {
+  fileprivate mutating func take(_ record: Record) throws -> (version: UInt32, links: Set<DirectLink>)? {
+    let header = record.header
+    guard TopologyEvents.forAll.contains(header.type) else { return nil }
+    given.remove(header.causation)
+    guard header.type == LinksChanged.eventType, live.apply(try LinksChanged.decode(record), at: header.time)
+    else { return nil }
+    return (live.version, Set(live.links.keys))
+  }
+}
+
+extension ObserverSeat {
+  /// Takes note of what a log has of the topology; in the order of the log.
+  mutating func take(_ record: Record) throws {
+    let header = record.header
+    switch header.type {
+    case FlowReported.eventType:
+      take(try FlowReported.decode(record), header.id, correlation: header.correlation)
+    case RuleAsked.eventType:
+      take(try RuleAsked.decode(record), header.id, correlation: header.correlation)
+    case LinksChanged.eventType: confirm(try LinksChanged.decode(record), cause: header.causation)
+    case LinksSuggested.eventType, RuleRefused.eventType: confirmUnchanged(cause: header.causation)
+    default: break
+    }
   }
 }

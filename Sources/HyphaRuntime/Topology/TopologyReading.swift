@@ -64,7 +64,8 @@ public struct TopologyReading: Sendable {
       guard view.record.channel == .persistent else { return true }
       let record = try Record(view.record)
       if case .time(let last)? = end, record.time > last, view.source == .stated { return false }
-      if authors.contains(record.agent) { try take(record, at: view.position) }
+      // What does not decode was passed over by the nodes, too.
+      if authors.contains(record.agent) { try? take(record, at: view.position) }
       return true
     }
   }

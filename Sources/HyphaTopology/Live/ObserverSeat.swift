@@ -29,6 +29,9 @@ public struct ObserverSeat: Sendable {
   /// Suggestions that no operator has answered, with their evidence.
   public private(set) var suggestions: [DirectLink: LinkChange] = [:]
 
+  /// About the most events of a report that are observed.
+  public static let reportEventCountMax = 1_000_000
+
   private let names: [AgentID]
   private let numbers: [AgentID: Int32]
 
@@ -91,7 +94,10 @@ public struct ObserverSeat: Sendable {
   /// Takes a report. An agent that the topology does not have is passed over.
   public mutating func take(_ report: FlowReported, _ id: EventID, correlation: EventID) {
     var decisions: [RewireDecision] = []
-    for flow in report.pairs {
+    // A node may say what it likes: no report keeps the seat for long.
+    var room = Self.reportEventCountMax
+    for flow in report.pairs where room > 0 {
+      room -= flow.count
       guard let from = numbers[flow.from], let to = numbers[flow.to], from != to else { continue }
       for _ in 0..<flow.count {
         if let decision = observer.observe(from: from, to: to) { decisions.append(decision) }

@@ -35,9 +35,10 @@ public struct FlowReported: TopologyEvent, Hashable {
     }
   }
 
-  /// The pairs, without those that name no agent of the report or have no events.
+  /// The pairs, without those that name no agent of the report or have no events, and no more than a report may have.
   public var pairs: [Flow] {
-    stride(from: 0, to: flows.count - flows.count % 3, by: 3).compactMap { place in
+    stride(from: 0, to: min(flows.count - flows.count % 3, 3 * FlowMeter.pairCountMax), by: 3).compactMap {
+      place in
       let (from, to, count) = (flows[place], flows[place + 1], flows[place + 2])
       guard agents.indices.contains(from), agents.indices.contains(to), count > 0 else { return nil }
       return Flow(from: agents[from], to: agents[to], count: min(count, FlowMeter.pairEventCountMax))
