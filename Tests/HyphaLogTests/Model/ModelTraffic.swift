@@ -144,7 +144,10 @@ struct ModelTraffic {
     old.sequence = model.lastSequence(
       of: StreamID(agent: old.agent, epoch: old.epoch, channel: old.channel))
     let type = EventTypeName(stringLiteral: "old\(old.epoch)")
-    old.ends[old.lane(type: type)] = model.laneHead(old.lane(type: type))?.point
+    let head = model.laneHead(old.lane(type: type))?.point
+    // A batch that was repeated in the next epoch has taken the lane there: nothing of this one can follow.
+    if let head, head.epoch > old.epoch { return }
+    old.ends[old.lane(type: type)] = head
     batch.appends.append(.init(try source.dressed(old.next(type: type))))
   }
 
