@@ -68,9 +68,7 @@ extension Processes {
       let summary = try RunSummary(run)
       #expect(summary.isComplete && summary.notes == [], "\(summary.notes)")
       #expect(summary.channel("persistent")?.delivered == 3000 && summary.channel("persistent")?.lost == 0)
-      // A realtime event may be lost while a route changes; it is counted.
-      let realtime = try #require(summary.channel("realtime"))
-      #expect(realtime.delivered + realtime.lost == 3000 && realtime.delivered > 0, "\(run.output)")
+      #expect(summary.channel("realtime")?.lost == 0, "make before break: \(run.output)")
       let live = try reading("hq", scratch).live
       #expect(Set(live.links.keys).isSuperset(of: [DirectLink("g1", "r1"), DirectLink("g2", "r2")]))
       for node in nodes { #expect(try reading(node, scratch).live == live, "\(node)") }

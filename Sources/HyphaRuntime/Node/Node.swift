@@ -247,7 +247,7 @@ public final class Node: Sendable {
     scheduler.schedule(after: configuration.linkPatience) { self.proceed(giveUp: true) }
     await withCheckedContinuation { continuation in
       let isOpen = state.withLock { state in
-        let isOpen = state.openChannels.count == Channel.allCases.count || state.isStopped
+        let isOpen = mayBegin(state) || state.isStopped
         if !isOpen { state.whenOpen = continuation }
         return isOpen
       }
@@ -255,13 +255,20 @@ public final class Node: Sendable {
     }
   }
 
-  private func proceed(giveUp: Bool) {
+  /// Whether what agents send finds its way open: over this node's links, and where the topology is
+  /// followed over those of all others.
+  private func mayBegin(_ state: borrowing State) -> Bool {
+    state.openChannels.count == Channel.allCases.count && desks.topology.isReady
+  }
+
+  /// Lets the agents begin that wait for links, where they may.
+  func proceed(giveUp: Bool) {
     let continuation = state.withLock { state in
-      giveUp || state.openChannels.count == Channel.allCases.count ? state.whenOpen.take() : nil
+      giveUp || mayBegin(state) ? state.whenOpen.take() : nil
     }
     continuation?.resume()
     if giveUp && continuation != nil {
-      note("not all neighbours took their links within \(configuration.linkPatience); starting without them")
+      note("not all nodes took their links within \(configuration.linkPatience); starting without them")
     }
   }
 

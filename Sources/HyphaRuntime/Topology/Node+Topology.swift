@@ -202,15 +202,18 @@ extension Node {
 
   /// Switches where that is due, and says so.
   private func step(now: Timestamp) {
-    let (said, isForgotten) = desks.topology.state.withLock { state -> (RouteSwitch.Progress?, Bool) in
+    typealias Outcome = (said: RouteSwitch.Progress?, isSwitched: Bool, isForgotten: Bool)
+    let (said, isSwitched, isForgotten) = desks.topology.state.withLock { state -> Outcome in
       let (isSwitched, isForgotten) = state.routeSwitch.tick(now: now)
       if isSwitched { routes.sending = state.routeSwitch.sending }
       if isForgotten { routes.forget(allBut: state.routeSwitch.known) }
       let progress = state.routeSwitch.progress(now: now)
       let isNews = progress != state.said || now.since(state.saidAt) >= TopologyDesk.progressInterval
       if isNews { (state.said, state.saidAt) = (progress, now) }
-      return (isNews ? progress : nil, isForgotten)
+      return (isNews ? progress : nil, isSwitched, isForgotten)
     }
+    // Agents may wait for it.
+    if isSwitched { proceed(giveUp: false) }
     if let said {
       let message = ControlMessage.progress(ready: said.ready, sending: said.sending).encoded()
       for node in topology.nodes.map(\.id) where node != configuration.node {

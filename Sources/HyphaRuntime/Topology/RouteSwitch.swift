@@ -11,7 +11,8 @@ import HyphaTopology
 /// The plain tree is version ``tree``, for which every node is ready at all times: when a link fails, its node is ready for
 /// no version that has it, and all go back to the newest that has not.
 ///
-/// A node that was not heard for ``silence`` is not waited for, and its links need not be open.
+/// A node that was not heard for ``silence`` is not waited for, and its links need not be open. A node that starts is ready
+/// for no version but the tree until its links were open once, those of the tree among them.
 ///
 /// Bounds: at most ``keptCountMax`` versions are known; beyond that the oldest is forgotten, and what is still under way by
 /// it is refused and fetched.
@@ -55,6 +56,8 @@ struct RouteSwitch: Sendable {
   private var plannedThrough: UInt32
   /// The version that this node sends by.
   private(set) var sending: UInt32
+  /// Whether all that it sends was taken at some moment since it started.
+  private var hasOpened = false
 
   /// A node that knows one version and sends by the tree.
   ///
@@ -108,6 +111,7 @@ struct RouteSwitch: Sendable {
   /// Looks again at what is sent by and what may be forgotten. Returns whether either has changed.
   mutating func tick(now: Timestamp) -> (isSwitched: Bool, isForgotten: Bool) {
     let before = sending
+    if plannedThrough > Self.tree && awaited(now: now).isEmpty { hasOpened = true }
     let heard = peers.values.filter { now.since($0.heardAt) < Self.silence }
     let common = heard.reduce(ready(now: now)) { min($0, $1.progress.ready) }
     sending = kept.last { $0.number <= common }?.number ?? Self.tree
@@ -128,11 +132,17 @@ struct RouteSwitch: Sendable {
     return (before != sending, count != kept.count)
   }
 
-  /// The newest version for which this node's links to those that it hears are open.
-  private func ready(now: Timestamp) -> UInt32 {
-    let awaited = missing.filter { agent in
+  /// The agents whose frames are missed by nodes that are heard.
+  private func awaited(now: Timestamp) -> Set<AgentID> {
+    missing.filter { agent in
       nodeOf(agent).flatMap { peers[$0] }.map { now.since($0.heardAt) < Self.silence } ?? false
     }
+  }
+
+  /// The newest version for which this node's links to those that it hears are open.
+  private func ready(now: Timestamp) -> UInt32 {
+    guard hasOpened else { return Self.tree }
+    let awaited = awaited(now: now)
     return kept.last { version in
       version.number <= plannedThrough
         && !version.links.contains { link in

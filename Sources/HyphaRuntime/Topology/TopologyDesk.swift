@@ -85,6 +85,9 @@ struct TopologySnapshot: Codable {
 }
 
 extension TopologyDesk {
+  /// Whether this node and all that it hears are ready for one version of the routes at least; true where none changes.
+  var isReady: Bool { !isLive || state.withLock { $0.routeSwitch.sending != RouteSwitch.tree } }
+
   /// Takes up what was known at a snapshot.
   func resume(_ snapshot: TopologySnapshot) throws {
     try seat.withLock { if let known = snapshot.seat { try $0?.resume(known) } }

@@ -68,6 +68,20 @@ import Testing
     #expect(machine.sending == 2)
   }
 
+  @Test func `a node that starts is ready for the tree alone until its links were open once`() {
+    let node = Node(RouteSwitch(of: "x", version: 1, links: []) { [places] in places[$0] })
+    for other in ["y", "z"] as [NodeID] { node.heard(other, .init(ready: 1, sending: 0), now: time(0)) }
+    #expect(
+      node.tick(now: time(0)) == [] && node.sending == RouteSwitch.tree, "nothing is known of the links")
+    // An edge of the tree: no version has it as a link, and all need it.
+    node.linksChanged(through: 1, missing: ["b"])
+    #expect(node.tick(now: time(1)) == [] && node.progress(now: time(1)).ready == RouteSwitch.tree)
+    node.linksChanged(through: 1, missing: [])
+    #expect(node.tick(now: time(2)) == ["switched"] && node.sending == 1)
+    node.linksChanged(through: 1, missing: ["b"])
+    #expect(node.tick(now: time(3)) == [] && node.sending == 1, "the tree has no way around it")
+  }
+
   @Test func `nobody switches before the last one is ready`() {
     let machine = machine()
     _ = machine.learn(2, links: [bc])
