@@ -37,6 +37,7 @@ bench: setup ## Build for release and measure log and channels beside their bare
 	@tools/trace-table
 
 test: setup ## Build for debugging and run all tests, a few minutes
+	@tools/setup-python
 	@swift build --build-tests
 	@tools/run-tests
 

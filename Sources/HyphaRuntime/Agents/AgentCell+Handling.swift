@@ -259,7 +259,7 @@ extension AgentCell {
   ) {
     _ = turn.end()
     agent.state = before
-    if error is NodeStops {
+    if error is NodeStops, asks.withLock({ $0.isStopped }) {
       (batch.isSpoilt, batch.isAbandoned) = (true, true)
       return
     }
