@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run bench test soak fuzz fuzz-short lint format mutants clean
+.PHONY: help setup run example bench test soak fuzz fuzz-short lint format mutants clean
 
 INPUT ?=
 DATA ?=
@@ -26,6 +26,10 @@ else
 	@$(HYPHA) init --from "$(INPUT)" --name acted --output "$(or $(DATA),data/acted)" --force
 	@$(HYPHA) run "$(or $(DATA),data/acted)/topology.yaml" --data "$(or $(DATA),data/acted)" --fresh
 endif
+
+example: setup ## Build and run one of Examples: NAME=invoices, bank or mixed, which has an agent in Python
+	@swift run --package-path "Examples/$(or $(NAME),mixed)" "$(or $(NAME),mixed)" \
+		run "Examples/$(or $(NAME),mixed)/topology.yaml" --data "$(or $(DATA),data/$(or $(NAME),mixed))" --fresh
 
 bench: setup ## Build for release and measure log and channels beside their bare parts, some minutes
 	@swift build -c release --product hypha

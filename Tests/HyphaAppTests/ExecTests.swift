@@ -47,6 +47,10 @@ extension Processes {
       let job = try run.start()
       let isThere = { FileManager.default.fileExists(atPath: $0) }
       try #require(await becomesTrue { isThere(run.childMark) }, "\(job.errors)")
+      let before = Set(try run.stated().done)
+      #expect(
+        before.isSuperset(of: (0..<17).filter { $0 % 7 != 6 && $0 != 10 }),
+        "each input is committed before the next one is given: \(before)")
       let program = try #require(run.program(of: job))
       kill(program, SIGKILL)
       try #require(await becomesTrue { isThere(run.nodeMark) }, "\(job.errors)")

@@ -70,8 +70,7 @@ public actor Exec: Agent {
   private func program(in context: Context) async throws -> ProgramProcess {
     if let process = seat.process {
       if process.takesInput { return process }
-      // One that is out of step is gone before another takes its place.
-      process.stop()
+      // One that is out of step is being ended, and gone before another takes its place.
       await process.ended()
       vainCount = process.answerCount > 0 ? 0 : vainCount + 1
       try await rest(for: Self.wait(afterVain: vainCount))

@@ -37,8 +37,8 @@ public protocol Agent: Actor {
   static func check(_ settings: JSONValue) throws
   /// Whether agents of this kind come to an end, which they declare with ``Context/finish()``. Default: no.
   static var finishes: Bool { get }
-  /// Whether agents of this kind wait for something outside of their node, so that a simulated deployment cannot have them.
-  /// Default: no.
+  /// Whether agents of this kind wait for something outside of their node: each input is committed by itself then, before the next
+  /// one is given to them, and a simulated deployment cannot have them. Default: no.
   static var reachesOutside: Bool { get }
 
   /// How the state follows from the events that the agent publishes. Default: it does not; the handlers change the state,

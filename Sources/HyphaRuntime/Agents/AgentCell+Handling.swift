@@ -102,6 +102,7 @@ extension AgentCell {
         end = services.now().advanced(by: Self.alertsDuration)
       }
       await handle(alert, on: agent, &batch)
+      if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
     }
     return await commit(&batch, on: agent)
   }
@@ -318,6 +319,7 @@ extension AgentCell {
           agenda.retries.insert(later)
         }
       }
+      if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
       guard await takeAlerts(on: agent, &batch, &hand) else { return false }
     }
     arm(for: batch.agenda.next)

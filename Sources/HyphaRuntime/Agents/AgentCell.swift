@@ -145,7 +145,9 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       // What could not be handled in a row is handled alone.
       if handledCount < delivery.count, !batch.isSpoilt, let next = hand[keyPath: queue].takeEvent() {
         await handle(next, on: agent, &batch)
-        if !batch.answers.isEmpty { guard await commit(&batch, on: agent) else { return false } }
+        if !batch.answers.isEmpty || Kind.reachesOutside {
+          guard await commit(&batch, on: agent) else { return false }
+        }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
       }
     }
@@ -199,6 +201,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       let entries = try services.log.read(after: after, limit: 512, byteLimit: 1 << 20)
       for entry in entries where entry.record.channel == channel && isForUs(entry.record.header) {
         await handle(delivery(of: entry), on: agent, &batch)
+        if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
         if batch.isSpoilt {
           mailbox.caughtUp(channel, through: entry.position)
