@@ -56,7 +56,8 @@ public protocol LogReader: AnyObject, Sendable {
   /// Nothing is allocated for an entry. A view is good only within the call that it is given to. Entries that
   /// are gone (see ``gaps()``) are passed over; every other position of the range is met, or the call
   /// throws. A read transaction lives for some milliseconds at most while `body` is quick, so a long visit
-  /// keeps no old pages; `body` must not wait for an append to the same log.
+  /// keeps no old pages; `body` must not wait for an append to the same log, and should not read it: when another
+  /// process makes the map larger at that moment, the read fails with ``HyphaError/Code/logFailed`` after 10 s.
   func visit(_ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool) throws
 
   /// What an index beside the log knows of the entries that have at least one term of each group, as

@@ -216,9 +216,8 @@ extension Environment {
     while true {
       tryCount += 1
       do { return try enterReading() } catch is MapIsOutgrown {
-        guard tryCount < 3 else { throw failure.error(MDB_MAP_RESIZED, "mdb_txn_begin") }
-        // Another process has made the map larger: take its size.
-        try resizeMap(to: 0)
+        // Another process has made the map larger: take its size, which nobody can who reads while it reads.
+        guard tryCount < 3, try followMap() else { throw failure.error(MDB_MAP_RESIZED, "mdb_txn_begin") }
       } catch is GivenUp {
         // The writer's thread is about to open it again.
         guard tryCount < 1_000 else { throw failure.error(MDB_PANIC, "mdb_txn_begin") }
@@ -356,6 +355,17 @@ extension Environment {
   func resizeMap(to byteCount: Int) throws {
     try gate.alone { try failure.check(mdb_env_set_mapsize(handle, byteCount), "mdb_env_set_mapsize") }
   }
+
+  /// Takes the map's size from the file, when nobody reads; whether it did within ``mapPatience``.
+  private func followMap() throws -> Bool {
+    try gate.alone(within: Self.mapPatience) {
+      try failure.check(mdb_env_set_mapsize(handle, 0), "mdb_env_set_mapsize")
+    }
+  }
+
+  /// How long readers may take to let go of a map that has become too small. A chunk takes milliseconds; whoever reads
+  /// from within a visit never lets go.
+  private static let mapPatience = Duration.seconds(10)
 
   /// A transaction that writes. It must be used and ended on the calling thread.
   func beginWriting() throws -> WriteTransaction {

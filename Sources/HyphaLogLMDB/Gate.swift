@@ -28,4 +28,16 @@ final class Gate: @unchecked Sendable {
     defer { pthread_rwlock_unlock(lock) }
     try body()
   }
+
+  /// Does `body` alone, unless others are inside for longer than `patience`; whether it did.
+  func alone(within patience: Duration, _ body: () throws -> Void) rethrows -> Bool {
+    let deadline = ContinuousClock.now + patience
+    while pthread_rwlock_trywrlock(lock) != 0 {
+      guard ContinuousClock.now < deadline else { return false }
+      usleep(200)
+    }
+    defer { pthread_rwlock_unlock(lock) }
+    try body()
+    return true
+  }
 }

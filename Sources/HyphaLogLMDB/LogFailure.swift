@@ -55,8 +55,9 @@ struct LogFailure: Sendable {
         remedy: "stop some of the processes that read it", cause: cause)
     case MDB_MAP_RESIZED:
       return HyphaError(
-        .logFailed, "the log in \(log) has grown beyond what was mapped",
-        remedy: "open it again", cause: cause)
+        .logFailed,
+        "the log in \(log) has grown beyond what was mapped, while it was read from within a visit",
+        remedy: "read it again, after the visit", cause: cause)
     case ENOMEM:
       return HyphaError(
         .logFailed, "the log in \(log) cannot be mapped: there is no address space for it",

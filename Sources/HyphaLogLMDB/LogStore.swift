@@ -54,18 +54,17 @@ final class LogStore: Sendable {
     _ range: ClosedRange<Position>, _ order: ReadOrder, keepsPages: Bool = true,
     _ body: (EntryView) throws -> Bool
   ) throws {
-    var view = try view()
     // The head of the first view bounds the whole visit.
-    let head = view.head.position
-    guard range.lowerBound <= head, range.upperBound > .start else { return }
-    var rest = max(range.lowerBound, Position(rawValue: 1))...min(range.upperBound, head)
+    var rest: ClosedRange<Position>?
     while true {
+      // One view at a time: whoever has one cannot follow a map that another process has made larger.
+      let view = try view()
+      guard let part = rest ?? view.present(range) else { return }
       let deadline = LogView.nanoseconds() + Self.chunkNanoseconds
       guard
-        case .next(let position) = try view.visit(rest, order, until: deadline, keepsPages: keepsPages, body)
+        case .next(let position) = try view.visit(part, order, until: deadline, keepsPages: keepsPages, body)
       else { return }
-      rest = order == .forward ? position...rest.upperBound : rest.lowerBound...position
-      view = try self.view()
+      rest = order == .forward ? position...part.upperBound : part.lowerBound...position
     }
   }
 

@@ -1,3 +1,5 @@
+// Whichever module is loaded first has `timespec`.
+import CLMDB
 import Glibc
 import HyphaCore
 import HyphaLog
@@ -95,6 +97,12 @@ final class LogView {
     }
     guard try gap(at: position) != nil else { throw Self.hole(at: position) }
     return nil
+  }
+
+  /// What of a range lies between the first position and the head; nil where nothing does.
+  func present(_ range: ClosedRange<Position>) -> ClosedRange<Position>? {
+    guard range.lowerBound <= head.position, range.upperBound > .start else { return nil }
+    return max(range.lowerBound, Position(rawValue: 1))...min(range.upperBound, head.position)
   }
 
   static func hole(at position: Position) -> HyphaError {

@@ -101,6 +101,26 @@ import Testing
     #expect(verification.findings.contains { $0.contains(problem) }, "\(verification.findings)")
   }
 
+  @Test func `blocks that stand twice are an error for who walks along them`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    for _ in 0..<300 { _ = try await log.append(ana.batch(1)) }
+    log.close()
+    var file = PageFile(try Data(contentsOf: URL(fileURLWithPath: home.dataFile)))
+    let (first, second) = try file.leaves(of: "blocks")
+    file.copy(first, to: second, keepsNumber: true)
+    try Data(file.bytes).write(to: URL(fileURLWithPath: home.dataFile))
+    let damaged = try home.openLMDB()
+    defer { damaged.close() }
+    expectError(.logInvalid, "does not follow position", "hypha log verify") {
+      _ = try damaged.planPrune(RetentionPolicy(entryCountMax: 10), now: .zero)
+    }
+    expectError(.logInvalid, "the log has no entry at position", "hypha log verify") {
+      _ = try damaged.read(after: .start, limit: .max, byteLimit: .max)
+    }
+  }
+
   @Test(arguments: [60, 9_000])
   func `a number that leads to a page of an older commit is found`(_ byteCount: Int) async throws {
     let home = Backend.lmdb.makeHome()
@@ -167,10 +187,13 @@ private struct PageFile {
     }
   }
 
-  /// Puts what is on a page on another one.
-  mutating func copy(_ page: UInt64, to other: UInt64) {
+  /// Puts what is on a page on another one, with its number or the other's own.
+  mutating func copy(_ page: UInt64, to other: UInt64, keepsNumber: Bool = false) {
     let (from, to) = (Int(page) * Self.byteCount, Int(other) * Self.byteCount)
-    bytes.replaceSubrange(to..<to + Self.byteCount, with: bytes[from..<from + Self.byteCount])
+    let part = keepsNumber ? 8..<Self.byteCount : 0..<Self.byteCount
+    bytes.replaceSubrange(
+      to + part.lowerBound..<to + part.upperBound,
+      with: bytes[from + part.lowerBound..<from + part.upperBound])
   }
 
   private func withPages<Value>(_ body: (PageMap) throws -> Value) throws -> Value {

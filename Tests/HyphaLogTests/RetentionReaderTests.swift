@@ -166,4 +166,46 @@ import Testing
     #expect(try log.verify().entryCount == 2_560)
     log.close()
   }
+
+  @Test(arguments: [ReadOrder.forward, .backward])
+  func `who reads goes on when another process makes the map larger`(_ order: ReadOrder) throws {
+    let home = Backend.lmdb.makeHome()
+    let writer = try Child("append", home.directory, "1")
+    for _ in 0..<60 { #expect(writer.readLine() != nil) }
+    let reader = try LMDBLogReader(directory: home.directory)
+    let head = try reader.head()
+    let range = Position(rawValue: 1)...head
+    // The map begins with 1 MiB and is doubled.
+    let outgrown = try max(1 << 20, byteCount(of: home)) * 4
+    var count: UInt64 = 0
+    try reader.visit(range, order) { _ in
+      if count == 0 { while try byteCount(of: home) < outgrown, writer.readLine() != nil {} }
+      count += 1
+      return true
+    }
+    #expect(count == head.rawValue)
+    #expect(try reader.head() > head)
+    writer.killNow()
+  }
+
+  @Test func `who reads from within a visit is told when the map has become too small`() throws {
+    let home = Backend.lmdb.makeHome()
+    let writer = try Child("append", home.directory, "1")
+    for _ in 0..<60 { #expect(writer.readLine() != nil) }
+    let reader = try LMDBLogReader(directory: home.directory)
+    try reader.visit(Position(rawValue: 1)...(try reader.head()), .forward) { _ in
+      while try byteCount(of: home) < 8 << 20, writer.readLine() != nil {}
+      expectError(.logFailed, "while it was read from within a visit", "after the visit") {
+        _ = try reader.head()
+      }
+      return false
+    }
+    #expect(try reader.head() > .start)
+    writer.killNow()
+  }
+
+  private func byteCount(of home: LogHome) throws -> Int {
+    let attributes = try FileManager.default.attributesOfItem(atPath: home.dataFile)
+    return try #require(attributes[.size] as? Int)
+  }
 }

@@ -1,3 +1,5 @@
+// Whichever module is loaded first has `timespec`.
+import CLMDB
 import Glibc
 import HyphaCore
 import HyphaLog

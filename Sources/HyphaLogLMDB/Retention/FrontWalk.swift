@@ -8,16 +8,21 @@ extension LogStore {
     _ policy: RetentionPolicy, guards: [PruneGuard], sparing spared: Set<Position>,
     places: [CursorKey: Cursor], now: Timestamp
   ) throws -> PrunePlan {
-    let view = try view()
-    let byteCount = environment.byteCount(of: environment.blocks, in: view.transaction)
+    let (head, byteCount) = try size()
     let consumers = try cursors().merging(places) { $1 }.map { PruneGuard($0, at: $1) }.sorted {
       $0.name < $1.name
     }
     var plan = PrunePlan(
-      policy, head: view.head.position, byteCount: byteCount, guards: consumers + guards,
+      policy, head: head, byteCount: byteCount, guards: consumers + guards,
       sparing: spared, now: now)
     try visitBlocks { block in block.last <= plan.head && plan.add(PrunePlan.Block(block)) }
     return plan
+  }
+
+  /// The newest position, and the bytes that all blocks take.
+  private func size() throws -> (head: Position, byteCount: UInt64) {
+    let view = try view()
+    return (view.head.position, environment.byteCount(of: environment.blocks, in: view.transaction))
   }
 
   /// The payloads beside the log that its entries refer to.
@@ -49,8 +54,8 @@ extension LogStore {
 }
 
 extension LogView {
-  /// Calls `body` with each block after a position, or from the first one on, until it returns false. Positions that no
-  /// block has lie in gaps.
+  /// Calls `body` with each block after a position, or from the first one on, until it returns false. Each begins where
+  /// the one before it or a gap ends.
   func visitFront(after position: Position?, _ body: (BlockView) throws -> Bool) throws {
     let cursor = try transaction.cursor(in: environment.blocks)
     var end = position ?? .start
@@ -60,6 +65,11 @@ extension LogView {
       while end.next < block.first {
         guard let gap = try gap(at: end.next) else { throw Self.hole(at: end.next) }
         end = gap.range.upperBound
+      }
+      guard block.first == end.next else {
+        throw HyphaError(
+          .logInvalid, "the block that ends at position \(block.last) does not follow position \(end)",
+          remedy: LogFailure.restore)
       }
       guard try body(block) else { return }
       end = block.last
