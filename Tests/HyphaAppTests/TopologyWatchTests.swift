@@ -20,9 +20,9 @@ extension Processes {
       #expect(await becomesTrue { terminal.text().contains("q quit") })
       #expect(
         try await scratch.hypha(["topology", "retire"] + places + ["g1", "r1", "--by", "ana"]).status == 0)
-      let retired = "− g1 ↔ r1  retire g1 ↔ r1, by ana"
+      let retired = "− g1 ↔ r1  retire g1 ↔ r1\n"
       #expect(await becomesTrue { watch.output.contains(retired) }, "\(watch.output)")
-      #expect(await becomesTrue { terminal.text().contains("retire g1 ↔ r1, by ana") })
+      #expect(await becomesTrue { terminal.text().contains("ana asks: retire g1 ↔ r1") })
       terminal.type("q")
       #expect(await terminal.end() == 0)
       #expect(terminal.text().contains("\u{1B}[?25h"), "the cursor comes back")

@@ -96,7 +96,8 @@ struct TopologyWatchView {
   static func lines(_ entry: TopologyReading.Entry, _ style: Style) -> [String] {
     let time = style.dim(time(entry.time))
     func lines(_ change: LinkChange, _ prefix: String) -> [String] {
-      let reason = change.rule.map { "\(ChangeText.rule($0)), by \(entry.authority.principal)" }
+      // Who asked for it stands in a line of its own.
+      let reason = change.rule.map(ChangeText.rule)
       let why = style.dim(reason ?? ChangeText.reason(change))
       var lines: [String] = []
       if let end = change.promoted {
