@@ -52,10 +52,10 @@ struct Diagnostics {
     return .record(text: String(decoding: pending, as: UTF8.self), omittedByteCount: omittedByteCount)
   }
 
-  /// Begins anew with another process.
+  /// Begins anew with another input: what was said before it does not explain what becomes of it.
   mutating func begin() { recent = [] }
 
-  /// What the process said last; nil for nothing.
+  /// What was said last, since ``begin()``; nil for nothing.
   var lastWords: String? {
     let text = String(decoding: recent, as: UTF8.self).oneLine(Self.lastWordsByteCountMax)
     return text.isEmpty ? nil : text

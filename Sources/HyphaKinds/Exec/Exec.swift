@@ -55,6 +55,7 @@ public actor Exec: Agent {
   private func take(_ record: Record, in context: Context) async throws {
     let line = try CloudEventLine.bytes(of: record, adding: ("hyphaattempt", context.attempt))
     let program = try await program(in: context)
+    seat.diagnostics.withLock { $0.begin() }
     let outputs: [ProgramOutput]
     do {
       outputs = try await program.handle("\(record.id)", line, within: context.handlerDeadline)
@@ -77,7 +78,6 @@ public actor Exec: Agent {
     }
     guard !seat.isStopped, let settings else { throw NodeStops() }
     let variables = settings.variables(of: context.agent, beside: ProcessInfo.processInfo.environment)
-    seat.diagnostics.withLock { $0.begin() }
     let process = try await ProgramProcess.start(settings, variables: variables) { [seat] in seat.diagnose($0)
     }
     seat.take(process)

@@ -315,7 +315,7 @@ import Testing
     #expect(next == .record(text: "A", omittedByteCount: 0), "the clock was set back")
   }
 
-  @Test func `the last words are of one process, on one line, and cannot steer a terminal`() {
+  @Test func `the last words are of one input, on one line, and cannot steer a terminal`() {
     var diagnostics = Diagnostics()
     _ = diagnostics.add(Array("Traceback:\n  no\u{1B}[2J\n".utf8))
     #expect(diagnostics.lastWords == #"Traceback: |   no\u{1B}[2J"#)
