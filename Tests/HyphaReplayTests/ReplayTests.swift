@@ -94,6 +94,18 @@ import Testing
         #expect(event.causation == .none || seen.contains(event.causation), "seed \(seed) round \(round)")
         #expect(seen.insert(event.id).inserted)
       }
+      // With their copies, all entries come, and what is no copy is what came before.
+      var entries: Set<String> = []
+      var first: [EventID] = []
+      var replay = try Replay(of: world.logs)
+      try replay.look()
+      try replay.visitAll { replayed, isCopy in
+        entries.insert("\(replayed.node) \(replayed.entry.position)")
+        if !isCopy { first.append(replayed.entry.record.id) }
+        return true
+      }
+      #expect(first == shown.map(\.entry.record.header.id), "seed \(seed) round \(round)")
+      #expect(entries.count == (try world.logs.reduce(0) { $0 + Int(try $1.head().rawValue) }))
       // The same of each log is the log's own order.
       for log in world.logs {
         #expect(try all([log]).map(\.entry.position.rawValue) == Array(1..<(try log.head().rawValue + 1)))

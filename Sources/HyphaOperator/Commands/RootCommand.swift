@@ -11,7 +11,8 @@ public struct RootCommand: Command {
     examples: ["hypha run topologies/incident-room.yaml", "hypha init --from log.xes.gz --output acted"],
     subcommands: [
       RunCommand.self, ValidateCommand.self, InitCommand.self, KeysCommand.self, ReplayCommand.self,
-      TraceCommand.self, ExportCommand.self, ImportCommand.self, LogCommand.self, AlertsCommand.self,
+      TraceCommand.self, ReportCommand.self, ExportCommand.self, ImportCommand.self, LogCommand.self,
+      AlertsCommand.self,
       AgentsCommand.self, DeadLettersCommand.self, LossesCommand.self, TopologyCommand.self,
     ])
 
