@@ -60,7 +60,7 @@ public struct Replay {
     }
     let positions = try range.positions(logCount: logs.count)
     let filter = range.narrowing(filter)
-    tails = try logs.map { try LogTail($0, filter, positions: positions) }
+    tails = try logs.map { try LogTail($0, filter, positions: positions, isFromEnd: range.from == .end) }
     window = MergeWindow(logCount: logs.count)
     due = Array(repeating: .start, count: logs.count)
   }
