@@ -73,7 +73,10 @@ extension Processes {
       try #require(bench.status == 0 && bench.errors == "", "\(bench.errors)")
       let lines = try bench.lines.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
       let names = Set(lines.map(\.name))
-      #expect(names.isSuperset(of: ["e2e-rate", "e2e-rate-indexed", "e2e-cpu", "e2e-half-p99"]))
+      #expect(
+        names.isSuperset(of: [
+          "e2e-rate", "e2e-rate-indexed", "e2e-cpu", "e2e-half-p99", "observed-rate", "observed-cpu",
+        ]))
       for line in lines { #expect(line.ours > 0 && (line.bare ?? 0) > 0, "\(line)") }
       let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
       #expect(!left.contains { $0.hasPrefix("hypha-bench") })

@@ -131,6 +131,17 @@ extension Processes {
         await becomesTrue {
           (try? reading("hq", scratch))?.seat?.suggestions[DirectLink("g1", "r1")] != nil
         })
+      // It says what it finds, whether it changes anything or not.
+      #expect(
+        await becomesTrue {
+          (try? reading("far", scratch))?.findings[Finding.Topic(.hotPair, "g1", other: "r1")] != nil
+        })
+      let findings = try await scratch.hypha(["topology", "findings"] + places)
+      #expect(
+        findings.output.contains("g1 ↔ r1 carry ") && findings.output.contains(" and have no link"),
+        "\(findings)")
+      let picture = try await scratch.hypha(["topology", "export"] + places)
+      #expect(picture.output.contains("stroke-dasharray=\"7 5\"><title>g1 ↔ r1 carry "))
       let suggestions = try await scratch.hypha(["topology", "suggestions"] + places)
       #expect(
         suggestions.output.contains("g1") && suggestions.output.contains("agent-agent"), "\(suggestions)")
@@ -160,6 +171,13 @@ extension Processes {
       #expect(try await scratch.hypha(["topology", "allow"] + places + ["g1", "r1"]).status == 0)
       let reverted = try await scratch.hypha(["topology", "revert"] + places + ["--to", "\(between)"])
       #expect(reverted.output.contains("+ g1 ↔ r1\n"), "\(reverted)")
+      // A link serves it: it is a finding no more.
+      #expect(
+        await becomesTrue {
+          (try? reading("hq", scratch))?.findings[Finding.Topic(.hotPair, "g1", other: "r1")] == nil
+        })
+      let over = try await scratch.hypha(["topology", "findings", "--all"] + places)
+      #expect(over.output.contains("hot-pair  ended  g1 ↔ r1\n"), "\(over)")
       let history = try await scratch.hypha(["topology", "history"] + places)
       #expect(
         history.output.contains("refused: pin g1 ↔ r1") && history.output.contains("suggested: + g1 ↔ r1"))

@@ -48,7 +48,8 @@ struct BenchEndToEndCommand: Command {
     discussion: """
       An event counts once it was synced in its publisher's log, travelled to another process, was synced in the log \
       there, and was handled. Beside it two processes do the same with LMDB and libzmq called directly, without an \
-      index. The rate is printed with the indexes of both logs caught up, too.
+      index. The rate is printed with the indexes of both logs caught up, too. 'observed' is a deployment that an \
+      observer watches, beside the same that nobody watches.
 
       A missed goal does not change the exit status.
       """,
@@ -64,7 +65,7 @@ struct BenchEndToEndCommand: Command {
 
   func run() async throws {
     let settings = ChannelBench.Settings(
-      duration: .seconds(seconds ?? (quick ? 0.2 : 3)), parts: [.durable], match: match,
+      duration: .seconds(seconds ?? (quick ? 0.2 : 3)), parts: [.durable, .observed], match: match,
       directory: "\(data)/hypha-bench-\(getpid())", isQuick: quick, childCommand: BenchChildCommand.command)
     try await BenchOutput(json: json).run { progress, take in
       try await ChannelBench(settings, progress: progress).run(take)

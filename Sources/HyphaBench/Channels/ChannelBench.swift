@@ -9,6 +9,8 @@ public struct ChannelBench: Sendable {
     case realtime, alert, isolation, lanes
     /// Persistent events: durable at both ends.
     case durable
+    /// Deployments with an observer beside the same without.
+    case observed
 
     /// What `hypha bench channels` measures.
     public static let channels: [Part] = [.realtime, .alert, .isolation, .lanes]
@@ -71,6 +73,7 @@ public struct ChannelBench: Sendable {
         for pulse in [Channel.alert, .realtime] { try await isolationRows(pulse).forEach(take) }
       case .lanes: try laneRows().forEach(take)
       case .durable: for scene in wanted(durableScenes) { try await durableRows(scene).forEach(take) }
+      case .observed: for scene in wanted(observedScenes) { try await observedRows(scene).forEach(take) }
       }
     }
   }

@@ -22,6 +22,8 @@ struct Scene: Codable, Hashable, Sendable {
   var sourceCount = 1
   /// A further agent on each side that sends and takes events of this channel at a low rate.
   var pulse: Channel?
+  /// Whether the origin has the seat of an observer.
+  var isObserved = false
   /// How many events are on their way at once, at the most.
   var window = 4_096
   /// Where logs and the board are.
@@ -97,6 +99,8 @@ struct Scene: Codable, Hashable, Sendable {
     let nodes =
       [NodeSpec(id: Self.originName, address: address(0))]
       + (0..<receiverCount).map { NodeSpec(id: Self.receiverName($0), address: address($0 + 1)) }
-    return try Topology(name: "bench", nodes: nodes, agents: agents)
+    var policy = ObserverPolicy()
+    policy.node = isObserved ? Self.originName : nil
+    return try Topology(name: "bench", nodes: nodes, agents: agents, observer: policy)
   }
 }

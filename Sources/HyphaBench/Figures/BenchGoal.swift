@@ -89,7 +89,8 @@ extension BenchGoal {
   static let all = [
     replayLook, replayJSON, traceTime,
     concurrentAppendRatio, concurrentAppendRate, loneLatency, scanRate, scanAllocations, openTime, openMemory,
-    realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, laneMemory, localRate, stepRate,
+    realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, observed, laneMemory, localRate,
+    stepRate,
     askLatency, idleStart,
   ]
 }
@@ -143,6 +144,11 @@ extension BenchGoal {
   static let isolation = BenchGoal(
     bound: .ratioAtMost(3), text: "ratio ≤ 3",
     source: "isolation: p99 under a saturated persistent channel at most 3 times idle")
+
+  /// What is left of the throughput where an observer watches.
+  static let observed = BenchGoal(
+    bound: .ratioAtLeast(0.97), text: "ratio ≥ 0.97",
+    source: "flow observation on every node costs less than 3% of throughput")
 
   /// What an idle lane takes at a receiver.
   static let laneMemory = BenchGoal(

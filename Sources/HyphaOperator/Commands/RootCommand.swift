@@ -45,8 +45,9 @@ struct TopologyCommand: Command {
     name: "topology",
     abstract: "See how the network of agents evolves, and why; approve, pin, forbid, revert.",
     subcommands: [
-      TopologyShowCommand.self, TopologyHistoryCommand.self, TopologyExplainCommand.self,
-      TopologyDiffCommand.self, TopologySuggestionsCommand.self, TopologyApproveCommand.self,
+      TopologyShowCommand.self, TopologyWatchCommand.self, TopologyFindingsCommand.self,
+      TopologyHistoryCommand.self, TopologyExplainCommand.self, TopologyDiffCommand.self,
+      TopologySuggestionsCommand.self, TopologyApproveCommand.self,
       TopologyRejectCommand.self, TopologyPinCommand.self, TopologyUnpinCommand.self,
       TopologyForbidCommand.self, TopologyAllowCommand.self, TopologyRetireCommand.self,
       TopologyFreezeCommand.self, TopologyThawCommand.self, TopologyRevertCommand.self,

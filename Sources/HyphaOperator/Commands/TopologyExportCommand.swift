@@ -14,7 +14,7 @@ struct TopologyExportCommand: Command {
     name: "export", abstract: "Write the topology for another program, or as a picture.",
     discussion: """
       svg is a picture of the hierarchy with its direct links: the newer a link the brighter, the more it had saved when it \
-      was made the wider. dot is for Graphviz, mermaid for Mermaid, graphml for network analysis.
+      was made the wider; bottlenecks have a red ring, hot pairs without a link a red dashed line. dot is for Graphviz, mermaid for Mermaid, graphml for network analysis.
       """,
     examples: [
       "hypha topology export topologies/incident-room.yaml --format svg > topology.svg",
@@ -29,7 +29,7 @@ struct TopologyExportCommand: Command {
     let (topology, reading) = try deployment.read(through: at)
     let text =
       switch format {
-      case .svg: TopologyPicture(topology, reading.live).svg
+      case .svg: TopologyPicture(topology, reading.live, reading.findings.values.map(\.finding)).svg
       case .dot: Self.dot(topology, reading.live)
       case .mermaid: Self.mermaid(topology, reading.live)
       case .graphml: Self.graphML(topology, reading.live)

@@ -35,6 +35,7 @@ struct TopologyShowCommand: Command {
     let isFrozen: Bool
     let links: [Link]
     let forbidden: [DirectLink]
+    let findings: [FindingText.Line]
   }
 
   func run() async throws {
@@ -49,7 +50,7 @@ struct TopologyShowCommand: Command {
               .init(
                 one: link.one, other: link.other, version: state.version, since: state.since.text,
                 isPinned: state.isPinned, savedHops: Double(state.score) / 65_536)
-            }, forbidden: live.forbidden.sorted())))
+            }, forbidden: live.forbidden.sorted(), findings: FindingText.lines(reading))))
     }
     let style = Terminal.current.style()
     for line in TreeLines(topology: topology, live: live, style: style, showsAll: all).lines {
@@ -60,6 +61,9 @@ struct TopologyShowCommand: Command {
       "\nversion \(live.version): \(live.links.count) links between \(Human.count(topology.agents.count)) agents\(frozen)"
     )
     for link in live.forbidden.sorted() { try Output.standard.writeLine("forbidden: \(link)") }
+    for line in FindingText.lines(reading) {
+      try Output.standard.writeLine(style.yellow("\(line.kind): \(line.text)"))
+    }
   }
 }
 
@@ -108,7 +112,7 @@ struct TopologyHistoryCommand: Command {
     switch entry.content {
     case .changed(let event): for change in event.changes { add(event.version, change, "") }
     case .suggested(let event): for change in event.changes { add(nil, change, "suggested: ") }
-    case .asked: break
+    case .asked, .found: break
     case .refused(let event):
       table.add(
         place + [

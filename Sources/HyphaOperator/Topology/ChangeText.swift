@@ -73,6 +73,13 @@ enum ChangeText {
         "It has come or gone \(changes.count) times: \(changes.map { "version \($0.1)" }.joined(separator: ", "))."
       )
     }
+    for found in reading.findings.values.sorted(by: { $0.finding.topic < $1.finding.topic }) {
+      let topic = found.finding.topic
+      let isPair = topic.other.map { $0 != topic.agent && DirectLink(topic.agent, $0) == link } ?? false
+      let isEnd = topic.kind == .bottleneck && [link.one, link.other].contains(topic.agent)
+      guard isPair || isEnd else { continue }
+      lines.append("Since \(found.since.text): \(FindingText.text(found.finding)).")
+    }
     if let seat = reading.seat {
       lines += try evidence(seat.evidence(link), seat, topology)
     } else if let node = topology.observer.node {

@@ -41,6 +41,16 @@ struct LiveTopologyOptions: ArgumentGroup {
     return (topology, newest)
   }
 
+  /// The log to follow: that of the seat where it is here, any other one where it is not.
+  func followed() throws -> (topology: Topology, log: any LogReader) {
+    let (topology, program) = (try topology(), try Program.require())
+    let logs = try logs(of: topology).map { try program.readLog($0) }
+    guard let log = logs.first(where: { $0.identity.node == topology.observer.node }) ?? logs.first else {
+      throw HyphaError(.fileUnavailable, "there is no log of '\(topology.name)'")
+    }
+    return (topology, log)
+  }
+
   /// Asks the observer for something by way of a node that runs, the seat's first.
   ///
   /// - Returns: what came of it.

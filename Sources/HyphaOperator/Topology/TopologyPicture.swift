@@ -28,6 +28,7 @@ struct TopologyPicture {
 
   private let topology: Topology
   private let live: LiveTopology
+  private let findings: [Finding]
   private let places: [AgentID: Place]
   private let center: Double
   private let leafCount: Int
@@ -36,9 +37,10 @@ struct TopologyPicture {
   private static let ring = 150.0
   private static let gap = 15.0
 
-  init(_ topology: Topology, _ live: LiveTopology) {
+  init(_ topology: Topology, _ live: LiveTopology, _ findings: [Finding] = []) {
     self.topology = topology
     self.live = live
+    self.findings = findings.sorted { $0.topic < $1.topic }
     var leaves: [AgentID: Int] = [:]
     func count(_ agent: AgentID) -> Int {
       let below = topology.children(of: agent)
@@ -77,7 +79,7 @@ struct TopologyPicture {
       "<text x=\"24\" y=\"60\" fill=\"#8b98a5\" font-size=\"13\">version \(live.version): "
         + "\(topology.agents.count) agents, \(live.links.count) direct links</text>",
     ]
-    lines += edges + curves + agents
+    lines += edges + hotPairs + curves + rings + agents
     return (lines + ["</svg>", ""]).joined(separator: "\n")
   }
 
@@ -111,6 +113,34 @@ struct TopologyPicture {
         + "\(Self.number(to.x)) \(Self.number(to.y))\" fill=\"none\" stroke=\"\(color)\" stroke-width=\"\(Self.number(width))\" "
         + "stroke-opacity=\"\(Self.number(0.4 + 0.6 * age))\"><title>\(link), since version \(state.version)"
         + "\(state.isPinned ? ", pinned" : "")</title></path>"
+    }
+  }
+
+  /// A ring about each bottleneck, and a dashed one about whoever is waited for.
+  private var rings: [String] {
+    findings.compactMap { finding in
+      guard finding.topic.kind != .hotPair, places[finding.topic.agent] != nil else { return nil }
+      let (x, y) = point(finding.topic.agent)
+      let isBottleneck = finding.topic.kind == .bottleneck
+      let radius = isBottleneck ? 14.0 : 10.0
+      let look =
+        isBottleneck ? "stroke=\"#ff5c57\" stroke-width=\"3\"" : "stroke=\"#ffb454\" stroke-dasharray=\"3 3\""
+      return
+        "<ellipse cx=\"\(Self.number(x))\" cy=\"\(Self.number(y))\" rx=\"\(radius)\" ry=\"\(radius)\" "
+        + "fill=\"none\" \(look)><title>\(XMLText.escaped(FindingText.text(finding)))</title></ellipse>"
+    }
+  }
+
+  private var hotPairs: [String] {
+    findings.compactMap { finding in
+      guard let other = finding.topic.other, places[finding.topic.agent] != nil, places[other] != nil else {
+        return nil
+      }
+      let (from, to) = (point(finding.topic.agent), point(other))
+      return
+        "<line x1=\"\(Self.number(from.x))\" y1=\"\(Self.number(from.y))\" x2=\"\(Self.number(to.x))\" "
+        + "y2=\"\(Self.number(to.y))\" stroke=\"#ff5c57\" stroke-width=\"2\" stroke-dasharray=\"7 5\">"
+        + "<title>\(XMLText.escaped(FindingText.text(finding)))</title></line>"
     }
   }
 

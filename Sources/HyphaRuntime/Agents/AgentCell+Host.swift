@@ -11,6 +11,8 @@ extension AgentCell {
 
   func snapshotMetrics() -> AgentMetrics { metrics.withLock { $0 } }
 
+  var usualWaitMicroseconds: UInt64 { metrics.withLock { $0.usualWaitMicroseconds } }
+
   var waitingRealtimeCount: Int {
     // What goes from one to the other meanwhile counts twice, or for a moment not at all.
     let queued = mailbox.realtimeCount { wantedCount(in: $0) }

@@ -232,6 +232,8 @@ protocol AgentRunner: AnyObject, Sendable {
   /// Refuses a question whose asker the agent waits for itself. Returns whether it has.
   func refuses(question delivery: Delivery) -> Bool
   func snapshotMetrics() -> AgentMetrics
+  /// How long events have been on their way and waited for the agent on average, in microseconds.
+  var usualWaitMicroseconds: UInt64 { get }
   /// How many realtime events for the agent wait in its mailbox or are in its hand.
   var waitingRealtimeCount: Int { get }
   /// States an alert of the bus in the agent's stream; on any thread.

@@ -24,6 +24,12 @@ struct AgentMetrics: Sendable {
     max(0, takenRealtimeCount - unhandledRealtimeCount - Int(clamping: latency[.realtime]?.count ?? 0))
   }
 
+  /// How long events have been on their way and waited for the agent on average, in microseconds; 0 where there were none.
+  var usualWaitMicroseconds: UInt64 {
+    let (count, sum) = latency.values.reduce((UInt64(0), UInt64(0))) { ($0.0 + $1.count, $0.1 &+ $1.sum) }
+    return count == 0 ? 0 : sum / count
+  }
+
   init(isWorker: Bool) { self.isWorker = isWorker }
 
   /// Events of one channel that were on their way for so many microseconds each.

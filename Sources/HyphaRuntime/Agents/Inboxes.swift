@@ -55,6 +55,8 @@ struct LoggedInbox: Sendable {
   /// Whether nothing is queued here; there may be more in the log.
   var isEmpty: Bool { queue.isEmpty }
   var hasWork: Bool { !queue.isEmpty || behindTo != nil }
+  /// The oldest that is queued.
+  var first: Delivery? { queue.first }
   var backlog: Int { queue.eventCount + (behindTo == nil ? 0 : 1) }
   var count: Int { queue.eventCount }
   /// Whether there is more in the log.
@@ -80,6 +82,8 @@ struct RealtimeInbox: Sendable {
   init(bounds: InboxBounds = InboxBounds()) { queue = DeliveryQueue(bounds) }
 
   var count: Int { queue.eventCount }
+  /// The oldest that waits.
+  var first: Delivery? { queue.first }
   /// What waits, the oldest first.
   var all: [Delivery] { queue.all }
 
@@ -133,6 +137,7 @@ struct DeliveryQueue: Sendable {
   init(_ bounds: InboxBounds) { self.bounds = bounds }
 
   var isEmpty: Bool { queue.isEmpty }
+  var first: Delivery? { queue.first }
   var all: [Delivery] { Array(queue.all) }
 
   var isOverfull: Bool { eventCount > bounds.count || byteCount > bounds.byteCount && queue.count > 1 }

@@ -176,6 +176,17 @@ final class Mailbox: Sendable {
     }
   }
 
+  /// Of what is queued that which was stated first, and how many events are: at no cost that grows with them.
+  var waiting: (oldest: Delivery?, count: Int) {
+    state.withLock { state in
+      let firsts = [state.alert.first, state.again.first, state.persistent.first, state.realtime.first]
+      let oldest = firsts.compactMap(\.self).min { $0.time < $1.time }
+      return (
+        oldest, state.alert.count + state.again.count + state.persistent.count + state.realtime.count
+      )
+    }
+  }
+
   /// What waits here, in words, each with whether it keeps the agent from it.
   var findings: [(text: String, isObstacle: Bool)] {
     state.withLock { state in

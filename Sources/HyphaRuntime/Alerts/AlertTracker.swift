@@ -28,6 +28,9 @@ public struct AlertTracker: Sendable {
   public private(set) var open: [EventID: OpenAlert] = [:]
   /// Grows with every change of what is open.
   public private(set) var changeCount: UInt64 = 0
+  /// How long alerts have waited for all their answers since the node started, by type; of ``answeredTypeCountMax`` types
+  /// at the most.
+  private(set) var answered: [EventTypeName: AgeSum] = [:]
 
   let audience: AlertAudience
   private let settings: AlertSettings
@@ -47,6 +50,7 @@ public struct AlertTracker: Sendable {
   public static let dutyCountMax = 65_536
   /// The most alerts without an answer that are remembered.
   public static let givenUpCountMax = 4096
+  static let answeredTypeCountMax = 1024
   /// The most names in one event.
   public static let nameCountMax = 1000
   private static let momentMicroseconds: UInt64 = 25_000
@@ -82,9 +86,10 @@ public struct AlertTracker: Sendable {
     case AlertAcknowledged.eventType:
       guard let event = try? AlertAcknowledged.decode(record) else { return }
       if event.by != nil, isStated {
+        noteAnswered(header.causation, at: header.time)
         close(header.causation)
       } else if let origin = header.addressee, audience.agents.contains(origin) {
-        acknowledged(header.causation, by: header.agent)
+        acknowledged(header.causation, by: header.agent, at: header.time)
       }
     case AlertEscalated.eventType where isStated:
       guard let event = try? AlertEscalated.decode(record) else { return }
@@ -118,22 +123,39 @@ public struct AlertTracker: Sendable {
     keep(alert)
   }
 
-  private mutating func acknowledged(_ id: EventID, by agent: AgentID) {
+  private mutating func acknowledged(_ id: EventID, by agent: AgentID, at time: Timestamp) {
     if open[id] != nil {
-      fulfil(id, [agent])
+      fulfil(id, [agent], at: time)
     } else if let alert = escalated[id] {
-      fulfil(alert, open[alert]?.escalations.first { $0.id == id }?.names ?? [])
+      fulfil(alert, open[alert]?.escalations.first { $0.id == id }?.names ?? [], at: time)
     } else {
       // An answer can overtake the commit of its alert.
       early.add(id, agent)
     }
   }
 
-  private mutating func fulfil(_ id: EventID, _ names: [AgentID]) {
+  private mutating func fulfil(_ id: EventID, _ names: [AgentID], at time: Timestamp) {
     guard var alert = open[id] else { return }
     alert.fulfil(names)
     changeCount += 1
-    alert.duties.isEmpty ? close(id) : keep(alert)
+    guard alert.duties.isEmpty else { return keep(alert) }
+    noteAnswered(id, at: time)
+    close(id)
+  }
+
+  private mutating func noteAnswered(_ id: EventID, at time: Timestamp) {
+    guard let alert = open[id], !alert.isGivenUp,
+      answered[alert.type] != nil || answered.count < Self.answeredTypeCountMax
+    else { return }
+    answered[alert.type, default: AgeSum()].add(1, age: time.since(alert.statedAt).wholeMicroseconds)
+  }
+
+  /// The alerts that were stated at `time` or before and that somebody may still answer, the oldest first.
+  ///
+  /// - Complexity: a look at each open alert.
+  func waiting(since time: Timestamp) -> [OpenAlert] {
+    open.values.filter { $0.statedAt <= time && !$0.isGivenUp }
+      .sorted { ($0.statedAt, $0.id) < ($1.statedAt, $1.id) }
   }
 
   private mutating func escalated(_ event: AlertEscalated, _ header: RecordHeader, _ position: Position) {

@@ -36,6 +36,8 @@ struct Courier: Sendable {
   }
 
   let channel: Channel
+  /// Whether the ages of events that are passed on are counted.
+  private let measuresAges: Bool
   private let routes: RouteTable
   private let mayPublish: @Sendable (AgentID, EventTypeName) -> Bool
   private var receivers: [Lane: LaneReceiver]
@@ -56,10 +58,11 @@ struct Courier: Sendable {
   static var fetchCountMax: Int { 64 }
 
   init(
-    channel: Channel, routes: RouteTable, heads: [Lane: LanePoint],
+    channel: Channel, routes: RouteTable, heads: [Lane: LanePoint], measuresAges: Bool = false,
     mayPublish: @escaping @Sendable (AgentID, EventTypeName) -> Bool
   ) {
     self.channel = channel
+    self.measuresAges = measuresAges
     self.routes = routes
     self.mayPublish = mayPublish
     receivers = heads.mapValues { LaneReceiver(head: $0) }
@@ -116,6 +119,7 @@ struct Courier: Sendable {
         OutboundFrame(node: forward.node, channel: channel, bytes: next.encoded()))
     }
     for relay in step.relays { counters.relayed[relay, default: 0] += UInt64(frame.records.count) }
+    if measuresAges, !step.forwards.isEmpty { counters.measure(frame, from: node, step, now: now) }
     // What was stated here is in the log, and was delivered, before it left.
     guard routes.node(of: lane.agent) != routes.node, routes.plan(of: lane).isTaken else {
       return actions
@@ -335,6 +339,17 @@ struct CourierCounters: Sendable {
   var expiredCount: UInt64 = 0
   /// Events passed on, by the supervisor that relayed them.
   var relayed: [AgentID: UInt64] = [:]
+  /// How old they were then, by the supervisor and the node that they came from; and by the node that they went to.
+  var sources: [AgentID: [NodeID: AgeSum]] = [:]
+  var sent: [NodeID: AgeSum] = [:]
+
+  /// Takes note of the age of a frame's events, which is that of the newest.
+  mutating func measure(_ frame: Frame, from node: NodeID, _ step: RouteStep, now: Timestamp) {
+    guard let last = frame.records.last else { return }
+    let (count, age) = (frame.records.count, now.since(last.time).wholeMicroseconds)
+    for relay in step.relays { sources[relay, default: [:]][node, default: AgeSum()].add(count, age: age) }
+    for forward in step.forwards { sent[forward.node, default: AgeSum()].add(count, age: age) }
+  }
 }
 
 extension UInt8 {

@@ -175,8 +175,10 @@ extension Node: NodeServices {
   func send(_ records: [Record]) {
     var frames: [OutboundFrame] = []
     for run in records.laneRuns {
-      let (step, version) = routes.departure(of: records[run.lowerBound].lane)
+      let lane = records[run.lowerBound].lane
+      let (step, version) = routes.departure(of: lane)
       guard !step.forwards.isEmpty else { continue }
+      if lane.channel == .persistent { noteDeparture(records[run], along: step) }
       var begin = run.lowerBound
       while begin < run.upperBound {
         var (end, byteCount) = (begin, 0)

@@ -137,7 +137,10 @@ public final class Node: Sendable {
     couriers = Dictionary(
       uniqueKeysWithValues: Channel.allCases.map { channel in
         let heads = taken.filter { $0.key.channel == channel }.mapValues(\.point)
-        let courier = Courier(channel: channel, routes: routes, heads: heads) { agent, type in
+        let measuresAges = channel == .persistent && topology.observer.node != nil
+        let courier = Courier(
+          channel: channel, routes: routes, heads: heads, measuresAges: measuresAges
+        ) { agent, type in
           declared[agent]?.contains(type) ?? false
         }
         return (channel, CourierBox(courier))

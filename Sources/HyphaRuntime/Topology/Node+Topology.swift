@@ -87,7 +87,7 @@ extension Node {
     if hasChanged { follow() }
   }
 
-  /// States what the observer has decided.
+  /// States what the observer has decided, and what it has found.
   private func stateAnswers() {
     for answer in desks.topology.takeAnswers() {
       let cause = Cause(event: answer.cause, correlation: answer.correlation)
@@ -97,6 +97,11 @@ extension Node {
       case .refused(let event): state(own: event, because: cause)
       }
     }
+    stateFindings()
+  }
+
+  private func stateFindings() {
+    if let change = desks.topology.takeFindings(now: now()) { state(own: change, because: nil) }
   }
 
   /// Asks the observer for something, on an operator's authority. When the call returns the event is on its way into the
@@ -164,11 +169,9 @@ extension Node {
       state.reportedAt = now
       return true
     }
-    if isDue, topology.observer.node != nil,
-      let report = desks.topology.meter.report(by: configuration.node)
-    {
-      state(own: report, because: nil)
-    }
+    guard isDue, topology.observer.node != nil else { return }
+    if let report = desks.topology.meter.report(by: configuration.node) { state(own: report, because: nil) }
+    reportLoad(now: now)
   }
 
   /// Lets the log keep now and then what a restart would have to read again; a prune spares what is behind it.

@@ -14,6 +14,8 @@ final class TopologyDesk: Sendable {
     var isLookingAtInbox = false
     /// The causes of the seat's answers that were given to the log.
     var given: Set<EventID> = []
+    /// Since when a change of what is found is on its way into the log.
+    var findingsGivenAt: Timestamp?
     /// The newest plan that the transport has, the version that its links go up to, and what each channel says of it.
     var plan: (number: UInt32, through: UInt32)
     var planned: Set<DirectLink>
@@ -34,6 +36,8 @@ final class TopologyDesk: Sendable {
   /// this lock may take that of ``state``, and not the other way round.
   let seat: Mutex<ObserverSeat?>
   let meter = FlowMeter()
+  /// What leaves this node, and what was reported of its load.
+  let load = Mutex<(watch: LoadWatch, sent: [NodeID: AgeSum])>((LoadWatch(), [:]))
   /// Whether routes may change while the node runs.
   let isLive: Bool
 
@@ -43,6 +47,9 @@ final class TopologyDesk: Sendable {
   /// log it is saved even where it has not.
   static let saveInterval = Duration.seconds(10)
   static let saveEntryCount: UInt64 = 65_536
+  /// After how long a change of what is found is stated again that does not come into the log: to state it twice is to state
+  /// it once.
+  static let findingsPatience = Duration.seconds(60)
   /// How often a node says how far it is where nothing has changed.
   static let progressInterval = Duration.milliseconds(200)
 
@@ -115,11 +122,27 @@ extension TopologyDesk {
   }
 }
 
+extension TopologyDesk {
+  /// What the seat finds and the log has not; it counts as given to the log then, and nothing more is due until it is there,
+  /// or ``findingsPatience`` is over.
+  func takeFindings(now: Timestamp) -> FindingsChanged? {
+    seat.withLock { seat in
+      state.withLock { state in
+        let isOnItsWay = state.findingsGivenAt.map { now.since($0) < Self.findingsPatience } ?? false
+        guard !isOnItsWay, let change = seat?.findingsDue else { return nil }
+        state.findingsGivenAt = now
+        return change
+      }
+    }
+  }
+}
+
 extension TopologyDesk.State {
   fileprivate mutating func take(_ record: Record) throws -> (version: UInt32, links: Set<DirectLink>)? {
     let header = record.header
     guard TopologyEvents.forAll.contains(header.type) else { return nil }
     given.remove(header.causation)
+    if header.type == FindingsChanged.eventType { findingsGivenAt = nil }
     guard header.type == LinksChanged.eventType, live.apply(try LinksChanged.decode(record), at: header.time)
     else { return nil }
     return (live.version, Set(live.links.keys))
@@ -135,6 +158,8 @@ extension ObserverSeat {
       take(try FlowReported.decode(record), header.id, correlation: header.correlation)
     case RuleAsked.eventType:
       take(try RuleAsked.decode(record), header.id, correlation: header.correlation)
+    case LoadReported.eventType: take(try LoadReported.decode(record))
+    case FindingsChanged.eventType: confirm(try FindingsChanged.decode(record))
     case LinksChanged.eventType: confirm(try LinksChanged.decode(record), cause: header.causation)
     case LinksSuggested.eventType, RuleRefused.eventType: confirmUnchanged(cause: header.causation)
     default: break

@@ -21,29 +21,48 @@ public struct TopologyReading: Sendable {
     case suggested(LinksSuggested)
     case asked(RuleAsked)
     case refused(RuleRefused)
+    case found(FindingsChanged)
+  }
+
+  /// Something that the observer finds, and since when.
+  public struct FoundThing: Sendable {
+    public var finding: Finding
+    public var since: Timestamp
   }
 
   /// The topology at the end of what was read.
   public private(set) var live: LiveTopology
   /// What has changed, was suggested, asked for and refused, the oldest first.
   public private(set) var entries: [Entry] = []
+  /// What the observer finds at the end of what was read.
+  public private(set) var findings: [Finding.Topic: FoundThing] = [:]
   /// The observer, where the log is that of the node with its seat: it has seen all reports.
   public private(set) var seat: ObserverSeat?
+  /// What nodes have told the observer: the events of pairs of agents, the newest report of each node's load, and when the
+  /// newest report was made. In the log of the seat alone there is all of it.
+  public private(set) var observedCount = 0
+  public private(set) var loads: [NodeID: LoadReported] = [:]
+  public private(set) var reportedAt = Timestamp.zero
+
+  private let authors: Set<AgentID>
+  private var through = Position.start
 
   /// Reads a log of a deployment.
   ///
   /// - Parameters:
   ///   - end: reads up to this position or this time; nil reads all.
+  ///   - withSeat: whether the observer is to see all reports once more, where the log has them.
   /// - Complexity: reads all entries; the seat's log takes the time of observing all events once more.
   /// - Throws: what reading throws; ``HyphaError/Code/invalidTopology``.
-  public init(_ log: any LogReader, of topology: Topology, through end: End? = nil) throws {
+  public init(
+    _ log: any LogReader, of topology: Topology, through end: End? = nil, withSeat: Bool = true
+  ) throws {
     live = LiveTopology(topology)
     let isSeat = topology.observer.node == log.identity.node
-    seat = isSeat ? try ObserverSeat(topology) : nil
-    let authors = Set(topology.nodes.map(\.id.author))
+    seat = isSeat && withSeat ? try ObserverSeat(topology) : nil
+    authors = Set(topology.nodes.map(\.id.author))
     let head = try log.head()
     guard head > .start else { return }
-    var first = Position.start.next
     // What was pruned stands in the node's snapshot: what came before is not known any more.
     if let pruned = try log.gaps().filter({ $0.kind == .pruned }).map(\.range.upperBound).max(),
       let known = try TopologySnapshot.read(in: log)
@@ -55,12 +74,22 @@ public struct TopologyReading: Sendable {
         throw Self.pruned(pruned)
       }
       live = known.live
+      for finding in known.seat?.statedFindings ?? [] {
+        findings[finding.topic] = FoundThing(finding: finding, since: .zero)
+      }
       if let seatKnown = known.seat { try seat?.resume(seatKnown) }
-      first = Position(rawValue: known.through).next
+      through = Position(rawValue: known.through)
     }
-    guard first <= head else { return }
-    try log.visit(first...head, .forward) { view in
+    try readOn(log, through: end)
+  }
+
+  /// Reads what has come into the same log since.
+  public mutating func readOn(_ log: any LogReader, through end: End? = nil) throws {
+    let head = try log.head()
+    guard through < head else { return }
+    try log.visit(through.next...head, .forward) { view in
       if case .position(let last)? = end, view.position > last { return false }
+      through = view.position
       guard view.record.channel == .persistent else { return true }
       let record = try Record(view.record)
       if case .time(let last)? = end, record.time > last, view.source == .stated { return false }
@@ -92,7 +121,22 @@ public struct TopologyReading: Sendable {
     }
     switch header.type {
     case FlowReported.eventType:
-      try seat?.take(FlowReported.decode(record), header.id, correlation: header.correlation)
+      let report = try FlowReported.decode(record)
+      observedCount += report.pairs.reduce(0) { $0 + $1.count }
+      reportedAt = max(reportedAt, header.time)
+      seat?.take(report, header.id, correlation: header.correlation)
+    case LoadReported.eventType:
+      let report = try LoadReported.decode(record)
+      loads[report.node] = report
+      seat?.take(report)
+    case FindingsChanged.eventType:
+      let event = try FindingsChanged.decode(record)
+      seat?.confirm(event)
+      for topic in event.ended { findings[topic] = nil }
+      for finding in event.began {
+        findings[finding.topic] = FoundThing(finding: finding, since: header.time)
+      }
+      note(.found(event))
     case RuleAsked.eventType:
       let event = try RuleAsked.decode(record)
       seat?.take(event, header.id, correlation: header.correlation)

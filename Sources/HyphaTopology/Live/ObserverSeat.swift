@@ -28,12 +28,16 @@ public struct ObserverSeat: Sendable {
   public private(set) var version: UInt32
   /// Suggestions that no operator has answered, with their evidence.
   public private(set) var suggestions: [DirectLink: LinkChange] = [:]
+  /// What the log has of what is found.
+  public internal(set) var statedFindings: [Finding.Topic: Finding] = [:]
 
   /// About the most events of a report that are observed.
   public static let reportEventCountMax = 1_000_000
 
-  private let names: [AgentID]
-  private let numbers: [AgentID: Int32]
+  var findings: Findings
+  let names: [AgentID]
+  let numbers: [AgentID: Int32]
+  let nodes: Set<NodeID>
 
   /// The most suggestions that are remembered; a new one beyond that takes the place of the one with the least evidence.
   public static let suggestionCountMax = 256
@@ -50,6 +54,8 @@ public struct ObserverSeat: Sendable {
     observer = try Observer(AgentTree(topology), policy: policy, pins: pins, forbids: forbids) { agent in
       "'\(names[Int(agent)])'"
     }
+    findings = Findings(halfLife: max(4096, policy.halfLife * names.count))
+    nodes = Set(topology.nodes.map(\.id))
     (self.names, self.numbers, version) = (names, numbers, topology.version)
   }
 
@@ -69,13 +75,17 @@ public struct ObserverSeat: Sendable {
     var pending: [Answer]
     var version: UInt32
     var suggestions: [LinkChange]
+    /// Nil in snapshots of versions that found nothing.
+    var findings: Findings.Memory?
+    public internal(set) var statedFindings: [Finding]?
   }
 
   /// What it knows now.
   public var snapshot: Snapshot {
     Snapshot(
       observer: observer.memory, pending: pending, version: version,
-      suggestions: suggestions.sorted { $0.key < $1.key }.map(\.value))
+      suggestions: suggestions.sorted { $0.key < $1.key }.map(\.value), findings: findings.memory,
+      statedFindings: statedFindings.values.sorted { $0.topic < $1.topic })
   }
 
   /// Goes on where another one was.
@@ -87,6 +97,9 @@ public struct ObserverSeat: Sendable {
     version = snapshot.version
     suggestions = [:]
     for change in snapshot.suggestions { keep(change) }
+    if let known = snapshot.findings { findings.resume(known) }
+    statedFindings = Dictionary(
+      (snapshot.statedFindings ?? []).map { ($0.topic, $0) }, uniquingKeysWith: { $1 })
   }
 
   // MARK: Taking
@@ -99,10 +112,12 @@ public struct ObserverSeat: Sendable {
     for flow in report.pairs where room > 0 {
       room -= flow.count
       guard let from = numbers[flow.from], let to = numbers[flow.to], from != to else { continue }
+      findings.count(AgentPair(from, to), flow.count)
       for _ in 0..<flow.count {
         if let decision = observer.observe(from: from, to: to) { decisions.append(decision) }
       }
     }
+    lookAtPairs()
     let suggested = decisions.filter(\.isSuggestion).map { change($0) }
     for change in suggested { keep(change) }
     let made = decisions.filter { !$0.isSuggestion }.map { change($0) }

@@ -126,9 +126,11 @@ public struct RuleRefused: TopologyEvent, Hashable {
 /// What nodes state about the topology.
 public enum TopologyEvents {
   /// What is for the observer's seat.
-  public static let forSeat: Set<EventTypeName> = [FlowReported.eventType, RuleAsked.eventType]
+  public static let forSeat: Set<EventTypeName> = [
+    FlowReported.eventType, LoadReported.eventType, RuleAsked.eventType,
+  ]
   /// What is for every node.
   public static let forAll: Set<EventTypeName> = [
-    LinksChanged.eventType, LinksSuggested.eventType, RuleRefused.eventType,
+    LinksChanged.eventType, LinksSuggested.eventType, RuleRefused.eventType, FindingsChanged.eventType,
   ]
 }

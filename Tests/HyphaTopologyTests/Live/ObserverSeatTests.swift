@@ -189,6 +189,44 @@ import Testing
     }
   }
 
+  @Test(arguments: ObserverPolicy.Mode.allCases)
+  func `what is found is stated once, under every mode, and a restart states nothing again`(
+    _ mode: ObserverPolicy.Mode
+  ) throws {
+    let topology = try topology {
+      $0.mode = mode
+      $0.kinds = []
+    }
+    var seat = try ObserverSeat(topology)
+    let reports = (0..<3).map { _ in report([("left-1", "right-1", 200), ("left-2", "left-1", 5)]) }
+    seat.take(reports[0], id(0), correlation: id(0))
+    #expect(seat.findingsDue == nil, "too few to say")
+    seat.take(reports[1], id(1), correlation: id(1))
+    let found = try #require(seat.findingsDue)
+    let topic = Finding.Topic(.hotPair, "left-1", other: "right-1")
+    #expect(found.began == [Finding(topic, .traffic(events: 400, of: 410))] && found.ended == [])
+    seat.confirm(found)
+    #expect(seat.findingsDue == nil)
+    seat.take(reports[2], id(2), correlation: id(2))
+    #expect(seat.findingsDue == nil, "it goes on")
+    // The log once more, and a snapshot of it.
+    var again = try ObserverSeat(topology)
+    for number in 0..<3 {
+      again.take(reports[number], id(UInt64(number)), correlation: id(UInt64(number)))
+      if number == 1 { again.confirm(found) }
+    }
+    #expect(again.findingsDue == nil && again.statedFindings == seat.statedFindings)
+    var resumed = try ObserverSeat(topology)
+    try resumed.resume(JSON.decode(ObserverSeat.Snapshot.self, from: JSON.encode(seat.snapshot)))
+    #expect(resumed.findingsDue == nil && resumed.statedFindings == seat.statedFindings)
+    // A link serves it.
+    if mode == .auto {
+      resumed.take(RuleAsked(rule: .pin(DirectLink("left-1", "right-1"))), id(9), correlation: id(9))
+      resumed.take(reports[0], id(10), correlation: id(10))
+      #expect(resumed.findingsDue == FindingsChanged(began: [], ended: [topic]))
+    }
+  }
+
   @Test func `a report of agents that are not there changes nothing`() throws {
     var seat = try ObserverSeat(topology())
     seat.take(report([("nobody", "right-1", 100), ("left-1", "left-1", 100)]), id(1), correlation: id(1))
