@@ -142,6 +142,13 @@ public struct Topology: Sendable, Hashable {
   public func supervision(of id: AgentID) -> SupervisionSettings { agent(id)?.supervision ?? supervision }
   /// Those who report to `id`, in the order of the file.
   public func children(of id: AgentID) -> [AgentID] { childIndex[id] ?? [] }
+  /// Those who report to `id` and are in `wanted`, in the order of the file: at the cost of the fewer of both.
+  func children(of id: AgentID, in wanted: Set<AgentID>) -> [AgentID] {
+    let children = children(of: id)
+    guard wanted.count < children.count else { return children.filter(wanted.contains) }
+    let found = wanted.compactMap { agentIndex[$0] }.filter { agents[$0].reportsTo == id }
+    return found.sorted().map { agents[$0].id }
+  }
   /// How far below the root `id` stands; the root is 0.
   public func depth(of id: AgentID) -> Int? { depthIndex[id] }
   /// The agents placed on `node`, in the order of the file.

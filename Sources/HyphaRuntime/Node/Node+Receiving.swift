@@ -69,20 +69,24 @@ extension Node: TransportReceiver {
           note(refusal: "node '\(node)' told of a lane of '\(head.lane.agent)', which is not placed there")
           continue
         }
-        couriers[head.lane.channel]?.courier.withLock { $0.announce(head.lane, head.point, now: now()) }
+        couriers[head.lane.channel]?.courier.withLock {
+          $0.announce(head.lane, head.point, by: node, now: now())
+        }
       }
       // Only now: who has been told of a lane and lacks some of it must not pass for one who has it all.
       state.withLock { state in
         state.client.told(
           by: node, log: log, through: through, isFull: heads.count == ControlMessage.headCountMax)
       }
-    case .records(let lane, _, let records):
+    case .records(let lane, let after, let records):
       guard routes.node(of: lane.agent) == node else {
         return note(
           refusal: "node '\(node)' answered with events of '\(lane.agent)', which is not placed there")
       }
       try observe(records)
-      act(on: lane.channel) { $0.receive(answer: records, of: lane, now: now()) }
+      act(on: lane.channel) {
+        $0.receive(answer: records, of: lane, after: after, from: node, now: now())
+      }
       askAndFetch()
     case .vouched(let voucher): try takeVoucher(voucher)
     case .hello, .sync, .fetch, .vouch, .progress: note(refusal: "node '\(node)' answered with a question")
@@ -123,11 +127,7 @@ extension Node: TransportReceiver {
     if !actions.forwards.isEmpty { transmit(actions.forwards) }
     if !channel.isLogged { for taken in actions.taken { deliver(taken, at: nil) } }
     for refusal in actions.refusals { note(refusal: refusal) }
-    for (lane, fork) in actions.forks {
-      note(
-        "fork in lane \(lane): this node has events up to \(fork.end) that their origin lost after \(fork.common)"
-      )
-    }
+    for (lane, fork) in actions.forks { note("fork in lane \(lane): \(fork)") }
   }
 
   private func submit(_ taken: [Courier.Taken], _ box: CourierBox) {

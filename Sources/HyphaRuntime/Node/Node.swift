@@ -132,11 +132,11 @@ public final class Node: Sendable {
         topology, node: configuration.node, now: Timestamp(microseconds: scheduler.microseconds())),
       NodeStream()
     )
-    let taken = try log.laneHeads().filter { routes.node(of: $0.key.agent) != configuration.node }
+    let (taken, newestTime) = try Self.ends(of: log, takenBy: routes)
     let declared = try Self.declaredTypes(topology, configuration.kinds)
     couriers = Dictionary(
       uniqueKeysWithValues: Channel.allCases.map { channel in
-        let heads = taken.filter { $0.key.channel == channel }.mapValues(\.point)
+        let heads = taken.filter { $0.key.channel == channel }
         let measuresAges = channel == .persistent && topology.observer.node != nil
         let courier = Courier(
           channel: channel, routes: routes, heads: heads, measuresAges: measuresAges
@@ -148,19 +148,27 @@ public final class Node: Sendable {
     let peers = topology.nodes.map(\.id).filter { $0 != configuration.node }
     state = Mutex(
       State(
-        clock: HybridClock(last: try Self.newestTime(in: log)),
+        clock: HybridClock(last: newestTime),
         random: SeededGenerator(seed: configuration.seed, name: configuration.node.text),
         client: CatchUpClient(peers: peers, greeting: .hello(routes.greeting)),
         earlierLosses: try LossReading.saved(in: log)))
   }
 
-  /// The newest time of any event in the log: the clock must not fall back behind it, whatever the machine's
-  /// clock did meanwhile.
-  private static func newestTime(in log: any EventLog) throws -> Timestamp {
+  /// Where the lanes of other nodes go on, and the newest time of any event in the log: the clock must not fall back
+  /// behind it, whatever the machine's clock did meanwhile.
+  private static func ends(of log: any EventLog, takenBy routes: RouteTable) throws
+    -> (taken: [Lane: LaneReceiver], newestTime: Timestamp)
+  {
+    var taken: [Lane: LaneReceiver] = [:]
     // Times grow along each lane.
-    try log.laneHeads().values.reduce(.zero) { newest, head in
-      max(newest, try log.entry(at: head.position)?.record.time ?? .zero)
+    var newestTime = Timestamp.zero
+    for (lane, head) in try log.laneHeads() {
+      let record = try log.entry(at: head.position)?.record
+      newestTime = max(newestTime, record?.time ?? .zero)
+      guard routes.node(of: lane.agent) != routes.node else { continue }
+      taken[lane] = LaneReceiver(head: head.point, id: record?.id ?? .none)
     }
+    return (taken, newestTime)
   }
 
   /// What each agent of the deployment may publish.
