@@ -167,7 +167,8 @@ final class RouteTable: Sendable {
 
   /// The agents that a lane is for, each with the subjects that it takes; none means all.
   func subscribers(of lane: Lane) -> [(agent: AgentID, subjects: [Pattern])] {
-    tree.destinations(of: lane).map { agent in
+    let agents = authors[lane.agent] == nil ? tree.destinations(of: lane) : plan(of: lane).local
+    return agents.map { agent in
       guard case .type(let type) = lane.target, let spec = topology.agent(agent) else { return (agent, []) }
       let subjects = spec.subscribes.filter { $0.type == type }.map(\.subjects)
       return (agent, subjects.contains(.everything) ? [] : subjects)
@@ -186,8 +187,20 @@ final class RouteTable: Sendable {
     if let author = authors[lane.agent] { return plan(ofAuthor: author, lane) }
     let isOwn = tree.isOwnDestination(lane)
     if let known = cache.withLock({ isOwn ? $0.ownPlans[lane] : $0.plans[lane.target] }) { return known }
+    let plan = plan(for: tree.destinations(of: lane), lane)
+    // Others name lanes, and there is no end of names.
+    if plan.destinationCount > 0, node(of: lane.agent) != nil {
+      cache.withLock { cache in
+        if isOwn { cache.ownPlans[lane] = plan } else { cache.plans[lane.target] = plan }
+      }
+    }
+    return plan
+  }
+
+  /// The plan of a lane for some agents.
+  private func plan(for agents: [AgentID], _ lane: Lane) -> LanePlan {
     var plan = LanePlan()
-    for agent in tree.destinations(of: lane) {
+    for agent in agents {
       guard let destination = node(of: agent) else { continue }
       plan.destinationCount += 1
       if case .type(let type) = lane.target, let spec = topology.agent(agent) {
@@ -198,12 +211,6 @@ final class RouteTable: Sendable {
         plan.local.append(agent)
       } else if !plan.nodes.contains(destination) {
         plan.nodes.append(destination)
-      }
-    }
-    // Others name lanes, and there is no end of names.
-    if plan.destinationCount > 0, node(of: lane.agent) != nil {
-      cache.withLock { cache in
-        if isOwn { cache.ownPlans[lane] = plan } else { cache.plans[lane.target] = plan }
       }
     }
     return plan
@@ -233,9 +240,15 @@ final class RouteTable: Sendable {
     return Lane(agent: topology.agent(lane.agent)?.id ?? lane.agent, channel: lane.channel, target: target)
   }
 
-  /// Whom a lane is for that a node states under its own name: nodes, who ask for it themselves.
+  /// Whom a lane is for that a node states under its own name: what it says of the topology is for nodes, who ask for it
+  /// themselves, and what it takes others for is for agents of its own.
   private func plan(ofAuthor author: NodeID, _ lane: Lane) -> LanePlan {
     guard case .type(let type) = lane.target, lane.channel == .persistent else { return LanePlan() }
+    if MembershipEvents.all.contains(type) {
+      guard author == node else { return LanePlan() }
+      let agents = tree.destinations(of: lane).filter { self.node(of: $0) == node }
+      return plan(for: agents, lane)
+    }
     var nodes: [NodeID] = []
     if TopologyEvents.forAll.contains(type) { nodes = topology.nodes.map(\.id) }
     if TopologyEvents.forSeat.contains(type) { nodes = seats }

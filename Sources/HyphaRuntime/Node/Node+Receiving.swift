@@ -13,7 +13,10 @@ extension Node: TransportReceiver {
   public func refused(_ reason: String) { note(reason) }
 
   public func received(_ frames: [InboundFrame]) {
+    var last: NodeID?
     for inbound in frames {
+      if inbound.from != last { heard(inbound.from) }
+      last = inbound.from
       guard !server.refuses(inbound.from) else {
         state.withLock { $0.unfitFrameCount += 1 }
         continue
@@ -33,8 +36,14 @@ extension Node: TransportReceiver {
     for request in requests {
       do {
         let message = try ControlMessage(decoding: request.bytes, limits: limits)
-        if case .progress(let ready, let sending) = message {
+        switch message {
+        case .goodbye: heardGoodbye(of: request.node)
+        case .progress(let ready, let sending):
+          heard(request.node)
           heard(request.node, .init(ready: ready, sending: sending))
+        // It comes again and again, as long as its node lives.
+        case .sync: heard(request.node, isHeartbeat: true)
+        default: heard(request.node)
         }
         guard let answer = server.answer(message, from: request.node) else { continue }
         if case .refused(let kind, let reason) = answer, kind != .greetFirst {
@@ -59,9 +68,11 @@ extension Node: TransportReceiver {
   }
 
   private func take(_ answer: ControlMessage, from node: NodeID) throws {
+    heard(node)
     switch answer {
     case .welcome: state.withLock { $0.client.welcomed(by: node) }
-    case .refused(.greetFirst, _): state.withLock { $0.client.mustGreet(node) }
+    case .refused(.greetFirst, _):
+      if state.withLock({ $0.client.mustGreet(node) }) { heardOfRestart(of: node) }
     case .refused(_, let reason): note(refusal: "node '\(node)' refuses: \(reason.shown())")
     case .heads(let log, let through, let heads):
       for head in heads {
@@ -89,7 +100,8 @@ extension Node: TransportReceiver {
       }
       askAndFetch()
     case .vouched(let voucher): try takeVoucher(voucher)
-    case .hello, .sync, .fetch, .vouch, .progress: note(refusal: "node '\(node)' answered with a question")
+    case .hello, .sync, .fetch, .vouch, .goodbye, .progress:
+      note(refusal: "node '\(node)' answered with a question")
     }
   }
 

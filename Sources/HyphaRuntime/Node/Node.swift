@@ -88,7 +88,7 @@ public final class Node: Sendable {
   /// Has what came by way of others confirmed by its origin; nil where nodes have no keys.
   let auditor: RelayAuditor?
   let desk: AlertDesk
-  let desks: (topology: TopologyDesk, own: NodeStream)
+  let desks: (topology: TopologyDesk, membership: MembershipDesk, own: NodeStream)
   let ledger = LossLedger()
   let state: Mutex<State>
   /// Realtime events that agents of this node have published, and the same once for each agent that one is for.
@@ -130,6 +130,7 @@ public final class Node: Sendable {
     desks = (
       try TopologyDesk(
         topology, node: configuration.node, now: Timestamp(microseconds: scheduler.microseconds())),
+      MembershipDesk(topology, node: configuration.node, now: scheduler.microseconds()),
       NodeStream()
     )
     let (taken, newestTime) = try Self.ends(of: log, takenBy: routes)
@@ -150,7 +151,8 @@ public final class Node: Sendable {
       State(
         clock: HybridClock(last: newestTime),
         random: SeededGenerator(seed: configuration.seed, name: configuration.node.text),
-        client: CatchUpClient(peers: peers, greeting: .hello(routes.greeting)),
+        client: CatchUpClient(
+          peers: peers, greeting: .hello(routes.greeting), interval: topology.membership.heartbeat),
         earlierLosses: try LossReading.saved(in: log)))
   }
 
@@ -221,6 +223,7 @@ public final class Node: Sendable {
   public func start() async throws {
     // Mailboxes first: what arrives is delivered from the first event on.
     let runners = try await activate()
+    beginMembership()
     try transport.start(self)
     beginTopology()
     tick()
@@ -243,6 +246,8 @@ public final class Node: Sendable {
       return (Array(state.runners.values), state.tasks, state.whenOpen.take())
     }
     opening?.resume()
+    // It asks the others no more, so they would soon miss it.
+    endMembership()
     for runner in runners { runner.stop() }
     for task in tasks { await task.value }
     // A start that was stopped in its middle leaves the rest to the next.
@@ -288,6 +293,7 @@ public final class Node: Sendable {
     askAndFetch()
     auditRelays()
     lookAfterAlerts()
+    lookAfterMembership()
     lookAfterTopology()
     lookAfterHandlers()
     saveLosses(now: now())

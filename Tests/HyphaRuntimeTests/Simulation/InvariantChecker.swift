@@ -67,6 +67,10 @@ struct InvariantChecker {
 
   /// The agents that an event is for, from the topology alone.
   func destinations(_ header: RecordHeader) -> [AgentSpec] {
+    // What a node says of others is for those who are with it.
+    if let node = authors[header.agent] {
+      return topology.agents(on: node).filter { $0.subscribes.contains { $0.type == header.type } }
+    }
     if let addressee = header.addressee { return topology.agents.filter { $0.id == addressee } }
     return topology.agents.filter { agent in
       agent.id != header.agent && agent.subscribes.contains { $0.type == header.type }
