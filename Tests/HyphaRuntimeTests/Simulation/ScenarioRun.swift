@@ -100,6 +100,7 @@ struct LoggedNode: Equatable {
   let cursors: [CursorKey: Cursor]
   let snapshots: [AgentID: [UInt8]]
   let findings: [String]
+  let forks: [RecordedFork]
 
   init(_ reader: any LogReader) throws {
     entries = try reader.read(after: .start, limit: .max, byteLimit: .max)
@@ -110,6 +111,7 @@ struct LoggedNode: Equatable {
     }
     self.snapshots = snapshots
     findings = try reader.verify().findings
+    forks = try RecordedFork.all(in: reader)
   }
 }
 
