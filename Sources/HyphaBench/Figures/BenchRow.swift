@@ -53,6 +53,7 @@ public enum BenchUnit: String, Sendable {
   case bytes = "B"
   case bytesPerEvent = "B/event"
   case events = "events"
+  case hops = "hops"
   case allocationsPerEvent = "allocations/event"
 }
 
