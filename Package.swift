@@ -95,7 +95,7 @@ let package = Package(
       ["HyphaRuntime", "HyphaKinds", "HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
     tests("HyphaTestKitTests", ["HyphaTestKit", "HyphaApp"]),
     tests("HyphaReplayTests", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaFormats", "HyphaReplay"]),
-    tests("HyphaOperatorTests", ["HyphaOperator"]),
+    tests("HyphaOperatorTests", ["HyphaCore", "HyphaLog", "HyphaReplay", "HyphaRuntime", "HyphaOperator"]),
     // An author's program whose agents fail as the tests tell them to.
     .executableTarget(
       name: "hypha-test-app", dependencies: ["HyphaApp"], path: "Tests/Support/hypha-test-app",

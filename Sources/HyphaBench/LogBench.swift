@@ -5,7 +5,7 @@
 public struct LogBench: Sendable {
   /// What can be measured alone.
   public enum Part: String, CaseIterable, Sendable {
-    case append, index, lone, scan, lookup, follow, open, replay
+    case append, index, lone, scan, lookup, follow, open, verify, replay
   }
 
   /// What is measured, and for how long.
@@ -63,6 +63,7 @@ public struct LogBench: Sendable {
         case .lookup: try await lookupRows()
         case .follow: try await followRows()
         case .open: try await openRows()
+        case .verify: try await verifyRows()
         case .replay: try await replayRows()
         }
       for row in rows { try take(row) }

@@ -136,8 +136,7 @@ extension LogReader {
 
 /// Checks entry after entry against those before it. Pure.
 ///
-/// Each entry names the one before it of its lane and of its stream, so lanes and streams are found by the
-/// position of their newest entry: a number to look up, and no name to take apart.
+/// Each entry names the one before it of its lane and of its stream, which must be the newest one of that name.
 public struct EntryCheck {
   /// What was found so far.
   public var verification = LogVerification()
@@ -273,13 +272,14 @@ public struct EntryCheck {
   {
     // What was pruned still has heads, and counts.
     let isWhole = gaps.isEmpty
+    let (laneEnds, streamEnds) = (lanes.byPosition, streams.byPosition)
     for head in laneHeads.values where gap(at: head.position) == nil {
-      guard let end = lanes.end(at: head.position), end.point == head.point,
+      guard let end = laneEnds[head.position], end.point == head.point,
         !isWhole || end.count == head.count
       else { return verification.find("the table of lane heads does not equal the entries") }
     }
     for head in streamHeads.values where gap(at: head.position) == nil {
-      guard let end = streams.end(at: head.position), end.sequenceMax == head.sequence,
+      guard let end = streamEnds[head.position], end.sequenceMax == head.sequence,
         !isWhole || end.count == head.count
       else { return verification.find("the table of stream heads does not equal the entries") }
     }
@@ -290,10 +290,9 @@ public struct EntryCheck {
   }
 }
 
-/// The newest entries of lanes, or of streams, found by their positions.
+/// The newest entries of lanes, or of streams.
 private struct LinkTable {
   struct End {
-    let key: [UInt8]
     var position: Position
     var point: LanePoint
     var sequenceMax: UInt64
@@ -313,43 +312,38 @@ private struct LinkTable {
   }
 
   private var ends: [End] = []
-  private var byPosition: [UInt64: Int] = [:]
-  private var byKey: [[UInt8]: Int] = [:]
+  private var keys: [[UInt8]] = []
+  private var numbers = SlotTable()
   private var scratch: [UInt8] = []
 
   var count: Int { ends.count }
 
-  func end(at position: Position) -> End? { byPosition[position.rawValue].map { ends[$0] } }
+  /// Where each ends, by the position of its newest entry.
+  var byPosition: [Position: End] {
+    Dictionary(ends.map { ($0.position, $0) }, uniquingKeysWith: { first, _ in first })
+  }
 
   mutating func advance(
     from link: Position, to position: Position, point: LanePoint, key write: (inout [UInt8]) -> Void
   ) -> Before {
     scratch.removeAll(keepingCapacity: true)
     write(&scratch)
-    if let number = byPosition[link.rawValue], ends[number].key == scratch {
-      let before = ends[number].point
-      byPosition[link.rawValue] = nil
-      move(number, to: position, point)
-      return .entry(before)
+    var hasher = Hasher()
+    scratch.withUnsafeBytes { hasher.combine(bytes: $0) }
+    let hash = hasher.finalize()
+    guard let number = numbers.number(of: hash, where: { keys[$0] == scratch }) else {
+      numbers.add(hash)
+      keys.append(scratch)
+      ends.append(End(position: position, point: point, sequenceMax: point.sequence, count: 1))
+      return link == .start ? .none : .elsewhere
     }
-    if let number = byKey[scratch] {
-      // Its newest entries may be among those that are gone; then the link is beyond what is known.
-      let isBeyond = link > ends[number].position
-      byPosition[ends[number].position.rawValue] = nil
-      move(number, to: position, point)
-      return isBeyond ? .elsewhere : .second
-    }
-    byKey[scratch] = ends.count
-    byPosition[position.rawValue] = ends.count
-    ends.append(End(key: scratch, position: position, point: point, sequenceMax: point.sequence, count: 1))
-    return link == .start ? .none : .elsewhere
-  }
-
-  private mutating func move(_ number: Int, to position: Position, _ point: LanePoint) {
-    byPosition[position.rawValue] = number
+    let before = ends[number]
     ends[number].position = position
     ends[number].point = point
-    ends[number].sequenceMax = max(ends[number].sequenceMax, point.sequence)
+    ends[number].sequenceMax = max(before.sequenceMax, point.sequence)
     ends[number].count += 1
+    if link == before.position { return .entry(before.point) }
+    // Its newest entries may be among those that are gone; then the link is beyond what is known.
+    return link > before.position ? .elsewhere : .second
   }
 }

@@ -81,6 +81,35 @@ import Testing
     }
   }
 
+  @Test func `from the end on, all that comes is shown once, and nothing of what was there`() async throws {
+    let seed = SeededGenerator.seed
+    print("HYPHA_SEED=\(seed)")
+    for round in 0..<10 {
+      let world = try World(seed: seed &+ UInt64(round), nodeCount: 1 + round % 4)
+      try await world.run(eventCount: 100)
+      let heads = try world.logs.map { try $0.head() }
+      var replay = try Replay(of: world.logs, range: ReplayRange(from: .end))
+      var shown: [EventID] = []
+      for _ in 0..<3 {
+        try replay.look()
+        while let next = try replay.next() { shown.append(next.entry.record.id) }
+        try await world.run(eventCount: 50)
+      }
+      try replay.look()
+      while let next = try replay.next() { shown.append(next.entry.record.id) }
+      var expected: Set<EventID> = []
+      for (log, head) in zip(world.logs, heads) {
+        for entry in try log.read(after: head, limit: .max, byteLimit: .max) {
+          expected.insert(entry.record.id)
+        }
+      }
+      #expect(shown.count == expected.count && Set(shown) == expected, "seed \(seed) round \(round)")
+    }
+    expectError(.usage, "ends at the end by itself") {
+      _ = try Replay(of: try World(seed: 1, nodeCount: 1).logs, range: ReplayRange(to: .end))
+    }
+  }
+
   @Test func `each event comes once, and none before its cause, whatever the clocks say`() async throws {
     let seed = SeededGenerator.seed
     print("HYPHA_SEED=\(seed)")
@@ -94,6 +123,18 @@ import Testing
         #expect(event.causation == .none || seen.contains(event.causation), "seed \(seed) round \(round)")
         #expect(seen.insert(event.id).inserted)
       }
+      // With their copies, all entries come, and what is no copy is what came before.
+      var entries: Set<String> = []
+      var first: [EventID] = []
+      var replay = try Replay(of: world.logs)
+      try replay.look()
+      try replay.visitAll { replayed, isCopy in
+        entries.insert("\(replayed.node) \(replayed.entry.position)")
+        if !isCopy { first.append(replayed.entry.record.id) }
+        return true
+      }
+      #expect(first == shown.map(\.entry.record.header.id), "seed \(seed) round \(round)")
+      #expect(entries.count == (try world.logs.reduce(0) { $0 + Int(try $1.head().rawValue) }))
       // The same of each log is the log's own order.
       for log in world.logs {
         #expect(try all([log]).map(\.entry.position.rawValue) == Array(1..<(try log.head().rawValue + 1)))

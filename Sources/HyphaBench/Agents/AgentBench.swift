@@ -48,19 +48,24 @@ public struct AgentBench: Sendable {
 
   /// How many slices a figure is measured in; the first one warms up.
   private static let sliceCount = 10
+  private static let patienceNanoseconds: UInt64 = 30_000_000_000
 
   private var sliceNanoseconds: UInt64 {
     max(1_000_000, settings.duration.wholeMicroseconds * 1000 / UInt64(Self.sliceCount))
   }
 
-  /// What a counter gains in each slice, a second.
+  /// What a counter gains in each slice, a second. What goes by commits comes in leaps, so a slice lasts until something
+  /// has come; but not for longer than ``patienceNanoseconds``.
   private func rates(_ count: () -> Int) async throws -> Spread {
     var rates: [Double] = []
     for slice in 0...Self.sliceCount {
       let (began, first) = (Monotonic.nanoseconds(), count())
-      try await Task.sleep(nanoseconds: sliceNanoseconds)
-      let gained = count() - first
-      if slice > 0 { rates.append(Double(gained) * 1e9 / Double(Monotonic.nanoseconds() - began)) }
+      var (gained, lasted): (Int, UInt64) = (0, 0)
+      repeat {
+        try await Task.sleep(nanoseconds: sliceNanoseconds)
+        (gained, lasted) = (count() - first, Monotonic.nanoseconds() - began)
+      } while gained == 0 && lasted < Self.patienceNanoseconds
+      if slice > 0 { rates.append(Double(gained) * 1e9 / Double(lasted)) }
     }
     return Spread(rates) ?? Spread(0)
   }

@@ -71,6 +71,10 @@ extension BenchGoal {
   static let openMemory = BenchGoal(
     bound: .ratioAtMost(1.5), text: "ratio ≤ 1.5", source: "memory independent of the log's size")
 
+  /// A verification beside reading the same bytes.
+  static let verifyRate = BenchGoal(
+    bound: .ratioAtLeast(0.9), text: "ratio ≥ 0.9", source: "hypha log verify at disk speed")
+
   /// Looking at what a replay shows, without printing.
   static let replayLook = BenchGoal(
     bound: .oursAtLeast(3_000_000), text: "≥ 3 M/s",

@@ -51,6 +51,7 @@ public enum BenchUnit: String, Sendable {
   case seconds = "s"
   case processorSecondsPerMillion = "CPU s/M events"
   case bytes = "B"
+  case bytesPerSecond = "B/s"
   case bytesPerEvent = "B/event"
   case events = "events"
   case hops = "hops"

@@ -43,6 +43,15 @@ struct PageMap {
     _ = madvise(UnsafeMutableRawPointer(mutating: address - excess), bytes.count + excess, MADV_DONTNEED)
   }
 
+  /// Lets the system fetch so many bytes behind an address of the map from the disk, without waiting for them.
+  func fetch(behind address: UnsafeRawPointer, byteCount: Int) {
+    let excess = (address - base) % Int(getpagesize())
+    let rest = Int(pageCount) * pageByteCount - (address - base)
+    guard rest > 0 else { return }
+    _ = madvise(
+      UnsafeMutableRawPointer(mutating: address - excess), min(byteCount, rest) + excess, MADV_WILLNEED)
+  }
+
   /// A page of a tree.
   func page(_ number: UInt64, isLeaf: Bool) throws(Broken) -> TreePage {
     // The first two are meta pages.

@@ -92,7 +92,11 @@ extension LogExaminer {
       check.update(gaps: try view.gaps())
     }
     let jobs = try collect(view, through: end)
-    guard !jobs.isEmpty else { return }
+    guard let last = jobs.last?.block.rawBytes else { return }
+    // Blocks lie one behind the other, mostly: what comes next is on its way from the disk while these are hashed.
+    if let address = last.baseAddress {
+      view.transaction.pages.fetch(behind: address + last.count, byteCount: 2 * Self.chunkByteCount)
+    }
     // The entries depend on each other: one thread goes through them, and helps with the hashes afterwards.
     let hashing = BlockHashing(jobs)
     for job in jobs { walk(job.block) }

@@ -82,10 +82,12 @@ struct BlockProof {
 
   /// Hashes a block. Records whose payloads lie beside the log are left to who reads those.
   init(_ block: BlockView, after link: Digest?) {
+    var builder = DigestBuilder()
     for number in block.first.rawValue...block.last.rawValue {
       let entry = block.stored(at: Position(rawValue: number))
       guard let stored = entry.stored, !entry.isDetached else { continue }
-      if Digest.of(stored) != entry.leaf { otherRecords.append(entry.position) }
+      builder.add(stored)
+      if builder.finishAndBeginAnew() != entry.leaf { otherRecords.append(entry.position) }
     }
     guard let link else { return }
     isLinked = Self.isLinked(block.rawBytes, after: link)

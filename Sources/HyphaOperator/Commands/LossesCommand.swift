@@ -39,7 +39,7 @@ struct LossesCommand: Command {
   }
 
   func run() async throws {
-    let table = LossTable(try await read())
+    let table = LossTable(try await DeploymentLosses.read(data))
     let report = Report(
       channels: table.channels.map {
         ChannelRow(
@@ -53,22 +53,6 @@ struct LossesCommand: Command {
       })
     if json { return try Output.standard.writeLine(JSON.text(report)) }
     try write(report)
-  }
-
-  /// What each node has counted.
-  private func read() async throws -> [NodeLosses] {
-    let program = try Program.require()
-    var all: [NodeLosses] = []
-    for path in try DataPlaces.logs(in: data) {
-      let request = try OperatorRequest(
-        "losses", by: OperatorClient.authority(nil), parameters: [String: Int]())
-      if let losses = try await OperatorClient.ask(path, request, as: NodeLosses.self) {
-        all.append(losses)
-      } else if let losses = try LossReading.saved(in: program.readLog(path)) {
-        all.append(losses)
-      }
-    }
-    return all
   }
 
   private func write(_ report: Report) throws {

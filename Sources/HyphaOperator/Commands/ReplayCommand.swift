@@ -68,7 +68,8 @@ struct ReplayCommand: Command {
         try await session.run(limit: limit, keyboard: keyboard, view: &view) { Terminal.current.width }
       }
     } else {
-      var lines = EntryLines(style: Terminal.current.style(), isNodeShown: readers.count > 1)
+      var lines = EntryLines(
+        style: Terminal.current.style(), isNodeShown: readers.count > 1, isCut: Terminal.current.isOutputTTY)
       try await session.run(
         limit: limit,
         show: { for line in try lines.lines($0) { try Output.standard.writeLine(line) } },

@@ -38,6 +38,7 @@ struct NodeRunner {
     let configuration = Node.Configuration(
       topology: topology, node: node, kinds: program.kinds, seed: seed,
       notary: security.map(program.makeNotary))
+    try DeploymentOutline(topology).save(in: log)
     let running = try Node(configuration, log: log, transport: transport, scheduler: scheduler)
     notes.pass { [weak running] in running?.note($0) }
     let server = openSocket(running, log, directory, scheduler)

@@ -3,20 +3,25 @@ import HyphaFormats
 import HyphaLog
 import HyphaReplay
 
-/// Events as lines for people, one each, in columns that grow with what they have held so far.
+/// Events as lines for people, one each, in columns that grow with what they have held so far. On a terminal what is longer than
+/// its column gets is cut, so that columns stay where they are; elsewhere nothing is.
 struct EntryLines {
   private let style: Style
   private let isNodeShown: Bool
+  private let isCut: Bool
   /// The widest so far, up to a bound: node, from, to, type, subject.
   private var widths = [4, 4, 4, 4, 7]
   private var day = ""
 
   /// The widest that a column gets.
-  private static let widthsMax = [12, 14, 14, 20, 24]
+  private static let widthsMax = [12, 18, 18, 20, 24]
 
-  /// - Parameter isNodeShown: whether a column says in whose log the event stood.
-  init(style: Style, isNodeShown: Bool) {
+  /// - Parameters:
+  ///   - isNodeShown: whether a column says in whose log the event stood.
+  ///   - isCut: whether the lines are for a terminal.
+  init(style: Style, isNodeShown: Bool, isCut: Bool) {
     self.style = style
+    self.isCut = isCut
     self.isNodeShown = isNodeShown
   }
 
@@ -44,7 +49,7 @@ struct EntryLines {
   }
 
   private mutating func column(_ index: Int, _ text: String) -> String {
-    let text = printable(text)
+    let text = isCut ? truncated(printable(text), to: Self.widthsMax[index]) : printable(text)
     let width = displayWidth(text)
     widths[index] = min(max(widths[index], width), Self.widthsMax[index])
     return padded(text, to: widths[index], alignment: .left)

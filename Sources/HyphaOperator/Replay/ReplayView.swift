@@ -21,7 +21,7 @@ struct ReplayView {
   init(region: LiveRegion, style: Style, isNodeShown: Bool) {
     self.region = region
     self.style = style
-    lines = EntryLines(style: style, isNodeShown: isNodeShown)
+    lines = EntryLines(style: style, isNodeShown: isNodeShown, isCut: true)
   }
 
   mutating func add(_ replayed: ReplayedEntry, width: Int) throws {

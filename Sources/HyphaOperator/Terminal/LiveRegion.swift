@@ -8,6 +8,8 @@ internal import Synchronization
 /// }
 /// ```
 ///
+/// A region may also be all of the terminal, on the screen that editors and pagers use: what was there before comes back.
+///
 /// Lines are cut to the width, and the block to the height, of the terminal. Where standard output is no terminal
 /// nothing is written: print a summary at the end instead. The cursor is hidden while the region lives and comes
 /// back when it finishes, also by a thrown error; a signal that kills the process leaves it hidden, so turn
@@ -15,6 +17,7 @@ internal import Synchronization
 public final class LiveRegion: Sendable {
   private let output: Output
   private let terminal: Terminal
+  private let isFullScreen: Bool
   private let state = Mutex(State())
 
   private struct State {
@@ -24,19 +27,20 @@ public final class LiveRegion: Sendable {
   }
 
   /// A region on `output`, which `terminal` describes. ``run(on:terminal:_:)`` finishes it by itself.
-  public init(on output: Output = .standard, terminal: Terminal = .current) {
+  public init(on output: Output = .standard, terminal: Terminal = .current, isFullScreen: Bool = false) {
     self.output = output
     self.terminal = terminal
+    self.isFullScreen = isFullScreen
   }
 
   deinit { try? finish() }
 
   /// Calls `body` with a region that is finished when `body` returns or throws.
   public static func run<Result>(
-    on output: Output = .standard, terminal: Terminal = .current,
+    on output: Output = .standard, terminal: Terminal = .current, isFullScreen: Bool = false,
     isolation: isolated (any Actor)? = #isolation, _ body: (LiveRegion) async throws -> Result
   ) async throws -> Result {
-    let region = LiveRegion(on: output, terminal: terminal)
+    let region = LiveRegion(on: output, terminal: terminal, isFullScreen: isFullScreen)
     let result: Result
     do {
       result = try await body(region)
@@ -60,8 +64,8 @@ public final class LiveRegion: Sendable {
     let shown = lines.prefix(max(1, terminal.height - 1)).map { truncated($0, to: width) }
     try state.withLock { state in
       guard !state.isFinished else { return }
-      var text = state.isCursorHidden ? "" : "\u{1B}[?25l"
-      text += Self.start(above: state.drawnLineCount)
+      var text = state.isCursorHidden ? "" : (isFullScreen ? "\u{1B}[?1049h" : "") + "\u{1B}[?25l"
+      text += isFullScreen ? "\u{1B}[H" : Self.start(above: state.drawnLineCount)
       for line in shown { text += line + "\u{1B}[K\n" }
       // What is left of a longer block goes away.
       text += "\u{1B}[J"
@@ -83,7 +87,8 @@ public final class LiveRegion: Sendable {
     }
   }
 
-  /// Leaves the last drawn lines in place and shows the cursor again. Later drawing does nothing.
+  /// Leaves the last drawn lines in place, unless it was all of the terminal, and shows the cursor again. Later drawing does
+  /// nothing.
   ///
   /// - Throws: As ``Output/write(_:)``.
   public func finish() throws {
@@ -91,7 +96,7 @@ public final class LiveRegion: Sendable {
       guard !state.isFinished else { return }
       state.isFinished = true
       guard state.isCursorHidden else { return }
-      try output.write("\u{1B}[?25h")
+      try output.write((isFullScreen ? "\u{1B}[?1049l" : "") + "\u{1B}[?25h")
       try output.flush()
     }
   }

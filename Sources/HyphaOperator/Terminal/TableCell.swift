@@ -5,6 +5,8 @@ extension Table {
     case string(String, Style.Paint = .plain)
     /// A whole number: `51,712`.
     case integer(Int)
+    /// A whole number that stands out.
+    case count(Int, Style.Paint)
     /// A number with `digits` decimal places, and a unit for people only: `12.5 %`.
     case double(Double, digits: Int = 1, unit: String = "")
     /// A duration: `1.2 ms`; in JSON in seconds.
@@ -24,7 +26,7 @@ extension Table {
     var text: String {
       switch self {
       case .string(let text, _): text
-      case .integer(let value): Human.count(value)
+      case .integer(let value), .count(let value, _): Human.count(value)
       case .double(let value, let digits, let unit):
         Human.decimal(value, digits: digits) + (unit.isEmpty ? "" : " \(unit)")
       case .duration(let value): Human.duration(value)
@@ -38,7 +40,7 @@ extension Table {
     var json: String {
       switch self {
       case .string(let text, _): jsonString(text)
-      case .integer(let value), .bytes(let value): "\(value)"
+      case .integer(let value), .count(let value, _), .bytes(let value): "\(value)"
       case .double(let value, let digits, _):
         value.isFinite ? Human.decimal(value, digits: digits, separated: false) : "null"
       case .rate(let value): value.isFinite ? "\(value)" : "null"
@@ -50,7 +52,7 @@ extension Table {
 
     var paint: Style.Paint {
       switch self {
-      case .string(_, let paint): paint
+      case .string(_, let paint), .count(_, let paint): paint
       case .none: .dim
       default: .plain
       }
@@ -58,7 +60,7 @@ extension Table {
 
     var isNumeric: Bool {
       switch self {
-      case .integer, .double, .duration, .bytes, .rate: true
+      case .integer, .count, .double, .duration, .bytes, .rate: true
       case .string, .bool, .none: false
       }
     }

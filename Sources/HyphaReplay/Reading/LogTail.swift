@@ -17,13 +17,15 @@ struct LogTail {
   private static let clockAheadMax = 60_000_000 as UInt64
 
   /// - Throws: what reading the log's entries does.
-  init(_ log: any LogReader, _ filter: EntryFilter, positions: ClosedRange<Position>) throws {
+  init(
+    _ log: any LogReader, _ filter: EntryFilter, positions: ClosedRange<Position>, isFromEnd: Bool = false
+  ) throws {
     self.log = log
     test = EntryTest(filter)
     query = filter.query
     usesIndex = !filter.query.termGroups.isEmpty
     last = positions.upperBound
-    next = positions.lowerBound
+    next = isFromEnd ? try log.head().next : positions.lowerBound
     if let since = filter.since, since.microseconds > Self.clockAheadMax {
       let earliest = Timestamp(microseconds: since.microseconds - Self.clockAheadMax)
       next = max(next, try log.position(before: earliest).next)

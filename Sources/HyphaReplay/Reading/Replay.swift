@@ -60,7 +60,7 @@ public struct Replay {
     }
     let positions = try range.positions(logCount: logs.count)
     let filter = range.narrowing(filter)
-    tails = try logs.map { try LogTail($0, filter, positions: positions) }
+    tails = try logs.map { try LogTail($0, filter, positions: positions, isFromEnd: range.from == .end) }
     window = MergeWindow(logCount: logs.count)
     due = Array(repeating: .start, count: logs.count)
   }
@@ -98,6 +98,16 @@ public struct Replay {
       let node = nodes[0]
       return try tails[0].visit { try body(ReplayedEntry(node: node, entry: $0)) }
     }
+    return try visitAll { replayed, isCopy in try isCopy || body(replayed) }
+  }
+
+  /// As ``visit(_:)``, but every entry of every log: `isCopy` says whether its event was shown before, as an entry of another log.
+  @discardableResult
+  public mutating func visitAll(_ body: (ReplayedEntry, _ isCopy: Bool) throws -> Bool) throws -> Bool {
+    if tails.count == 1 {
+      let node = nodes[0]
+      return try tails[0].visit { try body(ReplayedEntry(node: node, entry: $0), false) }
+    }
     // What the closure below changes must not be part of what it is called on.
     var appearances = appearances
     self.appearances = Appearances()
@@ -108,8 +118,8 @@ public struct Replay {
       // When all is read, what came during the look waits for the next one.
       guard window.count > 0, window.dueCount > 0 || tails.contains(where: { !$0.isDry }) else { return true }
       let goesOn = try window.pop(due: { due[$0] }) { view, log in
-        guard appearances.isFirst(view.record, in: log) else { return true }
-        return try body(ReplayedEntry(node: nodes[log], entry: view))
+        let isCopy = !appearances.isFirst(view.record, in: log)
+        return try body(ReplayedEntry(node: nodes[log], entry: view), isCopy)
       }
       if !goesOn { return false }
     }

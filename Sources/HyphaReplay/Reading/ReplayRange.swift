@@ -11,6 +11,8 @@ public struct ReplayRange: Hashable, Sendable {
     case sequence(UInt64)
     /// A time, as the events state it.
     case time(Timestamp)
+    /// The end of what there is when the replay is made; only to begin at.
+    case end
   }
 
   /// The first that is wanted; nil: from the beginning.
@@ -33,13 +35,13 @@ public struct ReplayRange: Hashable, Sendable {
     switch from {
     case .sequence(let sequence): filter.fromSequence = max(sequence, filter.fromSequence ?? 0)
     case .time(let time): filter.since = max(time, filter.since ?? .zero)
-    case .position, nil: break
+    case .position, .end, nil: break
     }
     switch to {
     case .sequence(let sequence):
       filter.throughSequence = min(sequence, filter.throughSequence ?? .max)
     case .time(let time): filter.until = min(time, filter.until ?? time)
-    case .position, nil: break
+    case .position, .end, nil: break
     }
     return filter
   }
@@ -51,6 +53,10 @@ public struct ReplayRange: Hashable, Sendable {
     var (low, high) = (Position.start.next, Position(rawValue: .max))
     if case .position(let position) = from { low = max(low, position) }
     if case .position(let position) = to { high = position }
+    guard to != .end else {
+      throw HyphaError(
+        .usage, "a replay ends at the end by itself", remedy: "leave the range's end out")
+    }
     guard logCount == 1 || (low == Position.start.next && high.rawValue == .max) else {
       throw HyphaError(
         .usage, "a position is a place in one log, and there are \(logCount)",

@@ -16,7 +16,7 @@ final class Hypha {
     /// The same without those that only say that something takes its time, as it may on a slow machine.
     var complaints: [String] {
       errorLines.filter { line in
-        !line.hasPrefix("waiting for ") && !line.contains("not all neighbours took their links within ")
+        !line.hasPrefix("waiting for ") && !line.contains("not all nodes took their links within ")
       }
     }
 

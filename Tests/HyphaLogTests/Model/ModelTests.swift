@@ -8,9 +8,7 @@ import Testing
   @Test(arguments: Backend.allCases)
   func `a log agrees with plain arrays over many random operations`(_ backend: Backend) async throws {
     let seed = SeededGenerator.seed
-    // In a soak lives are so long that heads are written down amid them.
     let goal = Soak.count(100_000, of: 3_000_000)
-    let entryCount = Soak.seconds == nil ? 12_000 : 150_000
     let begin = ContinuousClock.now
     var operationCount = 0
     var life: UInt64 = 0
@@ -18,7 +16,10 @@ import Testing
       life += 1
       do {
         var run = try ModelRun(backend, seed: seed &+ life &- 1)
-        try await run.run(entryCount: entryCount)
+        // Answers are looked for in plain arrays, so a life costs the square of its length. Some last until heads are
+        // written down amid them.
+        let isLong = Soak.seconds != nil && backend == .lmdb && life % 16 == 1
+        try await run.run(entryCount: isLong ? 100_000 : 12_000)
         operationCount += run.operationCount
       } catch {
         Issue.record("HYPHA_SEED=\(seed &+ life &- 1), \(backend): \(error)")

@@ -95,6 +95,45 @@ actor Bookkeeper: Agent {
   }
 }
 
+/// Something that takes room.
+struct Crate: Event {
+  static let eventType: EventTypeName = "test.Crate"
+  var number: Int
+  var filling: String
+}
+
+/// Publishes crates of 1,000 bytes, as fast as the bus takes them.
+actor Flood: Agent {
+  static let publishes: [any Event.Type] = [Crate.self]
+  static let settingNames: Set<String> = ["count"]
+
+  struct Settings: Decodable { var count: Int }
+  struct State: Codable { var next = 0 }
+  var state = State()
+  private let filling = String(repeating: "x", count: 1000)
+
+  func start(in context: Context) async throws { try await pour(in: context) }
+  func wake(in context: Context) async throws { try await pour(in: context) }
+
+  private func pour(in context: Context) async throws {
+    let count = try context.settings(Settings.self).count
+    for _ in 0..<200 where state.next < count {
+      try await context.publish(Crate(number: state.next, filling: filling))
+      state.next += 1
+    }
+    if state.next < count { context.wake(after: .zero) }
+  }
+}
+
+/// Takes a crate every 50 ms.
+actor Sloth: Agent {
+  static let handles = Handlers(Sloth.self).on(Crate.self) { _, _, _ in
+    try await Task.sleep(for: .milliseconds(50))
+  }
+}
+
 @main struct TestApp: HyphaApp {
-  static let agents: [any Agent.Type] = [Feeder.self, Worker.self, Bookkeeper.self]
+  static let agents: [any Agent.Type] = [
+    Feeder.self, Worker.self, Bookkeeper.self, Flood.self, Sloth.self,
+  ]
 }

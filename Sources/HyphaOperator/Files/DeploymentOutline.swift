@@ -1,0 +1,55 @@
+import HyphaCore
+import HyphaLog
+import HyphaTopology
+
+/// What a node's log keeps of the topology that it was last started with: who is there, who reports to whom, who takes what.
+/// So a log says by itself which hierarchy its events went through. Settings and keys are left out.
+struct DeploymentOutline: Codable, Equatable, Sendable {
+  /// An agent as the topology has it.
+  struct Agent: Codable, Equatable, Sendable {
+    let id: AgentID
+    let kind: String
+    let node: NodeID
+    let reportsTo: AgentID?
+    /// The types that it subscribes to.
+    let takes: [EventTypeName]
+  }
+
+  let name: String
+  let version: UInt32
+  /// The topology's fingerprint, which ``AgentActivated/topology`` has, too.
+  let fingerprint: String
+  let agents: [Agent]
+  /// The links that are there from the start.
+  let pins: [DirectLink]
+
+  /// The outline of a topology.
+  init(_ topology: Topology) {
+    name = topology.name
+    version = topology.version
+    fingerprint = topology.fingerprint
+    pins = topology.observer.pins.sorted()
+    agents = topology.agents.map { agent in
+      Agent(
+        id: agent.id, kind: agent.kind, node: agent.node, reportsTo: agent.reportsTo,
+        takes: Set(agent.subscribes.map(\.type)).sorted())
+    }
+  }
+
+  /// The name under which the log keeps it, beside the snapshots of agents.
+  static let owner: AgentID = "hypha.outline"
+
+  /// What a log keeps; nil where it was written by a version that kept none, or that this one does not read.
+  ///
+  /// - Throws: what reading the log throws.
+  static func read(in log: any LogReader) throws -> DeploymentOutline? {
+    try log.snapshot(of: owner).flatMap { try? JSON.decode(DeploymentOutline.self, from: $0) }
+  }
+
+  /// Gives the log this outline to keep, unless it has it. It is durable some time later; a log that has no room keeps the
+  /// one before.
+  func save(in log: any EventLog) throws {
+    guard try Self.read(in: log) != self else { return }
+    log.submit(LogBatch(snapshots: [Self.owner: Array(try JSON.encode(self))])) { _ in }
+  }
+}

@@ -1,0 +1,166 @@
+import HyphaCore
+import HyphaLog
+import HyphaReplay
+import HyphaTopology
+
+/// What a run comes to on one page, gathered in one pass over its logs, in memory that does not grow with the number of events:
+/// about 8 MiB, and the names of agents, up to ``agentCountMax``. Pure.
+struct RunReport {
+  /// What was counted of one node's log.
+  struct LogFigures {
+    var statedCount: UInt64 = 0
+    var receivedCount: UInt64 = 0
+  }
+
+  /// The most names of agents that are known apart; events between others are in the sums alone.
+  static let agentCountMax = 65_536
+  /// The same for types.
+  static let typeCountMax = 4_096
+  /// The most pairs that are followed while events are counted.
+  static let pairCountMax = 4_096
+
+  private(set) var steps = TimeSteps()
+  private(set) var channels = Array(repeating: ReportChannel(), count: Channel.allCases.count)
+  private(set) var logs: [NodeID: LogFigures] = [:]
+  /// The first and the last time that an event states, in microseconds; nil where there was none.
+  private(set) var times: ClosedRange<UInt64>?
+  private(set) var agents = NameTable(capacity: RunReport.agentCountMax)
+  private(set) var types = NameTable(capacity: RunReport.typeCountMax)
+  private(set) var typeCounts: [UInt64] = []
+  /// The node on which each agent has stated events.
+  private(set) var homes: [Int: NodeID] = [:]
+  /// Events for so many that no pair of them was counted, as nodes have reported it.
+  private(set) var broadcastCount: UInt64 = 0
+  /// Events of the logs by sender and target, and what nodes have reported to the observer, on all channels.
+  private(set) var logged = PairTraffic(capacity: RunReport.pairCountMax)
+  private(set) var reported = PairTraffic(capacity: RunReport.pairCountMax)
+  /// Events of agents or types for whose names there was no room.
+  private(set) var namelessCount: UInt64 = 0
+  private(set) var alertCount = 0
+  private(set) var undecodedCount = 0
+  private(set) var incidents = ReportIncidents()
+  private(set) var links: ReportLinks
+  private var alerts = RecentTimes()
+  /// When each node has reported last.
+  private var reportedAt: [NodeID: UInt64] = [:]
+
+  /// A report of nothing yet, on a deployment with this outline.
+  init(_ outline: DeploymentOutline?) {
+    links = outline.map { ReportLinks(version: $0.version, pins: $0.pins) } ?? ReportLinks()
+  }
+
+  /// Adds an entry.
+  ///
+  /// - Parameter isCopy: whether its event has appeared in another log before.
+  mutating func add(_ replayed: ReplayedEntry, isCopy: Bool) {
+    let (entry, record) = (replayed.entry, replayed.entry.record)
+    let time = record.time.microseconds
+    let channel = Int(record.channel.rawValue)
+    let step = step(of: time)
+    let delay = entry.appendedAt.microseconds
+    let microseconds = delay > time ? delay - time : 0
+    if entry.source == .stated {
+      logs[replayed.node, default: LogFigures()].statedCount += 1
+      channels[channel].commit.add(microseconds, at: step)
+    } else {
+      logs[replayed.node, default: LogFigures()].receivedCount += 1
+      channels[channel].travel.add(microseconds, at: step)
+    }
+    guard !isCopy else { return channels[channel].copyCount += 1 }
+    channels[channel].addEvent(at: step, byteCount: record.bytes.count)
+    times = min(times?.lowerBound ?? time, time)...max(times?.upperBound ?? time, time)
+    let (agent, type) = (agents.place(of: record.agent), types.place(of: record.type))
+    if let type {
+      if type == typeCounts.count { typeCounts.append(0) }
+      typeCounts[type] += 1
+    }
+    if let agent, homes[agent] == nil, entry.source == .stated { homes[agent] = replayed.node }
+    let isOwn = record.type.starts(with: Self.ownPrefix)
+    if isOwn { takeOwn(record, time) } else { count(record, agent, type, step) }
+    if record.channel == .alert { takeAlert(record, isOwn: isOwn, time, channel) }
+  }
+
+  /// What the bus itself states is of types that begin so.
+  private static let ownPrefix = Array("hypha.".utf8)
+  /// Nodes state it under names that begin so.
+  private static let authorPrefix = Array("hypha.node.".utf8)
+
+  private mutating func step(of time: UInt64) -> Int {
+    let (step, change) = steps.place(time)
+    guard let change else { return step }
+    for index in channels.indices { channels[index].regroup(change) }
+    logged.regroup(change)
+    reported.regroup(change)
+    return step
+  }
+
+  private mutating func count(_ record: RecordView, _ agent: Int?, _ type: Int?, _ step: Int) {
+    let isType = record.addressee.isEmpty
+    guard let agent, let target = isType ? type : agents.place(of: record.addressee) else {
+      namelessCount += 1
+      return
+    }
+    logged.add(.init(from: Int32(agent), to: Int32(target), isType: isType), at: step)
+  }
+
+  private mutating func takeAlert(_ record: RecordView, isOwn: Bool, _ time: UInt64, _ channel: Int) {
+    if isOwn, record.type.elementsEqual(Self.acknowledged) {
+      guard let stated = alerts.time(of: record.causation), stated <= time else { return }
+      channels[channel].answer.add(time - stated)
+    } else if !isOwn || !Self.wantsNoAnswer.contains(where: { record.type.elementsEqual($0) }) {
+      alertCount += isOwn ? 0 : 1
+      alerts.note(record.id, time)
+    }
+  }
+
+  private static let acknowledged = Array("hypha.AlertAcknowledged".utf8)
+  private static let wantsNoAnswer = ["hypha.AlertUnanswered", "hypha.AlertDeadlineSet"].map {
+    Array($0.utf8)
+  }
+
+  private mutating func takeOwn(_ record: RecordView, _ time: UInt64) {
+    let type = String(decoding: record.type, as: UTF8.self)
+    guard record.agent.starts(with: Self.authorPrefix) else { return incidents.take(type, record) }
+    do {
+      switch type {
+      case FlowReported.eventType.text: takeFlows(try FlowReported.decode(Record(record)), time)
+      case LinksChanged.eventType.text: links.apply(try LinksChanged.decode(Record(record)), at: time)
+      case RuleAsked.eventType.text:
+        let asked = try RuleAsked.decode(Record(record))
+        links.note(
+          .init(
+            time: time, by: String(decoding: record.principal, as: UTF8.self),
+            what: ChangeText.rule(asked.rule), note: asked.note.map { String($0.prefix(300)) }))
+      case RuleRefused.eventType.text:
+        let refused = try RuleRefused.decode(Record(record))
+        links.note(
+          .init(
+            time: time, by: "the observer", what: "\(ChangeText.rule(refused.rule)): refused",
+            note: String(refused.reason.prefix(300))))
+      default: break
+      }
+    } catch {
+      undecodedCount += 1
+    }
+  }
+
+  /// How long a node's first report is taken to reach back, in microseconds.
+  private static let reportInterval: UInt64 = 1_000_000
+
+  /// A report is on what has gone since the node's last one: on average that was halfway.
+  private mutating func takeFlows(_ report: FlowReported, _ time: UInt64) {
+    broadcastCount += report.broadcastCount
+    let before = min(reportedAt[report.node] ?? time - min(time, Self.reportInterval), time)
+    // Nobody but the deployment's nodes reports: a bound for logs that say otherwise.
+    if reportedAt.count < Self.typeCountMax { reportedAt[report.node] = time }
+    let middle = max(before + (time - before) / 2, times?.lowerBound ?? 0)
+    let step = step(of: middle)
+    for flow in report.pairs {
+      guard let from = agents.place(of: flow.from.text), let to = agents.place(of: flow.to.text) else {
+        namelessCount += UInt64(flow.count)
+        continue
+      }
+      reported.add(.init(from: Int32(from), to: Int32(to)), at: step, count: UInt32(flow.count))
+    }
+  }
+}

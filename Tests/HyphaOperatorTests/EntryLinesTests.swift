@@ -1,0 +1,53 @@
+import HyphaCore
+import HyphaLog
+import HyphaReplay
+import Testing
+
+@testable import HyphaOperator
+
+/// Events as lines for people.
+@Suite struct EntryLinesTests {
+  private final class Time: TimeSource {
+    func microseconds() -> UInt64 { 1_700_000_000_000_000 }
+  }
+
+  private func lines(isCut: Bool) async throws -> [String] {
+    let identity = LogIdentity(id: EventID(high: 1, low: 1), node: "hq")
+    let log = try MemoryLog(store: MemoryLogStore(identity: identity), time: Time())
+    let names: [AgentID] = ["ana", "an-agent-whose-name-is-longer-than-any-column", "bo"]
+    for name in names {
+      let id = EventID(time: Timestamp(microseconds: 1_700_000_000_000_000), random: UInt64(name.text.count))
+      let header = RecordHeader(
+        id: id, time: Timestamp(microseconds: 1_700_000_000_000_000), channel: .alert, agent: name, epoch: 1,
+        sequence: 1, previous: .start, addressee: "an-addressee-with-a-name-that-is-long",
+        type: "work.SomethingWithALongNameHasHappened", subject: "case.with.a.subject.that.is.long.too",
+        correlation: id, authority: Authority(principal: name))
+      _ = try await log.append(LogBatch(appends: [.init(try Record(header, payload: Array("{}".utf8)))]))
+    }
+    var entryLines = EntryLines(style: .plain, isNodeShown: true, isCut: isCut)
+    var replay = try Replay(of: [log])
+    try replay.look()
+    var lines: [String] = []
+    try replay.visit {
+      lines += try entryLines.lines($0)
+      return true
+    }
+    // The first line says the day.
+    return Array(lines.dropFirst())
+  }
+
+  @Test func `on a terminal columns stay where they are, however long a name is`() async throws {
+    let lines = try await lines(isCut: true)
+    // Once a column has its width, it keeps it.
+    let places = lines.dropFirst().map { line in line.prefix { $0 != "→" }.count }
+    #expect(Set(places).count == 1 && lines.allSatisfy { $0.hasSuffix("{}") })
+    #expect(Set(lines.dropFirst().map(displayWidth)).count == 1)
+    #expect(lines[1].contains("an-agent-whose-na…") && lines[1].contains("work.SomethingWithA…"))
+  }
+
+  @Test func `elsewhere nothing of an event is cut`() async throws {
+    let lines = try await lines(isCut: false)
+    #expect(lines[1].contains("an-agent-whose-name-is-longer-than-any-column"))
+    #expect(lines.allSatisfy { $0.contains("case.with.a.subject.that.is.long.too {}") })
+  }
+}
