@@ -31,6 +31,7 @@ struct BenchTopologyCommand: Command {
   @Option(help: "Events a second.", valueName: "count") var rate: Double = 4000
   @Option(help: "Nodes beside that of the root.", valueName: "count") var nodes: Int = 4
   @Option(help: "Where to make the directory to measure in.", completion: .directory) var data = "."
+  @Flag(help: "Send realtime events: how long they take says nothing of disks.") var realtime = false
   @Flag(help: "Print JSON lines.") var json = false
 
   func validate() throws {
@@ -49,6 +50,7 @@ struct BenchTopologyCommand: Command {
       events: recording.events)
     let settings = LiveBench.Settings(
       traffic: traffic, eventCount: events, nodeCount: nodes, rate: rate,
+      channel: realtime ? .realtime : .persistent,
       directory: "\(data)/hypha-bench-\(getpid())", socketDirectory: "/tmp/hypha-bench-live-\(getpid())",
       childCommand: BenchChildCommand.command)
     try await BenchOutput(json: json).run { progress, take in

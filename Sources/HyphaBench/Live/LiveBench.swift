@@ -15,6 +15,8 @@ public struct LiveBench: Sendable {
     public var nodeCount: Int
     /// Events a second.
     public var rate: Double
+    /// Persistent or realtime: by which events the recording's are sent once more.
+    public var channel: Channel
     /// A new directory to measure in, whose parent exists; it is removed at the end.
     public var directory: String
     /// Where to make the directory for Unix-domain sockets, whose paths are bounded.
@@ -24,11 +26,11 @@ public struct LiveBench: Sendable {
 
     /// Settings by their parts.
     public init(
-      traffic: LiveTraffic, eventCount: Int?, nodeCount: Int, rate: Double, directory: String,
-      socketDirectory: String, childCommand: [String]
+      traffic: LiveTraffic, eventCount: Int?, nodeCount: Int, rate: Double, channel: Channel,
+      directory: String, socketDirectory: String, childCommand: [String]
     ) {
       (self.traffic, self.eventCount, self.nodeCount, self.rate) = (traffic, eventCount, nodeCount, rate)
-      (self.directory, self.socketDirectory) = (directory, socketDirectory)
+      (self.channel, self.directory, self.socketDirectory) = (channel, directory, socketDirectory)
       self.childCommand = childCommand
     }
   }
@@ -65,6 +67,7 @@ public struct LiveBench: Sendable {
     let name = isObserved ? "observed" : "plain"
     let scene = LiveScene(
       nodeCount: settings.nodeCount, rate: settings.rate, isObserved: isObserved,
+      channel: settings.channel,
       directory: "\(settings.directory)/\(name)", socketDirectory: "\(settings.socketDirectory)-\(name)")
     progress("\(name): starting \(scene.nodes.count) nodes")
     let run = try LiveRun(scene, traffic, command: settings.childCommand)
@@ -110,22 +113,19 @@ struct LiveComparison {
     let byEvent = try simulate(reportEventCount: nil)
     let byReport = try simulate(reportEventCount: max(1, Int(plain.scene.rate)))
     let relays = Double(watched.relayCount)
-    let hops = mean(watched.hops)
-    return [
+    let channel = plain.scene.channel
+    var rows = [
       row(
         "live-relays", "relayed by supervisors: \(text), \(links) links", .events, relays,
         Double(plain.relayCount), .liveRelays),
       row(
-        "live-hops-p50", "persistent, \(pairs)", .hops, median(promoted.map { Double(watched.hops[$0]) }),
-        median(promoted.map { Double(plain.hops[$0]) }), .liveHops),
-      row(
-        "live-latency-p50", "persistent, \(pairs)", .seconds, latency(watched, promoted, 0.5),
+        "live-latency-p50", "\(channel), \(pairs)", .seconds, latency(watched, promoted, 0.5),
         latency(plain, promoted, 0.5), .liveLatency),
       row(
-        "live-latency-p99", "persistent, \(pairs)", .seconds, latency(watched, promoted, 0.99),
+        "live-latency-p99", "\(channel), \(pairs)", .seconds, latency(watched, promoted, 0.99),
         latency(plain, promoted, 0.99), nil),
       row(
-        "live-latency-all-p50", "persistent, all events", .seconds,
+        "live-latency-all-p50", "\(channel), all events", .seconds,
         latency(watched, Array(0..<traffic.eventCount), 0.5),
         latency(plain, Array(0..<traffic.eventCount), 0.5), nil),
       BenchRow(
@@ -134,12 +134,6 @@ struct LiveComparison {
       BenchRow(
         "live-repaired", "fetched from their origin, in both runs", .events,
         ours: Spread(Double(plain.repairedCount + watched.repairedCount))),
-      row(
-        "live-hops-simulated", "mean over links; beside the rule event by event", .hops, hops, byEvent.hops,
-        .liveSimulated),
-      row(
-        "live-hops-reported", "mean over links; beside the rule by reports of a second", .hops, hops,
-        byReport.hops, nil),
       row(
         "live-relays-simulated", "relayed; beside the rule event by event", .events, relays, byEvent.relays,
         .liveSimulated),
@@ -150,6 +144,21 @@ struct LiveComparison {
         "live-relays-plain", "relayed without links; beside the tree's", .events, Double(plain.relayCount),
         try simulate(reportEventCount: nil, mode: .off).relays, .liveSimulated),
     ]
+    // Of realtime events no log has the hops.
+    guard channel == .persistent else { return rows }
+    let hops = mean(watched.hops)
+    rows += [
+      row(
+        "live-hops-p50", "\(channel), \(pairs)", .hops, median(promoted.map { Double(watched.hops[$0]) }),
+        median(promoted.map { Double(plain.hops[$0]) }), .liveHops),
+      row(
+        "live-hops-simulated", "mean over links; beside the rule event by event", .hops, hops, byEvent.hops,
+        .liveSimulated),
+      row(
+        "live-hops-reported", "mean over links; beside the rule by reports of a second", .hops, hops,
+        byReport.hops, nil),
+    ]
+    return rows
   }
 
   private func row(
@@ -161,15 +170,14 @@ struct LiveComparison {
   // MARK: Figures
 
   /// The events of pairs that a link joins at the end, by nodes of their own and four edges of the tree apart, that were
-  /// stated two seconds after the link had come or later; the same events in both runs, as far as frames have brought
-  /// them.
+  /// due two seconds after the link had come or later; the same events in both runs.
   private func promoted() -> [Int] {
     guard let links = watched.reading?.live.links else { return [] }
     let routes = Routes(watched.topology)
     var chosen: [Int] = []
     var known: [DirectLink: Timestamp?] = [:]
     for number in 0..<traffic.eventCount
-    where crosses[number] && watched.hops[number] > 0 && plain.hops[number] > 0 {
+    where crosses[number] && watched.latencies[number] > 0 && plain.latencies[number] > 0 {
       let link = DirectLink(LiveScene.agent(traffic.from(number)), LiveScene.agent(traffic.to(number)))
       let since: Timestamp?
       if let found = known[link] {
@@ -178,7 +186,9 @@ struct LiveComparison {
         since = routes.treeDistance(link.one, link.other) == 4 ? links[link]?.since : nil
         known[link] = since
       }
-      guard let since, watched.statedAt[number] >= since.advanced(by: .seconds(2)) else { continue }
+      // It may have been stated later than it was due, and not earlier.
+      let due = watched.begin.advanced(by: .seconds(Double(number) / watched.scene.rate))
+      guard let since, due >= since.advanced(by: .seconds(2)) else { continue }
       chosen.append(number)
     }
     return chosen

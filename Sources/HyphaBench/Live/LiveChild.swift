@@ -32,7 +32,7 @@ public enum LiveChild {
     let scene = try JSONDecoder().decode(LiveScene.self, from: Data(words[2].utf8))
     let traffic = try JSONDecoder().decode(
       LiveTraffic.self, from: Data(contentsOf: URL(fileURLWithPath: scene.trafficPath)))
-    let board = LiveBoard(traffic, rate: scene.rate)
+    let board = LiveBoard(traffic, scene)
     board.makeCurrent()
     let topology = try scene.topology(traffic)
     let scheduler = SystemScheduler()

@@ -14,8 +14,8 @@ struct LiveOutcome {
   var latencies: [UInt32]
   /// The edges and links that the frame crossed which brought an event; 0 where no frame has.
   var hops: [UInt8]
-  /// When those were stated.
-  var statedAt: [Timestamp]
+  /// When the first event was due.
+  var begin: Timestamp
   /// Events that supervisors have passed on, counted where they did.
   var relayCount = 0
   /// Events that came otherwise than along their way: in answers to fetches.
@@ -54,6 +54,7 @@ final class LiveRun {
   /// Sends all of the traffic, waits until it has come, or nothing comes any more, and ends the processes.
   func run(progress: (Int) -> Void) async throws -> LiveOutcome {
     let begin = Monotonic.nanoseconds() + 500_000_000
+    let moment = Timestamp(microseconds: SystemScheduler().microseconds() + 500_000)
     _ = try ask(.begin(begin))
     let expected = traffic.eventCount
     let planned = Double(expected) / scene.rate
@@ -72,7 +73,7 @@ final class LiveRun {
     let seconds = Double(Monotonic.nanoseconds() - begin) / 1e9
     let answers = try ask(.finish)
     for (_, process) in processes { process.close() }
-    return try outcome(answers, seconds: seconds)
+    return try outcome(answers, begin: moment, seconds: seconds)
   }
 
   private func ask(_ request: LiveRequest) throws -> [LiveAnswer] {
@@ -84,12 +85,12 @@ final class LiveRun {
     }
   }
 
-  private func outcome(_ answers: [LiveAnswer], seconds: Double) throws -> LiveOutcome {
+  private func outcome(_ answers: [LiveAnswer], begin: Timestamp, seconds: Double) throws -> LiveOutcome {
     let topology = try scene.topology(traffic)
     var outcome = LiveOutcome(
       scene: scene, topology: topology, latencies: [UInt32](repeating: 0, count: traffic.eventCount),
       hops: [UInt8](repeating: 0, count: traffic.eventCount),
-      statedAt: [Timestamp](repeating: .zero, count: traffic.eventCount), seconds: seconds)
+      begin: begin, seconds: seconds)
     for answer in answers {
       outcome.tally.takenCount += answer.tally.takenCount
       outcome.tally.doubledCount += answer.tally.doubledCount
@@ -110,8 +111,7 @@ final class LiveRun {
           return true
         }
         let number = try Mail.decode(entry.record).number
-        guard outcome.hops.indices.contains(number) else { return true }
-        (outcome.hops[number], outcome.statedAt[number]) = (hops, entry.record.time)
+        if outcome.hops.indices.contains(number) { outcome.hops[number] = hops }
         return true
       }
       if node == LiveScene.rootNode, scene.isObserved {

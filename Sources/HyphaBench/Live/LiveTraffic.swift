@@ -34,6 +34,8 @@ struct LiveScene: Codable, Sendable {
   /// Events a second over all agents.
   var rate: Double
   var isObserved: Bool
+  /// Persistent or realtime: by which events the recording's are sent once more.
+  var channel: Channel
   var policyKinds: [UInt8] = LinkKind.allCases.map(\.rawValue)
   /// Where logs and the traffic are, and where sockets.
   var directory: String

@@ -9,14 +9,23 @@ struct Mail: Event {
   var number: Int
 }
 
+/// The same, for the moment.
+struct Word: Event {
+  static let eventType: EventTypeName = "bench.Word"
+  static let channel = Channel.realtime
+  static let timeToLive = Duration.seconds(60)
+  /// Its place in the recording.
+  var number: Int
+}
+
 /// Sends what one of the recording has sent, each event when it is due, and takes note of what comes.
 actor Mailer: Agent {
   static let kind = "bench-mailer"
-  static let publishes: [any Event.Type] = [Mail.self]
+  static let publishes: [any Event.Type] = [Mail.self, Word.self]
   static let settingNames: Set<String> = ["place"]
-  static let handles = Handlers(Mailer.self).on(Mail.self) { agent, mail, context in
-    agent.take(mail.number, context)
-  }
+  static let handles = Handlers(Mailer.self)
+    .on(Mail.self) { agent, mail, context in agent.take(mail.number, context) }
+    .on(Word.self) { agent, word, context in agent.take(word.number, context) }
 
   private struct Settings: Decodable { var place: Int }
 
@@ -39,7 +48,12 @@ actor Mailer: Agent {
     while left > 0, let next = outgoing.first {
       let wait = board.wait(for: next, begin: begin)
       guard wait == .zero else { return context.wake(after: wait) }
-      try await context.publish(Mail(number: next), to: LiveScene.agent(board.traffic.to(next)))
+      let addressee = LiveScene.agent(board.traffic.to(next))
+      if board.channel == .realtime {
+        try await context.publish(Word(number: next), to: addressee)
+      } else {
+        try await context.publish(Mail(number: next), to: addressee)
+      }
       outgoing.removeFirst()
       left -= 1
     }
@@ -76,13 +90,14 @@ final class LiveBoard: Sendable {
   let traffic: LiveTraffic
   /// The numbers of the events that each sends.
   let outgoing: [[Int]]
+  let channel: Channel
   private let rate: Double
   private let state: Mutex<State>
   private let scheduler = SystemScheduler()
 
-  init(_ traffic: LiveTraffic, rate: Double) {
+  init(_ traffic: LiveTraffic, _ scene: LiveScene) {
     self.traffic = traffic
-    self.rate = rate
+    (rate, channel) = (scene.rate, scene.channel)
     var outgoing = [[Int]](repeating: [], count: traffic.groups.count)
     for number in 0..<traffic.eventCount { outgoing[traffic.from(number)].append(number) }
     self.outgoing = outgoing

@@ -168,26 +168,22 @@ public struct Simulation: Sendable {
         let (treeHops, hops) = pass(traffic.events[place], links, &path)
         try body(.passed(event: place, treeHops: treeHops, hops: hops, path: path))
       }
-      // Each pair's events in a row, in the order in which the pairs came.
-      var pairs: [(event: Traffic.Event, count: Int)] = []
+      // The pairs in the order in which they came.
+      var flows: [Observer.Flow] = []
       var places: [Traffic.Event: Int] = [:]
       for event in traffic.events[start..<end] {
         if let place = places[event] {
-          pairs[place].count += 1
+          flows[place].count += 1
         } else {
-          places[event] = pairs.count
-          pairs.append((event, 1))
+          places[event] = flows.count
+          flows.append(Observer.Flow(from: event.from, to: event.to, count: 1))
         }
       }
-      for (event, count) in pairs {
-        for _ in 0..<count {
-          guard let decision = observer.observe(from: event.from, to: event.to), !decision.isSuggestion else {
-            continue
-          }
-          for link in decision.retired { links.remove(link.pair) }
-          if let link = decision.promoted { links.insert(link.pair) }
-          try body(.decided(decision))
-        }
+      try observer.observe(report: flows) { decision in
+        guard !decision.isSuggestion else { return }
+        for link in decision.retired { links.remove(link.pair) }
+        if let link = decision.promoted { links.insert(link.pair) }
+        try body(.decided(decision))
       }
       start = end
     }
