@@ -34,6 +34,7 @@ let package = Package(
     .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
     // A header alone: the processor's checksum instruction.
     .systemLibrary(name: "CCRC32C"),
@@ -53,7 +54,7 @@ let package = Package(
         "HyphaRuntime", "HyphaReplay", "CLMDB", "CZeroMQ",
       ]),
     target("HyphaTransportZMQ", ["HyphaCore", "HyphaTransport", "CZeroMQ", "CSodium"]),
-    target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib"]),
+    target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib", "CSQLite"]),
 
     // What was recorded, once more: in one order, for people, programs and other tools.
     target("HyphaReplay", ["HyphaCore", "HyphaLog", "HyphaFormats"]),

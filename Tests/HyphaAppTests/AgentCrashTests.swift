@@ -21,20 +21,27 @@ extension Processes {
     func `kill -9 at any point of a commit leaves each input handled, or to be handled again`() async throws {
       let seed = UInt64.random(in: 0...999_999)
       var random = SeededGenerator(seed: seed)
-      // Calls of the node's first life: its start, some tens of commits, and more than there are.
-      let steps = (1...400).flatMap { call in ["kill-before", "kill-torn", "kill-after"].map { (call, $0) } }
-      let sample = steps.shuffled(using: &random).prefix(Self.soakSeconds == nil ? 12 : .max)
+      let ways = ["kill-before", "kill-torn", "kill-after"]
+      // Calls of the node's first life: its start, and some tens of commits. A soak has them all, and some that do not come.
+      let all = (1...400).flatMap { call in ways.map { (call, $0) } }.shuffled(using: &random)
+      // Else some by chance, each among those that may come for all that is known.
+      var last = 400
+      func next(_ round: Int) -> (call: Int, what: String)? {
+        if Self.soakSeconds != nil { return round < all.count ? all[round] : nil }
+        guard round < 12, let what = ways.randomElement(using: &random) else { return nil }
+        return (Int.random(in: 1...last, using: &random), what)
+      }
       var killCount = 0
       let end = Self.soakSeconds.map { Date(timeIntervalSinceNow: $0) }
       var roundCount = 0
-      for (call, what) in sample where end.map({ Date() < $0 }) ?? true {
+      while let (call, what) = next(roundCount), end.map({ Date() < $0 }) ?? true {
         roundCount += 1
         let scratch = try Scratch()
         let jobs = try JobRun(in: scratch)
         let faults = ["AT": "\(call)", "DO": what, "ONCE": scratch("met")]
         let result = await (try jobs.start(faults: faults)).end()
         let wasKilled = FileManager.default.fileExists(atPath: scratch("met"))
-        killCount += wasKilled ? 1 : 0
+        if wasKilled { killCount += 1 } else { last = min(last, max(1, call - 1)) }
         try expectOnce(jobs, result, "\(what) at call \(call), seed \(seed)")
         // Who is killed while it stops is not started again, and nobody is left to remove its sockets.
         let restartCount = try RunSummary(result).restarts

@@ -32,7 +32,7 @@ extension Processes {
   /// `hypha export`, `hypha trace`, `hypha log stats`.
   @Suite struct ExportCommandTests {
     private static let formats = [
-      "cloudevents", "cloudevents-batch", "ocel-json", "xes", "otlp", "csv", "graphml",
+      "cloudevents", "cloudevents-batch", "ocel-json", "ocel-sqlite", "xes", "otlp", "csv", "graphml",
     ]
 
     @Test(
@@ -63,6 +63,7 @@ extension Processes {
       let ocel = try #require(found["ocel-json"])
       #expect(ocel["events"] == .integer(60) && ocel["objects"] == .integer(32))
       #expect(ocel["relations"] == .integer(180) && ocel["activities"] == .integer(2))
+      #expect(found["ocel-sqlite"] == ocel)
       let otlp = try #require(found["otlp"])
       #expect(
         otlp["spans"] == .integer(60) && otlp["traces"] == .integer(30) && otlp["parents"] == .integer(30))
@@ -130,6 +131,8 @@ extension Processes {
         try FileManager.default.contentsOfDirectory(atPath: scratch.path).allSatisfy {
           !$0.contains("partial")
         })
+      let database = try await scratch.hypha("export", "--data", logs.data, "--format", "ocel-sqlite")
+      #expect(database.status == 2 && database.errors.contains("give one with -o"))
       let piped = try await scratch.hypha("export", "--data", logs.data, "--format", "cloudevents")
       #expect(piped.status == 0 && piped.lines.count == 10)
       #expect(try await scratch.hypha("export", "--data", logs.data, "--format", "word").status == 2)
@@ -155,6 +158,19 @@ extension Processes {
       let refused = try await scratch.hypha("import", cut, "--data", scratch("half"))
       #expect(refused.status == 1 && refused.errors.contains("ends within event 40"))
       #expect(!FileManager.default.fileExists(atPath: scratch("half/imported/log/data.mdb")))
+      for format in ["ocel-json", "ocel-sqlite"] {
+        let (first, second) = (scratch("first.\(format)"), scratch("second.\(format)"))
+        _ = try await scratch.hypha("export", "--data", logs.data, "--format", format, "-o", first)
+        // What it is, its content tells.
+        let ocel = try await scratch.hypha("import", first, "--data", scratch("data-\(format)"))
+        #expect(
+          ocel.status == 0 && ocel.output.contains("40 events") && ocel.output.contains("(\(format))"),
+          "\(ocel)")
+        _ = try await scratch.hypha(
+          "export", "--data", scratch("data-\(format)"), "--format", "ocel-json", "-o", second)
+        let again = try JSON.decode(JSONValue.self, from: Data(contentsOf: URL(fileURLWithPath: second)))
+        if case .array(let events)? = again["events"] { #expect(events.count == 40) }
+      }
       let table = try scratch.file("t.csv", "case,activity,resource,time\n1,do,Ana,2020-01-01T00:00:00Z\n")
       let csv = try await scratch.hypha("import", table, "--data", scratch("table"), "--json")
       #expect(csv.status == 0 && csv.output.contains(#""events":1"#))

@@ -83,16 +83,8 @@ import Testing
   }
 
   @Test func `a page that was written to another's place is found`() async throws {
-    let home = Backend.lmdb.makeHome()
-    let log = try home.openLMDB()
-    var ana = Author("ana")
-    for _ in 0..<300 { _ = try await log.append(ana.batch(1)) }
-    log.close()
-    var file = PageFile(try Data(contentsOf: URL(fileURLWithPath: home.dataFile)))
-    let (first, second) = try file.leaves(of: "blocks")
-    file.copy(first, to: second)
-    try Data(file.bytes).write(to: URL(fileURLWithPath: home.dataFile))
-    let problem = "page \(second) of the table blocks is broken"
+    let (home, page) = try await logWithCopiedBlocks(keepsNumber: false)
+    let problem = "page \(page) of the table blocks is broken"
     let reader = try LMDBLogReader(directory: home.directory)
     expectError(.logInvalid, problem, "hypha log verify") {
       _ = try reader.read(after: .start, limit: .max, byteLimit: .max)
@@ -101,7 +93,8 @@ import Testing
     #expect(verification.findings.contains { $0.contains(problem) }, "\(verification.findings)")
   }
 
-  @Test func `blocks that stand twice are an error for who walks along them`() async throws {
+  /// A log on one of whose pages of blocks stands what is on another one, under its own number or the other's; and that page.
+  private func logWithCopiedBlocks(keepsNumber: Bool) async throws -> (LogHome, page: UInt64) {
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()
     var ana = Author("ana")
@@ -109,8 +102,13 @@ import Testing
     log.close()
     var file = PageFile(try Data(contentsOf: URL(fileURLWithPath: home.dataFile)))
     let (first, second) = try file.leaves(of: "blocks")
-    file.copy(first, to: second, keepsNumber: true)
+    file.copy(first, to: second, keepsNumber: keepsNumber)
     try Data(file.bytes).write(to: URL(fileURLWithPath: home.dataFile))
+    return (home, second)
+  }
+
+  @Test func `blocks that stand twice are an error for who walks along them`() async throws {
+    let (home, _) = try await logWithCopiedBlocks(keepsNumber: true)
     let damaged = try home.openLMDB()
     defer { damaged.close() }
     expectError(.logInvalid, "does not follow position", "hypha log verify") {
@@ -188,7 +186,7 @@ private struct PageFile {
   }
 
   /// Puts what is on a page on another one, with its number or the other's own.
-  mutating func copy(_ page: UInt64, to other: UInt64, keepsNumber: Bool = false) {
+  mutating func copy(_ page: UInt64, to other: UInt64, keepsNumber: Bool) {
     let (from, to) = (Int(page) * Self.byteCount, Int(other) * Self.byteCount)
     let part = keepsNumber ? 8..<Self.byteCount : 0..<Self.byteCount
     bytes.replaceSubrange(

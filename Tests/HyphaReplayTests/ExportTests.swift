@@ -119,7 +119,7 @@ import Testing
     #expect(try XMLDocumentCheck.isWellFormed(export([log], .graphML)))
   }
 
-  @Test(arguments: ExportFormat.allCases)
+  @Test(arguments: ExportFormat.allCases.filter { $0 != .ocelSQLite })
   func `no events are a whole file too, and many come in pieces`(format: ExportFormat) async throws {
     let empty = try await log([])
     let text = try export([empty], format)
@@ -127,6 +127,7 @@ import Testing
     case .cloudEventsBatch, .ocelJSON, .otlp: _ = try JSON.decode(JSONValue.self, from: text.utf8)
     case .xes, .graphML: #expect(XMLDocumentCheck.isWellFormed(text))
     case .cloudEvents: #expect(text == "")
+    case .ocelSQLite: break
     case .csv: #expect(text.split(separator: "\n").count == 1)
     }
     let big = try await log(

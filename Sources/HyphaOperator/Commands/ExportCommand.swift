@@ -9,8 +9,8 @@ struct ExportCommand: Command {
   static let configuration = CommandConfiguration(
     name: "export", abstract: "Write what was recorded in a format that other tools open.",
     discussion: """
-      cloudevents and cloudevents-batch are CloudEvents 1.0; ocel-json is OCEL 2.0 and xes is IEEE 1849, for process \
-      mining, with the subject as the case; otlp is OpenTelemetry's traces, with a conversation as the trace; csv is a \
+      cloudevents and cloudevents-batch are CloudEvents 1.0; ocel-json and ocel-sqlite are OCEL 2.0 and xes is IEEE 1849, for \
+      process mining, with the subject as the case; otlp is OpenTelemetry's traces, with a conversation as the trace; csv is a \
       table; graphml says who sends to whom. Logs are merged as 'hypha replay' shows them. The file has its name only \
       when it is whole. Without -o it goes to standard output.
       """,
@@ -31,20 +31,36 @@ struct ExportCommand: Command {
   var output: String?
   @Flag(help: "Print the result as JSON.") var json = false
 
+  func validate() throws {
+    if format == .ocelSQLite && output == nil {
+      throw HyphaError(.usage, "ocel-sqlite is a database, which needs a file", remedy: "give one with -o")
+    }
+  }
+
   func run() async throws {
     var replay = try Replay(
       of: logs.open(), filter: options.filter, range: ReplayRange(from: from?.bound, to: to?.bound))
     try replay.look()
     let stop = StopSignal()
     guard let output else {
-      try write(&replay, to: "/tmp", stop, progress: nil) { try Output.standard.write(bytes: $0) }
-      return
+      var exporter = try makeExporter(replay, spill: "/tmp") { try Output.standard.write(bytes: $0) }
+      try export(&replay, stop, progress: nil) { try exporter.add($0) }
+      return try exporter.finish()
     }
     let begin = ContinuousClock.now
     let file = try WholeFile(output)
     let count = try await LiveRegion.run { region -> Int in
       let bar = ExportProgress(region, output, total: replay.leftCount)
-      return try write(&replay, to: file.directory, stop, progress: bar) { try file.write($0) }
+      if format == .ocelSQLite {
+        let database = try OCELDatabase(path: file.partial)
+        try export(&replay, stop, progress: bar) { try database.add($0) }
+        try database.finish()
+        return database.eventCount
+      }
+      var exporter = try makeExporter(replay, spill: file.directory) { try file.write($0) }
+      try export(&replay, stop, progress: bar) { try exporter.add($0) }
+      try exporter.finish()
+      return exporter.eventCount
     }
     try file.finish()
     let took = begin.duration(to: .now)
@@ -61,31 +77,34 @@ struct ExportCommand: Command {
     )
   }
 
-  @discardableResult
-  private func write(
-    _ replay: inout Replay, to directory: String, _ stop: StopSignal, progress: ExportProgress?,
-    _ write: @escaping (UnsafeRawBufferPointer) throws -> Void
-  ) throws -> Int {
-    var exporter = try LogExporter(
-      format, expectedCount: replay.leftCount, spillDirectory: directory, write: write)
+  private func makeExporter(
+    _ replay: Replay, spill: String, write: @escaping (UnsafeRawBufferPointer) throws -> Void
+  ) throws -> LogExporter {
+    try LogExporter(format, expectedCount: replay.leftCount, spillDirectory: spill, write: write)
+  }
+
+  private func export(
+    _ replay: inout Replay, _ stop: StopSignal, progress: ExportProgress?,
+    _ add: (ReplayedEntry) throws -> Void
+  ) throws {
+    var count = 0
     // A part at a time, so that a signal is heeded and progress is seen.
     var isDone = false
     while !isDone {
       var left = 16_384
       isDone = try replay.visit { replayed in
-        try exporter.add(replayed)
+        try add(replayed)
         left -= 1
+        count += 1
         return left > 0
       }
       try progress?.draw(left: replay.leftCount)
       if let signal = stop.signalNumber {
         try Output.standardError.writeLine(
-          "stopped after \(Human.count(exporter.eventCount)) events; nothing was kept of the file")
+          "stopped after \(Human.count(count)) events; nothing was kept of the file")
         throw ExitStatus.stopped(by: signal)
       }
     }
-    try exporter.finish()
-    return exporter.eventCount
   }
 }
 

@@ -11,10 +11,11 @@ extension LogImporter.Format: ExpressibleByArgument {}
 /// `hypha import`: a log from a file that another tool, or an export, has written.
 struct ImportCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "import", abstract: "Make a log of a file of CloudEvents, XES or CSV.",
+    name: "import", abstract: "Make a log of a file of CloudEvents, OCEL, XES or CSV.",
     discussion: """
       The log can be replayed, traced and exported as any other; no node runs on it. CloudEvents that Hypha has exported \
-      become what they were; of others the whole event is the payload. XES and CSV become events of type recorded.Event \
+      become what they were; of others the whole event is the payload. OCEL keeps events, objects and definitions as they are, and is \
+      exported as it was. XES and CSV become events of type recorded.Event \
       by the agent that is called as the resource is, each caused by the one before it in its case.
       """,
     examples: [
@@ -65,6 +66,8 @@ struct ImportCommand: Command {
       case .cloudEvents: try importer.addCloudEvents(path: file)
       case .xes: try importer.addRecording(path: file, options: options(.xes))
       case .csv: try importer.addRecording(path: file, options: options(.csv))
+      case .ocelJSON: try importer.addOCEL(path: file)
+      case .ocelSQLite: try importer.addOCELDatabase(path: file)
       }
       return importer.eventCount
     }
@@ -100,12 +103,22 @@ private enum FileFormat {
   static func of(_ path: String) throws -> LogImporter.Format {
     let bytes = try GzipInputStream(path: path).peek()
     let visible = bytes.drop { [0x20, 0x09, 0x0A, 0x0D, 0xEF, 0xBB, 0xBF].contains($0) }
+    if bytes.starts(with: "SQLite format 3\0".utf8) { return .ocelSQLite }
     switch visible.first {
+    case UInt8(ascii: "{") where isObjectCentric(visible): return .ocelJSON
     case UInt8(ascii: "{"), UInt8(ascii: "["): return .cloudEvents
     case UInt8(ascii: "<"): return .xes
     case nil:
       throw HyphaError(.invalidInput, "\(path) is empty", remedy: "give a file with recorded events")
     default: return .csv
+    }
+  }
+
+  /// Whether the first member of an object is one that object-centric logs have, and CloudEvents have not.
+  private static func isObjectCentric(_ bytes: ArraySlice<UInt8>) -> Bool {
+    let member = bytes.dropFirst().drop { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
+    return ["events", "objects", "eventTypes", "objectTypes"].contains {
+      member.starts(with: "\"\($0)\"".utf8)
     }
   }
 }

@@ -8,7 +8,8 @@ final class WholeFile {
   let path: String
   /// How many bytes were written.
   private(set) var byteCount = 0
-  private let partial: String
+  /// Where it is until then.
+  let partial: String
   private let descriptor: Int32
   private var isFinished = false
 
@@ -57,6 +58,8 @@ final class WholeFile {
     guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure("fsync") }
     guard rename(partial, path) == 0 else { throw failure("rename") }
     isFinished = true
+    // A database has written it itself.
+    byteCount = max(byteCount, Int(lseek(descriptor, 0, SEEK_END)))
     close(descriptor)
   }
 

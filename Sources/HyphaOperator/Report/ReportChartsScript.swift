@@ -313,6 +313,7 @@ enum ReportChartsScript {
         + `Time is divided into ${plural(steps, "step")} of ${duration(width)}.`
         + (folded.agents ? ` ${plural(folded.agents, "agent")} with the least traffic are not drawn.` : "")
         + (folded.names ? ` Names beyond ${count(folded.names)} were folded into “others”.` : "")
+        + (folded.undated ? ` ${plural(folded.undated, "entry", "entries")} without a time are in no sum.` : "")
         + (folded.undecoded ? ` ${plural(folded.undecoded, "event")} of the bus could not be read.` : "")),
       html("p", { class: "code" }, data.command));
     }

@@ -68,6 +68,7 @@ extension ReportData {
       agents: graph.leftOutAgentCount, changes: report.links.leftOutCount,
       pairEvents: graph.leftOutEventCount, broadcasts: report.broadcastCount,
       types: events - types.reduce(0) { $0 + $1.events }, names: report.namelessCount,
+      undated: report.undatedCount,
       undecoded: report.undecodedCount + report.incidents.undecodedCount,
       incidents: Dictionary(
         uniqueKeysWithValues: kinds.map { ($0, report.incidents.leftOutCount(of: $0)) }

@@ -141,7 +141,7 @@ struct ReportData: Encodable {
   /// What the page says it does not show.
   struct LeftOut: Encodable {
     let agents, changes: Int
-    let pairEvents, broadcasts, types, names: UInt64
+    let pairEvents, broadcasts, types, names, undated: UInt64
     let undecoded: Int
     let incidents: [String: Int]
   }

@@ -38,6 +38,8 @@ struct RunReport {
   private(set) var namelessCount: UInt64 = 0
   private(set) var alertCount = 0
   private(set) var undecodedCount = 0
+  /// Entries that state no time: they are in no sum.
+  private(set) var undatedCount: UInt64 = 0
   private(set) var incidents = ReportIncidents()
   private(set) var links: ReportLinks
   private var alerts = RecentTimes()
@@ -56,6 +58,11 @@ struct RunReport {
     let (entry, record) = (replayed.entry, replayed.entry.record)
     let time = record.time.microseconds
     let channel = Int(record.channel.rawValue)
+    // What was imported without a time is at no step.
+    guard time > 0 else {
+      undatedCount += 1
+      return
+    }
     let step = step(of: time)
     let delay = entry.appendedAt.microseconds
     let microseconds = delay > time ? delay - time : 0

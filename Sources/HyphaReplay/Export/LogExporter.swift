@@ -9,6 +9,8 @@ public enum ExportFormat: String, CaseIterable, Sendable {
   case cloudEventsBatch = "cloudevents-batch"
   /// Object-centric event log, OCEL 2.0 in JSON.
   case ocelJSON = "ocel-json"
+  /// The same as an SQLite database, which ``OCELDatabase`` writes.
+  case ocelSQLite = "ocel-sqlite"
   /// IEEE 1849, for process mining.
   case xes
   /// OpenTelemetry's traces in JSON.
@@ -35,7 +37,8 @@ public struct LogExporter {
   /// - Parameters:
   ///   - expectedCount: about how many events will come, by which work is divided.
   ///   - spillDirectory: where files may be made; only ``ExportFormat/xes`` needs it.
-  /// - Throws: what `write` does; ``HyphaError/Code/fileUnavailable`` when no file can be made.
+  /// - Throws: what `write` does; ``HyphaError/Code/fileUnavailable`` when no file can be made;
+  ///   ``HyphaError/Code/usage`` for ``ExportFormat/ocelSQLite``.
   public init(
     _ format: ExportFormat, expectedCount: UInt64, spillDirectory: String,
     write: @escaping (UnsafeRawBufferPointer) throws -> Void
@@ -46,6 +49,9 @@ public struct LogExporter {
       case .cloudEvents: CloudEventsEncoder(isBatch: false)
       case .cloudEventsBatch: CloudEventsEncoder(isBatch: true)
       case .ocelJSON: OCELEncoder()
+      case .ocelSQLite:
+        throw HyphaError(
+          .usage, "a database is no stream of bytes", remedy: "use OCELDatabase, which writes a file")
       case .xes: try XESEncoder(expectedCount: expectedCount, spillDirectory: spillDirectory)
       case .otlp: OTLPEncoder()
       case .csv: CSVEncoder()
@@ -57,7 +63,7 @@ public struct LogExporter {
   /// Writes one event.
   public mutating func add(_ replayed: ReplayedEntry) throws {
     try encoder.add(replayed, &sink)
-    eventCount += 1
+    if !OCEL.isBackground(replayed.entry.record.contentType) { eventCount += 1 }
     try sink.flushIfLarge()
   }
 

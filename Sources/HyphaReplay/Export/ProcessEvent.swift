@@ -25,7 +25,12 @@ struct ProcessEvent {
 
   init(_ record: RecordView) {
     time = record.time
-    if record.type.elementsEqual(Self.importedType.text.utf8),
+    if record.contentType == .ocelEvent, let event = try? JSON.decode(OCEL.Event.self, from: record.payload) {
+      caseName = event.object("case", without: "case:") ?? event.relationships.first?.objectId ?? event.id
+      activity = event.type
+      resource = event.object("by", without: "agent:")
+      group = event.text("group").flatMap { $0.isEmpty ? nil : $0 }
+    } else if record.type.elementsEqual(Self.importedType.text.utf8),
       let payload = try? JSON.decode(Payload.self, from: record.payload)
     {
       (caseName, activity) = (payload.caseID, payload.activity)

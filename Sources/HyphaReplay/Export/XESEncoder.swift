@@ -29,6 +29,7 @@ struct XESEncoder: ExportEncoder {
 
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) throws {
     let record = replayed.entry.record
+    guard !OCEL.isBackground(record.contentType) else { return }
     let event = ProcessEvent(record)
     // What is in the sink is written out first, so that the fragment can be made there.
     let start = sink.buffer.bytes.count

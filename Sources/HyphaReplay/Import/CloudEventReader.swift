@@ -119,7 +119,7 @@ struct CloudEventReader {
     return Timestamp(microseconds: UInt64(microseconds))
   }
 
-  private static func slug(_ text: String, byteCountMax: Int) -> String {
+  static func slug(_ text: String, byteCountMax: Int) -> String {
     let bytes = text.utf8.prefix(byteCountMax).map { byte in
       switch byte {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -132,7 +132,7 @@ struct CloudEventReader {
     return slug.allSatisfy { $0 == "." } ? "-" : slug
   }
 
-  private static func subject(_ text: String) -> Subject {
+  static func subject(_ text: String) -> Subject {
     (try? Subject(text)) ?? Subject(slug: slug(text, byteCountMax: 200))
   }
 }

@@ -17,6 +17,10 @@ public final class LogImporter {
     case xes
     /// A table with a header line.
     case csv
+    /// Object-centric event log, OCEL 2.0 in JSON.
+    case ocelJSON = "ocel-json"
+    /// The same as an SQLite database.
+    case ocelSQLite = "ocel-sqlite"
   }
 
   /// How many events were appended or are about to be.
@@ -108,6 +112,8 @@ public final class LogImporter {
     try finish()
   }
 
+  // What an object-centric log has is added in LogImporter+OCEL.swift.
+
   /// The subject nearest to a case's name.
   private static func subject(ofCase name: String) -> Subject {
     let token = name.map { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" ? $0 : "-" }
@@ -115,14 +121,14 @@ public final class LogImporter {
   }
 
   /// The agent that a name of any kind becomes, the same each time.
-  private func agent(named name: String) -> AgentID {
+  func agent(named name: String) -> AgentID {
     if let agent = agents[name] { return agent }
     let agent = ResourceAgents.free(name, &takenAgents)
     agents[name] = agent
     return agent
   }
 
-  private func add(_ event: ImportedEvent) throws {
+  func add(_ event: ImportedEvent) throws {
     var event = event
     if event.place == nil {
       sequences[event.agent, default: 0] += 1
@@ -130,7 +136,7 @@ public final class LogImporter {
     }
     let record = try event.record(linkedTo: &laneEnds)
     waiting.append(LogBatch.Append(record, source: .received(hops: 0)))
-    eventCount += 1
+    if !OCEL.isBackground(event.contentType) { eventCount += 1 }
     if waiting.count >= Self.batchEventCount { try submit() }
   }
 
@@ -151,7 +157,7 @@ public final class LogImporter {
   }
 
   /// Waits until all that was added is durable.
-  private func finish() throws {
+  func finish() throws {
     if !waiting.isEmpty { try submit() }
     for _ in 0..<Self.batchCountMax { room.wait() }
     for _ in 0..<Self.batchCountMax { room.signal() }

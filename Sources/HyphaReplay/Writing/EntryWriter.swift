@@ -99,7 +99,7 @@ extension TextBuffer {
 
   /// The payload as a JSON value.
   mutating func appendPayload(_ record: RecordView) {
-    if record.contentType == .json || record.contentType == .cloudEvent, appendCompacted(record.payload) {
+    if record.contentType.isJSON, appendCompacted(record.payload) {
       return
     }
     append("\"")
@@ -137,7 +137,7 @@ extension TextBuffer {
     append("\",")
     let start = bytes.count
     append("\"data\":")
-    if record.contentType != .json || !appendCompacted(record.payload) {
+    if !record.contentType.isJSON || !appendCompacted(record.payload) {
       truncate(to: start)
       append("\"data_base64\":\"")
       appendBase64(record.payload)

@@ -69,15 +69,20 @@ import Testing
     }
     let all = live.pending
     #expect(all.count > 5)
-    // A node that restarts when some of the answers were stated.
-    for statedCount in [0, 1, all.count / 2, all.count] {
+    func confirm(_ answer: ObserverSeat.Answer, _ seat: inout ObserverSeat) {
+      if case .changed(let event) = answer.content { seat.confirm(event, cause: answer.cause) }
+    }
+    // A node that restarts when some of the answers were stated; behind all reports, or each behind its own.
+    for (statedCount, isLate) in [(0, false), (1, false), (1, true), (3, true), (all.count, false)] {
       var again = try ObserverSeat(topology)
       for (number, report) in reports.enumerated() {
         again.take(report, id(UInt64(number)), correlation: id(UInt64(number)))
+        guard !isLate else { continue }
         for answer in all.prefix(statedCount) where answer.cause == id(UInt64(number)) {
-          if case .changed(let event) = answer.content { again.confirm(event, cause: answer.cause) }
+          confirm(answer, &again)
         }
       }
+      if isLate { for answer in all.prefix(statedCount) { confirm(answer, &again) } }
       #expect(again.pending == Array(all.dropFirst(statedCount)), "\(statedCount) stated")
       #expect(again.observer.topologyHash == live.observer.topologyHash)
       #expect(again.version == live.version)

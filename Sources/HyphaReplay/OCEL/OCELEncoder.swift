@@ -4,17 +4,32 @@ import HyphaLog
 /// OCEL 2.0 in JSON (ocel-standard.org): events of types, related to objects: agents, and cases.
 ///
 /// Events are written as they come; objects and types behind them, since all members of a JSON object may come in any order.
-/// Memory is that of the names of agents, cases and types.
+/// Memory is that of the names of agents, cases and types, and of the objects of a log that was imported from OCEL.
 struct OCELEncoder: ExportEncoder {
   private var types: Set<String> = []
   private var agents: Set<String> = []
   private var cases: Set<String> = []
   private var isFirst = true
+  /// What an imported log has of objects and definitions, as it was.
+  private var objects = TextBuffer(capacity: 0)
+  private var (eventTypes, objectTypes) = (TextBuffer(capacity: 0), TextBuffer(capacity: 0))
+  private var definedTypes: Set<String> = []
 
   func begin(_ sink: inout ExportSink) { sink.buffer.append("{\"events\":[") }
 
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
     let record = replayed.entry.record
+    switch record.contentType {
+    case .ocelEvent: return addImported(record, &sink)
+    case .ocelObject: return Self.keep(record, in: &objects)
+    case .ocelObjectType: return Self.keep(record, in: &objectTypes)
+    case .ocelEventType:
+      if let type = try? JSON.decode(OCEL.TypeDefinition.self, from: record.payload) {
+        definedTypes.insert(type.name)
+      }
+      return Self.keep(record, in: &eventTypes)
+    default: break
+    }
     let event = ProcessEvent(record)
     types.insert(event.activity)
     cases.insert(event.caseName)
@@ -49,9 +64,21 @@ struct OCELEncoder: ExportEncoder {
     sink.buffer.append("]}")
   }
 
+  private mutating func addImported(_ record: RecordView, _ sink: inout ExportSink) {
+    sink.buffer.append(isFirst ? "\n" : ",\n")
+    isFirst = false
+    if !sink.buffer.appendCompacted(record.payload) { sink.buffer.append("null") }
+  }
+
+  private static func keep(_ record: RecordView, in buffer: inout TextBuffer) {
+    buffer.append(buffer.bytes.isEmpty ? "\n" : ",\n")
+    if !buffer.appendCompacted(record.payload) { buffer.append("null") }
+  }
+
   mutating func finish(_ sink: inout ExportSink) throws {
     sink.buffer.append("\n],\"objects\":[")
-    var isFirst = true
+    objects.bytes.withUnsafeBytes { sink.buffer.append($0) }
+    var isFirst = objects.bytes.isEmpty
     for (names, kind, prefix) in [(agents, "agent", "agent:"), (cases, "case", "case:")]
       as [(Set<String>, StaticString, String)]
     {
@@ -65,11 +92,18 @@ struct OCELEncoder: ExportEncoder {
         try sink.flushIfLarge()
       }
     }
-    sink.buffer.append(
-      "\n],\"objectTypes\":[{\"name\":\"agent\",\"attributes\":[]},{\"name\":\"case\",\"attributes\":[]}],\"eventTypes\":["
-    )
-    for (index, type) in types.sorted().enumerated() {
-      sink.buffer.append(index > 0 ? ",\n{\"name\":" : "\n{\"name\":")
+    sink.buffer.append("\n],\"objectTypes\":[")
+    objectTypes.bytes.withUnsafeBytes { sink.buffer.append($0) }
+    // Those of Hypha's own events, and of a file without any.
+    if !cases.isEmpty || objectTypes.bytes.isEmpty {
+      if !objectTypes.bytes.isEmpty { sink.buffer.append(",") }
+      sink.buffer.append("{\"name\":\"agent\",\"attributes\":[]},{\"name\":\"case\",\"attributes\":[]}")
+    }
+    sink.buffer.append("],\"eventTypes\":[")
+    eventTypes.bytes.withUnsafeBytes { sink.buffer.append($0) }
+    let isFirstType = eventTypes.bytes.isEmpty
+    for (index, type) in types.subtracting(definedTypes).sorted().enumerated() {
+      sink.buffer.append(index > 0 || !isFirstType ? ",\n{\"name\":" : "\n{\"name\":")
       sink.buffer.appendJSON(type)
       sink.buffer.append(",\"attributes\":[")
       for (index, name) in (["channel", "correlation", "causation", "group"] as [StaticString]).enumerated() {

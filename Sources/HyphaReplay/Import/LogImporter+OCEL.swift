@@ -1,0 +1,103 @@
+import HyphaCore
+public import HyphaFormats
+import HyphaLog
+
+extension LogImporter {
+  /// Appends an object-centric event log, OCEL 2.0 in JSON: its events in the order of the file, and its objects and definitions
+  /// of types as entries of their own. Exported again it is what it was.
+  ///
+  /// An event becomes one whose payload is the OCEL event, of the agent that is related as `by`, about the object that is related
+  /// as `case`, for the agent that is related as `for`; where there is none, of `ocel`, about its first object.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidInput`` that names the file and the element, and the errors of the log.
+  public func addOCEL(path: String, limits: InputLimits = InputLimits()) throws {
+    var arrays = JSONArrays(try GzipInputStream(path: path, limits: limits), limits: limits)
+    var ordinals: [String: Int] = [:]
+    try arrays.forEach { array, element in
+      ordinals[array, default: 0] += 1
+      do {
+        switch array {
+        case "events": try add(JSON.decode(OCEL.Event.self, from: element))
+        case "objects": try add(JSON.decode(OCEL.Object.self, from: element))
+        case "eventTypes": try add(JSON.decode(OCEL.TypeDefinition.self, from: element), isEvent: true)
+        case "objectTypes": try add(JSON.decode(OCEL.TypeDefinition.self, from: element), isEvent: false)
+        default: break
+        }
+      } catch let error as DecodingError {
+        throw HyphaError(
+          .invalidInput, "\(path): element \(ordinals[array] ?? 0) of '\(array)' is not as OCEL 2.0 has it",
+          remedy: "give an object-centric event log (OCEL 2.0) in JSON", cause: "\(error)".shown(200))
+      } catch let problem as ImportProblem {
+        throw HyphaError(
+          .invalidInput, "\(path): element \(ordinals[array] ?? 0) of '\(array)' \(problem.text)",
+          remedy: "give an object-centric event log (OCEL 2.0) in JSON")
+      }
+    }
+    guard ordinals["events"] != nil || ordinals["objects"] != nil || ordinals["objectTypes"] != nil else {
+      throw HyphaError(
+        .invalidInput, "\(path) has neither events nor objects",
+        remedy: "give an object-centric event log (OCEL 2.0) in JSON")
+    }
+    try finish()
+  }
+
+  /// The same of OCEL 2.0 in SQLite; events come in the order of their times.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidInput`` that names the file, and the errors of the log.
+  public func addOCELDatabase(path: String) throws {
+    do {
+      try OCELDatabaseReader(path).read(
+        definition: { try add($0, isEvent: $1) }, object: { try add($0) }, event: { try add($0) })
+    } catch let problem as ImportProblem {
+      throw HyphaError(
+        .invalidInput, "\(path): event \(eventCount + 1) \(problem.text)",
+        remedy: "give an object-centric event log (OCEL 2.0) in SQLite")
+    }
+    try finish()
+  }
+
+  private func add(_ event: OCEL.Event) throws {
+    guard let microseconds = RecordedTime.microseconds(event.time), microseconds >= 0 else {
+      throw ImportProblem("has the time '\(event.time.shown(80))', which is none from 1970 on")
+    }
+    let time = Timestamp(microseconds: UInt64(microseconds))
+    let id = Self.id(event.id, at: time)
+    let about = event.object("case", without: "case:") ?? event.relationships.first?.objectId ?? event.type
+    try add(
+      ImportedEvent(
+        id: id, time: time, channel: .persistent,
+        agent: agent(named: event.object("by", without: "agent:") ?? "ocel"),
+        addressee: event.object("for", without: "agent:").flatMap { try? AgentID($0) },
+        type: EventTypeName(
+          unchecked: CloudEventReader.slug(event.type, byteCountMax: EventTypeName.byteCountMax)),
+        subject: CloudEventReader.subject(about), contentType: .ocelEvent,
+        causation: event.text("causation").flatMap { try? EventID($0) } ?? .none,
+        correlation: event.text("correlation").flatMap { try? EventID($0) } ?? id,
+        payload: Array(try JSON.encode(event))))
+  }
+
+  private func add(_ object: OCEL.Object) throws {
+    try addBackground(object, OCEL.objectType, named: object.id, .ocelObject)
+  }
+
+  private func add(_ definition: OCEL.TypeDefinition, isEvent: Bool) throws {
+    try addBackground(
+      definition, OCEL.definitionType, named: definition.name, isEvent ? .ocelEventType : .ocelObjectType)
+  }
+
+  /// What is no event, and has no time.
+  private func addBackground(
+    _ value: some Encodable, _ type: EventTypeName, named name: String, _ contentType: ContentType
+  ) throws {
+    let id = Self.id("\(type) \(contentType.rawValue) \(name)", at: .zero)
+    try add(
+      ImportedEvent(
+        id: id, time: .zero, channel: .persistent, agent: agent(named: "ocel"), type: type,
+        subject: CloudEventReader.subject(name), contentType: contentType, correlation: id,
+        payload: Array(try JSON.encode(value))))
+  }
+
+  private static func id(_ text: String, at time: Timestamp) -> EventID {
+    (try? EventID(text)) ?? EventID(time: time, random: SeededGenerator.fingerprint(of: "ocel\n\(text)"))
+  }
+}
