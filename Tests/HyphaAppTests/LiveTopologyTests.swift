@@ -1,17 +1,20 @@
 import Foundation
 import Testing
 
+/// Recorded mail, which a released package does not have.
+private enum MailRecording {
+  private static let data = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().appending(path: "../shared/data").standardizedFileURL.path
+  static let trace = data + "/email-Eu-core-temporal.txt.gz"
+  static let groups = data + "/email-Eu-core-temporal-departments.derived.tsv"
+  static let isThere = FileManager.default.fileExists(atPath: trace)
+  static let absence: Comment = "skipped: no recordings in ../shared/data beside the package"
+}
+
 extension Processes {
   /// `hypha bench topology` in its short form: what frames say beside what the simulation says.
-  @Suite(.enabled(if: LiveTopologyTests.isThere, LiveTopologyTests.absence))
+  @Suite(.enabled(if: MailRecording.isThere, MailRecording.absence))
   struct LiveTopologyTests {
-    private static let data = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().appending(path: "../shared/data").standardizedFileURL.path
-    private static let trace = data + "/email-Eu-core-temporal.txt.gz"
-    private static let groups = data + "/email-Eu-core-temporal-departments.derived.tsv"
-    static let isThere = FileManager.default.fileExists(atPath: trace)
-    static let absence: Comment = "skipped: no recordings in ../shared/data beside the package"
-
     private struct Row: Decodable {
       var name: String
       var ours: Double
@@ -23,7 +26,8 @@ extension Processes {
     {
       let scratch = try Scratch()
       let bench = try await scratch.hypha(
-        "bench", "topology", Self.trace, "--groups", Self.groups, "--events", "3000", "--rate", "1000",
+        "bench", "topology", MailRecording.trace, "--groups", MailRecording.groups, "--events", "3000",
+        "--rate", "1000",
         "--json",
         "--data", scratch.path, within: .seconds(120))
       try #require(bench.status == 0 && bench.errors == "", "\(bench.errors)")

@@ -1,4 +1,4 @@
-import HyphaCore
+public import HyphaCore
 import HyphaRuntime
 import HyphaTopology
 
