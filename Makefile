@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run bench live test soak fuzz fuzz-short lint format mutants clean
+.PHONY: help setup run example bench live test soak fuzz fuzz-short lint format mutants clean
 
 INPUT ?=
 DATA ?=
@@ -27,6 +27,10 @@ else
 	@$(HYPHA) run "$(or $(DATA),data/acted)/topology.yaml" --data "$(or $(DATA),data/acted)" --fresh
 endif
 
+example: setup ## Build and run one of Examples: NAME=invoices, bank or mixed, which has an agent in Python
+	@swift run --package-path "Examples/$(or $(NAME),mixed)" "$(or $(NAME),mixed)" \
+		run "Examples/$(or $(NAME),mixed)/topology.yaml" --data "$(or $(DATA),data/$(or $(NAME),mixed))" --fresh
+
 bench: setup ## Build for release and measure log and channels beside their bare parts, some minutes
 	@swift build -c release --product hypha
 	@$(HYPHA) bench log $(if $(DATA),--data "$(DATA)")
@@ -43,6 +47,7 @@ live: setup ## Send a recording once more with and without an observer: TRACE=FI
 		$(if $(DATA),--data "$(DATA)")
 
 test: setup ## Build for debugging and run all tests, a few minutes
+	@tools/setup-python
 	@swift build --build-tests
 	@tools/run-tests
 

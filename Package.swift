@@ -38,6 +38,8 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
     // A header alone: the processor's checksum instruction.
     .systemLibrary(name: "CCRC32C"),
+    // A header alone: fork and exec of a program that ends with its parent.
+    .systemLibrary(name: "CSpawn"),
 
     // The ground: events, and the protocols of log and transport with their in-memory twins.
     target("HyphaCore", ["CCRC32C"]),
@@ -61,7 +63,7 @@ let package = Package(
 
     // Nodes and agents, and what people see of them.
     target("HyphaRuntime", ["HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
-    target("HyphaKinds", ["HyphaCore", "HyphaRuntime", "HyphaFormats"]),
+    target("HyphaKinds", ["HyphaCore", "HyphaRuntime", "HyphaFormats", "HyphaReplay", "CSpawn"]),
     target(
       "HyphaOperator",
       [

@@ -7,7 +7,8 @@ The layouts are explained in docs/wire-format.md. From a shell:
     python3 tools/hypha_wire.py < hex.txt       show a record or frame a line, given in hexadecimal, as JSON
 
 From Python: ``Record.decode(data)``, ``record.encode()``, ``Frame.decode(data)``, ``frame.encode()``,
-``Greeting.decode(data)``, ``greeting.encode()``, ``decode_welcome(data)``, ``decode_refused(data)``.
+``Greeting.decode(data)``, ``greeting.encode()``, ``decode_welcome(data)``, ``decode_refused(data)``, ``decode_heads(data)``,
+``decode_records(data)``, ``encode_lane(lane)``. tools/hypha_peer.py is a client that does something with them.
 Whatever is cut short, altered or impossible raises ``WireError``.
 """
 
@@ -274,6 +275,55 @@ def decode_refused(data: bytes) -> tuple[int, str]:
     return data[10], reason
 
 
+Lane = tuple[str, int, int, str]  # agent, channel, 0 addressee or 1 type, its name
+Point = tuple[int, int]  # epoch, sequence
+
+
+def encode_lane(lane: Lane) -> bytes:
+    """A lane as control messages have it."""
+    agent, target = lane[0].encode(), lane[3].encode()
+    return bytes((len(agent),)) + agent + bytes((lane[1], lane[2], len(target))) + target
+
+
+def _take_lane(data: bytes, at: int) -> tuple[Lane, Point, int]:
+    """A lane and the point behind it, and where that ends."""
+    agent, at = _take_text(data, at)
+    check(at + 2 <= len(data) and data[at] < len(CHANNELS) and data[at + 1] < 2, "a bad lane")
+    target, end = _take_text(data, at + 2)
+    check(is_name(agent) and is_name(target, 127), "a bad name of a lane")
+    check(end + 16 <= len(data), "a point is cut short")
+    return (agent, data[at], data[at + 1], target), struct.unpack_from("<QQ", data, end), end + 16
+
+
+def decode_heads(data: bytes) -> tuple[bytes, int, list[tuple[Lane, Point]]]:
+    """Log, position, and the ends of lanes that have moved."""
+    check(control_kind(data) == 5 and len(data) >= 36, "no heads")
+    through, count = struct.unpack_from("<QH", data, 26)
+    heads, at = [], 36
+    for _ in range(count):
+        lane, point, at = _take_lane(data, at)
+        heads.append((lane, point))
+    check(at == len(data), "bytes beyond the heads' end")
+    return data[10:26], through, heads
+
+
+def decode_records(data: bytes) -> tuple[Lane, Point, list[Record]]:
+    """Lane, point, and the lane's next records after it."""
+    check(control_kind(data) == 7, "no records")
+    lane, point, at = _take_lane(data, 10)
+    check(at + 2 <= len(data), "an answer is cut short")
+    records, (count,) = [], struct.unpack_from("<H", data, at)
+    at += 2
+    for _ in range(count):
+        check(at + 4 <= len(data), "a record is cut short")
+        end = at + 4 + struct.unpack_from("<I", data, at)[0]
+        check(end <= len(data), "a record is cut short")
+        records.append(Record.decode(data[at + 4 : end]))
+        at = end
+    check(at == len(data), "bytes beyond the last record")
+    return lane, point, records
+
+
 def curve_key(key: bytes) -> bytes:
     """The public key of CURVE of a node with this public key (Ed25519), both 32 bytes."""
     prime = 2**255 - 19
@@ -326,6 +376,16 @@ def self_test() -> None:
                 check(decode_welcome(data) == ("ops", 1, "0.1.0", 3), f"{name}: says something else")
             elif name == "control-refused":
                 check(decode_refused(data) == (3, "another topology"), f"{name}: says something else")
+            elif name == "control-heads":
+                log, through, heads = decode_heads(data)
+                lane = ("ana", 0, 1, "invoice.Approved")
+                check(log.hex() == "01932f6e000070008000000000000001" and through == 42, f"{name}: says something else")
+                check(heads == [(lane, (2, 7))], f"{name}: says something else")
+                check(data[36:-16] == encode_lane(lane), f"{name}: encodes to other bytes")
+            elif name == "control-records":
+                lane, point, records = decode_records(data)
+                check((lane[0], point, len(records)) == ("ana", (2, 5), 1), f"{name}: says something else")
+                check(records[0].encode() == found["record"], f"{name}: encodes to other bytes")
         else:
             codec = Record if name.startswith("record") else Frame
             check(codec.decode(data).encode() == data, f"{name}: encodes to other bytes")
@@ -343,6 +403,11 @@ def show(data: bytes) -> str:
     is_record = data[:4] == b"HYR1" and int.from_bytes(data[4:8], "little") == len(data)
     item: Record | Frame = Record.decode(data) if is_record else Frame.decode(data)
     check(item.encode() == data, "it encodes to other bytes")
+    return as_json(item)
+
+
+def as_json(item: Record | Frame) -> str:
+    """A record or frame as a line of JSON, its bytes in hexadecimal."""
     plain = lambda value: value.hex() if isinstance(value, bytes) else str(value)  # noqa: E731
     return json.dumps(dataclasses.asdict(item), default=plain, sort_keys=True)
 

@@ -21,6 +21,9 @@ extension Processes {
           .executableTarget(
             name: "bank", dependencies: [.product(name: "HyphaApp", package: "hypha")],
             swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
+          .executableTarget(
+            name: "mixed", dependencies: [.product(name: "HyphaApp", package: "hypha")],
+            swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
         ])
       """
 
@@ -111,6 +114,10 @@ extension Processes {
       let bank = Places.package.appending(path: "Examples/bank")
       try FileManager.default.copyItem(
         at: bank.appending(path: "Sources/bank"), to: URL(filePath: scratch("package/Sources/bank")))
+      // The one with a program in Python.
+      let mixed = Places.package.appending(path: "Examples/mixed")
+      try FileManager.default.copyItem(
+        at: mixed.appending(path: "Sources/mixed"), to: URL(filePath: scratch("package/Sources/mixed")))
       _ = try scratch.file("topology.yaml", Self.topology)
       let build = try Hypha(
         ["swift", "build", "--package-path", scratch("package"), "--scratch-path", scratch("build")],
@@ -151,6 +158,15 @@ extension Processes {
       #expect(paid.status == 0, "\(paid.errors)")
       // Ten deposits of 100, and three times 5 percent.
       #expect(try RunSummary(paid).isComplete && RunSummary(paid).gauges["balance"] == 1157)
+      if Python.isThere {
+        let decided = try await Hypha(
+          ["run", mixed.appending(path: "topology.yaml").path, "--data", scratch("mixed"), "--json"],
+          in: scratch, program: scratch("build/debug/mixed")
+        ).end()
+        #expect(decided.status == 0, "\(decided.errors)")
+        let gauges = try RunSummary(decided).gauges
+        #expect(gauges["invoices approved"] == 4 && gauges["invoices rejected"] == 2, "\(gauges)")
+      }
       scratch.expectNothingLeft()
     }
   }

@@ -7,7 +7,7 @@ import Testing
     .deletingLastPathComponent()
 
   private static let pages = [
-    "guarantees", "log", "agents", "write-an-agent", "retention", "replay", "security",
+    "guarantees", "log", "agents", "exec", "write-an-agent", "retention", "replay", "security",
   ]
   .map { "docs/\($0).md" }
 

@@ -8,11 +8,12 @@ private let declarations = [
   "trace": KindDeclaration(
     publishes: ["work.HandedOver", "work.Begun"], handles: ["ops.Signal"],
     settingNames: ["file", "speed", "resource"]),
+  "open": KindDeclaration(publishes: ["open.Said"], isOpen: true),
 ]
 
 private func misfits(_ yaml: String) throws -> [String] {
   try TopologyFile.read(yaml: yaml, file: "f")
-    .problems(kindNames: Array(declarations.keys)) { declarations[$0] }.map(\.description)
+    .problems(kindNames: ["supervisor", "trace"]) { declarations[$0] }.map(\.description)
 }
 
 @Suite struct `Against the kinds of a program` {
@@ -58,5 +59,25 @@ private func misfits(_ yaml: String) throws -> [String] {
         "f:15:29: agent 'ana' has an unknown setting, 'colour'; use one of file, resource, speed",
         "f:16:15: there is no kind 'exec' in this program; use one of supervisor, trace",
       ])
+  }
+
+  @Test func `an open kind has the types that the file names, but none of the bus's`() throws {
+    let text = """
+      hypha: 1
+      name: n
+      nodes: {m: {}}
+      agents:
+        boss: {kind: supervisor}
+        ana: {kind: open, reports-to: boss, publishes: [a.B, hypha.AgentStopped], subscribes: [c.D, hypha.HandlerFailed]}
+      """
+    #expect(
+      try misfits(text) == [
+        "f:6:56: agent 'ana' is to publish hypha.AgentStopped, which its kind 'open' does not declare; "
+          + "name another type: the bus states these itself"
+      ])
+    let agent = AgentSpec(
+      id: "ana", kind: "open", node: "m", publishes: ["a.B", "hypha.AgentStopped", "log.Pruned"])
+    #expect(declarations["open"]?.published(by: agent) == ["a.B", "open.Said"])
+    #expect(declarations["trace"]?.published(by: agent) == [])
   }
 }

@@ -106,12 +106,18 @@ enum TopologyLoading {
     URL(fileURLWithPath: file, relativeTo: URL(fileURLWithPath: path).deletingLastPathComponent()).path
   }
 
-  /// A setting named `file`, and the directory of keys, are relative to the topology file, wherever the command is run.
+  /// A setting named `file`, the directory of a program, and that of keys, are relative to the topology file, wherever the
+  /// command is run.
   private static func resolvingFiles(of topology: Topology, beside path: String) throws -> Topology {
     let agents = topology.agents.map { agent in
-      guard let file = agent.settings["file"]?.text else { return agent }
       var agent = agent
-      agent.settings["file"] = .string(resolved(file, beside: path))
+      if let file = agent.settings["file"]?.text {
+        agent.settings["file"] = .string(resolved(file, beside: path))
+      }
+      if agent.kind == Exec.kind {
+        let directory = agent.settings["directory"]?.text ?? "."
+        agent.settings["directory"] = .string(resolved(directory, beside: path))
+      }
       return agent
     }
     var security = topology.security

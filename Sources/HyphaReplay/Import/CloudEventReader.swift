@@ -90,7 +90,8 @@ struct CloudEventReader {
         policyVersion: UInt32(clamping: members.number("policyversion") ?? 0)), payload: payload)
   }
 
-  private func payload() throws -> ([UInt8], ContentType) {
+  /// The event's data, and how it is to be read.
+  func payload() throws -> ([UInt8], ContentType) {
     let contentType: ContentType =
       switch members.text("datacontenttype") ?? "application/json" {
       case "application/json": .json

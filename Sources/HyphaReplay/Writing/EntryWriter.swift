@@ -120,6 +120,11 @@ extension TextBuffer {
     // Another tool's event is written as that has made it.
     if record.contentType == .cloudEvent, appendCompacted(record.payload) { return }
     append("{")
+    appendCloudEventMembers(record)
+  }
+
+  /// The members of Hypha's own CloudEvent, and the brace behind them.
+  mutating func appendCloudEventMembers(_ record: RecordView) {
     if !record.addressee.isEmpty {
       append("\"addressee\":")
       appendJSON(record.addressee)

@@ -26,7 +26,8 @@ public protocol Agent: Actor {
   static var kind: String { get }
   /// The event types that the agent handles, each with its handler. Default: none.
   static var handles: Handlers<Self> { get }
-  /// The event types that the agent may publish. Default: none.
+  /// The event types that the agent may publish; an open kind (``Handlers/onOthers(_:)``) has those that the topology file names
+  /// beside them. Default: none.
   static var publishes: [any Event.Type] { get }
   /// The names of the settings that the kind reads. Default: none.
   static var settingNames: Set<String> { get }
@@ -36,6 +37,9 @@ public protocol Agent: Actor {
   static func check(_ settings: JSONValue) throws
   /// Whether agents of this kind come to an end, which they declare with ``Context/finish()``. Default: no.
   static var finishes: Bool { get }
+  /// Whether agents of this kind wait for something outside of their node: each input is committed by itself then, before the next
+  /// one is given to them, and a simulated deployment cannot have them. Default: no.
+  static var reachesOutside: Bool { get }
 
   /// How the state follows from the events that the agent publishes. Default: it does not; the handlers change the state,
   /// and it is committed whole after each. Where it does, ``state`` evolves with each ``Context/publish(_:to:because:within:isolation:)``
@@ -62,6 +66,9 @@ public protocol Agent: Actor {
   func start(in context: Context) async throws
   /// Called when the time that ``Context/wake(after:)`` asked for has come.
   func wake(in context: Context) async throws
+  /// Called once when the agent has handled its last event: its node stops, or another actor takes its place. Both wait for it.
+  /// Nothing can be published then.
+  func end(in context: Context) async
 }
 
 /// The state of an agent that keeps none.
@@ -77,6 +84,7 @@ extension Agent {
   public static var settingNames: Set<String> { [] }
   public static func check(_ settings: JSONValue) throws {}
   public static var finishes: Bool { false }
+  public static var reachesOutside: Bool { false }
   public static var evolves: Evolution<State> { Evolution(State.self) }
   public static var snapshotEvery: Int { 100 }
   public static var stateVersion: UInt16 { 1 }
@@ -87,6 +95,7 @@ extension Agent {
   }
   public func start(in context: Context) async throws {}
   public func wake(in context: Context) async throws {}
+  public func end(in context: Context) async {}
 }
 
 extension Agent where State == Stateless {
@@ -115,6 +124,8 @@ public struct Handlers<Kind: Agent>: Sendable {
 
   private(set) var entries: [EventTypeName: Entry] = [:]
   var answers: [EventTypeName: AnswerEntry] = [:]
+  /// The handler of all types that the topology file names beside these; nil where the kind is not open.
+  var others: Entry?
 
   /// No handlers yet.
   public init(_ kind: Kind.Type) {}

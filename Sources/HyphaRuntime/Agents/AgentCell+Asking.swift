@@ -19,9 +19,6 @@ struct AskedFrame: Sendable {
   let dueAt: Timestamp
 }
 
-/// The node stops while a handler waits for an answer: what it was at is to be done again after the next start.
-struct NodeStops: Error {}
-
 /// Questions that the agent asks, and those that it answers.
 extension AgentCell {
   typealias Waiter = CheckedContinuation<Answered.Outcome, any Error>
@@ -112,6 +109,8 @@ extension AgentCell {
       return asks.table.endAll()
     }
     for waiter in waiters { waiter.resume(throwing: NodeStops()) }
+    let actions = stopActions.withLock { $0.stop() }
+    for action in actions { action() }
   }
 
   var awaited: [AgentID] { asks.withLock { $0.table.awaited } }

@@ -102,6 +102,7 @@ extension AgentCell {
         end = services.now().advanced(by: Self.alertsDuration)
       }
       await handle(alert, on: agent, &batch)
+      if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
     }
     return await commit(&batch, on: agent)
   }
@@ -259,7 +260,7 @@ extension AgentCell {
   ) {
     _ = turn.end()
     agent.state = before
-    if error is NodeStops {
+    if error is NodeStops, asks.withLock({ $0.isStopped }) {
       (batch.isSpoilt, batch.isAbandoned) = (true, true)
       return
     }
@@ -318,6 +319,7 @@ extension AgentCell {
           agenda.retries.insert(later)
         }
       }
+      if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
       guard await takeAlerts(on: agent, &batch, &hand) else { return false }
     }
     arm(for: batch.agenda.next)

@@ -11,6 +11,13 @@ extension AgentCell {
   func report(_ name: String, _ value: Int64) { metrics.withLock { $0.gauges[name] = value } }
   func handles(_ type: EventTypeName) -> Bool { entries[type] != nil }
 
+  var handlerDeadline: Duration { supervision.handlerDeadline }
+  var waker: @Sendable () -> Void { { [weak mailbox] in mailbox?.wake() } }
+
+  func whenNodeStops(_ body: @escaping @Sendable () -> Void) {
+    if stopActions.withLock({ $0.add(body) }) { body() }
+  }
+
   func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName {
     guard let name = allowed[ObjectIdentifier(type)] else {
       throw HyphaError(
@@ -18,7 +25,21 @@ extension AgentCell {
         remedy:
           "add it to the kind's publishes, and to the agent's in the topology file where that narrows it")
     }
-    guard E.schemaVersion > 0 else {
+    try check(E.schemaVersion, addressee, of: name)
+    return name
+  }
+
+  func checkPublish(_ event: RawEvent, to addressee: AgentID?) throws {
+    guard open.contains(event.type) else {
+      throw HyphaError(
+        .undeclared, "agent '\(spec.id)' publishes \(event.type), which the topology file does not let it",
+        remedy: "add it to the agent's publishes there")
+    }
+    try check(event.schemaVersion, addressee, of: event.type)
+  }
+
+  private func check(_ schemaVersion: UInt16, _ addressee: AgentID?, of name: EventTypeName) throws {
+    guard schemaVersion > 0 else {
       throw HyphaError(
         .undeclared, "agent '\(spec.id)' publishes \(name) with schema version 0", remedy: "count from 1")
     }
@@ -27,7 +48,6 @@ extension AgentCell {
         .undeclared, "agent '\(spec.id)' addresses \(name) to '\(addressee)', which does not exist",
         remedy: "add that agent to the topology file")
     }
-    return name
   }
 
   func checkPayload(byteCount: Int, of type: EventTypeName) throws {

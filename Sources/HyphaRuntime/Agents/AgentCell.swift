@@ -19,7 +19,11 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   /// What the agent is to be woken for next.
   let alarm = Mutex<Timestamp?>(nil)
   let allowed: [ObjectIdentifier: EventTypeName]
-  let entries = Kind.handles.entries
+  /// What an agent of an open kind may publish beside what its kind declares.
+  let open: Set<EventTypeName>
+  let entries: [EventTypeName: Handlers<Kind>.Entry]
+  /// What is called when the node stops.
+  let stopActions = Mutex(StopActions())
   private let subjects: [EventTypeName: [Pattern]]
 
   init(
@@ -33,10 +37,13 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     var allowed = [
       ObjectIdentifier(Asked.self): Asked.eventType, ObjectIdentifier(Answered.self): Answered.eventType,
     ]
-    for type in Kind.publishes where spec.publishes?.contains(type.eventType) ?? true {
+    let isOpen = Kind.handles.others != nil
+    for type in Kind.publishes where isOpen || spec.publishes?.contains(type.eventType) ?? true {
       allowed[ObjectIdentifier(type)] = type.eventType
     }
     self.allowed = allowed
+    open = isOpen ? KindRegistry.declaration(of: kind).published(by: spec) : []
+    entries = Kind.handles.entries(for: spec.subscribes.map(\.type))
     subjects = Dictionary(grouping: spec.subscribes, by: \.type).mapValues { $0.map(\.subjects) }
   }
 
@@ -62,12 +69,21 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     var budget = RestartBudget(supervision)
     // What was taken from the mailbox outlives the actor that has taken it.
     var hand = Hand()
-    while case .failed(let reason) = await work(on: Kind(), &hand) {
+    while case .failed(let reason) = await live(as: Kind(), &hand) {
       guard supervision.strategy != .stop,
         let wait = budget.take(now: services.now(), random: services.random())
       else { return standStill(reason) }
       guard await mailbox.rest(for: wait, services.scheduler) else { return }
     }
+  }
+
+  private func live(as agent: Kind, _ hand: inout Hand) async -> Ending {
+    let ending = await work(on: agent, &hand)
+    let turn = Turn(host: self, input: nil, began: services.now())
+    _ = turn.end()
+    await agent.end(in: Context(turn: turn))
+    stopActions.withLock { $0.forget() }
+    return ending
   }
 
   private func work(on agent: isolated Kind, _ hand: inout Hand) async -> Ending {
@@ -129,7 +145,9 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       // What could not be handled in a row is handled alone.
       if handledCount < delivery.count, !batch.isSpoilt, let next = hand[keyPath: queue].takeEvent() {
         await handle(next, on: agent, &batch)
-        if !batch.answers.isEmpty { guard await commit(&batch, on: agent) else { return false } }
+        if !batch.answers.isEmpty || Kind.reachesOutside {
+          guard await commit(&batch, on: agent) else { return false }
+        }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
       }
     }
@@ -183,6 +201,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       let entries = try services.log.read(after: after, limit: 512, byteLimit: 1 << 20)
       for entry in entries where entry.record.channel == channel && isForUs(entry.record.header) {
         await handle(delivery(of: entry), on: agent, &batch)
+        if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
         if batch.isSpoilt {
           mailbox.caughtUp(channel, through: entry.position)

@@ -126,9 +126,8 @@ extension Node {
     }
     for subscription in spec.subscribes {
       let publishers = topology.agents.filter { other in
-        let types = configuration.kinds.declaration(other.kind)?.publishes ?? []
+        let types = configuration.kinds.declaration(other.kind)?.published(by: other) ?? []
         return other.id != spec.id && types.contains(subscription.type)
-          && other.publishes?.contains(subscription.type) ?? true
       }
       let subjects = subscription.subjects == .everything ? "" : " about \(subscription.subjects)"
       guard !publishers.isEmpty else {

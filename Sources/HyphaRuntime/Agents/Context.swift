@@ -212,6 +212,20 @@ final class Turn: @unchecked Sendable {
     return draft.id
   }
 
+  /// Publishes an event of a type that the program does not know.
+  func publish(_ event: RawEvent, to addressee: AgentID?) throws -> EventID {
+    try host.checkPublish(event, to: addressee)
+    try host.checkSubject(event.subject, of: event.type)
+    try host.checkPayload(byteCount: event.payload.count, of: event.type)
+    let (id, time) = host.newEvent()
+    let draft = Draft(
+      event: nil, addressee: addressee, id: id, time: time, channel: .persistent, type: event.type,
+      schemaVersion: event.schemaVersion, subject: event.subject, contentType: event.contentType,
+      causation: cause?.event ?? .none, correlation: cause.correlation(of: id), payload: event.payload)
+    guard stage(draft) else { throw tooLate("publishes \(event.type)") }
+    return id
+  }
+
   func evolve(_ event: any Event, _ type: EventTypeName, _ actor: (any Actor)?) throws {
     try evolution?(event, type, actor)
   }
@@ -365,6 +379,8 @@ protocol AgentHost: AnyObject, Sendable {
   func newEvent() -> (EventID, Timestamp)
   func random() -> UInt64
   func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName
+  /// Throws where an agent of an open kind may not publish an event.
+  func checkPublish(_ event: RawEvent, to addressee: AgentID?) throws
   func checkPayload(byteCount: Int, of type: EventTypeName) throws
   func checkSubject(_ subject: Subject, of type: EventTypeName) throws
   func handles(_ type: EventTypeName) -> Bool
@@ -377,6 +393,11 @@ protocol AgentHost: AnyObject, Sendable {
   func publishNow(_ draft: Draft) throws
   func publishRealtime<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID
   func report(_ name: String, _ value: Int64)
+  var handlerDeadline: Duration { get }
+  /// Wakes the agent, on any thread.
+  var waker: @Sendable () -> Void { get }
+  /// Calls `body` when the node stops, at once where it does already.
+  func whenNodeStops(_ body: @escaping @Sendable () -> Void)
 }
 
 extension JSONValue {

@@ -74,9 +74,11 @@ public struct KindRegistry: Sendable {
     }
   }
 
-  private static func declaration<Kind: Agent>(of type: Kind.Type) -> KindDeclaration {
+  /// What a kind declares.
+  static func declaration<Kind: Agent>(of type: Kind.Type) -> KindDeclaration {
     KindDeclaration(
       publishes: Set(type.publishes.map { $0.eventType }), handles: type.handles.types,
-      settingNames: type.settingNames, answers: Set(type.handles.answers.keys))
+      settingNames: type.settingNames, answers: Set(type.handles.answers.keys),
+      isOpen: type.handles.others != nil)
   }
 }

@@ -172,9 +172,8 @@ public final class Node: Sendable {
     if let seat = topology.observer.node { declared[seat.author]?.formUnion(TopologyEvents.forAll) }
     for agent in topology.agents {
       let kind = try kinds.kind(agent.kind)
-      let all = kinds.declaration(kind.kind)?.publishes ?? []
-      let narrowed = agent.publishes.map { all.intersection($0) } ?? all
-      declared[agent.id] = narrowed.union(SystemEvents.all)
+      let published = kinds.declaration(kind.kind)?.published(by: agent) ?? []
+      declared[agent.id] = published.union(SystemEvents.all)
     }
     return declared
   }

@@ -53,7 +53,15 @@ public final class SimulatedDeployment {
   }
 
   /// Starts every node that does not run, all at the same time.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology`` where an agent is of a kind that cannot be simulated; what the nodes' starts do.
   public func start() throws {
+    for agent in topology.agents where try kinds.kind(agent.kind).reachesOutside {
+      throw HyphaError(
+        .invalidTopology,
+        "agent '\(agent.id)' of kind '\(agent.kind)' waits for something outside of its node, which cannot be simulated",
+        remedy: "run it on real nodes, without --simulate")
+    }
     let starts = try topology.nodes.filter { running[$0.id] == nil }.map { try begin($0.id) }
     try loop.run { for start in starts { try await start.value } }
   }

@@ -10,17 +10,32 @@ public struct KindDeclaration: Sendable, Hashable {
   public var answers: Set<EventTypeName>
   /// The names of the settings that they read.
   public var settingNames: Set<String>
+  /// Whether a topology file names what else they publish and handle.
+  public var isOpen: Bool
 
   /// A declaration of its parts.
   public init(
     publishes: Set<EventTypeName> = [], handles: Set<EventTypeName> = [], settingNames: Set<String> = [],
-    answers: Set<EventTypeName> = []
+    answers: Set<EventTypeName> = [], isOpen: Bool = false
   ) {
     self.publishes = publishes
     self.handles = handles
     self.settingNames = settingNames
     self.answers = answers
+    self.isOpen = isOpen
   }
+
+  /// What an agent of the kind may publish: what the kind declares, as far as the topology file does not narrow it; of an
+  /// open kind all that it declares, and what the file names.
+  public func published(by agent: AgentSpec) -> Set<EventTypeName> {
+    guard isOpen else { return agent.publishes.map(publishes.intersection) ?? publishes }
+    return publishes.union(agent.publishes?.filter { !$0.isOfTheBus } ?? [])
+  }
+}
+
+extension EventTypeName {
+  /// Whether events of this type are stated by the bus and its logs alone.
+  var isOfTheBus: Bool { text.hasPrefix("hypha.") || text.hasPrefix("log.") }
 }
 
 extension TopologyFile {
@@ -47,14 +62,16 @@ extension TopologyFile {
         problems.reportUnknown(agent.kind, at: marks.kind, among: kindNames)
         continue
       }
-      for type in (agent.publishes ?? []).subtracting(declared.publishes).sorted() {
+      for type in (agent.publishes ?? []).subtracting(declared.published(by: agent)).sorted() {
         problems.report(
           marks.publishes[type] ?? marks.id,
           "agent '\(agent.id)' is to publish \(type), which its kind '\(agent.kind)' does not declare",
-          remedy: problems.remedy(type, among: declared.publishes, verb: "publishes"))
+          remedy: declared.isOpen
+            ? "name another type: the bus states these itself"
+            : problems.remedy(type, among: declared.publishes, verb: "publishes"))
       }
       for (subscription, mark) in zip(agent.subscribes, marks.subscribes)
-      where !declared.handles.contains(subscription.type) {
+      where !declared.handles.contains(subscription.type) && !declared.isOpen {
         problems.report(
           mark,
           "agent '\(agent.id)' subscribes to \(subscription.type), which its kind '\(agent.kind)' does not handle",
