@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run example bench test soak fuzz fuzz-short lint format mutants clean
+.PHONY: help setup run example bench live test soak fuzz fuzz-short lint format mutants clean
 
 INPUT ?=
 DATA ?=
@@ -39,6 +39,12 @@ bench: setup ## Build for release and measure log and channels beside their bare
 	@$(HYPHA) bench observer
 	@$(HYPHA) bench agents $(if $(DATA),--data "$(DATA)")
 	@tools/trace-table
+
+live: setup ## Send a recording once more with and without an observer: TRACE=FILE GROUP_FILE=FILE
+	@swift build -c release --product hypha
+	@$(HYPHA) bench topology "$(or $(TRACE),../shared/data/email-Eu-core-temporal.txt.gz)" \
+		--groups "$(or $(GROUP_FILE),../shared/data/email-Eu-core-temporal-departments.derived.tsv)" \
+		$(if $(DATA),--data "$(DATA)")
 
 test: setup ## Build for debugging and run all tests, a few minutes
 	@tools/setup-python

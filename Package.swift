@@ -76,7 +76,7 @@ let package = Package(
       "HyphaApp",
       [
         "Hypha", "HyphaOperator", "HyphaKinds", "HyphaRuntime", "HyphaTopology", "HyphaLogLMDB",
-        "HyphaTransportZMQ", "HyphaBench", "HyphaCore",
+        "HyphaTransportZMQ", "HyphaBench", "HyphaCore", "HyphaFormats",
       ]),
     .executableTarget(
       name: "hypha-cli", dependencies: ["HyphaApp"], path: "Sources/hypha", swiftSettings: rules),

@@ -12,6 +12,10 @@ struct BenchChildCommand: Command {
   @Argument(help: "What to do.", valueName: "word") var words: [String]
 
   func run() async throws {
-    words.first == "scene" ? try await SceneChild.run(words) : try await LogBenchChild.run(words)
+    switch words.first {
+    case "scene": try await SceneChild.run(words)
+    case "live": try await LiveChild.run(words)
+    default: try await LogBenchChild.run(words)
+    }
   }
 }

@@ -74,7 +74,7 @@ extension BenchUnit {
     switch self {
     case .eventsPerSecond: return Human.rate(value)
     case .seconds: return Human.duration(.nanoseconds(Int64(value * 1e9)))
-    case .processorSecondsPerMillion: return Human.decimal(value, digits: 2)
+    case .processorSecondsPerMillion, .hops: return Human.decimal(value, digits: 2)
     case .bytes, .bytesPerEvent: return Human.bytes(Int(value))
     case .bytesPerSecond: return Human.bytes(Int(value)) + "/s"
     case .events: return Human.count(Int(value))

@@ -15,7 +15,7 @@ struct BenchCommand: Command {
     name: "bench", abstract: "Measure what this machine gives.",
     subcommands: [
       BenchLogCommand.self, BenchChannelsCommand.self, BenchEndToEndCommand.self, BenchReplayCommand.self,
-      BenchObserverCommand.self, BenchAgentsCommand.self,
+      BenchObserverCommand.self, BenchAgentsCommand.self, BenchTopologyCommand.self,
       BenchChildCommand.self,
     ])
 }

@@ -58,7 +58,7 @@ public enum SceneChild {
   }
 
   /// The next line of the standard input, waited for on a thread of its own.
-  private static func nextLine() async -> String? {
+  static func nextLine() async -> String? {
     await withCheckedContinuation { continuation in
       Thread.detachNewThread { continuation.resume(returning: readLine()) }
     }

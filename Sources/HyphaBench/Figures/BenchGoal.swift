@@ -95,8 +95,35 @@ extension BenchGoal {
     concurrentAppendRatio, concurrentAppendRate, loneLatency, scanRate, scanAllocations, openTime, openMemory,
     realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, observed, laneMemory, localRate,
     stepRate,
-    askLatency, idleStart,
+    askLatency, idleStart, liveRelays, liveHops, liveLatency, liveFaults, liveSimulated,
   ]
+}
+
+/// Every goal of a live deployment that an observer watches.
+extension BenchGoal {
+  /// What supervisors relay, beside the same without an observer.
+  static let liveRelays = BenchGoal(
+    bound: .ratioAtMost(0.65), text: "ratio ≤ 0.65",
+    source: "relay work on supervisors falls by at least 35%")
+
+  /// The hops of promoted pairs.
+  static let liveHops = BenchGoal(
+    bound: .oursAtMost(2), text: "≤ 2",
+    source: "median hops of persistent events from 4 to 2 or fewer for the promoted pairs")
+
+  /// How long their events are on their way.
+  static let liveLatency = BenchGoal(
+    bound: .ratioAtMost(0.5), text: "ratio ≤ 0.5",
+    source: "p50 latency between promoted pairs at most half of what it was")
+
+  /// What goes wrong meanwhile.
+  static let liveFaults = BenchGoal(
+    bound: .oursAtMost(0), text: "0", source: "zero losses, duplicates or reorderings")
+
+  /// What the simulation says of the same traffic.
+  static let liveSimulated = BenchGoal(
+    bound: .ratioAtMost(1.05), text: "ratio ≤ 1.05",
+    source: "compared with the simulator on the same trace (a difference above 5% is explained)")
 }
 
 /// Every goal of the agents' speed.

@@ -54,6 +54,7 @@ public enum BenchUnit: String, Sendable {
   case bytesPerSecond = "B/s"
   case bytesPerEvent = "B/event"
   case events = "events"
+  case hops = "hops"
   case allocationsPerEvent = "allocations/event"
 }
 

@@ -106,17 +106,17 @@ public struct ObserverSeat: Sendable {
 
   /// Takes a report. An agent that the topology does not have is passed over.
   public mutating func take(_ report: FlowReported, _ id: EventID, correlation: EventID) {
-    var decisions: [RewireDecision] = []
     // A node may say what it likes: no report keeps the seat for long.
     var room = Self.reportEventCountMax
+    var flows: [Observer.Flow] = []
     for flow in report.pairs where room > 0 {
       room -= flow.count
       guard let from = numbers[flow.from], let to = numbers[flow.to], from != to else { continue }
       findings.count(AgentPair(from, to), flow.count)
-      for _ in 0..<flow.count {
-        if let decision = observer.observe(from: from, to: to) { decisions.append(decision) }
-      }
+      flows.append(Observer.Flow(from: from, to: to, count: flow.count))
     }
+    var decisions: [RewireDecision] = []
+    observer.observe(report: flows) { decisions.append($0) }
     lookAtPairs()
     let suggested = decisions.filter(\.isSuggestion).map { change($0) }
     for change in suggested { keep(change) }

@@ -33,6 +33,7 @@ extension Observer {
         .invalidTopology, "what the observer has learned is of another hierarchy or policy",
         remedy: "keep agents and policy as they were, or begin anew with --fresh")
     }
+    known = nil
     (eventCount, ledger, ledgerMin) = (memory.eventCount, memory.ledger, memory.ledgerMin)
     isFrozen = memory.isFrozen
     table = LinkTable(

@@ -26,6 +26,7 @@ extension Observer {
   ///   must be passed; where the bounds of an end leave no room; where a link is to go that is not there.
   @discardableResult
   public mutating func operate(_ command: ObserverCommand) throws -> RewireDecision? {
+    known = nil
     switch command {
     case .freeze: isFrozen = true
     case .thaw: isFrozen = false

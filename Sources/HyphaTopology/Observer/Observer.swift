@@ -37,7 +37,12 @@ public struct Observer: Sendable {
   var forbidden: Set<AgentPair>
   var thresholds: Thresholds
   private let decay: Decay
-  private(set) var path = LinkedPath()
+  var path = LinkedPath()
+  /// Whose path that is, as long as no link has changed since: a report has each pair's events in a row.
+  var known: Traffic.Event?
+  /// The possible links of that path that save hops, or are there and do, once somebody has looked.
+  private var candidates: [Candidate] = []
+  var hasCandidates = false
   var step: Int32 = 0
   var eventsInStep = 0
   /// The place at which the search for idle links goes on.
@@ -80,23 +85,36 @@ public struct Observer: Sendable {
   ///   - passing: supervisors that this event has to pass; no link around them carries it or learns from it.
   @discardableResult
   public mutating func observe(from: Int32, to: Int32, passing: [Int32] = []) -> RewireDecision? {
+    observe(from: from, to: to, passing: passing, isSettled: false)
+  }
+
+  /// Takes one event; `isSettled` says that what it has cost is in the ledger.
+  mutating func observe(from: Int32, to: Int32, passing: [Int32], isSettled: Bool) -> RewireDecision? {
     countEvent()
-    guard path.take(tree, from: from, to: to, passing: passing) else {
-      lastTreeCost = tree.distance(from, to)
-      lastCost = lastTreeCost
-      return nil
+    let event = Traffic.Event(from: from, to: to)
+    if known != event || !passing.isEmpty {
+      known = nil
+      hasCandidates = false
+      guard path.take(tree, from: from, to: to, passing: passing) else {
+        lastTreeCost = tree.distance(from, to)
+        lastCost = lastTreeCost
+        return nil
+      }
+      if table.linkCount > 0 { takeLinks() }
+      path.measure()
+      if passing.isEmpty { known = event }
     }
     let count = path.edgeCount
-    if table.linkCount > 0 { takeLinks() }
-    path.measure()
     (lastTreeCost, lastCost) = (count, path.cost)
-    ledger += Int64(count - path.cost)
+    if !isSettled { ledger += Int64(count - path.cost) }
     guard policy.mode != .off, !isFrozen else { return nil }
-    return (count >= 2 ? learn(count) : nil) ?? retireIdle()
+    let decision = (count >= 2 ? learn(count) : nil) ?? retireIdle()
+    if decision != nil { known = nil }
+    return decision
   }
 
   /// The links between agents of the path.
-  private mutating func takeLinks() {
+  mutating func takeLinks() {
     for from in 0..<max(1, path.edgeCount) - 1 where table.degree(path.agents[from]) > 0 {
       for to in from + 2..<path.edgeCount + 1 where table.degree(path.agents[to]) > 0 && path.isOpen(from, to)
       {
@@ -106,9 +124,18 @@ public struct Observer: Sendable {
     }
   }
 
-  /// Credits each possible link of the path, and changes the links where one has earned it.
-  private mutating func learn(_ count: Int) -> RewireDecision? {
-    var chosen: Earned?
+  /// A possible link of the path, and what it saves.
+  private struct Candidate {
+    var pair: AgentPair
+    var kind: LinkKind
+    var group: UInt8
+    var gain: Int64
+  }
+
+  /// Finds the possible links of the path.
+  private mutating func findCandidates(_ count: Int) {
+    candidates.removeAll(keepingCapacity: true)
+    hasCandidates = true
     for from in 0..<count - 1 {
       for to in stride(from: count, to: from + 1, by: -1) where path.isOpen(from, to) {
         let (one, other) = (path.agents[from], path.agents[to])
@@ -116,18 +143,29 @@ public struct Observer: Sendable {
         guard allows[Int(kind.rawValue)] else { continue }
         let gain = path.gain(of: from, to)
         guard gain > 0 else { continue }
-        let pair = AgentPair(one, other)
-        var slot = table.find(pair)
-        if slot < 0 {
-          let group = Thresholds.group(kind, distance: to - from)
-          slot = table.admit(pair, kind, group: group, step: step, decay)
-          guard slot >= 0 else { continue }
-        }
-        note(Int64(gain), slot)
-        let isFirst = chosen.map { kind.rawValue < $0.kind.rawValue } ?? true
-        if isFirst, !table.items[Int(slot)].isLinked, let threshold = thresholdReached(by: slot) {
-          chosen = Earned(slot: slot, pair: pair, kind: kind, threshold: threshold)
-        }
+        candidates.append(
+          Candidate(
+            pair: AgentPair(one, other), kind: kind, group: Thresholds.group(kind, distance: to - from),
+            gain: Int64(gain)))
+      }
+    }
+  }
+
+  /// Credits each possible link of the path, and changes the links where one has earned it.
+  private mutating func learn(_ count: Int) -> RewireDecision? {
+    if !hasCandidates { findCandidates(count) }
+    var chosen: Earned?
+    for place in candidates.indices {
+      let candidate = candidates[place]
+      var slot = table.find(candidate.pair)
+      if slot < 0 {
+        slot = table.admit(candidate.pair, candidate.kind, group: candidate.group, step: step, decay)
+        guard slot >= 0 else { continue }
+      }
+      note(candidate.gain, slot)
+      let isFirst = chosen.map { candidate.kind.rawValue < $0.kind.rawValue } ?? true
+      if isFirst, !table.items[Int(slot)].isLinked, let threshold = thresholdReached(by: slot) {
+        chosen = Earned(slot: slot, pair: candidate.pair, kind: candidate.kind, threshold: threshold)
       }
     }
     // A later newcomer of the same event may have taken the item's place in the memory.

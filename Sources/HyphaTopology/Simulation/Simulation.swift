@@ -2,6 +2,8 @@
 public enum SimulatedRule: String, Sendable, CaseIterable {
   /// ``Observer``.
   case observer
+  /// The same by reports, as a running deployment has it: what it decides on events holds from the next report on.
+  case reports
   /// No links at all.
   case tree
   /// A link between any two, for nothing.
@@ -21,6 +23,7 @@ public enum SimulatedRule: String, Sendable, CaseIterable {
   public var title: String {
     switch self {
     case .observer: "observer"
+    case .reports: "reports"
     case .tree: "tree"
     case .mesh: "mesh"
     case .hindsight: "hindsight"
@@ -46,6 +49,8 @@ public struct Simulation: Sendable {
   static let progressInterval = 1 << 16
   /// For how many events an agent a batch is planned.
   static let batchEventsPerAgent = 16
+  /// How many events a report has.
+  static let reportEventCount = 1000
 
   /// - Parameters:
   ///   - pins: links that are there from the start and stay.
@@ -73,8 +78,8 @@ public struct Simulation: Sendable {
   public func run(_ rule: SimulatedRule, progress: (Int) throws -> Void = { _ in }) throws -> SimulationRow {
     var meter = SimulationMeter(rule, traffic.tree, charge: policy.charge)
     switch rule {
-    case .observer:
-      return try observe(&meter, progress)
+    case .observer: return try observe(&meter, reportEventCount: nil, progress)
+    case .reports: return try observe(&meter, reportEventCount: Self.reportEventCount, progress)
     case .tree:
       try follow([], &meter, progress)
     case .mesh:
@@ -102,21 +107,98 @@ public struct Simulation: Sendable {
     return meter.finish()
   }
 
-  private func observe(_ meter: inout SimulationMeter, _ progress: (Int) throws -> Void) throws
-    -> SimulationRow
-  {
-    var observer = try observer()
-    for (place, event) in traffic.events.enumerated() {
-      if place % Self.progressInterval == 0 { try progress(place) }
-      let decision = observer.observe(from: event.from, to: event.to)
-      meter.count(treeHops: observer.lastTreeCost, hops: observer.lastCost)
-      observer.forEachRelay { meter.relayed($0) }
-      if let decision, !decision.isSuggestion {
+  private func observe(
+    _ meter: inout SimulationMeter, reportEventCount: Int?, _ progress: (Int) throws -> Void
+  ) throws -> SimulationRow {
+    let observer = try watch(reportEventCount: reportEventCount) { step in
+      switch step {
+      case .passed(let place, let treeHops, let hops, let path):
+        if place % Self.progressInterval == 0 { try progress(place) }
+        meter.count(treeHops: treeHops, hops: hops)
+        path.forEachRelay { meter.relayed($0) }
+      case .decided(let decision):
         for link in decision.retired { meter.remove(link.pair) }
         if let link = decision.promoted { meter.add(link.pair) }
       }
     }
     return meter.finish(topologyHash: observer.topologyHash)
+  }
+
+  /// Calls `body` with the number of each event, the hops that it takes by links that the observer has made, and how often it
+  /// is relayed.
+  ///
+  /// - Parameter reportEventCount: how many events a report has, as in ``SimulatedRule/reports``; nil where the observer sees each
+  ///   event at once.
+  public func forEachEvent(
+    reportEventCount: Int? = nil, _ body: (_ event: Int, _ hops: Int, _ relays: Int) throws -> Void
+  ) throws {
+    try watch(reportEventCount: reportEventCount) { step in
+      guard case .passed(let event, _, let hops, let path) = step else { return }
+      var relays = 0
+      path.forEachRelay { _ in relays += 1 }
+      try body(event, hops, relays)
+    }
+  }
+
+  /// What happens while an observer watches.
+  private enum WatchStep {
+    case passed(event: Int, treeHops: Int, hops: Int, path: LinkedPath)
+    case decided(RewireDecision)
+  }
+
+  @discardableResult
+  private func watch(reportEventCount: Int?, _ body: (WatchStep) throws -> Void) throws -> Observer {
+    var observer = try observer()
+    guard let reportEventCount else {
+      for (place, event) in traffic.events.enumerated() {
+        let decision = observer.observe(from: event.from, to: event.to)
+        try body(
+          .passed(
+            event: place, treeHops: observer.lastTreeCost, hops: observer.lastCost, path: observer.path))
+        if let decision, !decision.isSuggestion { try body(.decided(decision)) }
+      }
+      return observer
+    }
+    var links = Set(observer.links)
+    var path = LinkedPath()
+    var start = 0
+    while start < traffic.events.count {
+      let end = min(start + reportEventCount, traffic.events.count)
+      for place in start..<end {
+        let (treeHops, hops) = pass(traffic.events[place], links, &path)
+        try body(.passed(event: place, treeHops: treeHops, hops: hops, path: path))
+      }
+      // The pairs in the order in which they came.
+      var flows: [Observer.Flow] = []
+      var places: [Traffic.Event: Int] = [:]
+      for event in traffic.events[start..<end] {
+        if let place = places[event] {
+          flows[place].count += 1
+        } else {
+          places[event] = flows.count
+          flows.append(Observer.Flow(from: event.from, to: event.to, count: 1))
+        }
+      }
+      try observer.observe(report: flows) { decision in
+        guard !decision.isSuggestion else { return }
+        for link in decision.retired { links.remove(link.pair) }
+        if let link = decision.promoted { links.insert(link.pair) }
+        try body(.decided(decision))
+      }
+      start = end
+    }
+    return observer
+  }
+
+  /// Sends an event over links that are there, and returns the hops of the tree and of its way.
+  private func pass(_ event: Traffic.Event, _ links: Set<AgentPair>, _ path: inout LinkedPath) -> (Int, Int) {
+    guard path.take(traffic.tree, from: event.from, to: event.to, passing: []) else {
+      let edges = traffic.tree.distance(event.from, event.to)
+      return (edges, edges)
+    }
+    if !links.isEmpty { path.takeLinks { links.contains($0) } }
+    path.measure()
+    return (path.edgeCount, path.cost)
   }
 
   /// Events over links that stay.
@@ -135,13 +217,8 @@ public struct Simulation: Sendable {
   private func follow(
     _ event: Traffic.Event, _ links: Set<AgentPair>, _ path: inout LinkedPath, _ meter: inout SimulationMeter
   ) {
-    guard path.take(traffic.tree, from: event.from, to: event.to, passing: []) else {
-      let edges = traffic.tree.distance(event.from, event.to)
-      return meter.count(treeHops: edges, hops: edges)
-    }
-    if !links.isEmpty { path.takeLinks { links.contains($0) } }
-    path.measure()
-    meter.count(treeHops: path.edgeCount, hops: path.cost)
+    let (treeHops, hops) = pass(event, links, &path)
+    meter.count(treeHops: treeHops, hops: hops)
     path.forEachRelay { meter.relayed($0) }
   }
 

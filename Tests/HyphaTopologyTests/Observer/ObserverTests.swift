@@ -179,4 +179,29 @@ import Testing
       "\($0)".contains("observer: \(key) is \(value); use ")
     }
   }
+
+  @Test(arguments: TrafficGenerator.Shape.allCases)
+  func `events of one pair in a row are learned from as if each came by itself`(
+    _ shape: TrafficGenerator.Shape
+  ) throws {
+    for seed in seeds(6) {
+      var policy = ObserverPolicy()
+      (policy.charge, policy.memory, policy.halfLife) = (3, 64, 2)
+      var quick = try Observer(tree(levels: 4, width: 3), policy: policy)
+      var slow = quick
+      var generator = TrafficGenerator(seed: seed, shape, agentCount: quick.tree.count)
+      for _ in 0..<400 {
+        let event = generator.next()
+        for _ in 0..<Int.random(in: 1...30, using: &generator.random) {
+          // Whatever an observer keeps of the event before is gone.
+          try slow.resume(slow.memory)
+          let decision = quick.observe(from: event.from, to: event.to)
+          #expect(decision == slow.observe(from: event.from, to: event.to), "\(shape) HYPHA_SEED=\(seed)")
+          #expect(quick.ledger == slow.ledger && quick.lastCost == slow.lastCost)
+        }
+      }
+      #expect(quick.links == slow.links && quick.topologyHash == slow.topologyHash)
+      #expect(shape == .uniform || quick.linkCount > 0)
+    }
+  }
 }

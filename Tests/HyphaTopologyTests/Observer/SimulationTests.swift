@@ -26,6 +26,19 @@ import Testing
     }
   }
 
+  @Test(arguments: TrafficGenerator.Shape.allCases)
+  func `by reports, too, nothing is dearer than the plain tree and the overdraft`(
+    _ shape: TrafficGenerator.Shape
+  ) throws {
+    for seed in seeds(8) {
+      var policy = ObserverPolicy()
+      (policy.charge, policy.overdraft, policy.halfLife) = (3, 5, 4)
+      let row = try Simulation(traffic(shape, seed: seed, events: 20_000), policy: policy).run(.reports)
+      #expect(row.overdraftMin >= -15, "\(shape) HYPHA_SEED=\(seed): \(row.overdraftMin)")
+      #expect(row.totalCost <= row.treeHops + 15 && row.changeCount > 0)
+    }
+  }
+
   @Test func `the plain tree and the mesh are the ends of the scale`() throws {
     let traffic = try traffic(.uniform, seed: 3)
     let tree = try Simulation(traffic).run(.tree)
