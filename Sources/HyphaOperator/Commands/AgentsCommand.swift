@@ -6,8 +6,8 @@ import HyphaRuntime
 /// `hypha agents`: what single agents are at.
 struct AgentsCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "agents", abstract: "Say what an agent is at, and why it gets nothing.",
-    subcommands: [AgentsExplainCommand.self])
+    name: "agents", abstract: "Say what an agent is at, why it gets nothing, and what its state was.",
+    subcommands: [AgentsExplainCommand.self, AgentsStateCommand.self])
 }
 
 /// `hypha agents explain`: why an agent gets what it gets.

@@ -12,10 +12,10 @@ struct TopCommand: Command {
       space pauses, 'q' ends. Without a terminal, or with --once, it reads twice and prints once.
 
       'queue' are events that wait in mailboxes, are being handled, or are on their way into the log; 'publ', 'hand' and \
-      'log' what agents publish and handle and the log takes, a second; 'lag' positions of other nodes' logs with something for this node \
-      that it has not heard of; 'gaps' lanes that are known to be incomplete; 'lost' what was dropped, 'threw' how often \
-      handlers threw, since the node started; 'alerts' those that wait for an answer. p50 and p99 are from publication to the \
-      handler. Agents are counted from the logs, over all runs.
+      'log' what agents publish and handle and the log takes, a second; 'lag' positions of other nodes' logs with \
+      something for this node that it has not heard of; 'gaps' lanes that are known to be incomplete; 'lost' what was \
+      dropped, 'fail' how often handlers threw, since the node started; 'open' alerts that wait for an answer. p50 and p99 \
+      are from publication to the handler. Agents are counted from the logs, over all runs.
       """,
     examples: ["hypha top data/incident-room", "hypha top data/incident-room --once --json"])
 

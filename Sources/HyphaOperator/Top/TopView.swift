@@ -65,13 +65,13 @@ struct TopView {
 
   func nodes(_ model: TopModel) -> Table {
     var table = Table([
-      .init("node"), .init("state"), .init("agents", alignment: .right),
-      .init("queue", alignment: .right), .init("publ", key: "publishedPerSecond", alignment: .right),
-      .init("hand", key: "handledPerSecond", alignment: .right),
-      .init("log", key: "logEntriesPerSecond", alignment: .right), .init("lag", alignment: .right),
+      .init("node"), .init("is", key: "state"), .init("agents", alignment: .right),
+      .init("queue", alignment: .right), .init("publ/s", key: "publishedPerSecond", alignment: .right),
+      .init("hand/s", key: "handledPerSecond", alignment: .right),
+      .init("log/s", key: "logEntriesPerSecond", alignment: .right), .init("lag", alignment: .right),
       .init("gaps", key: "behindLanes", alignment: .right), .init("lost", alignment: .right),
-      .init("threw", key: "failures", alignment: .right),
-      .init("alerts", key: "openAlerts", alignment: .right),
+      .init("fail", key: "failures", alignment: .right),
+      .init("open", key: "openAlerts", alignment: .right),
     ])
     for row in model.nodes {
       func number(_ count: (some BinaryInteger)?) -> Table.Cell {
@@ -79,8 +79,8 @@ struct TopView {
       }
       table.add([
         .string(row.node.text), .string(row.state, row.state == "runs" ? .green : .yellow),
-        number(row.agentCount), number(row.queueCount), .rate(ifKnown: row.publishedRate),
-        .rate(ifKnown: row.handledRate), .rate(ifKnown: row.logRate), Self.alarming(row.lag, .yellow),
+        number(row.agentCount), number(row.queueCount), .bare(row.publishedRate),
+        .bare(row.handledRate), .bare(row.logRate), Self.alarming(row.lag, .yellow),
         Self.alarming(row.behindCount, .yellow), Self.alarming(row.lostCount),
         Self.alarming(row.failureCount),
         Self.alarming(row.openAlertCount, .yellow),
@@ -117,6 +117,11 @@ struct TopView {
 }
 
 extension Table.Cell {
+  /// A rate whose column says that it is one.
+  fileprivate static func bare(_ perSecond: Double?) -> Table.Cell {
+    perSecond.map { .double($0, digits: $0 < 99.95 ? 1 : 0) } ?? .none
+  }
+
   /// A rate, or nothing where there is none yet.
   fileprivate static func rate(ifKnown perSecond: Double?) -> Table.Cell {
     perSecond.map { .rate($0) } ?? .none

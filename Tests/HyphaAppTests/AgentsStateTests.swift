@@ -1,0 +1,89 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
+import Testing
+
+@testable import HyphaOperator
+
+extension Processes {
+  /// `hypha agents state`.
+  @Suite struct AgentsStateTests {
+    private struct Booked: Decodable { var number: Int }
+
+    private func decoded(_ result: Hypha.Result) throws -> JSONValue {
+      #expect(result.status == 0, "\(result.errors)")
+      return try JSON.decode(JSONValue.self, from: result.output.utf8)
+    }
+
+    @Test func `the state at any place is what the events up to there make of it`() async throws {
+      let scratch = try Scratch()
+      let job = try JobRun(in: scratch)
+      let run = try job.start()
+      // What the books have is in the log as events.
+      func booked() throws -> [(position: Position, time: Timestamp, id: EventID, number: Int)] {
+        var found: [(position: Position, time: Timestamp, id: EventID, number: Int)] = []
+        try job.log().scan { entry in
+          if entry.record.header.type == "test.JobBooked", entry.source == .stated {
+            let number = try JSON.decode(Booked.self, from: entry.record.payload).number
+            found.append((entry.position, entry.record.header.time, entry.record.header.id, number))
+          }
+          return true
+        }
+        return found
+      }
+      #expect(try await becomesTrue { (try? booked().count) ?? 0 >= JobRun.booked.count })
+      // While the node runs.
+      let now = try decoded(try await job.app("agents", "state", job.data, "books", "--json"))
+      run.signal(SIGTERM)
+      _ = await run.end()
+      let events = try booked()
+      let numbers = events.map { JSONValue.integer(Int64($0.number)) }
+      #expect(now["state"]?["booked"] == .array(numbers) && now["node"] == .string("b"))
+      for index in [0, 6, events.count - 1] {
+        let event = events[index]
+        for place in ["\(event.position)", event.time.text] {
+          let then = try decoded(
+            try await job.app("agents", "state", job.data, "books", "--at", place, "--json"))
+          #expect(then["state"]?["booked"] == .array(Array(numbers.prefix(index + 1))), "\(place)")
+          #expect(then["events"] == .integer(Int64(index + 1)))
+        }
+      }
+      let begin = try decoded(try await job.app("agents", "state", job.data, "books", "--at", "1", "--json"))
+      #expect(begin["state"]?["booked"] == .array([]) && begin["position"] == .null)
+      let why = try decoded(
+        try await job.app("agents", "state", job.data, "books", "--why", "booked.3", "--json"))
+      #expect(why["event"] == .string(events[3].id.description) && why["value"] == numbers[3])
+      let since = try decoded(
+        try await job.app(
+          "agents", "state", job.data, "books", "--since", "\(events[4].position)", "--at",
+          "\(events[5].position)", "--json"))
+      #expect(
+        since == .array([.object(["member": .string("booked.5"), "before": .null, "after": numbers[5]])]))
+      let text = try await job.app("agents", "state", job.data, "books")
+      #expect(text.output.contains("books on node b, as of position") && text.output.contains("booked.0: "))
+      let whole = try await job.app("agents", "state", job.data, "worker")
+      #expect(whole.status == 2 && whole.errors.contains("does not evolve by events"))
+      let nobody = try await job.app("agents", "state", job.data, "nobody")
+      #expect(nobody.status == 1 && nobody.errors.contains("an agent 'nobody' is there"))
+    }
+
+    @Test func `changes are told member by member`() {
+      let before: JSONValue = .object([
+        "a": .integer(1), "b": .array([.integer(1), .integer(2)]), "c": .object([:]),
+      ])
+      let after: JSONValue = .object([
+        "a": .integer(1), "b": .array([.integer(3)]), "d": .null, "c": .object([:]),
+      ])
+      #expect(
+        StateChanges.between(before, after) == [
+          .init(path: "b.1", before: .integer(2), after: nil),
+          .init(path: "b.0", before: .integer(1), after: .integer(3)),
+          .init(path: "d", before: nil, after: .null),
+        ])
+      #expect(StateChanges.value(at: "b.1", of: before) == .integer(2))
+      #expect(
+        StateChanges.value(at: "b.7", of: before) == nil && StateChanges.value(at: "a.x", of: before) == nil)
+    }
+  }
+}
