@@ -64,7 +64,7 @@ extension Processes {
         var killed: Set<Int32> = []
         for _ in 0..<Int.random(in: 1...4, using: &random) {
           let pause = Int.random(in: 0...400, using: &random)
-          try await Task.sleep(for: .milliseconds(pause))
+          try await Task.sleep(for: .milliseconds(pause), clock: .suspending)
           let node = Bool.random(using: &random) ? "a" : "b"
           guard run.isRunning, let id = run.node(node, after: killed) else { continue }
           killed.insert(id)

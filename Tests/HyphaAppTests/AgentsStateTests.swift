@@ -32,7 +32,7 @@ extension Processes {
         }
         return found
       }
-      #expect(try await becomesTrue { (try? booked().count) ?? 0 >= JobRun.booked.count })
+      #expect(await becomesTrue { (try? booked().count) ?? 0 >= JobRun.booked.count })
       // While the node runs.
       let now = try decoded(try await job.app("agents", "state", job.data, "books", "--json"))
       run.signal(SIGTERM)

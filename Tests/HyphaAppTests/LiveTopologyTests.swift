@@ -17,8 +17,8 @@ extension Processes {
   struct LiveTopologyTests {
     private struct Row: Decodable {
       var name: String
-      var ours: Double
-      var bare, ratio: Double?
+      /// Null where so few events had nothing to measure.
+      var ours, bare, ratio: Double?
     }
 
     @Test func `986 agents on five nodes lose nothing, and relay as much as the simulation says`()
@@ -36,7 +36,7 @@ extension Processes {
       #expect(try row("live-faults").ours == 0)
       // Without links both follow from the tree alone.
       #expect(try row("live-relays-plain").ratio == 1, "\(rows)")
-      #expect(try row("live-relays").ours > 0)
+      #expect(try row("live-relays").ours ?? 0 > 0)
       let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
       #expect(!left.contains { $0.hasPrefix("hypha-bench") })
       scratch.expectNothingLeft()

@@ -111,7 +111,7 @@ extension Processes {
       let nodes = run.nodes()
       for id in nodes { kill(id, SIGSTOP) }
       // For longer than the silence that is borne; that time is what the test is about.
-      try await Task.sleep(for: .seconds(4))
+      try await Task.sleep(for: .seconds(4), clock: .suspending)
       for id in nodes { kill(id, SIGCONT) }
       let result = await run.end()
       #expect(result.status == 0, "\(result.errors)")

@@ -55,7 +55,7 @@ import Testing
     let deadline = ContinuousClock.now + .seconds(120)
     while try !condition() {
       try #require(ContinuousClock.now < deadline)
-      try await Task.sleep(for: .milliseconds(5))
+      try await Task.sleep(for: .milliseconds(5), clock: .suspending)
     }
   }
 }

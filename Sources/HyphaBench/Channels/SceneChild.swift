@@ -80,7 +80,7 @@ extension SceneState {
       patience = taken == last ? patience + 1 : 0
       if patience > 4_000 { break }
       last = taken
-      try await Task.sleep(for: .microseconds(500))
+      try await Task.sleep(for: .microseconds(500), clock: .suspending)
     }
     return SceneAnswer(taken: tally.finish(), pulseTaken: pulseCount > 0 ? pulseTally.finish() : nil)
   }
@@ -128,14 +128,14 @@ private final class NodePart: ScenePart {
     case .index:
       while let status = log.indexStatus(), status.lagCount > 0 {
         if let failure = status.failure { throw failure }
-        try await Task.sleep(for: .microseconds(500))
+        try await Task.sleep(for: .microseconds(500), clock: .suspending)
       }
       return SceneAnswer()
     }
   }
 
   private func waitUntilReady(_ role: SceneState.Role) async throws {
-    while !state.isReady(role) { try await Task.sleep(for: .microseconds(200)) }
+    while !state.isReady(role) { try await Task.sleep(for: .microseconds(200), clock: .suspending) }
   }
 
   func stop() async {

@@ -61,7 +61,7 @@ final class LiveRun {
     var (last, lastAt) = (-1, Monotonic.nanoseconds())
     while true {
       try Task.checkCancellation()
-      try await Task.sleep(for: .milliseconds(500))
+      try await Task.sleep(for: .milliseconds(500), clock: .suspending)
       let taken = try ask(.tally).reduce(0) { $0 + $1.tally.takenCount }
       progress(taken)
       if taken >= expected { break }

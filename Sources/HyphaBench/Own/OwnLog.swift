@@ -67,7 +67,7 @@ final class OwnLog: Sendable {
   /// - Returns: the nanoseconds that it took.
   func waitUntilIndexed() async throws -> UInt64 {
     let begin = Monotonic.nanoseconds()
-    while try indexLag() > 0 { try await Task.sleep(for: .microseconds(500)) }
+    while try indexLag() > 0 { try await Task.sleep(for: .microseconds(500), clock: .suspending) }
     return Monotonic.nanoseconds() - begin
   }
 

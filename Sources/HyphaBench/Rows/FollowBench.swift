@@ -51,7 +51,7 @@ extension LogBench {
             continuation.resume(with: result.map { _ in Monotonic.nanoseconds() })
           }
         })
-      try await Task.sleep(for: Self.followPace)
+      try await Task.sleep(for: Self.followPace, clock: .suspending)
     }
     return times
   }

@@ -33,7 +33,7 @@ extension LogBench {
   private static func lags(of ours: OwnLog) async throws -> [Double] {
     var lags = [Double(try ours.indexLag())]
     while !Task.isCancelled {
-      try? await Task.sleep(for: .milliseconds(5))
+      try? await Task.sleep(for: .milliseconds(5), clock: .suspending)
       lags.append(Double(try ours.indexLag()))
     }
     return lags

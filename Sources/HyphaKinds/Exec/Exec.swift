@@ -92,10 +92,10 @@ public actor Exec: Agent {
   }
 
   private func rest(for duration: Duration) async throws {
-    let end = ContinuousClock.now + duration
-    while ContinuousClock.now < end {
+    let end = SuspendingClock.now + duration
+    while SuspendingClock.now < end {
       guard !seat.isStopped else { throw NodeStops() }
-      try? await Task.sleep(for: min(.milliseconds(50), end - .now))
+      try? await Task.sleep(for: min(.milliseconds(50), end - .now), clock: .suspending)
     }
   }
 }

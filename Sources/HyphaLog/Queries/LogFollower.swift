@@ -105,7 +105,7 @@ extension LogReader {
   ///   - clock: what the waits between looks at another process's log are measured with.
   public func follow(
     _ query: LogQuery = LogQuery(), after position: Position = .start, limits: LogPageLimits = .standard,
-    clock: any Clock<Duration> = ContinuousClock()
+    clock: any Clock<Duration> = SuspendingClock()
   ) -> LogFollower {
     LogFollower(self, query, after: position, limits: limits, clock: clock)
   }

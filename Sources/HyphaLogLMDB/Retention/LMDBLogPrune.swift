@@ -121,7 +121,7 @@ extension LMDBLog {
     let newest = UInt64(try open().environment.facts().commitCount)
     for _ in 0..<1_000 {
       guard try readers().contains(where: { $0.commit.map { $0 < newest } ?? false }) else { return }
-      try await Task.sleep(for: .milliseconds(1))
+      try await Task.sleep(for: .milliseconds(1), clock: .suspending)
     }
   }
 

@@ -27,29 +27,22 @@ struct AgentsStateCommand: Command {
   @Option(help: "The agent's kind, where the log does not say it.", valueName: "kind") var kind: String?
   @Flag(help: "Print as one line of JSON.") var json = false
 
-  /// A moment of the state, and the event that made it so.
-  private struct Moment {
-    var state = JSONValue.null
-    var entry: LogEntry?
-    var eventCount = 0
-  }
-
   func run() async throws {
     let (log, kind) = try find()
-    var (now, before): (Moment, Moment?) = (Moment(), nil)
+    var (now, before): (StateStep?, StateStep?)
     var reason: (entry: LogEntry?, value: JSONValue?)
     try await Program.require().kinds.visitStates(of: agent, kind: kind, in: log) { step in
       guard step.entry.map({ at?.includes($0) ?? true }) ?? true else { return false }
-      let state = try step.state()
-      now = Moment(state: state, entry: step.entry, eventCount: step.eventCount)
-      if let since, step.entry.map({ since.includes($0) }) ?? true { before = now }
-      if let why, case let value = StateChanges.value(at: why, of: state), value != reason.value {
+      now = step
+      if let since, step.entry.map({ since.includes($0) }) ?? true { before = step }
+      if let why, case let value = StateChanges.value(at: why, of: try step.state()), value != reason.value {
         reason = (step.entry, value)
       }
       return true
     }
     if let why { return try show(why, reason.entry, reason.value) }
-    if let before { return try show(StateChanges.between(before.state, now.state)) }
+    guard let now else { return }
+    if let before { return try show(StateChanges.between(before.state(), now.state())) }
     try show(now, on: log.identity.node)
   }
 
@@ -69,11 +62,12 @@ struct AgentsStateCommand: Command {
       remedy: "give the deployment's data directory, and --kind for logs of an older version")
   }
 
-  private func show(_ moment: Moment, on node: NodeID) throws {
+  private func show(_ moment: StateStep, on node: NodeID) throws {
+    let state = try moment.state()
     if json {
       return try Output.standard.writeLine(
         JSON.text([
-          "agent": JSONValue.string(agent.text), "node": .string(node.text), "state": moment.state,
+          "agent": JSONValue.string(agent.text), "node": .string(node.text), "state": state,
           "events": .integer(Int64(moment.eventCount)),
           "position": moment.entry.map { .integer(Int64($0.position.rawValue)) } ?? .null,
           "time": moment.entry.map { .string($0.record.header.time.text) } ?? .null,
@@ -84,7 +78,7 @@ struct AgentsStateCommand: Command {
     try Output.standard.writeLine(
       "\(agent) on node \(node), as of \(place): made of \(Human.count(count)) \(count == 1 ? "event" : "events")"
     )
-    for (path, value) in StateChanges.members(of: moment.state) {
+    for (path, value) in StateChanges.members(of: state) {
       try Output.standard.writeLine("  \(printable(path)): \(printable(try JSON.text(value)))")
     }
   }

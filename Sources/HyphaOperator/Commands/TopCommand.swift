@@ -35,7 +35,7 @@ struct TopCommand: Command {
     let logs = try DataPlaces.logs(in: data).map { (path: $0, log: try read($0)) }
     let stop = StopSignal()
     let view = TopView(name: data, style: Terminal.current.style())
-    let clock = ContinuousClock()
+    let clock = SuspendingClock()
     let begin = clock.now
     if once || json || !Terminal.current.isOutputTTY {
       let first = try await TopReading.read(logs, at: clock.now - begin)
@@ -66,7 +66,7 @@ struct TopCommand: Command {
   /// Draws again and again until somebody has enough.
   private func refresh(
     _ logs: [(path: String, log: any LogReader)], _ view: TopView, _ stop: StopSignal,
-    _ clock: ContinuousClock
+    _ clock: SuspendingClock
   ) async throws {
     let begin = clock.now
     let keyboard = Keyboard()
@@ -112,7 +112,7 @@ struct TopCommand: Command {
     if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
   }
 
-  private func pause(_ duration: Duration, _ stop: StopSignal, _ clock: ContinuousClock) async throws {
+  private func pause(_ duration: Duration, _ stop: StopSignal, _ clock: SuspendingClock) async throws {
     let end = clock.now + duration
     while clock.now < end, !stop.isRaised {
       try await clock.sleep(for: min(end - clock.now, .milliseconds(50)))

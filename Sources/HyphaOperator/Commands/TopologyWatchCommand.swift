@@ -40,7 +40,7 @@ struct TopologyWatchCommand: Command {
   ) async throws {
     var reading = first
     var view = TopologyWatchView(topology, style: Terminal.current.style())
-    let clock = ContinuousClock()
+    let clock = SuspendingClock()
     let begin = clock.now
     try await LiveRegion.run { region in
       while !stop.isRaised {
@@ -60,7 +60,7 @@ struct TopologyWatchCommand: Command {
   private func writeLines(_ log: any LogReader, _ first: TopologyReading, _ stop: StopSignal) async throws {
     var reading = first
     var (shownCount, observedCount) = (0, 0)
-    let clock = ContinuousClock()
+    let clock = SuspendingClock()
     var toldAt = clock.now - Self.lineInterval
     while !stop.isRaised {
       try reading.readOn(log)

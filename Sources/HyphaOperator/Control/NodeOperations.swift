@@ -71,7 +71,7 @@ struct NodeOperations: Sendable {
           .logFailed, "the acknowledgement of \(wanted.alert) is not in the log yet",
           remedy: "look at the node's notes; it is kept, and appended once the log has room")
       }
-      try await Task.sleep(for: .milliseconds(5))
+      try await Task.sleep(for: .milliseconds(5), clock: .suspending)
     }
     return try Self.value(alert)
   }
@@ -100,7 +100,7 @@ struct NodeOperations: Sendable {
     // The answer is an event of the seat's node, which comes to this one's log.
     while ContinuousClock.now < end {
       if let outcome = try outcome(of: asked, after: before) { return try Self.value(outcome) }
-      try await Task.sleep(for: .milliseconds(20))
+      try await Task.sleep(for: .milliseconds(20), clock: .suspending)
     }
     return try Self.value(RuleOutcome())
   }

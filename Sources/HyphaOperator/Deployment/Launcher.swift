@@ -54,7 +54,7 @@ final class Launcher {
     do {
       for node in topology.nodes { try start(node.id) }
       loop: while !stop.isRaised {
-        try await Task.sleep(for: Self.interval)
+        try await Task.sleep(for: Self.interval, clock: .suspending)
         let now = clock.now - began
         for (node, process) in processes.sorted(by: { $0.key < $1.key }) {
           if process.status != nil { policy.reported(node) }
@@ -156,7 +156,7 @@ final class Launcher {
         hasTold = true
         try? note("waiting for \(Self.names(late)) to stop; press Ctrl-C again to end at once")
       }
-      try? await Task.sleep(for: .milliseconds(20))
+      try? await Task.sleep(for: .milliseconds(20), clock: .suspending)
     }
     let late = all.filter { $0.ending == nil }
     if !late.isEmpty, !stop.isUrgent {

@@ -51,7 +51,7 @@ struct NodeRunner {
         let status = running.status()
         try report(status)
         if isDone(status) { break }
-        try await Task.sleep(for: Self.reportInterval)
+        try await Task.sleep(for: Self.reportInterval, clock: .suspending)
       }
     } catch {
       await running.stop()

@@ -10,8 +10,8 @@ struct ReplaySession {
   let stop: StopSignal
   private(set) var player: ReplayPlayer
   private(set) var shownCount = 0
-  private let clock = ContinuousClock()
-  private let begin: ContinuousClock.Instant
+  private let clock = SuspendingClock()
+  private let begin: SuspendingClock.Instant
 
   /// While something is waited for, keys and signals are looked at this often.
   private static let sliceMax = Duration.milliseconds(25)

@@ -49,7 +49,7 @@ func becomesTrue(within limit: Duration = patience, _ condition: () async throws
   let deadline = ContinuousClock.now + limit
   while ContinuousClock.now < deadline {
     if try await condition() { return true }
-    try? await Task.sleep(for: .milliseconds(20))
+    try? await Task.sleep(for: .milliseconds(20), clock: .suspending)
   }
   return try await condition()
 }

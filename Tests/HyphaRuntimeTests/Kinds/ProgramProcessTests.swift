@@ -49,7 +49,7 @@ import Testing
     let end = ContinuousClock.now + .seconds(120)
     while !condition() {
       guard ContinuousClock.now < end else { return false }
-      try? await Task.sleep(for: .milliseconds(5))
+      try? await Task.sleep(for: .milliseconds(5), clock: .suspending)
     }
     return true
   }

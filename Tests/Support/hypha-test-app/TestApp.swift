@@ -128,7 +128,7 @@ actor Flood: Agent {
 /// Takes a crate every 50 ms.
 actor Sloth: Agent {
   static let handles = Handlers(Sloth.self).on(Crate.self) { _, _, _ in
-    try await Task.sleep(for: .milliseconds(50))
+    try await Task.sleep(for: .milliseconds(50), clock: .suspending)
   }
 }
 
