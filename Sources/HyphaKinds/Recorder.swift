@@ -13,6 +13,9 @@ public actor Recorder: Agent {
     .on(Entry.self) { $0.keep($1.value, in: $2) }
     .on(HandlerFailed.self) { agent, _, context in agent.keep(0, in: context) }
     .on(AgentActivated.self) { agent, _, context in agent.keep(0, in: context) }
+    .on(NodeSuspected.self) { agent, _, context in agent.keep(0, in: context) }
+    .on(NodeDown.self) { agent, _, context in agent.keep(0, in: context) }
+    .on(NodeReturned.self) { agent, _, context in agent.keep(0, in: context) }
 
   /// What was recorded on the logged channels.
   public struct State: Codable, Sendable {

@@ -43,6 +43,18 @@ public struct Routes: Sendable {
     }
   }
 
+  /// Whether a lane's agent subscribes itself to what it publishes there; it does not get it.
+  public func isOwnDestination(_ lane: Lane) -> Bool {
+    guard case .type(let type) = lane.target else { return false }
+    return topology.agent(lane.agent)?.subscribes.contains { $0.type == type } ?? false
+  }
+
+  /// The name of an event type as its first subscriber has it.
+  public func subscribedType(_ type: EventTypeName) -> EventTypeName? {
+    guard let first = subscribers[type]?.first else { return nil }
+    return topology.agent(first)?.subscribes.first { $0.type == type }?.type
+  }
+
   /// What `node` does with an event of `lane` that has reached `agent` of this node, coming from its
   /// neighbour `previous` (nil at the lane's own agent).
   public func step(_ lane: Lane, at agent: AgentID, from previous: AgentID?) -> RouteStep {
@@ -60,8 +72,7 @@ public struct Routes: Sendable {
       if wanted.contains(agent) { step.deliveries.append(.init(agent: agent, hops: hops)) }
       var passedOn = false
       let nexts =
-        way.map { $0.next[agent] ?? [] }
-        ?? neighbours(of: agent).filter { $0 != previous && onPath.contains($0) }
+        way.map { $0.next[agent] ?? [] } ?? neighbours(of: agent, in: onPath).filter { $0 != previous }
       for next in nexts {
         passedOn = true
         guard let nextNode = topology.agent(next)?.node else { continue }
@@ -79,36 +90,39 @@ public struct Routes: Sendable {
 
   /// What a node does with an event of `lane` that arrived over a link for `agent`: the tree tells which
   /// neighbour it came from.
+  ///
+  /// Where there are no direct links, it is the same for all lanes to one target that come by the same neighbour
+  /// (``entry(of:to:)``).
   public func step(_ lane: Lane, arrivingAt agent: AgentID) -> RouteStep {
-    guard topology.agent(agent) != nil, topology.agent(lane.agent) != nil, agent != lane.agent else {
-      return RouteStep()
-    }
-    let previous = previous(of: agent, on: lane)
-    // Beside the way of its lane an event leads nowhere.
-    guard previous != nil else { return RouteStep() }
+    guard let previous = entry(of: lane, to: agent) else { return RouteStep() }
     var step = step(lane, at: agent, from: previous)
     let leadsOn = !step.deliveries.isEmpty || !step.forwards.isEmpty
-    step.source = leadsOn ? previous.flatMap { topology.agent($0)?.node } : nil
+    step.source = leadsOn ? topology.agent(previous)?.node : nil
     return step
+  }
+
+  /// The agent by which events of a lane come to `agent`, if they do; nil at its own agent, and beside the way of a lane
+  /// that direct links shorten.
+  public func entry(of lane: Lane, to agent: AgentID) -> AgentID? {
+    guard topology.agent(agent) != nil, topology.agent(lane.agent) != nil, agent != lane.agent else {
+      return nil
+    }
+    return links.isEmpty ? neighbour(of: agent, towards: lane.agent) : way(of: lane).previous[agent]
   }
 
   /// The agents that an event of `lane` reaches, on whatever node, once it has arrived over a link for `agent`; in
   /// alphabetical order.
   public func reached(_ lane: Lane, arrivingAt agent: AgentID) -> [AgentID] {
-    guard topology.agent(agent) != nil, topology.agent(lane.agent) != nil, agent != lane.agent else {
-      return []
-    }
+    guard let entry = entry(of: lane, to: agent) else { return [] }
     let wanted = Set(destinations(of: lane))
-    guard let previous = previous(of: agent, on: lane) else { return [] }
     let way = links.isEmpty ? nil : way(of: lane)
     let onPath = way == nil ? agentsOnPaths(from: lane.agent, to: wanted) : []
     var reached: [AgentID] = []
-    var open: [(agent: AgentID, previous: AgentID?)] = [(agent, previous)]
+    var open: [(agent: AgentID, previous: AgentID?)] = [(agent, entry)]
     while let (agent, previous) = open.popLast() {
       if wanted.contains(agent) { reached.append(agent) }
       let nexts =
-        way.map { $0.next[agent] ?? [] }
-        ?? neighbours(of: agent).filter { $0 != previous && onPath.contains($0) }
+        way.map { $0.next[agent] ?? [] } ?? neighbours(of: agent, in: onPath).filter { $0 != previous }
       for next in nexts { open.append((next, agent)) }
     }
     return reached.sorted()
@@ -155,9 +169,9 @@ public struct Routes: Sendable {
     return links.mapValues { $0.sorted() }
   }
 
-  private func neighbours(of agent: AgentID) -> [AgentID] {
-    let below = topology.children(of: agent)
-    guard let supervisor = topology.agent(agent)?.reportsTo else { return below }
+  private func neighbours(of agent: AgentID, in path: Set<AgentID>) -> [AgentID] {
+    let below = topology.children(of: agent, in: path)
+    guard let supervisor = topology.agent(agent)?.reportsTo, path.contains(supervisor) else { return below }
     return [supervisor] + below
   }
 
@@ -169,11 +183,6 @@ public struct Routes: Sendable {
       way.add(LaneWay.shortest(along: path, links: linked, gates: gates))
     }
     return way
-  }
-
-  /// By which agent an event of a lane comes to `agent`; nil where the lane does not lead.
-  private func previous(of agent: AgentID, on lane: Lane) -> AgentID? {
-    links.isEmpty ? neighbour(of: agent, towards: lane.agent) : way(of: lane).previous[agent]
   }
 
   /// The agents from one to another in the tree, both ends included.

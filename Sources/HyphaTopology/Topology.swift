@@ -19,6 +19,8 @@ public struct Topology: Sendable, Hashable {
   public let log: LogSettings
   /// How soon alerts are to be answered.
   public let alerts: AlertSettings
+  /// How nodes watch each other.
+  public let membership: MembershipSettings
   /// How agents' failures are dealt with, where an agent says nothing of its own.
   public let supervision: SupervisionSettings
   /// How links are protected.
@@ -38,6 +40,7 @@ public struct Topology: Sendable, Hashable {
   public init(
     name: String, version: UInt32 = 1, nodes: [NodeSpec], agents: [AgentSpec],
     log: LogSettings = LogSettings(), alerts: AlertSettings = AlertSettings(),
+    membership: MembershipSettings = MembershipSettings(),
     supervision: SupervisionSettings = SupervisionSettings(),
     security: SecuritySettings = SecuritySettings(), observer: ObserverPolicy = ObserverPolicy()
   ) throws {
@@ -47,6 +50,7 @@ public struct Topology: Sendable, Hashable {
     self.agents = agents
     self.log = log
     self.alerts = alerts
+    self.membership = membership
     self.supervision = supervision
     self.security = security
     self.observer = observer
@@ -131,7 +135,8 @@ public struct Topology: Sendable, Hashable {
   ) throws -> Topology {
     try Topology(
       name: name, version: version, nodes: nodes ?? self.nodes, agents: agents ?? self.agents, log: log,
-      alerts: alerts, supervision: supervision, security: security ?? self.security, observer: observer)
+      alerts: alerts, membership: membership, supervision: supervision, security: security ?? self.security,
+      observer: observer)
   }
 
   /// The agent with this id.
@@ -142,6 +147,13 @@ public struct Topology: Sendable, Hashable {
   public func supervision(of id: AgentID) -> SupervisionSettings { agent(id)?.supervision ?? supervision }
   /// Those who report to `id`, in the order of the file.
   public func children(of id: AgentID) -> [AgentID] { childIndex[id] ?? [] }
+  /// Those who report to `id` and are in `wanted`, in the order of the file: at the cost of the fewer of both.
+  func children(of id: AgentID, in wanted: Set<AgentID>) -> [AgentID] {
+    let children = children(of: id)
+    guard wanted.count < children.count else { return children.filter(wanted.contains) }
+    let found = wanted.compactMap { agentIndex[$0] }.filter { agents[$0].reportsTo == id }
+    return found.sorted().map { agents[$0].id }
+  }
   /// How far below the root `id` stands; the root is 0.
   public func depth(of id: AgentID) -> Int? { depthIndex[id] }
   /// The agents placed on `node`, in the order of the file.

@@ -37,6 +37,8 @@ public enum ControlMessage: Sendable, Hashable {
   case vouch(runs: [LaneRun])
   /// Kind 9, answer: this, with a signature.
   case vouched(RunVoucher)
+  /// Kind 10, without an answer: this node stops in order, and is not to be missed.
+  case goodbye
   /// Kind 11, without an answer: the newest version of the routes for which this node's links are open, and the one that
   /// it sends by; 0 is the plain tree.
   case progress(ready: UInt32, sending: UInt32)
@@ -72,6 +74,7 @@ extension ControlMessage {
     writer.write(Self.version)
     writer.write(kind)
     switch self {
+    case .goodbye: break
     case .hello(let greeting):
       writer.writeShort(greeting.node.text)
       writer.write(greeting.versions.lowerBound)
@@ -151,6 +154,7 @@ extension ControlMessage {
     case .records: 7
     case .vouch: 8
     case .vouched: 9
+    case .goodbye: 10
     case .progress: 11
     }
   }
@@ -221,6 +225,8 @@ extension ControlMessage {
       return .vouch(runs: try (0..<reader.readRunCount()).map { _ in try reader.readRun() })
     case 9:
       return .vouched(try reader.readVoucher())
+    case 10:
+      return .goodbye
     case 11:
       return .progress(ready: try reader.read(), sending: try reader.read())
     default:

@@ -4,37 +4,11 @@ public import HyphaCore
 ///
 /// A pure state machine: no socket, clock or disk. It drops what it has, parks what is early, and says what
 /// to fetch. A late start, a reconnect, a dropped run, a cursor resumed and a change of route are all one
-/// case: *behind, catch up, join live*.
+/// case: *behind, catch up, join live*. A lane that has everything keeps its newest event's place and id, and nothing
+/// else: 40 bytes.
 ///
-/// Invariants, for any sequence of calls:
-/// 1. what it delivers is a path along the back-pointers: each event names the one delivered before it, or
-///    opens a new epoch behind a reported fork;
-/// 2. no event is delivered twice;
-/// 3. at most ``Limits/parkedCountMax`` events are parked; what exceeds that is dropped and fetched later.
+/// What it promises, for any sequence of calls, stands by name in docs/guarantees.md, "A lane's receiver".
 public struct LaneReceiver: Sendable {
-  /// The bounds of one lane.
-  public struct Limits: Sendable, Hashable {
-    /// The most events parked at a time.
-    public var parkedCountMax: Int
-    /// How long a gap may stand before it is fetched: what is missing may be on its way.
-    public var grace: Duration
-    /// How long an answer to a fetch may take before the fetch is sent again; doubled for each attempt.
-    public var answerTimeout: Duration
-    /// The longest such wait.
-    public var answerTimeoutMax: Duration
-
-    /// Default: 256 events parked, 20 ms of grace, answers within 1 to 8 s.
-    public init(
-      parkedCountMax: Int = 256, grace: Duration = .milliseconds(20), answerTimeout: Duration = .seconds(1),
-      answerTimeoutMax: Duration = .seconds(8)
-    ) {
-      self.parkedCountMax = parkedCountMax
-      self.grace = grace
-      self.answerTimeout = answerTimeout
-      self.answerTimeoutMax = answerTimeoutMax
-    }
-  }
-
   /// What became of events that came in.
   public struct Reception: Sendable {
     /// To be taken on, in this order.
@@ -45,159 +19,184 @@ public struct LaneReceiver: Sendable {
     public var parkedCount = 0
     /// How many were dropped for want of room; they will be fetched.
     public var droppedCount = 0
-    /// How many contradict what was delivered; their origin numbers its stream wrongly.
+    /// How many contradict what was delivered, and are not taken; ``forks`` says the first.
     public var contradictoryCount = 0
-    /// What was delivered, here or before, but is not in its origin's log any more; the oldest first.
-    public var forks: [Fork] = []
-    /// The newest of ``forks``.
-    public var fork: Fork? { forks.last }
+    /// What was delivered, here or before, and that the lane's other side denies; the oldest first.
+    public var forks: [LaneFork] = []
 
     /// Nothing came in.
     public init() {}
   }
 
-  /// Events that an origin had sent and then lost when it ended uncleanly. They are kept here and reported,
-  /// never merged.
-  public struct Fork: Sendable, Hashable {
-    /// The last event that both sides have.
-    public var common: LanePoint
-    /// The last event that only this side has.
-    public var end: LanePoint
+  /// Who says how far a lane goes, or what it has.
+  public enum Source: Sendable, Hashable {
+    /// The node that states the lane's events: what its log lacks is not there.
+    case origin
+    /// A node that has taken the lane, too, and may lack the newest of it.
+    case copy
+  }
 
-    /// A fork between two points.
-    public init(common: LanePoint, end: LanePoint) {
-      self.common = common
-      self.end = end
+  /// A question for what follows an event.
+  public struct Fetch: Sendable, Hashable {
+    /// The last event that is here.
+    public var after: LanePoint
+    /// How many times it was asked without getting on, this time excluded.
+    public var attempt: Int
+
+    /// A question by its parts.
+    public init(after: LanePoint, attempt: Int) {
+      self.after = after
+      self.attempt = attempt
     }
   }
 
-  private struct Fetch: Sendable {
-    var sentAt: Timestamp
-    var attempt: Int
+  private enum State: Sendable {
+    case live
+    indirect case behind(LaneGap)
   }
 
   /// The last event delivered.
   public private(set) var head: LanePoint
-  /// The newest event that the lane is known to have.
-  public private(set) var announced: LanePoint
-  private let limits: Limits
-  private var parked: [LanePoint: Record] = [:]
-  private var behindSince: Timestamp?
-  private var fetch: Fetch?
+  /// Its id; ``EventID/none`` where it is not known.
+  public private(set) var headID: EventID
+  private var state = State.live
 
   /// A receiver that has taken everything up to `head`.
-  public init(head: LanePoint = .start, limits: Limits = Limits()) {
+  public init(head: LanePoint = .start, id: EventID = .none) {
     self.head = head
-    announced = head
-    self.limits = limits
+    headID = id
   }
 
+  /// The newest event that the lane is known to have.
+  public var announced: LanePoint { gap?.announced ?? head }
   /// Whether the lane has events that were not delivered yet.
-  public var isBehind: Bool { announced > head }
+  public var isBehind: Bool { if case .behind = state { true } else { false } }
   /// How many events are parked.
-  public var parkedCount: Int { parked.count }
+  public var parkedCount: Int { gap?.parked.count ?? 0 }
+  /// How many bytes they have.
+  public var parkedByteCount: Int { gap?.parkedByteCount ?? 0 }
 
-  /// Takes events that came over a link or in an answer.
-  public mutating func receive(_ records: some Sequence<Record>, now: Timestamp) -> Reception {
+  private var gap: LaneGap? { if case .behind(let gap) = state { gap } else { nil } }
+
+  // MARK: Inputs
+
+  /// Takes events that came over a link.
+  public mutating func receive(
+    _ records: some Sequence<Record>, now: Timestamp, limits: LaneLimits = .standard
+  ) -> Reception {
+    var gap = takeGap()
+    let before = head
     var reception = Reception()
-    for record in records { receive(record, into: &reception) }
-    noteProgress(now: now)
+    for record in records { receive(record, &gap, now, limits, into: &reception) }
+    // Another gap than before has a grace of its own.
+    if head > before, gap?.waitsSince == nil { gap?.since = now }
+    keep(gap)
     return reception
   }
 
-  /// Learns from the origin how far the lane goes.
-  public mutating func announce(_ end: LanePoint, now: Timestamp) {
-    announced = max(announced, end)
-    noteProgress(now: now)
+  /// Learns how far the lane goes.
+  public mutating func announce(_ end: LanePoint, by source: Source = .origin, now: Timestamp) {
+    guard end > head else { return }
+    var gap = takeGap() ?? LaneGap(since: now)
+    gap.announce(end, by: source)
+    keep(gap)
   }
 
-  /// Whether to fetch now, and after which event. A point that was returned counts as asked for.
-  public mutating func fetchDue(now: Timestamp) -> LanePoint? {
-    guard let behindSince, now.since(behindSince) >= limits.grace else { return nil }
-    if let fetch {
-      let patience = limits.answerTimeout * Double(1 << min(fetch.attempt, 8))
-      guard now.since(fetch.sentAt) >= min(patience, limits.answerTimeoutMax) else { return nil }
-      self.fetch = Fetch(sentAt: now, attempt: fetch.attempt + 1)
-    } else {
-      fetch = Fetch(sentAt: now, attempt: 0)
-    }
-    return head
+  /// Whether to fetch now, and what. What was returned counts as asked for.
+  public mutating func fetchDue(now: Timestamp, limits: LaneLimits = .standard) -> Fetch? {
+    guard gap?.isDue(now: now, limits) ?? false, var gap = takeGap() else { return nil }
+    defer { keep(gap) }
+    return Fetch(after: head, attempt: gap.ask(now: now))
   }
 
-  /// Takes the answer to a fetch. An answer may hold only a part; the rest is then due at once.
-  public mutating func receive(answer records: [Record], now: Timestamp) -> Reception {
-    let attempt = fetch?.attempt ?? 0
-    fetch = nil
+  /// Takes the answer to a fetch of what follows `after`. An answer may hold only a part; the rest is then due at once.
+  public mutating func receive(
+    answer records: [Record], after: LanePoint, from source: Source = .origin, now: Timestamp,
+    limits: LaneLimits = .standard
+  ) -> Reception {
+    var gap = takeGap()
     let before = head
-    let reception = receive(records, now: now)
-    // An answer that brought nothing must not be asked for again at once, and ever less often: what the
-    // lane was known to have may have been lost with its origin's end.
-    if isBehind && head == before { fetch = Fetch(sentAt: now, attempt: attempt) }
+    var reception = Reception()
+    for record in records { receive(record, &gap, now, limits, into: &reception) }
+    if head > before {
+      gap?.gotOn()
+    } else {
+      if records.isEmpty, source == .origin, after == head { gap?.giveUpUnconfirmed() }
+      gap?.gotNothing(now: now)
+    }
+    keep(gap)
     return reception
   }
 
   /// Falls back to `head`: what was delivered after it could not be kept.
-  public mutating func reset(to head: LanePoint, now: Timestamp) {
-    announced = max(announced, self.head)
-    self.head = head
-    parked = [:]
-    fetch = nil
-    noteProgress(now: now)
+  public mutating func reset(to head: LanePoint, id: EventID = .none, now: Timestamp) {
+    var gap = takeGap() ?? LaneGap(since: now)
+    gap.announce(self.head, by: .copy)
+    gap.dropParked()
+    gap.since = now
+    gap.gotOn()
+    (self.head, headID) = (head, id)
+    keep(gap)
   }
 
-  private mutating func receive(_ record: Record, into reception: inout Reception) {
+  // MARK: Deciding
+
+  private mutating func receive(
+    _ record: Record, _ gap: inout LaneGap?, _ now: Timestamp, _ limits: LaneLimits,
+    into reception: inout Reception
+  ) {
     let (point, previous) = (record.point, record.previous)
     guard point > head else {
-      reception.duplicateCount += 1
+      if point == head, headID != .none, record.id != headID {
+        contradict(record, into: &reception)
+      } else {
+        reception.duplicateCount += 1
+      }
       return
     }
     if previous > head {
-      park(record, into: &reception)
-    } else if previous == head || point.epoch > head.epoch {
-      if previous < head { reception.forks.append(Fork(common: previous, end: head)) }
-      deliver(record, into: &reception)
+      if gap == nil { gap = LaneGap(since: now) }
+      gap?.park(record, limits, into: &reception)
+    } else if previous == head {
+      deliver(record, &gap, into: &reception)
+    } else if point.epoch > head.epoch {
+      reception.forks.append(fork(.lost, record))
+      deliver(record, &gap, into: &reception)
     } else {
-      reception.contradictoryCount += 1
+      contradict(record, into: &reception)
     }
   }
 
-  private mutating func park(_ record: Record, into reception: inout Reception) {
-    announced = max(announced, record.point)
-    if parked[record.previous] != nil {
-      reception.duplicateCount += 1
-    } else if parked.count < limits.parkedCountMax {
-      // It may wait for long, and what came with it may be large.
-      parked[record.previous] = record.alone
-      reception.parkedCount += 1
-    } else {
-      reception.droppedCount += 1
-    }
+  private func fork(_ kind: LaneFork.Kind, _ record: Record) -> LaneFork {
+    LaneFork(
+      kind: kind, common: record.previous, kept: .init(point: head, event: headID),
+      other: .init(point: record.point, event: record.id))
   }
 
-  private mutating func deliver(_ record: Record, into reception: inout Reception) {
-    if parked.isEmpty {
-      reception.delivered.append(record)
-      head = record.point
-      announced = max(announced, head)
-      return
-    }
+  private func contradict(_ record: Record, into reception: inout Reception) {
+    if reception.contradictoryCount == 0 { reception.forks.append(fork(.contradicted, record)) }
+    reception.contradictoryCount += 1
+  }
+
+  private mutating func deliver(_ record: Record, _ gap: inout LaneGap?, into reception: inout Reception) {
+    let epoch = head.epoch
     var next: Record? = record
     while let record = next {
       reception.delivered.append(record)
-      head = record.point
-      next = parked.removeValue(forKey: head)
+      (head, headID) = (record.point, record.id)
+      next = gap?.unpark(behind: head)
     }
-    announced = max(announced, head)
-    // A fork may have left events behind that can never join.
-    if !parked.isEmpty { parked = parked.filter { $0.key > head } }
+    // What was parked of a branch that was lost can never join.
+    if head.epoch > epoch { gap?.dropParked(upTo: head) }
   }
 
-  private mutating func noteProgress(now: Timestamp) {
-    if !isBehind {
-      behindSince = nil
-      fetch = nil
-    } else if behindSince == nil {
-      behindSince = now
-    }
+  /// The gap, which is this call's alone until ``keep(_:)``.
+  private mutating func takeGap() -> LaneGap? {
+    defer { state = .live }
+    return gap
+  }
+
+  private mutating func keep(_ gap: LaneGap?) {
+    if let gap, gap.announced > head { state = .behind(gap) }
   }
 }

@@ -2,18 +2,48 @@ public import HyphaCore
 
 /// Lets the newest event of each subject pass and drops what is older: the realtime channel's order.
 ///
-/// A pure state machine. It remembers at most `subjectCountMax` subjects of each agent's lane; when there
-/// are more it forgets all of that lane's and begins anew, which may let one older event pass per subject
-/// and never holds back a newer one.
+/// A pure state machine. It remembers at most ``Limits/subjectCountMax`` subjects of a lane and
+/// ``Limits/subjectCountMaxInAll`` of all. Where there are more it forgets them and keeps one point for all that it
+/// forgot of a lane, the newest: nothing before that passes any more, so that what passes is never older than what did,
+/// and what comes in the lane's order passes as before.
 public struct RealtimeGate: Sendable {
-  private let subjectCountMax: Int
-  private var newest: [Lane: [Subject: LanePoint]] = [:]
-  /// The last event, whose point is not among the others meanwhile: a run of events of one subject costs a comparison
-  /// each.
+  /// How much is remembered.
+  public struct Limits: Sendable, Hashable {
+    /// The most subjects of one lane.
+    public var subjectCountMax: Int
+    /// The most subjects of all lanes together.
+    public var subjectCountMaxInAll: Int
+
+    /// By default 4,096 a lane, 65,536 in all.
+    public init(subjectCountMax: Int = 4096, subjectCountMaxInAll: Int = 65_536) {
+      self.subjectCountMax = subjectCountMax
+      self.subjectCountMaxInAll = subjectCountMaxInAll
+    }
+  }
+
+  private struct LaneState: Sendable {
+    /// Nothing up to here passes.
+    var floor = LanePoint.start
+    var newest: [Subject: LanePoint] = [:]
+
+    /// Returns how many subjects were forgotten.
+    mutating func forget() -> Int {
+      defer { newest = [:] }
+      floor = newest.values.reduce(floor) { max($0, $1) }
+      return newest.count
+    }
+  }
+
+  private let limits: Limits
+  private var lanes: [Lane: LaneState] = [:]
+  /// How many subjects are remembered.
+  public private(set) var subjectCount = 0
+  /// The last event, whose point is put among the others when an event with other names comes: a run of events of one
+  /// subject costs a comparison each.
   private var recent: (names: RecordNames, point: LanePoint)?
 
   /// A gate that has seen nothing.
-  public init(subjectCountMax: Int = 4096) { self.subjectCountMax = subjectCountMax }
+  public init(limits: Limits = Limits()) { self.limits = limits }
 
   /// Of events that came together, those that are newer than all of their subject that passed before.
   public mutating func newest(of records: [Record]) -> [Record] {
@@ -34,19 +64,29 @@ public struct RealtimeGate: Sendable {
       return true
     }
     putBack()
-    let last = newest[names.lane]?[names.subject]
-    guard last.map({ $0 < point }) ?? true else { return false }
+    let (lane, subject) = (names.lane, names.subject)
+    var state = lanes[lane] ?? LaneState()
+    lanes[lane] = nil
+    defer { lanes[lane] = state }
+    let last = state.newest[subject]
+    guard point > last ?? state.floor else { return false }
+    if last == nil {
+      if state.newest.count >= limits.subjectCountMax { subjectCount -= state.forget() }
+      if subjectCount >= limits.subjectCountMaxInAll {
+        subjectCount -= state.forget()
+        for other in lanes.keys { subjectCount -= lanes[other]?.forget() ?? 0 }
+      }
+      // What was forgotten just now may have been newer.
+      guard point > state.floor else { return false }
+      subjectCount += 1
+    }
+    state.newest[subject] = point
     recent = (names, point)
     return true
   }
 
   private mutating func putBack() {
     guard let (names, point) = recent.take() else { return }
-    let (lane, subject) = (names.lane, names.subject)
-    var subjects = newest[lane, default: [:]]
-    newest[lane] = nil
-    if subjects.count >= subjectCountMax && subjects[subject] == nil { subjects = [:] }
-    subjects[subject] = point
-    newest[lane] = subjects
+    lanes[names.lane]?.newest[names.subject] = point
   }
 }

@@ -101,8 +101,20 @@ struct TopologyGenerator {
       alerts: AlertSettings(
         deadline: .milliseconds(Int64.random(in: 1...604_800_000, using: &random)),
         redelivery: random.chance(50) ? .seconds(1) : .seconds(Int64.random(in: 1...86_400, using: &random))),
-      supervision: random.chance(50) ? SupervisionSettings() : supervision(), security: security)
+      membership: membership(), supervision: random.chance(50) ? SupervisionSettings() : supervision(),
+      security: security)
     return (topology, kinds)
+  }
+
+  private mutating func membership() -> MembershipSettings {
+    let heartbeat = Int64.random(in: 20...1000, using: &random)
+    let after = Int64.random(in: 3 * heartbeat...4000, using: &random)
+    return MembershipSettings(
+      heartbeat: .milliseconds(heartbeat),
+      suspicion: random.chance(50)
+        ? .fixed(after: .milliseconds(max(200, after)))
+        : .phi(level: .random(in: 1...16, using: &random), pause: .milliseconds(after)),
+      downAfter: .seconds(Int64.random(in: 4...3600, using: &random)))
   }
 
   /// Settings that differ from the usual ones, and from others of these, in each part.

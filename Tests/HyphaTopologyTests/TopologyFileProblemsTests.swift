@@ -101,6 +101,26 @@ private func problems(agents: String) -> [String] {
       ("alerts: {redelivery: 0s}", "f:1:22: redelivery '0s' is out of range; use a duration from 1ms to 7d"),
       ("alerts: {every: 1s}", "f:1:10: alerts has an unknown key, 'every'; use one of deadline, redelivery"),
       (
+        "membership: {suspect-after: 3s, suspect-level: 8}",
+        "f:1:33: membership has both suspect-after and suspect-level; keep suspect-after for a fixed silence, or remove it"
+      ),
+      (
+        "membership: {suspect-after: 500ms}",
+        "f:1:29: suspect-after 500ms is less than three heartbeats of 200ms; wait longer, or shorten the heartbeat"
+      ),
+      (
+        "membership: {heartbeat: 10s}",
+        "f:1:13: down-after 10s is less than 30s, when a node is suspected at the earliest; wait longer, or shorten the heartbeat"
+      ),
+      (
+        "membership: {heartbeat: 1ms}",
+        "f:1:25: heartbeat '1ms' is out of range; use a duration from 20ms to 10s"
+      ),
+      (
+        "membership: {suspect-level: 17}",
+        "f:1:29: suspect-level must be a whole number; write a number from 1 to 16, without quotes"
+      ),
+      (
         "log: {inline-payload: 2MiB}",
         "f:1:23: inline-payload '2MiB' is out of range; use a size from 1KiB to 1MiB"
       ),
@@ -158,7 +178,7 @@ private func problems(agents: String) -> [String] {
       (
         "limits: {}",
         "f:1:1: the topology file has an unknown key, 'limits'; use one of hypha, name, version, "
-          + "log, alerts, supervision, security, observer, nodes, kinds, agents"
+          + "log, alerts, membership, supervision, security, observer, nodes, kinds, agents"
       ),
       (
         "supervision: {attempts: 0}",
@@ -175,7 +195,7 @@ private func problems(agents: String) -> [String] {
       (
         "\"a\\n\\e[31m\": {}",
         "f:1:1: the topology file has an unknown key, 'a\\u{a}\\u{1b}[31m'; use one of hypha, "
-          + "name, version, log, alerts, supervision, security, observer, nodes, kinds, agents"
+          + "name, version, log, alerts, membership, supervision, security, observer, nodes, kinds, agents"
       ),
     ] as [(String, String)]) func `says so at the place`(text: String, expected: String)
   {

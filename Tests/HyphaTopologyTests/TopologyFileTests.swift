@@ -155,4 +155,20 @@ let incidentRoom = """
     let alerts = try TopologyFile.read(yaml: yaml, file: "f").topology.alerts
     #expect(alerts == AlertSettings(deadline: duration, redelivery: .seconds(2)))
   }
+
+  @Test(
+    arguments: [
+      ("{}", MembershipSettings()),
+      ("{suspect-level: 8}", MembershipSettings(suspicion: .phi(level: 8, pause: .seconds(2)))),
+      ("{suspect-pause: 0ms}", MembershipSettings(suspicion: .phi(level: 10, pause: .zero))),
+      (
+        "{heartbeat: 100ms, suspect-after: 1s, down-after: 1m}",
+        MembershipSettings(
+          heartbeat: .milliseconds(100), suspicion: .fixed(after: .seconds(1)), downAfter: .seconds(60))
+      ),
+    ] as [(String, MembershipSettings)])
+  func `reads how nodes watch each other`(text: String, expected: MembershipSettings) throws {
+    let yaml = "{hypha: 1, name: n, membership: \(text), nodes: {m: }, agents: {a: {kind: k}}}"
+    #expect(try TopologyFile.read(yaml: yaml, file: "f").topology.membership == expected)
+  }
 }

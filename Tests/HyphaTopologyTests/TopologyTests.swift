@@ -45,6 +45,17 @@ import Testing
         == "invalidTopology: node 'm' is declared twice; rename or remove one of them")
   }
 
+  @Test func `is refused where an agent has the name of a node as an author`() throws {
+    #expect(
+      problem([spec("hypha.node.m")])
+        == "invalidTopology: agent 'hypha.node.m' has the name under which node 'm' states its events; rename the agent"
+    )
+    let long = try NodeID(String(repeating: "n", count: 63))
+    let other = try NodeID(String(repeating: "n", count: 62) + "m")
+    #expect(try AgentID(long.author.text) == long.author)
+    #expect(long.author != other.author)
+  }
+
   @Test func `is refused without a root, or with two`() {
     #expect(
       problem([spec("a", under: "b"), spec("b", under: "a")])

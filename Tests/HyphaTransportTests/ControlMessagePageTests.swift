@@ -37,6 +37,7 @@ import Testing
                 verdict: .digest([UInt8](0x10..<0x30)))
             ], sign: { _ in [UInt8](0x40..<0x80) }))
       ),
+      ("goodbye", .goodbye),
     ]
     for (name, message) in messages {
       let example = try #require(examples["control-\(name)"], "\(name)")

@@ -17,7 +17,7 @@ import Testing
         .init(lane: Sample.lane, point: at(2, 5)),
         .init(lane: Lane(agent: "a", channel: .persistent, target: .addressee("b")), point: at(1, 1)),
       ]),
-    .fetch(lane: Sample.lane, after: at(1, 4)),
+    .fetch(lane: Sample.lane, after: at(1, 4)), .goodbye,
     .records(lane: Sample.lane, after: .start, records: []),
     .records(lane: Sample.lane, after: .start, records: Sample.run(1...3)),
     .vouch(runs: []),

@@ -5,8 +5,16 @@ import Testing
 @Suite struct `Lane receiver` {
   private let start = time(milliseconds: 0)
 
+  private func id(_ epoch: UInt64, _ sequence: UInt64) -> EventID { EventID(high: epoch, low: sequence) }
+
+  private func lost(after common: LanePoint, _ kept: LaneFork.Claim, by other: LanePoint) -> LaneFork {
+    LaneFork(
+      kind: .lost, common: common, kept: kept,
+      other: .init(point: other, event: id(other.epoch, other.sequence)))
+  }
+
   private func points(_ reception: LaneReceiver.Reception) -> [LanePoint] {
-    reception.delivered.map(\.header.point)
+    reception.delivered.map(\.point)
   }
 
   @Test func `events in order are delivered as they come`() {
@@ -44,8 +52,9 @@ import Testing
   }
 
   @Test func `early events beyond the bound are dropped and stay known as missing`() {
-    var receiver = LaneReceiver(limits: .init(parkedCountMax: 2))
-    let reception = receiver.receive(Sample.run(2...5), now: start)
+    var receiver = LaneReceiver()
+    let limits = LaneLimits(parkedCountMax: 2)
+    let reception = receiver.receive(Sample.run(2...5), now: start, limits: limits)
     #expect(reception.parkedCount == 2)
     #expect(reception.droppedCount == 2)
     #expect(receiver.announced == at(1, 5))
@@ -70,8 +79,8 @@ import Testing
     var receiver = LaneReceiver(head: at(1, 5))
     let reception = receiver.receive(Sample.run(1...1, epoch: 2, after: at(1, 3)), now: start)
     #expect(points(reception) == [at(2, 1)])
-    #expect(reception.forks == [.init(common: at(1, 3), end: at(1, 5))])
-    #expect(reception.fork == .init(common: at(1, 3), end: at(1, 5)))
+    let kept = LaneFork.Claim(point: at(1, 5), event: .none)
+    #expect(reception.forks == [lost(after: at(1, 3), kept, by: at(2, 1))])
   }
 
   @Test func `two forks that come together are both reported`() {
@@ -81,7 +90,8 @@ import Testing
     let reception = receiver.receive(second + third, now: start)
     #expect(
       reception.forks == [
-        .init(common: at(1, 3), end: at(1, 5)), .init(common: at(1, 3), end: at(2, 1)),
+        lost(after: at(1, 3), .init(point: at(1, 5), event: .none), by: at(2, 1)),
+        lost(after: at(1, 3), .init(point: at(2, 1), event: id(2, 1)), by: at(3, 1)),
       ])
   }
 
@@ -96,18 +106,51 @@ import Testing
   @Test func `parked events of a lost branch never join the new epoch`() {
     var receiver = LaneReceiver(head: at(1, 3))
     _ = receiver.receive(Sample.run(5...6), now: start)
+    receiver.announce(at(2, 9), now: start)
     let reception = receiver.receive(Sample.run(1...1, epoch: 2, after: at(1, 3)), now: start)
     #expect(points(reception) == [at(2, 1)])
     #expect(reception.forks.isEmpty)
-    #expect(receiver.parkedCount == 0)
+    #expect(receiver.isBehind && receiver.parkedCount == 0 && receiver.parkedByteCount == 0)
     #expect(receiver.receive(Sample.run(4...4), now: start).duplicateCount == 1)
   }
 
-  @Test func `an event that skips back within its epoch is refused`() {
-    var receiver = LaneReceiver(head: at(1, 5))
+  @Test func `an event that skips back within its epoch is refused and told with both claims`() {
+    var receiver = LaneReceiver(head: at(1, 5), id: id(1, 5))
     let reception = receiver.receive([Sample.record(at(1, 8), after: at(1, 3))], now: start)
     #expect(reception.contradictoryCount == 1)
-    #expect(receiver.head == at(1, 5))
+    #expect(
+      reception.forks == [
+        LaneFork(
+          kind: .contradicted, common: at(1, 3), kept: .init(point: at(1, 5), event: id(1, 5)),
+          other: .init(point: at(1, 8), event: id(1, 8)))
+      ])
+    #expect(reception.delivered.isEmpty && receiver.head == at(1, 5))
+  }
+
+  @Test func `another event in the place of the last one is refused and told`() {
+    var receiver = LaneReceiver()
+    _ = receiver.receive(Sample.run(1...2), now: start)
+    let other = Sample.record(at(1, 2), after: at(1, 1), id: id(9, 9))
+    let reception = receiver.receive([other], now: start)
+    #expect(reception.contradictoryCount == 1 && reception.duplicateCount == 0)
+    #expect(reception.forks.map(\.kept.event) == [id(1, 2)])
+    #expect(reception.forks.map(\.other.event) == [id(9, 9)])
+    #expect(receiver.receive(Sample.run(2...2), now: start).duplicateCount == 1)
+  }
+
+  @Test func `a lane that has everything takes 40 bytes`() {
+    #expect(MemoryLayout<LaneReceiver>.stride == 40)
+  }
+
+  @Test func `early events beyond the bound of bytes are dropped and stay known as missing`() {
+    var receiver = LaneReceiver()
+    let records = Sample.run(2...4)
+    let limits = LaneLimits(parkedByteCountMax: records[0].bytes.count * 2)
+    let reception = receiver.receive(records, now: start, limits: limits)
+    #expect(reception.parkedCount == 2 && reception.droppedCount == 1)
+    #expect(receiver.parkedByteCount == records[0].bytes.count * 2)
+    _ = receiver.receive(Sample.run(1...1), now: start, limits: limits)
+    #expect(receiver.head == at(1, 3) && receiver.parkedByteCount == 0 && receiver.isBehind)
   }
 
   // MARK: Fetching
@@ -123,7 +166,7 @@ import Testing
     var receiver = LaneReceiver(head: at(1, 1))
     _ = receiver.receive(Sample.run(3...3), now: start)
     #expect(receiver.fetchDue(now: time(milliseconds: 19)) == nil)
-    #expect(receiver.fetchDue(now: time(milliseconds: 20)) == at(1, 1))
+    #expect(receiver.fetchDue(now: time(milliseconds: 20)) == .init(after: at(1, 1), attempt: 0))
     #expect(receiver.fetchDue(now: time(milliseconds: 21)) == nil)
   }
 
@@ -131,7 +174,7 @@ import Testing
     var receiver = LaneReceiver(head: at(1, 1))
     receiver.announce(at(1, 4), now: start)
     #expect(receiver.isBehind)
-    #expect(receiver.fetchDue(now: time(milliseconds: 20)) == at(1, 1))
+    #expect(receiver.fetchDue(now: time(milliseconds: 20)) == .init(after: at(1, 1), attempt: 0))
   }
 
   @Test func `an announcement of what was delivered changes nothing`() {
@@ -155,9 +198,9 @@ import Testing
   @Test func `the rest of a partial answer is fetched at once`() {
     var receiver = LaneReceiver()
     receiver.announce(at(1, 5), now: start)
-    #expect(receiver.fetchDue(now: time(milliseconds: 20)) == .start)
-    _ = receiver.receive(answer: Sample.run(1...3), now: time(milliseconds: 25))
-    #expect(receiver.fetchDue(now: time(milliseconds: 25)) == at(1, 3))
+    #expect(receiver.fetchDue(now: time(milliseconds: 20)) == .init(after: .start, attempt: 0))
+    _ = receiver.receive(answer: Sample.run(1...3), after: .start, now: time(milliseconds: 25))
+    #expect(receiver.fetchDue(now: time(milliseconds: 25)) == .init(after: at(1, 3), attempt: 0))
   }
 
   @Test func `an answer that brings nothing is asked for ever less often`() {
@@ -167,7 +210,7 @@ import Testing
     for milliseconds in stride(from: UInt64(0), to: 40_000, by: 10)
     where receiver.fetchDue(now: time(milliseconds: milliseconds)) != nil {
       sent.append(milliseconds)
-      _ = receiver.receive(answer: [], now: time(milliseconds: milliseconds))
+      _ = receiver.receive(answer: [], after: at(1, 1), now: time(milliseconds: milliseconds))
     }
     #expect(sent == [20, 1020, 3020, 7020, 15_020, 23_020, 31_020, 39_020])
   }
@@ -185,9 +228,73 @@ import Testing
     receiver.reset(to: at(1, 2), now: start)
     #expect(receiver.head == at(1, 2))
     #expect(receiver.parkedCount == 0)
-    #expect(receiver.fetchDue(now: time(milliseconds: 20)) == at(1, 2))
-    let reception = receiver.receive(answer: Sample.run(3...6), now: time(milliseconds: 21))
+    #expect(receiver.fetchDue(now: time(milliseconds: 20)) == .init(after: at(1, 2), attempt: 0))
+    let reception = receiver.receive(answer: Sample.run(3...6), after: at(1, 2), now: time(milliseconds: 21))
     #expect(points(reception) == [at(1, 3), at(1, 4), at(1, 5), at(1, 6)])
     #expect(!receiver.isBehind)
+  }
+
+  @Test func `what the origin's log is not known to have is given up when it says that there is nothing`() {
+    var receiver = LaneReceiver(head: at(1, 1))
+    _ = receiver.receive(Sample.run(3...3), now: start)
+    _ = receiver.receive(answer: [], after: at(1, 1), from: .copy, now: start)
+    #expect(receiver.isBehind && receiver.parkedCount == 1, "a copy may lack the newest")
+    _ = receiver.receive(answer: [], after: .start, now: start)
+    #expect(receiver.isBehind, "the answer to an older question says nothing")
+    _ = receiver.receive(answer: [], after: at(1, 1), now: start)
+    #expect(!receiver.isBehind && receiver.parkedCount == 0)
+    receiver.announce(at(1, 3), now: start)
+    #expect(receiver.isBehind)
+    _ = receiver.receive(answer: [], after: at(1, 1), now: start)
+    #expect(receiver.isBehind, "what its log was known to have is waited for")
+  }
+
+  @Test func `another gap than before has a grace of its own`() {
+    var receiver = LaneReceiver()
+    _ = receiver.receive(Sample.run(2...2) + Sample.run(4...4), now: start)
+    _ = receiver.receive(Sample.run(1...1), now: time(milliseconds: 15))
+    #expect(receiver.head == at(1, 2))
+    #expect(receiver.fetchDue(now: time(milliseconds: 34)) == nil)
+    #expect(receiver.fetchDue(now: time(milliseconds: 35)) == .init(after: at(1, 2), attempt: 0))
+  }
+
+  @Test func `what brought nothing is asked for at once when there is said to be something`() {
+    var receiver = LaneReceiver(head: at(1, 1))
+    receiver.announce(at(1, 2), by: .copy, now: start)
+    #expect(receiver.fetchDue(now: time(milliseconds: 20)) == .init(after: at(1, 1), attempt: 0))
+    receiver.announce(at(1, 2), by: .copy, now: time(milliseconds: 21))
+    #expect(receiver.fetchDue(now: time(milliseconds: 21)) == nil, "the answer may be on its way")
+    _ = receiver.receive(answer: [], after: at(1, 1), from: .copy, now: time(milliseconds: 22))
+    #expect(receiver.fetchDue(now: time(milliseconds: 22)) == nil)
+    receiver.announce(at(1, 2), by: .copy, now: time(milliseconds: 23))
+    #expect(receiver.fetchDue(now: time(milliseconds: 23)) == .init(after: at(1, 1), attempt: 1))
+  }
+
+  @Test func `each fetch that does not get on counts as an attempt`() {
+    var receiver = LaneReceiver()
+    receiver.announce(at(1, 5), now: start)
+    #expect(receiver.fetchDue(now: time(milliseconds: 20)) == .init(after: .start, attempt: 0))
+    #expect(receiver.fetchDue(now: time(milliseconds: 1020)) == .init(after: .start, attempt: 1))
+    _ = receiver.receive(answer: Sample.run(1...3), after: .start, now: time(milliseconds: 1025))
+    #expect(receiver.fetchDue(now: time(milliseconds: 1025)) == .init(after: at(1, 3), attempt: 0))
+  }
+}
+
+@Suite struct `Repair holders` {
+  private func holder(_ attempt: Int, silent: Set<NodeID> = []) -> NodeID {
+    RepairHolders.choose(origin: "o", copies: ["a", "b"], attempt: attempt, isSilent: silent.contains)
+  }
+
+  @Test func `the origin is asked twice, then each copy, then the origin again`() {
+    #expect((0..<6).map { holder($0) } == ["o", "o", "a", "b", "o", "o"])
+  }
+
+  @Test func `while the origin is silent the copies are asked first`() {
+    #expect((0..<4).map { holder($0, silent: ["o"]) } == ["a", "b", "a", "b"])
+    #expect((0..<3).map { holder($0, silent: ["o", "a"]) } == ["b", "b", "b"])
+  }
+
+  @Test func `where all are silent the origin is asked`() {
+    #expect((0..<3).map { holder($0, silent: ["o", "a", "b"]) } == ["o", "o", "o"])
   }
 }

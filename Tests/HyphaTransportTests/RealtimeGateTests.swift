@@ -34,10 +34,31 @@ import Testing
     }
   }
 
-  @Test func `beyond the bound it forgets and lets newer events pass`() {
-    var gate = RealtimeGate(subjectCountMax: 2)
-    let events = [event(1, "a"), event(2, "b"), event(3, "c"), event(4, "a")]
+  @Test func `beyond the bound it forgets, and lets nothing pass that is older than what it forgot`() {
+    var gate = RealtimeGate(limits: .init(subjectCountMax: 2))
+    let events = [event(1, "a"), event(5, "b"), event(6, "c"), event(7, "a")]
     #expect(gate.newest(of: events) == events)
-    #expect(gate.newest(of: [event(3, "a"), event(3, "c")]).isEmpty)
+    #expect(gate.newest(of: [event(3, "a"), event(4, "b"), event(5, "d")]).isEmpty)
+    #expect(gate.newest(of: [event(8, "b")]).count == 1)
+    #expect(gate.subjectCount <= 2)
+  }
+
+  @Test func `the bound over all lanes holds, too`() {
+    var gate = RealtimeGate(limits: .init(subjectCountMaxInAll: 3))
+    for (number, taker) in (["x", "y", "z", "v", "w"] as [AgentID]).enumerated() {
+      let point = at(1, UInt64(number) + 1)
+      let record = Sample.record(point, after: .start, channel: .realtime, addressee: taker)
+      #expect(gate.newest(of: [record]) == [record] && gate.subjectCount <= 3)
+    }
+    let old = Sample.record(at(1, 1), after: .start, channel: .realtime, addressee: "x")
+    #expect(gate.newest(of: [old]).isEmpty)
+  }
+
+  @Test func `what came in a row is remembered when other subjects have come`() {
+    var gate = RealtimeGate()
+    let row = Sample.run(1...9)
+    #expect(gate.newest(of: row) == row)
+    #expect(gate.newest(of: [event(1, "b")]).count == 1)
+    #expect(gate.newest(of: row).isEmpty)
   }
 }

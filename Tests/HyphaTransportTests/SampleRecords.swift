@@ -6,9 +6,9 @@ enum Sample {
 
   static func record(
     _ point: LanePoint, after previous: LanePoint, payload: [UInt8] = [], channel: Channel = .alert,
-    subject: Subject = "sample", addressee: AgentID? = nil
+    subject: Subject = "sample", addressee: AgentID? = nil, id: EventID? = nil
   ) -> Record {
-    let id = EventID(high: point.epoch, low: point.sequence)
+    let id = id ?? EventID(high: point.epoch, low: point.sequence)
     let header = RecordHeader(
       id: id, time: Timestamp(microseconds: 1), channel: channel, agent: "origin", epoch: point.epoch,
       sequence: point.sequence, previous: previous, addressee: addressee, type: "sample.Happened",

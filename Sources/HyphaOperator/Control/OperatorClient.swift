@@ -9,13 +9,16 @@ enum OperatorClient {
 
   /// What the node of a data directory answers to a request; nil where none runs there.
   ///
-  /// - Parameter progress: is told how far the operation has come, on a thread of the request's own.
-  /// - Throws: the node's error; ``HyphaError/Code/failed`` where it ends, or is silent for ``patience``.
+  /// - Parameters:
+  ///   - patience: how long the node may be silent.
+  ///   - progress: is told how far the operation has come, on a thread of the request's own.
+  /// - Throws: the node's error; ``HyphaError/Code/failed`` where it ends, or is silent for too long.
   static func ask<Result: Decodable & Sendable>(
     _ directory: String, _ request: OperatorRequest, as type: Result.Type,
+    within patience: Duration = patience,
     progress: @escaping @Sendable (String) -> Void = { _ in }
   ) async throws -> Result? {
-    try await onThread { try exchange(directory, request, as: type, progress: progress) }
+    try await onThread { try exchange(directory, request, as: type, patience, progress: progress) }
   }
 
   /// What `body` returns, which may block: it runs on a thread of its own.
@@ -28,7 +31,8 @@ enum OperatorClient {
   }
 
   private static func exchange<Result: Decodable>(
-    _ directory: String, _ request: OperatorRequest, as type: Result.Type, progress: (String) -> Void
+    _ directory: String, _ request: OperatorRequest, as type: Result.Type, _ patience: Duration,
+    progress: (String) -> Void
   ) throws -> Result? {
     guard let descriptor = try OperatorSocket.connect(to: directory) else { return nil }
     defer { close(descriptor) }

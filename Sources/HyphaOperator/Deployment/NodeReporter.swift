@@ -38,7 +38,9 @@ final class NodeReporter: Sendable {
     let delivered = Channel.allCases.map { channel in
       "\(channel) \(Human.count(status.channels[channel.description]?.deliveredCount ?? 0))"
     }
+    let missed = status.peers.filter(\.value.isMissed).sorted { $0.key < $1.key }
+      .map { ", \($0.value.standing): \($0.key)" }.joined()
     return "\(status.node): delivered \(delivered.joined(separator: ", ")); waiting \(status.backlog), "
-      + "behind \(status.behindLaneCount), log at \(Human.count(status.logHead))"
+      + "behind \(status.behindLaneCount), log at \(Human.count(status.logHead))\(missed)"
   }
 }

@@ -64,6 +64,10 @@ struct ProgressView {
       .init("node"), .init("agents", alignment: .right), .init("waiting", alignment: .right),
       .init("behind", alignment: .right), .init("log", alignment: .right), .init("state"),
     ])
+    let missed = Dictionary(
+      uniqueKeysWithValues: summary.missed.filter { !$0.missedNowBy.isEmpty }.map { entry in
+        (entry.node, entry.missedNowBy.map(\.text).joined(separator: ", "))
+      })
     for node in topology.nodes {
       guard let status = summary.nodes.first(where: { $0.node == node.id }) else {
         nodes.add([.string(node.id.text), .none, .none, .none, .none, .string("not here", .yellow)])
@@ -72,7 +76,8 @@ struct ProgressView {
       nodes.add([
         .string(node.id.text), .integer(status.agentCount), .integer(status.backlog),
         .integer(status.behindLaneCount), .integer(Int(status.logHead)),
-        status.notes.last.map { .string($0, .yellow) } ?? .string("up", .green),
+        missed[node.id].map { .string("missed by \($0)", .yellow) }
+          ?? status.notes.last.map { .string($0, .yellow) } ?? .string("up", .green),
       ])
     }
     return lines + [""] + nodes.lines(style: style)

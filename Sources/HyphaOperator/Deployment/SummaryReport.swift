@@ -34,6 +34,8 @@ struct SummaryReport: Encodable {
   let framesDropped: UInt64
   let refusedPeers: UInt64
   let refusedMessages: UInt64
+  /// Nodes that others have missed.
+  let missed: [DeploymentSummary.Missed]
   let uncheckedEvents: UInt64
   let contradictedLanes: Int
   /// The version of the topology at the end, and its direct links; nil where it is not observed.
@@ -87,6 +89,7 @@ struct SummaryReport: Encodable {
     let newest = summary.nodes.max { $0.topologyVersion ?? 0 < $1.topologyVersion ?? 0 }
     topologyVersion = newest?.topologyVersion
     links = topologyVersion == nil ? nil : newest?.linkCount
+    missed = summary.missed
     notes = summary.nodes.flatMap { status in status.notes.map { "[\(status.node)] \($0)" } }
     self.data = data
   }
@@ -162,6 +165,14 @@ struct SummaryReport: Encodable {
         style.yellow(
           "refused: \(Human.count(refusedPeers)) peers and handshakes, \(Human.count(refusedMessages)) messages"
         ))
+    }
+    for entry in missed {
+      let counts = [(entry.suspicionCount, "suspected"), (entry.downCount, "taken for down")]
+        .filter { $0.0 > 0 }.map { "\($0.1) \($0.0 == 1 ? "once" : "\(Human.count($0.0)) times")" }
+        .joined(separator: ", ")
+      let names = entry.by.map { "'\($0)'" }.joined(separator: ", ")
+      lines.append(
+        style.yellow("node '\(entry.node)' was \(counts) by \(names); the logs have hypha.NodeSuspected"))
     }
     if contradictedLanes > 0 {
       lines.append(

@@ -130,6 +130,10 @@ extension Node {
         return other.id != spec.id && types.contains(subscription.type)
       }
       let subjects = subscription.subjects == .everything ? "" : " about \(subscription.subjects)"
+      if MembershipEvents.all.contains(subscription.type) {
+        report.find("subscription", "\(subscription.type)\(subjects), which this node states of others")
+        continue
+      }
       guard !publishers.isEmpty else {
         report.find(
           "subscription", "\(subscription.type)\(subjects): no other agent publishes it", isObstacle: true)

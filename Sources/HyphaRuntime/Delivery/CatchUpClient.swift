@@ -37,8 +37,12 @@ struct CatchUpClient: Sendable {
   /// How far into each node's log this one was told of lanes.
   var toldThrough: [NodeID: UInt64] { peers.mapValues(\.since) }
 
-  /// A node that has started again does not know this one any more.
-  mutating func mustGreet(_ node: NodeID) { peers[node]?.isGreeted = false }
+  /// A node that has started again does not know this one any more. Returns whether it did before.
+  mutating func mustGreet(_ node: NodeID) -> Bool {
+    let wasGreeted = peers[node]?.isGreeted ?? false
+    peers[node]?.isGreeted = false
+    return wasGreeted
+  }
 
   mutating func welcomed(by node: NodeID) { peers[node]?.isGreeted = true }
 

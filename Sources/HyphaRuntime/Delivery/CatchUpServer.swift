@@ -106,7 +106,7 @@ final class CatchUpServer: Sendable {
     case .vouch(let runs):
       return self.runs?.answer(runs, for: node)
         ?? .refused(.other, reason: "node '\(routes.node)' has no key to sign with")
-    case .welcome, .refused, .heads, .records, .vouched, .progress: return nil
+    case .welcome, .refused, .heads, .records, .vouched, .goodbye, .progress: return nil
     }
   }
 

@@ -27,8 +27,8 @@ struct Courier: Sendable {
     var taken: [Taken] = []
     /// To send, in this order.
     var forwards: [OutboundFrame] = []
-    /// Events that were sent by an origin and then lost there.
-    var forks: [(Lane, LaneReceiver.Fork)] = []
+    /// Lanes of which another side says something else than what was taken.
+    var forks: [(Lane, LaneFork)] = []
     /// Why something was refused.
     var refusals: [String] = []
     /// Realtime events of one lane that do not come to an agent of this node, or of those behind it.
@@ -40,44 +40,35 @@ struct Courier: Sendable {
   private let measuresAges: Bool
   private let routes: RouteTable
   private let mayPublish: @Sendable (AgentID, EventTypeName) -> Bool
-  private var receivers: [Lane: LaneReceiver]
-  /// Incomplete lanes, each with the number under which it fell behind: they are fetched in that order.
-  private var behind: [Lane: UInt64] = [:]
-  private var behindNumber: UInt64 = 0
+  private var lanes: LaneTable
   private var gate = RealtimeGate()
   private var arrivals: [Lane: LaneArrivals] = [:]
   /// Lanes whose relays have brought what their origin did not state: they are fetched from the origin alone.
   private var distrusted: Set<Lane> = []
-  private(set) var parkedCount = 0
   private var pausedUntil = Timestamp.zero
   private(set) var counters = CourierCounters()
 
-  /// The most events that are parked over all lanes.
-  static var parkedCountMax: Int { 65_536 }
   /// The most fetches that are begun in one go.
   static var fetchCountMax: Int { 64 }
 
   init(
-    channel: Channel, routes: RouteTable, heads: [Lane: LanePoint], measuresAges: Bool = false,
+    channel: Channel, routes: RouteTable, heads: [Lane: LaneReceiver], measuresAges: Bool = false,
     mayPublish: @escaping @Sendable (AgentID, EventTypeName) -> Bool
   ) {
     self.channel = channel
     self.measuresAges = measuresAges
     self.routes = routes
     self.mayPublish = mayPublish
-    receivers = heads.mapValues { LaneReceiver(head: $0) }
+    lanes = LaneTable(heads) { routes.shared($0) }
   }
 
-  /// The lanes that are known to be incomplete, each with its end here and at its origin; in the order in which they fell
-  /// behind.
-  var behindLanes: [(lane: Lane, head: LanePoint, announced: LanePoint)] {
-    behind.sorted { $0.value < $1.value }.compactMap { lane, _ in
-      receivers[lane].map { (lane, $0.head, $0.announced) }
-    }
-  }
+  /// The lanes that are known to be incomplete, each with its end here and at its origin; the next to be looked at first.
+  var behindLanes: [(lane: Lane, head: LanePoint, announced: LanePoint)] { lanes.behind }
 
   /// How many lanes are known to be incomplete.
-  var behindCount: Int { behind.count }
+  var behindCount: Int { lanes.behindCount }
+  /// How many events are parked.
+  var parkedCount: Int { lanes.parkedCount }
 
   // MARK: Live
 
@@ -130,9 +121,9 @@ struct Courier: Sendable {
       lose(frame.records, .refused, for: routes.plan(of: lane).local, &actions)
       counters.refusedCount += UInt64(frame.records.count)
       // That there is more is enough to fetch it.
-      if let last = frame.records.last { announce(lane, last.point, now: now) }
+      if let last = frame.records.last { announce(lane, last.point, by: node, now: now) }
     } else if channel.isRepaired {
-      take(records, of: lane, hops: hops, now: now, &actions) { $0.receive($1, now: $2) }
+      take(of: lane, hops: hops, &actions) { $0.receive(records, of: lane, now: now) }
     } else {
       let newest = gate.newest(of: records)
       if newest.count < records.count {
@@ -219,14 +210,13 @@ struct Courier: Sendable {
   /// Takes nothing of a lane from relays any more, nor what they have brought early.
   mutating func distrust(_ lane: Lane, now: Timestamp) {
     distrusted.insert(lane)
-    guard let receiver = receivers[lane] else { return }
-    parkedCount -= receiver.parkedCount
-    receivers[lane]?.reset(to: receiver.head, now: now)
-    noteBehind(lane)
+    lanes.dropEarly(of: lane, now: now)
   }
 
-  /// Takes the answer to a fetch.
-  mutating func receive(answer records: [Record], of lane: Lane, now: Timestamp) -> Actions {
+  /// Takes the answer to a fetch of what follows `after` in a lane.
+  mutating func receive(
+    answer records: [Record], of lane: Lane, after: LanePoint, from node: NodeID, now: Timestamp
+  ) -> Actions {
     var actions = Actions()
     let plan = routes.plan(of: lane)
     guard plan.isTaken, records.allSatisfy({ mayPublish(lane.agent, $0.type) }) else {
@@ -235,89 +225,52 @@ struct Courier: Sendable {
         "an answer has events of lane \(lane), which has none of their type or does not lead here")
       return actions
     }
-    take(records, of: lane, hops: [:], isRepair: true, now: now, &actions) {
-      $0.receive(answer: $1, now: $2)
-    }
-    if records.isEmpty, let receiver = receivers[lane], receiver.isBehind {
-      // The origin has nothing after what is here: what the lane was thought to have was sent and then lost
-      // with its origin's end, or is not in its log yet and will be announced when it is.
-      parkedCount -= receiver.parkedCount
-      receivers[lane] = LaneReceiver(head: receiver.head)
-      noteBehind(lane)
+    let source: LaneReceiver.Source = routes.node(of: lane.agent) == node ? .origin : .copy
+    take(of: lane, hops: [:], isRepair: true, &actions) {
+      $0.receive(answer: records, of: lane, after: after, from: source, now: now)
     }
     return actions
   }
 
-  /// Learns how far a lane goes at its origin.
-  mutating func announce(_ lane: Lane, _ point: LanePoint, now: Timestamp) {
+  /// Learns from a node how far a lane goes.
+  mutating func announce(_ lane: Lane, _ point: LanePoint, by node: NodeID, now: Timestamp) {
     guard routes.plan(of: lane).isTaken else { return }
-    receivers[lane, default: LaneReceiver()].announce(point, now: now)
-    noteBehind(lane)
+    lanes.announce(point, of: lane, by: routes.node(of: lane.agent) == node ? .origin : .copy, now: now)
   }
 
   /// The fetches that are due: from which node, of which lane, after which event.
   mutating func fetchesDue(now: Timestamp) -> [(node: NodeID, lane: Lane, after: LanePoint)] {
     guard now >= pausedUntil else { return [] }
     var due: [(node: NodeID, lane: Lane, after: LanePoint)] = []
-    // An order of its own, so that a simulation fetches in the same order each time.
-    for lane in behind.sorted(by: { $0.value < $1.value }).map(\.key) {
-      guard due.count < Self.fetchCountMax, let origin = routes.node(of: lane.agent) else { continue }
-      if let after = receivers[lane]?.fetchDue(now: now) { due.append((origin, lane, after)) }
+    while due.count < Self.fetchCountMax, let (lane, fetch) = lanes.nextFetch(now: now) {
+      guard let origin = routes.node(of: lane.agent) else { continue }
+      due.append((origin, lane, fetch.after))
     }
+    lanes.endFetches()
     return due
   }
 
   /// Goes back to what the log has of some lanes: what came after could not be appended.
   mutating func reset(_ heads: [Lane: LanePoint], now: Timestamp, pause: Duration) {
-    for (lane, head) in heads {
-      parkedCount -= receivers[lane]?.parkedCount ?? 0
-      receivers[lane]?.reset(to: head, now: now)
-      noteBehind(lane)
-    }
+    for (lane, head) in heads { lanes.reset(lane, to: head, now: now) }
     pausedUntil = Timestamp(microseconds: now.microseconds + pause.wholeMicroseconds)
   }
 
   private mutating func take(
-    _ records: [Record], of lane: Lane, hops: [AgentID: UInt8], isRepair: Bool = false, now: Timestamp,
-    _ actions: inout Actions,
-    _ receive: (inout LaneReceiver, [Record], Timestamp) -> LaneReceiver.Reception
+    of lane: Lane, hops: [AgentID: UInt8], isRepair: Bool = false, _ actions: inout Actions,
+    _ receive: (inout LaneTable) -> LaneReceiver.Reception
   ) {
-    var receiver = receivers[lane] ?? LaneReceiver()
-    receivers[lane] = nil
-    let parkedCount = receiver.parkedCount
-    if let first = records.first, let last = records.last, first.previous > receiver.head,
-      self.parkedCount >= Self.parkedCountMax
-    {
-      // No room for what is early; that it is there is enough to fetch it.
-      receiver.announce(last.point, now: now)
-      counters.overflowCount += UInt64(records.count)
-      receivers[lane] = receiver
-      return noteBehind(lane)
-    }
-    let reception = receive(&receiver, records, now)
-    self.parkedCount += receiver.parkedCount - parkedCount
-    receivers[lane] = receiver
-    noteBehind(lane)
+    let reception = receive(&lanes)
     if !reception.delivered.isEmpty {
       actions.taken.append(
         Taken(lane: lane, records: reception.delivered, hops: hops, isRepair: isRepair))
     }
     for fork in reception.forks { actions.forks.append((lane, fork)) }
-    if reception.contradictoryCount > 0 {
-      actions.refusals.append("lane \(lane) contradicts what was delivered of it")
-    }
     counters.duplicateCount += UInt64(reception.duplicateCount)
     counters.parkedCount += UInt64(reception.parkedCount)
     counters.overflowCount += UInt64(reception.droppedCount)
     counters.refusedCount += UInt64(reception.contradictoryCount)
     if isRepair { counters.repairedCount += UInt64(reception.delivered.count) }
-  }
-
-  private mutating func noteBehind(_ lane: Lane) {
-    guard receivers[lane]?.isBehind ?? false else { return behind[lane] = nil }
-    guard behind[lane] == nil else { return }
-    behindNumber += 1
-    behind[lane] = behindNumber
   }
 }
 

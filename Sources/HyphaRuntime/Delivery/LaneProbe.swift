@@ -10,7 +10,8 @@ package final class LaneProbe {
 
   /// A receiver of `laneCount` lanes that has taken nothing.
   package init(laneCount: Int) throws {
-    agents = (0..<laneCount).map { AgentID(unchecked: "agent-\($0)") }
+    // Names that do not fit into a string's own 15 bytes.
+    agents = (0..<laneCount).map { AgentID(unchecked: "an-idle-agent-\($0)") }
     let taker = AgentSpec(
       id: "taker", kind: "taker", node: "here", subscribes: [Subscription(type: Self.type)])
     let others = agents.map { AgentSpec(id: $0, kind: "other", node: "there", reportsTo: "taker") }
@@ -29,7 +30,9 @@ package final class LaneProbe {
         correlation: EventID(high: 1, low: 1), authority: Authority(principal: agent))
       let frame = Frame(
         via: "taker", topologyVersion: 1, hops: 1, records: [try Record(header, payload: [] as [UInt8])])
-      let actions = courier.receive(frame, from: "there", now: Timestamp(microseconds: 2))
+      // Decoded, as it comes: with names of its own.
+      let arrived = try Frame(decoding: frame.encoded())
+      let actions = courier.receive(arrived, from: "there", now: Timestamp(microseconds: 2))
       guard actions.taken.count == 1 else {
         throw HyphaError(.failed, "the lane of \(agent) was not taken: \(actions.refusals)")
       }

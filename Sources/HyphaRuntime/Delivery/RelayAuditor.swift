@@ -19,7 +19,7 @@ final class RelayAuditor: Sendable {
     runs = OwnRuns(log: log, notary: notary)
     self.routes = routes
     self.notary = notary
-    let heads = try log.laneHeads().filter { routes.plan(of: $0.key).isRelayed }
+    let heads = try log.laneHeads().filter { routes.isRelayed($0.key) }
     audit = Mutex(RelayAudit(heads: heads.mapValues(\.position)))
   }
 
@@ -33,7 +33,7 @@ final class RelayAuditor: Sendable {
     var end = first.rawValue
     for taken in taken {
       end += UInt64(taken.records.count)
-      guard routes.plan(of: taken.lane).isRelayed else { continue }
+      guard routes.isRelayed(taken.lane) else { continue }
       let last = Position(rawValue: end - 1)
       audit.withLock { $0.took(taken.lane, at: last, count: taken.records.count) }
     }

@@ -3,10 +3,12 @@ import HyphaTopology
 import HyphaTransport
 import Synchronization
 
-/// The routes of one node, remembered per lane: what is a walk over the tree the first time is a lookup
-/// after that.
+/// The routes of one node, remembered: what is a walk over the tree the first time is a lookup after that.
+///
+/// There may be very many lanes, so that little is remembered of each: the steps of those that came lately. What many
+/// lanes share is remembered once.
 final class RouteTable: Sendable {
-  /// What the node knows of a lane, wherever its events come from.
+  /// What the node knows of a lane. It is the same for all lanes to one target.
   struct LanePlan: Sendable {
     /// The agents of this node that the lane is for.
     var local: [AgentID] = []
@@ -14,8 +16,6 @@ final class RouteTable: Sendable {
     var nodes: [NodeID] = []
     /// How many agents the lane is for in all.
     var destinationCount = 0
-    /// Whether it comes to this node by way of others than its origin's.
-    var isRelayed = false
     /// The subjects that those take who do not take all.
     var narrowed: [[Pattern]] = []
     /// Whether the node itself takes it: events of the live topology.
@@ -38,12 +38,30 @@ final class RouteTable: Sendable {
     let entry: AgentID
   }
 
+  /// What the way of an event depends on that came over a link.
+  private struct Way: Hashable {
+    let entry: AgentID
+    let previous: AgentID
+    let target: LaneTarget
+  }
+
   private struct Cache {
+    /// Of lanes that came lately, at most ``RouteTable/stepCountMax``.
     var steps: [Key: RouteStep] = [:]
-    var plans: [Lane: LanePlan] = [:]
+    /// Of all lanes that share a way, where the topology has more than one neighbour behind which they may begin.
+    var ways: [Way: RouteStep] = [:]
+    /// Of lanes that came lately, at most ``RouteTable/stepCountMax``: whether they come by way of third nodes.
+    var relayed: [Lane: Bool] = [:]
+    /// Of lanes whose agent does not take what it publishes itself.
+    var plans: [LaneTarget: LanePlan] = [:]
+    /// Of the others.
+    var ownPlans: [Lane: LanePlan] = [:]
     /// The routes of each version that frames may carry; the plain tree's are there always.
     var versions: [UInt32: Routes]
   }
+
+  /// The most lanes whose steps are remembered, and the most ways that lanes share.
+  static var stepCountMax: Int { 4096 }
 
   let node: NodeID
   let topology: Topology
@@ -120,9 +138,25 @@ final class RouteTable: Sendable {
     guard node(of: agent) == node, plan(of: lane).destinationCount > 0 else { return RouteStep() }
     let routes = routes(version)
     let step =
-      agent == lane.agent
-      ? routes.step(lane, at: agent, from: nil) : routes.step(lane, arrivingAt: agent)
-    cache.withLock { $0.steps[key] = step }
+      agent == lane.agent ? routes.step(lane, at: agent, from: nil) : arrival(lane, at: agent, by: routes)
+    cache.withLock { cache in
+      if cache.steps.count >= Self.stepCountMax { cache.steps.removeAll(keepingCapacity: true) }
+      cache.steps[key] = step
+    }
+    return step
+  }
+
+  private func arrival(_ lane: Lane, at agent: AgentID, by routes: Routes) -> RouteStep {
+    // Over direct links each lane has a way of its own.
+    guard routes.links.isEmpty else { return routes.step(lane, arrivingAt: agent) }
+    guard let previous = routes.entry(of: lane, to: agent) else { return RouteStep() }
+    let way = Way(entry: agent, previous: previous, target: lane.target)
+    if let known = cache.withLock({ $0.ways[way] }) { return known }
+    let step = routes.step(lane, arrivingAt: agent)
+    cache.withLock { cache in
+      if cache.ways.count >= Self.stepCountMax { cache.ways.removeAll(keepingCapacity: true) }
+      cache.ways[way] = step
+    }
     return step
   }
 
@@ -133,7 +167,8 @@ final class RouteTable: Sendable {
 
   /// The agents that a lane is for, each with the subjects that it takes; none means all.
   func subscribers(of lane: Lane) -> [(agent: AgentID, subjects: [Pattern])] {
-    tree.destinations(of: lane).map { agent in
+    let agents = authors[lane.agent] == nil ? tree.destinations(of: lane) : plan(of: lane).local
+    return agents.map { agent in
       guard case .type(let type) = lane.target, let spec = topology.agent(agent) else { return (agent, []) }
       let subjects = spec.subscribes.filter { $0.type == type }.map(\.subjects)
       return (agent, subjects.contains(.everything) ? [] : subjects)
@@ -149,10 +184,23 @@ final class RouteTable: Sendable {
 
   /// Whom a lane is for.
   func plan(of lane: Lane) -> LanePlan {
-    if let known = cache.withLock({ $0.plans[lane] }) { return known }
     if let author = authors[lane.agent] { return plan(ofAuthor: author, lane) }
+    let isOwn = tree.isOwnDestination(lane)
+    if let known = cache.withLock({ isOwn ? $0.ownPlans[lane] : $0.plans[lane.target] }) { return known }
+    let plan = plan(for: tree.destinations(of: lane), lane)
+    // Others name lanes, and there is no end of names.
+    if plan.destinationCount > 0, node(of: lane.agent) != nil {
+      cache.withLock { cache in
+        if isOwn { cache.ownPlans[lane] = plan } else { cache.plans[lane.target] = plan }
+      }
+    }
+    return plan
+  }
+
+  /// The plan of a lane for some agents.
+  private func plan(for agents: [AgentID], _ lane: Lane) -> LanePlan {
     var plan = LanePlan()
-    for agent in tree.destinations(of: lane) {
+    for agent in agents {
       guard let destination = node(of: agent) else { continue }
       plan.destinationCount += 1
       if case .type(let type) = lane.target, let spec = topology.agent(agent) {
@@ -161,20 +209,46 @@ final class RouteTable: Sendable {
       }
       if destination == node {
         plan.local.append(agent)
-        // What is stated here is delivered here, wherever else it goes.
-        let isForeign = self.node(of: lane.agent) != node
-        plan.isRelayed = plan.isRelayed || isForeign && tree.isRelayed(lane, to: agent)
       } else if !plan.nodes.contains(destination) {
         plan.nodes.append(destination)
       }
     }
-    if plan.destinationCount > 0, node(of: lane.agent) != nil { cache.withLock { $0.plans[lane] = plan } }
     return plan
   }
 
-  /// Whom a lane is for that a node states under its own name: nodes, who ask for it themselves.
+  /// Whether a lane comes to agents of this node by way of others than its origin's. That depends on where it begins.
+  func isRelayed(_ lane: Lane) -> Bool {
+    if let known = cache.withLock({ $0.relayed[lane] }) { return known }
+    // What is stated here is delivered here, wherever else it goes.
+    guard let origin = node(of: lane.agent), origin != node else { return false }
+    let isRelayed = plan(of: lane).local.contains { tree.isRelayed(lane, to: $0) }
+    cache.withLock { cache in
+      if cache.relayed.count >= Self.stepCountMax { cache.relayed.removeAll(keepingCapacity: true) }
+      cache.relayed[lane] = isRelayed
+    }
+    return isRelayed
+  }
+
+  /// The same lane with the topology's own names, which all lanes of an agent share: what is decoded from a frame has
+  /// names of its own, and those of more than 15 bytes take room for each lane.
+  func shared(_ lane: Lane) -> Lane {
+    let target: LaneTarget =
+      switch lane.target {
+      case .addressee(let agent): .addressee(topology.agent(agent)?.id ?? agent)
+      case .type(let type): .type(tree.subscribedType(type) ?? type)
+      }
+    return Lane(agent: topology.agent(lane.agent)?.id ?? lane.agent, channel: lane.channel, target: target)
+  }
+
+  /// Whom a lane is for that a node states under its own name: what it says of the topology is for nodes, who ask for it
+  /// themselves, and what it takes others for is for agents of its own.
   private func plan(ofAuthor author: NodeID, _ lane: Lane) -> LanePlan {
     guard case .type(let type) = lane.target, lane.channel == .persistent else { return LanePlan() }
+    if MembershipEvents.all.contains(type) {
+      guard author == node else { return LanePlan() }
+      let agents = tree.destinations(of: lane).filter { self.node(of: $0) == node }
+      return plan(for: agents, lane)
+    }
     var nodes: [NodeID] = []
     if TopologyEvents.forAll.contains(type) { nodes = topology.nodes.map(\.id) }
     if TopologyEvents.forSeat.contains(type) { nodes = seats }

@@ -31,16 +31,19 @@ struct LossAudience: Sendable, Hashable, Codable {
   /// What the node's agents have published and are done with on the logged channels, each event counted once for each
   /// agent that it is for.
   func totals(in log: any LogReader) throws -> [String: NodeLosses.Totals] {
-    let (own, all) = (Set(agents), Set(all))
+    let (own, all, author) = (Set(agents), Set(all), log.identity.node.author)
     func destinationCount(of lane: Lane) -> Int {
       switch lane.target {
+      // What a node takes others for is for its own agents.
+      case .type(let type) where lane.agent == author:
+        MembershipEvents.all.contains(type) ? subscribers[type.text]?.count(where: own.contains) ?? 0 : 0
       case .addressee(let agent): all.contains(agent) ? 1 : 0
       case .type(let type): subscribers[type.text]?.count { $0 != lane.agent } ?? 0
       }
     }
     var totals: [String: NodeLosses.Totals] = [:]
     for channel in Channel.allCases where channel.isLogged { totals[channel.description] = .init() }
-    for (lane, head) in try log.laneHeads() where own.contains(lane.agent) {
+    for (lane, head) in try log.laneHeads() where own.contains(lane.agent) || lane.agent == author {
       totals[lane.channel.description]?.published += head.count * UInt64(destinationCount(of: lane))
     }
     for (key, cursor) in try log.cursors() {

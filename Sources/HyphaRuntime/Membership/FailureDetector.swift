@@ -69,6 +69,9 @@ struct FailureDetector: Sendable {
     fileprivate var window: ArrivalWindow
   }
 
+  /// How many times as long as others a node may be silent that was never heard: a deployment takes a while to start.
+  static let arrivalPatience: UInt64 = 3
+
   private let settings: MembershipSettings
   private let downAfter: UInt64
   private(set) var clock: AwakeClock
@@ -139,7 +142,7 @@ struct FailureDetector: Sendable {
         return change(node, to: .suspected, isAlone ? .allSilent : .silent, silence: silence)
       case .suspected where silence > downAfter:
         return change(node, to: .down, isAlone ? .allSilent : .silent, silence: silence)
-      case .unknown where silence > downAfter:
+      case .unknown where silence > Self.arrivalPatience * downAfter:
         return change(node, to: .down, .neverHeard, silence: silence)
       default: return nil
       }

@@ -56,6 +56,35 @@ public struct DeploymentSummary: Sendable, Codable {
     nodes.reduce(into: [:]) { $0.merge($1.gauges, uniquingKeysWith: +) }
   }
 
+  /// A node that others have missed.
+  public struct Missed: Sendable, Hashable, Codable {
+    public var node: NodeID
+    /// How many times it was suspected, and taken for down, by all others together.
+    public var suspicionCount, downCount: UInt64
+    /// Who has missed it.
+    public var by: [NodeID]
+    /// Who takes it for suspected or down now.
+    public var missedNowBy: [NodeID]
+  }
+
+  /// The nodes that others have missed, by name.
+  public var missed: [Missed] {
+    var missed: [String: Missed] = [:]
+    for status in nodes {
+      for (name, peer) in status.peers where peer.suspicionCount + peer.downCount > 0 {
+        guard let node = try? NodeID(name) else { continue }
+        var entry =
+          missed[name] ?? Missed(node: node, suspicionCount: 0, downCount: 0, by: [], missedNowBy: [])
+        entry.suspicionCount += peer.suspicionCount
+        entry.downCount += peer.downCount
+        entry.by.append(status.node)
+        if peer.isMissed { entry.missedNowBy.append(status.node) }
+        missed[name] = entry
+      }
+    }
+    return missed.values.sorted { $0.node < $1.node }
+  }
+
   /// Events relayed, by supervisor.
   public var relayed: [String: UInt64] {
     nodes.reduce(into: [:]) { $0.merge($1.relayed, uniquingKeysWith: +) }

@@ -110,7 +110,8 @@ extension Node: NodeServices {
   func send(_ run: OutboundRun) { drop(transport.send(run), .queueFull) }
 
   func flowCounter(of lane: Lane) -> FlowMeter.Counter? {
-    guard topology.observer.node != nil else { return nil }
+    // What a node says itself passes between no agents.
+    guard topology.observer.node != nil, topology.agent(lane.agent) != nil else { return nil }
     return desks.topology.meter.counter(of: lane) { routes.subscribers(of: lane).map(\.agent) }
   }
 
@@ -119,7 +120,7 @@ extension Node: NodeServices {
   /// Takes note of what the node itself has stated and the log has taken.
   func delivered(own stated: [Stated], _ receipt: CommitReceipt) {
     deliver(stated, receipt, alreadySent: true)
-    for (index, own) in stated.enumerated() {
+    for (index, own) in stated.enumerated() where TopologyEvents.all.contains(own.record.type) {
       observeTopology(own.record, at: Position(rawValue: receipt.first.rawValue + UInt64(index)))
     }
   }

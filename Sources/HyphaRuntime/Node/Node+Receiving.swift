@@ -13,7 +13,10 @@ extension Node: TransportReceiver {
   public func refused(_ reason: String) { note(reason) }
 
   public func received(_ frames: [InboundFrame]) {
+    var last: NodeID?
     for inbound in frames {
+      if inbound.from != last { heard(inbound.from) }
+      last = inbound.from
       guard !server.refuses(inbound.from) else {
         state.withLock { $0.unfitFrameCount += 1 }
         continue
@@ -33,8 +36,14 @@ extension Node: TransportReceiver {
     for request in requests {
       do {
         let message = try ControlMessage(decoding: request.bytes, limits: limits)
-        if case .progress(let ready, let sending) = message {
+        switch message {
+        case .goodbye: heardGoodbye(of: request.node)
+        case .progress(let ready, let sending):
+          heard(request.node)
           heard(request.node, .init(ready: ready, sending: sending))
+        // It comes again and again, as long as its node lives.
+        case .sync: heard(request.node, isHeartbeat: true)
+        default: heard(request.node)
         }
         guard let answer = server.answer(message, from: request.node) else { continue }
         if case .refused(let kind, let reason) = answer, kind != .greetFirst {
@@ -59,9 +68,11 @@ extension Node: TransportReceiver {
   }
 
   private func take(_ answer: ControlMessage, from node: NodeID) throws {
+    heard(node)
     switch answer {
     case .welcome: state.withLock { $0.client.welcomed(by: node) }
-    case .refused(.greetFirst, _): state.withLock { $0.client.mustGreet(node) }
+    case .refused(.greetFirst, _):
+      if state.withLock({ $0.client.mustGreet(node) }) { heardOfRestart(of: node) }
     case .refused(_, let reason): note(refusal: "node '\(node)' refuses: \(reason.shown())")
     case .heads(let log, let through, let heads):
       for head in heads {
@@ -69,23 +80,28 @@ extension Node: TransportReceiver {
           note(refusal: "node '\(node)' told of a lane of '\(head.lane.agent)', which is not placed there")
           continue
         }
-        couriers[head.lane.channel]?.courier.withLock { $0.announce(head.lane, head.point, now: now()) }
+        couriers[head.lane.channel]?.courier.withLock {
+          $0.announce(head.lane, head.point, by: node, now: now())
+        }
       }
       // Only now: who has been told of a lane and lacks some of it must not pass for one who has it all.
       state.withLock { state in
         state.client.told(
           by: node, log: log, through: through, isFull: heads.count == ControlMessage.headCountMax)
       }
-    case .records(let lane, _, let records):
+    case .records(let lane, let after, let records):
       guard routes.node(of: lane.agent) == node else {
         return note(
           refusal: "node '\(node)' answered with events of '\(lane.agent)', which is not placed there")
       }
       try observe(records)
-      act(on: lane.channel) { $0.receive(answer: records, of: lane, now: now()) }
+      act(on: lane.channel) {
+        $0.receive(answer: records, of: lane, after: after, from: node, now: now())
+      }
       askAndFetch()
     case .vouched(let voucher): try takeVoucher(voucher)
-    case .hello, .sync, .fetch, .vouch, .progress: note(refusal: "node '\(node)' answered with a question")
+    case .hello, .sync, .fetch, .vouch, .goodbye, .progress:
+      note(refusal: "node '\(node)' answered with a question")
     }
   }
 
@@ -123,11 +139,7 @@ extension Node: TransportReceiver {
     if !actions.forwards.isEmpty { transmit(actions.forwards) }
     if !channel.isLogged { for taken in actions.taken { deliver(taken, at: nil) } }
     for refusal in actions.refusals { note(refusal: refusal) }
-    for (lane, fork) in actions.forks {
-      note(
-        "fork in lane \(lane): this node has events up to \(fork.end) that their origin lost after \(fork.common)"
-      )
-    }
+    for (lane, fork) in actions.forks { note("fork in lane \(lane): \(fork)") }
   }
 
   private func submit(_ taken: [Courier.Taken], _ box: CourierBox) {

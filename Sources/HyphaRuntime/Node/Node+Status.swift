@@ -59,6 +59,7 @@ extension Node {
       (status.topologyVersion, status.sendingVersion) = (live.version, routes.sending)
       status.linkCount = live.links.count
     }
+    status.peers = peerStatus
     status.backlog = untakenCount + alerts.openCount + desks.own.openCount
     for runner in runners { add(runner, to: &status) }
     let counters = transport.counters

@@ -88,7 +88,7 @@ public final class Node: Sendable {
   /// Has what came by way of others confirmed by its origin; nil where nodes have no keys.
   let auditor: RelayAuditor?
   let desk: AlertDesk
-  let desks: (topology: TopologyDesk, own: NodeStream)
+  let desks: (topology: TopologyDesk, membership: MembershipDesk, own: NodeStream)
   let ledger = LossLedger()
   let state: Mutex<State>
   /// Realtime events that agents of this node have published, and the same once for each agent that one is for.
@@ -130,13 +130,14 @@ public final class Node: Sendable {
     desks = (
       try TopologyDesk(
         topology, node: configuration.node, now: Timestamp(microseconds: scheduler.microseconds())),
+      MembershipDesk(topology, node: configuration.node, now: scheduler.microseconds()),
       NodeStream()
     )
-    let taken = try log.laneHeads().filter { routes.node(of: $0.key.agent) != configuration.node }
+    let (taken, newestTime) = try Self.ends(of: log, takenBy: routes)
     let declared = try Self.declaredTypes(topology, configuration.kinds)
     couriers = Dictionary(
       uniqueKeysWithValues: Channel.allCases.map { channel in
-        let heads = taken.filter { $0.key.channel == channel }.mapValues(\.point)
+        let heads = taken.filter { $0.key.channel == channel }
         let measuresAges = channel == .persistent && topology.observer.node != nil
         let courier = Courier(
           channel: channel, routes: routes, heads: heads, measuresAges: measuresAges
@@ -148,19 +149,28 @@ public final class Node: Sendable {
     let peers = topology.nodes.map(\.id).filter { $0 != configuration.node }
     state = Mutex(
       State(
-        clock: HybridClock(last: try Self.newestTime(in: log)),
+        clock: HybridClock(last: newestTime),
         random: SeededGenerator(seed: configuration.seed, name: configuration.node.text),
-        client: CatchUpClient(peers: peers, greeting: .hello(routes.greeting)),
+        client: CatchUpClient(
+          peers: peers, greeting: .hello(routes.greeting), interval: topology.membership.heartbeat),
         earlierLosses: try LossReading.saved(in: log)))
   }
 
-  /// The newest time of any event in the log: the clock must not fall back behind it, whatever the machine's
-  /// clock did meanwhile.
-  private static func newestTime(in log: any EventLog) throws -> Timestamp {
+  /// Where the lanes of other nodes go on, and the newest time of any event in the log: the clock must not fall back
+  /// behind it, whatever the machine's clock did meanwhile.
+  private static func ends(of log: any EventLog, takenBy routes: RouteTable) throws
+    -> (taken: [Lane: LaneReceiver], newestTime: Timestamp)
+  {
+    var taken: [Lane: LaneReceiver] = [:]
     // Times grow along each lane.
-    try log.laneHeads().values.reduce(.zero) { newest, head in
-      max(newest, try log.entry(at: head.position)?.record.time ?? .zero)
+    var newestTime = Timestamp.zero
+    for (lane, head) in try log.laneHeads() {
+      let record = try log.entry(at: head.position)?.record
+      newestTime = max(newestTime, record?.time ?? .zero)
+      guard routes.node(of: lane.agent) != routes.node else { continue }
+      taken[lane] = LaneReceiver(head: head.point, id: record?.id ?? .none)
     }
+    return (taken, newestTime)
   }
 
   /// What each agent of the deployment may publish.
@@ -213,6 +223,7 @@ public final class Node: Sendable {
   public func start() async throws {
     // Mailboxes first: what arrives is delivered from the first event on.
     let runners = try await activate()
+    beginMembership()
     try transport.start(self)
     beginTopology()
     tick()
@@ -235,6 +246,8 @@ public final class Node: Sendable {
       return (Array(state.runners.values), state.tasks, state.whenOpen.take())
     }
     opening?.resume()
+    // It asks the others no more, so they would soon miss it.
+    endMembership()
     for runner in runners { runner.stop() }
     for task in tasks { await task.value }
     // A start that was stopped in its middle leaves the rest to the next.
@@ -280,6 +293,7 @@ public final class Node: Sendable {
     askAndFetch()
     auditRelays()
     lookAfterAlerts()
+    lookAfterMembership()
     lookAfterTopology()
     lookAfterHandlers()
     saveLosses(now: now())

@@ -29,6 +29,19 @@ public struct NodeStatus: Sendable, Codable {
     public init() {}
   }
 
+  /// What a node takes another one for.
+  public struct PeerStatus: Sendable, Hashable, Codable {
+    /// `unknown`, `up`, `suspected`, `down` or `left`.
+    public var standing: String
+    /// How long it was not heard, in microseconds in which this node was awake.
+    public var silentMicroseconds: UInt64
+    /// How many times it was suspected, and taken for down, since this node started.
+    public var suspicionCount, downCount: UInt64
+
+    /// Whether the node is silent, and nobody knows why.
+    public var isMissed: Bool { standing == "suspected" || standing == "down" }
+  }
+
   /// The node.
   public var node: NodeID
   /// By the channel's name.
@@ -45,6 +58,8 @@ public struct NodeStatus: Sendable, Codable {
   public var openAlertCount = 0
   /// Alerts of this node's agents that nobody has answered in time, up to the root.
   public var unansweredAlertCount = 0
+  /// What this node takes the others for, by node.
+  public var peers: [String: PeerStatus] = [:]
   /// The version of the topology that the node knows, and how many direct links it has; the one that it sends by, 0 for the
   /// plain tree.
   public var topologyVersion, sendingVersion: UInt32?

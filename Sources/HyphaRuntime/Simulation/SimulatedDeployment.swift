@@ -149,10 +149,14 @@ public final class SimulatedDeployment {
 
   /// Lets every node stop in order.
   public func stop() throws {
-    for (node, log) in topology.nodes.compactMap({ running.removeValue(forKey: $0.id) }) {
-      try loop.run { await node.stop() }
-      log.close()
-      node.halt()
-    }
+    for node in topology.nodes { try stop(node.id) }
+  }
+
+  /// Lets one node stop in order.
+  public func stop(_ id: NodeID) throws {
+    guard let (node, log) = running.removeValue(forKey: id) else { return }
+    try loop.run { await node.stop() }
+    log.close()
+    node.halt()
   }
 }

@@ -14,8 +14,8 @@ struct TopologyDecoder {
   /// The file, or nil where there are problems.
   mutating func decode(_ document: DocumentNode) -> TopologyFile? {
     let keys = [
-      "hypha", "name", "version", "log", "alerts", "supervision", "security", "observer", "nodes", "kinds",
-      "agents",
+      "hypha", "name", "version", "log", "alerts", "membership", "supervision", "security", "observer",
+      "nodes", "kinds", "agents",
     ]
     // A file of another format version is not measured by the rules of this one.
     guard formatIsKnown(document),
@@ -29,6 +29,7 @@ struct TopologyDecoder {
     }
     let log = decodeLog(top["log"])
     let alerts = decodeAlerts(top["alerts"])
+    let membership = decodeMembership(top["membership"])
     supervision = decodeSupervision(top["supervision"], of: "supervision", base: supervision)
     let security = decodeSecurity(top["security"])
     if let member = required("nodes", top, at: document.mark, remedy: "add 'nodes: {main: {}}'") {
@@ -47,7 +48,8 @@ struct TopologyDecoder {
     let topology = problems.checked(document.mark) { [nodes, supervision] in
       try Topology(
         name: name.text, version: version.flatMap { $0 }.map(UInt32.init) ?? 1, nodes: nodes, agents: agents,
-        log: log, alerts: alerts, supervision: supervision, security: security, observer: observer)
+        log: log, alerts: alerts, membership: membership, supervision: supervision, security: security,
+        observer: observer)
     }
     return topology.map {
       TopologyFile(file: problems.file, topology: $0, kinds: kinds, sources: sources)

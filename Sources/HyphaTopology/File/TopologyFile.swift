@@ -15,6 +15,13 @@ public import HyphaCore
 ///   deadline: 30s               # how soon an alert is to be answered: d, h, m, s, ms. Default: 30s
 ///   redelivery: 1s              # when it is sent again at first. Default: 1s
 ///
+/// membership:                   # how nodes watch each other; what is silent for longer is suspected, then down
+///   heartbeat: 200ms            # how often each node asks each other one what is new. Default: 200ms
+///   suspect-level: 10           # suspected when such a silence is as rare as 1 in 10^10. Default: 10
+///   suspect-pause: 2s           # besides what a busy machine may hold up everything for. Default: 2s
+///   # suspect-after: 3s         # or instead of the two: after a silence of this length
+///   down-after: 10s             # the silence after which others do without it. Default: 10s
+///
 /// supervision:                  # how failures are dealt with. Default: as here
 ///   attempts: 5                 # how often a persistent event is given to a handler that throws, 1 to 1000
 ///   initial: 1s                 # the wait after the first attempt; then factor times as long, cap at most, and

@@ -34,6 +34,7 @@ public struct TopologyWriter {
       writer.line("  deadline: \(DurationText.text(topology.alerts.deadline))")
       writer.line("  redelivery: \(DurationText.text(topology.alerts.redelivery))")
     }
+    writer.membership(topology.membership)
     let supervision = topology.supervision.parts(beside: SupervisionSettings())
     if !supervision.isEmpty {
       writer.section("supervision")
@@ -85,6 +86,19 @@ public struct TopologyWriter {
         .invalidTopology, "the settings of \(owner) are not an object", remedy: "give each setting a name")
     }
     return members
+  }
+
+  private mutating func membership(_ settings: MembershipSettings) {
+    guard settings != MembershipSettings() else { return }
+    section("membership")
+    line("  heartbeat: \(DurationText.text(settings.heartbeat))")
+    switch settings.suspicion {
+    case .fixed(let after): line("  suspect-after: \(DurationText.text(after))")
+    case .phi(let level, let pause):
+      line("  suspect-level: \(level)")
+      line("  suspect-pause: \(DurationText.text(pause))")
+    }
+    line("  down-after: \(DurationText.text(settings.downAfter))")
   }
 
   private mutating func node(_ node: NodeSpec) {

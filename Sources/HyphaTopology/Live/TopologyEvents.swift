@@ -133,4 +133,6 @@ public enum TopologyEvents {
   public static let forAll: Set<EventTypeName> = [
     LinksChanged.eventType, LinksSuggested.eventType, RuleRefused.eventType, FindingsChanged.eventType,
   ]
+  /// All of them.
+  public static let all = forSeat.union(forAll)
 }

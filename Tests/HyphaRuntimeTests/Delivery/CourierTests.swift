@@ -74,7 +74,8 @@ import Testing
     var courier = try courier()
     let lane = Lane(agent: "a", channel: .persistent, target: .addressee("b"))
     let actions = courier.receive(
-      answer: [try record("a", 1, to: "b", type: "undeclared.Type")], of: lane, now: now)
+      answer: [try record("a", 1, to: "b", type: "undeclared.Type")], of: lane, after: .start, from: "x",
+      now: now)
     #expect(actions.taken.isEmpty && actions.refusals.count == 1 && courier.counters.refusedCount == 1)
   }
 
@@ -123,9 +124,9 @@ import Testing
     #expect(courier.behindCount == 1)
     let later = Timestamp(microseconds: 2_000_000)
     #expect(courier.fetchesDue(now: later).map(\.lane) == [lane])
-    _ = courier.receive(answer: [], of: lane, now: later)
+    _ = courier.receive(answer: [], of: lane, after: .start, from: "x", now: later)
     #expect(courier.behindCount == 0)
-    courier.announce(lane, LanePoint(epoch: 1, sequence: 2), now: later)
+    courier.announce(lane, LanePoint(epoch: 1, sequence: 2), by: "x", now: later)
     #expect(courier.behindCount == 1)
   }
 
@@ -138,7 +139,8 @@ import Testing
     let actions = courier.receive(frame(next), from: "hub", now: now)
     #expect(actions.taken.flatMap(\.records) == [next])
     #expect(actions.forks.map(\.1.common) == [common])
-    #expect(actions.forks.map(\.1.end) == [LanePoint(epoch: 1, sequence: 2)])
+    #expect(actions.forks.map(\.1.kept.event) == [lost[1].header.id])
+    #expect(actions.forks.map(\.1.other.event) == [next.header.id])
   }
 
   @Test func `a lane that could not be appended goes back and is fetched after a pause`() throws {

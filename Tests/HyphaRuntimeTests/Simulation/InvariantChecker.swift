@@ -3,6 +3,7 @@ import HyphaKinds
 import HyphaLog
 import HyphaRuntime
 import HyphaTopology
+import HyphaTransport
 
 /// Checks the logs of a finished run against docs/guarantees.md.
 ///
@@ -67,6 +68,10 @@ struct InvariantChecker {
 
   /// The agents that an event is for, from the topology alone.
   func destinations(_ header: RecordHeader) -> [AgentSpec] {
+    // What a node says of others is for those who are with it.
+    if let node = authors[header.agent] {
+      return topology.agents(on: node).filter { $0.subscribes.contains { $0.type == header.type } }
+    }
     if let addressee = header.addressee { return topology.agents.filter { $0.id == addressee } }
     return topology.agents.filter { agent in
       agent.id != header.agent && agent.subscribes.contains { $0.type == header.type }
@@ -120,6 +125,7 @@ struct InvariantChecker {
           }
           forkedCount += 1
         }
+        checkForks(of: lane, records, at: node, log.forks.filter { $0.lane == lane })
         if kept.count + forks(records) != records.count { fail("same-bytes", "\(node): \(lane)") }
         if kept != (lanes[lane] ?? []) { failDelivery(node, lane, kept, lanes[lane] ?? []) }
       }
@@ -128,6 +134,21 @@ struct InvariantChecker {
         guard home(of: lane.agent) != node, isFor(node, header) else { continue }
         failDelivery(node, lane, [], records)
       }
+    }
+  }
+
+  /// What an origin has lost lies in a fork that the log tells, once the lane has gone on; and nothing else lies in one.
+  private mutating func checkForks(
+    of lane: Lane, _ records: [Record], at node: NodeID, _ told: [RecordedFork]
+  ) {
+    let lost = Set(records.filter { stated[$0.header.id] == nil }.map(\.point))
+    let newest = records.last { stated[$0.header.id] != nil }?.point ?? .start
+    let inForks = Set(
+      records.map(\.point).filter { point in
+        told.contains { $0.fork.common < point && point <= $0.fork.kept.point }
+      })
+    if !inForks.isSubset(of: lost) || !inForks.isSuperset(of: lost.filter { $0 < newest }) {
+      fail("fork-reported", "\(node) has \(lost) of \(lane), which its origin lost, and tells \(told)")
     }
   }
 

@@ -87,7 +87,10 @@ struct ScenarioMaker {
         AgentSpec(
           id: id, kind: "recorder", node: one(of: nodes), reportsTo: one(of: supervisors),
           subscribes: subscriptions(
-            ["load.Entry", "load.Alarm", "load.Signal", "hypha.HandlerFailed", "hypha.AgentActivated"],
+            [
+              "load.Entry", "load.Alarm", "load.Signal", "hypha.HandlerFailed", "hypha.AgentActivated",
+              "hypha.NodeSuspected", "hypha.NodeDown", "hypha.NodeReturned",
+            ],
             generators)))
     }
     for id in watchers {

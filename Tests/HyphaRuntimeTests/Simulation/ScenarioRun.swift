@@ -48,15 +48,15 @@ struct ScenarioRun {
     deployment.run(for: .seconds(2))
     let later = try Self.read(deployment, scenario.topology)
     // A realtime event may come at any time; what comes of it is not waited for.
-    let begunBySignals = Set(
-      later.values.flatMap(\.entries).map(\.record)
-        .filter { (try? Bell.decode($0))?.isForSignal == true }.map(\.header.correlation))
-    // Nor is what nodes say of the topology.
+    // Nor is what nodes say of the topology and of each other.
     let authors = Set(scenario.topology.nodes.map(\.id.author))
+    let begunAtAnyTime = Set(
+      later.values.flatMap(\.entries).map(\.record)
+        .filter { (try? Bell.decode($0))?.isForSignal == true || authors.contains($0.header.agent) }
+        .map(\.header.correlation))
     lateCount = later.reduce(0) { count, node in
       let late = node.value.entries.dropFirst(atEnd[node.key]?.entries.count ?? 0)
-        .filter { !authors.contains($0.record.header.agent) }
-      return count + late.count { !begunBySignals.contains($0.record.header.correlation) }
+      return count + late.count { !begunAtAnyTime.contains($0.record.header.correlation) }
     }
     // Nodes that were away or cut off come to know the newest topology, and all send by it.
     let isLive = scenario.topology.observer.node != nil
@@ -100,6 +100,7 @@ struct LoggedNode: Equatable {
   let cursors: [CursorKey: Cursor]
   let snapshots: [AgentID: [UInt8]]
   let findings: [String]
+  let forks: [RecordedFork]
 
   init(_ reader: any LogReader) throws {
     entries = try reader.read(after: .start, limit: .max, byteLimit: .max)
@@ -110,6 +111,7 @@ struct LoggedNode: Equatable {
     }
     self.snapshots = snapshots
     findings = try reader.verify().findings
+    forks = try RecordedFork.all(in: reader)
   }
 }
 

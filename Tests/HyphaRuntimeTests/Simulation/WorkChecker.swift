@@ -87,6 +87,7 @@ struct WorkChecker {
       case Entry.eventType: sum += try Entry.decode(record).value
       case Alarm.eventType: sum += try Alarm.decode(record).value
       case HandlerFailed.eventType, AgentActivated.eventType: break
+      case NodeSuspected.eventType, NodeDown.eventType, NodeReturned.eventType: break
       default: continue
       }
       count += 1

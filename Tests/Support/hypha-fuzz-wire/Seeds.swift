@@ -46,6 +46,7 @@ private func seeds() throws -> [(name: String, bytes: [UInt8])] {
           .init(
             run: LaneRun(lane: lane, after: .start, through: records[2].header.point), verdict: verdict)
         }, sign: { _ in [UInt8](0..<64) })),
+    .goodbye, .progress(ready: 3, sending: 2),
   ]
   for (index, message) in messages.enumerated() {
     seeds.append(("control-\(index)", [2] + message.encoded()))

@@ -1,0 +1,78 @@
+import HyphaCore
+import HyphaTopology
+import HyphaTransport
+import Synchronization
+
+/// What a node takes the others for.
+final class MembershipDesk: Sendable {
+  struct State {
+    var detector: FailureDetector
+    /// Whether the node judges: from its start until it stops.
+    var isJudging = false
+  }
+
+  let state: Mutex<State>
+
+  /// A desk that judges nobody yet; `now` is what the machine's clock shows, in microseconds.
+  init(_ topology: Topology, node: NodeID, now: UInt64) {
+    let others = topology.nodes.map(\.id).filter { $0 != node }
+    state = Mutex(State(detector: FailureDetector(others, settings: topology.membership, start: now)))
+  }
+}
+
+/// Membership as one node sees it: it hears the others, judges them, and states what it judges under its own name.
+extension Node {
+  /// Begins to judge: from now on silence counts.
+  func beginMembership() { desks.membership.state.withLock { $0.isJudging = true } }
+
+  /// Judges no more, and tells the others that this node stops.
+  func endMembership() {
+    desks.membership.state.withLock { $0.isJudging = false }
+    for node in topology.nodes.map(\.id) where node != configuration.node {
+      transport.request(ControlMessage.goodbye.encoded(), of: node)
+    }
+  }
+
+  /// Looks at who is silent, again and again.
+  func lookAfterMembership() { judge { $0.tick(at: $1) } }
+
+  /// Takes note of a message of a node.
+  func heard(_ node: NodeID, isHeartbeat: Bool = false) {
+    judge { detector, now in
+      detector.heard(node, isHeartbeat: isHeartbeat, at: now).map { [$0] } ?? []
+    }
+  }
+
+  /// Takes note that a node has started anew.
+  func heardOfRestart(of node: NodeID) {
+    judge { detector, now in detector.restarted(node, at: now).map { [$0] } ?? [] }
+  }
+
+  /// Takes note that a node stops in order.
+  func heardGoodbye(of node: NodeID) {
+    judge { detector, now in detector.left(node, at: now).map { [$0] } ?? [] }
+  }
+
+  private func judge(_ body: (inout FailureDetector, UInt64) -> [FailureDetector.Change]) {
+    desks.membership.state.withLock { state in
+      guard state.isJudging else { return }
+      // Stated under the lock, so that the events follow each other as the judgements do.
+      for change in body(&state.detector, scheduler.microseconds()) {
+        self.state(own: change.event(by: configuration.node), because: nil)
+      }
+    }
+  }
+
+  /// What this node takes the others for.
+  var peerStatus: [String: NodeStatus.PeerStatus] {
+    desks.membership.state.withLock { state in
+      let peers = state.detector.peers.map { node, peer in
+        let status = NodeStatus.PeerStatus(
+          standing: peer.standing.rawValue, silentMicroseconds: state.detector.silence(of: node),
+          suspicionCount: peer.suspicionCount, downCount: peer.downCount)
+        return (node.text, status)
+      }
+      return Dictionary(uniqueKeysWithValues: peers)
+    }
+  }
+}
