@@ -116,12 +116,15 @@ import Testing
   }
 
   @Test func `the death of a program fails its input, whatever holds its streams open`() async throws {
-    let process = try await start("sleep 1000 & read id; echo oops >&2; kill -9 $$")
+    let words = Words()
+    let process = try await start("sleep 1000 & echo $! >&2; read id; kill -9 $$", words)
     let error = await #expect(throws: HyphaError.self) { try await handle(process, "i") }
     #expect(
       error?.problem.contains("was ended by signal 9 within an input") == true, "\(String(describing: error))"
     )
     await process.ended()
+    let started = try #require(Int32(words.lines.first ?? ""))
+    #expect(await comes { isOver(started) }, "what it has started ends with it")
   }
 
   @Test func `what a program wrote before it ended counts`() async throws {
