@@ -95,7 +95,8 @@ public actor Exec: Agent {
     let end = SuspendingClock.now + duration
     while SuspendingClock.now < end {
       guard !seat.isStopped else { throw NodeStops() }
-      try? await Task.sleep(for: min(.milliseconds(50), end - .now), clock: .suspending)
+      let pause: Duration = min(end - SuspendingClock.now, .milliseconds(50))
+      try? await Task.sleep(for: pause, clock: .suspending)
     }
   }
 }
