@@ -131,7 +131,9 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   private func empty(_ hand: inout Hand, on agent: isolated Kind, _ batch: inout Batch<Kind>) async -> Bool {
     guard await takeAlerts(on: agent, &batch, &hand) else { return false }
     var began = services.now()
-    while !batch.isSpoilt, let queue = hand.next(holdsPersistent: batch.agenda.isFull),
+    // What a node that stops has of persistent events waits for its next start in the log.
+    while !batch.isSpoilt,
+      let queue = hand.next(holdsPersistent: batch.agenda.isFull || mailbox.isStopped),
       let delivery = hand[keyPath: queue].first
     {
       let end = began.advanced(by: Self.batchDuration)
@@ -203,7 +205,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
         await handle(delivery(of: entry), on: agent, &batch)
         if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
-        if batch.isSpoilt {
+        if batch.isSpoilt || mailbox.isStopped {
           mailbox.caughtUp(channel, through: entry.position)
           return true
         }

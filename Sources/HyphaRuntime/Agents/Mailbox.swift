@@ -146,6 +146,9 @@ final class Mailbox: Sendable {
     return state.withLock { !$0.isStopped }
   }
 
+  /// Whether the agent is to come to its end.
+  var isStopped: Bool { state.withLock { $0.isStopped } }
+
   /// Ends ``next(upTo:now:)`` and ``rest(for:_:)``. Orders that wait are refused.
   func stop() {
     signal { $0.isStopped = true }
