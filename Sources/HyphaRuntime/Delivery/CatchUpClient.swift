@@ -44,6 +44,9 @@ struct CatchUpClient: Sendable {
     return wasGreeted
   }
 
+  /// Whether a node has answered a greeting, and knows this one still for all that is known.
+  func isGreeted(by node: NodeID) -> Bool { peers[node]?.isGreeted ?? false }
+
   mutating func welcomed(by node: NodeID) { peers[node]?.isGreeted = true }
 
   /// A node has told of lanes up to a position. A full answer means that there is more to ask for.

@@ -36,10 +36,14 @@ extension Node {
   /// Looks at who is silent, again and again.
   func lookAfterMembership() { judge { $0.tick(at: $1) } }
 
-  /// Takes note of a message of a node.
+  /// Takes note of a message of a node. One that was not met yet is met once it has answered a greeting: from then on it
+  /// shows when it starts anew.
   func heard(_ node: NodeID, isHeartbeat: Bool = false) {
     judge { detector, now in
-      detector.heard(node, isHeartbeat: isHeartbeat, at: now).map { [$0] } ?? []
+      if detector.peers[node]?.standing == .unknown {
+        guard self.state.withLock({ $0.client.isGreeted(by: node) }) else { return [] }
+      }
+      return detector.heard(node, isHeartbeat: isHeartbeat, at: now).map { [$0] } ?? []
     }
   }
 

@@ -70,7 +70,9 @@ extension Node: TransportReceiver {
   private func take(_ answer: ControlMessage, from node: NodeID) throws {
     heard(node)
     switch answer {
-    case .welcome: state.withLock { $0.client.welcomed(by: node) }
+    case .welcome:
+      state.withLock { $0.client.welcomed(by: node) }
+      heard(node)
     case .refused(.greetFirst, _):
       if state.withLock({ $0.client.mustGreet(node) }) { heardOfRestart(of: node) }
     case .refused(_, let reason): note(refusal: "node '\(node)' refuses: \(reason.shown())")
