@@ -16,7 +16,7 @@ extension MembershipEvent {
   public var subject: Subject { Subject(slug: "hypha.node.\(node)") }
 }
 
-/// A node was heard for the first time since the judging one started.
+/// A node has answered a greeting, for the first time since the judging one started.
 public struct NodeUp: MembershipEvent, Hashable {
   public var node, by: NodeID
 }

@@ -12,7 +12,7 @@ struct MembershipTests {
   private struct Place {
     let deployment: SimulatedDeployment
 
-    init() throws {
+    init(for span: Duration = .seconds(5)) throws {
       let topology = try Topology(
         name: "three", nodes: [NodeSpec(id: "a"), NodeSpec(id: "b"), NodeSpec(id: "c")],
         agents: [
@@ -29,7 +29,7 @@ struct MembershipTests {
         ])
       deployment = SimulatedDeployment(topology, kinds: try KindRegistry(BuiltInKinds.all), seed: 7)
       try deployment.start()
-      deployment.run(for: .seconds(5))
+      deployment.run(for: span)
     }
 
     /// The membership events in a node's log, as text.
@@ -110,6 +110,24 @@ struct MembershipTests {
       $0.agent == "hypha.node.c"
     }
     #expect(Set(streams.map(\.epoch)) == [1, 2])
+  }
+
+  @Test func `whoever was met is told of when it starts again, however soon that is`() throws {
+    var metCount = 0
+    for milliseconds in 1...60 {
+      let place = try Place(for: .milliseconds(milliseconds))
+      let judges = try (["a", "b"] as [NodeID]).filter { try place.events(of: $0).contains("Up c") }
+      metCount += judges.count
+      place.deployment.kill("c")
+      place.deployment.run(for: .milliseconds(100))
+      try place.deployment.start("c")
+      place.deployment.run(for: .seconds(3))
+      for judge in judges {
+        let events = try place.events(of: judge)
+        #expect(events.contains("Returned c up startedAgain"), "\(judge) after \(milliseconds) ms: \(events)")
+      }
+    }
+    #expect(metCount > 20)
   }
 
   @Test func `a node that is cut off misses all, and is missed by all`() throws {
