@@ -43,7 +43,14 @@ extension AgentCell {
       throw HyphaError(
         .undeclared, "agent '\(spec.id)' publishes \(name) with schema version 0", remedy: "count from 1")
     }
-    if let addressee, services.routes.node(of: addressee) == nil {
+    guard let addressee, addressee != spec.id else { return }
+    if let overseer = services.routes.audience.overseer(of: name, by: spec.id) {
+      throw HyphaError(
+        .undeclared,
+        "agent '\(spec.id)' addresses \(name) to '\(addressee)', past '\(overseer)' who oversees it",
+        remedy: "publish it without an addressee: it goes to whom the topology's oversight has it go")
+    }
+    if services.routes.node(of: addressee) == nil {
       throw HyphaError(
         .undeclared, "agent '\(spec.id)' addresses \(name) to '\(addressee)', which does not exist",
         remedy: "add that agent to the topology file")

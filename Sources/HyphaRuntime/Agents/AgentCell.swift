@@ -43,7 +43,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     }
     self.allowed = allowed
     open = isOpen ? KindRegistry.declaration(of: kind).published(by: spec) : []
-    entries = Kind.handles.entries(for: spec.subscribes.map(\.type))
+    let overseen = services.routes.topology.oversight.filter { $0.by == spec.id }.map(\.type)
+    entries = Kind.handles.entries(for: spec.subscribes.map(\.type) + overseen)
     subjects = Dictionary(grouping: spec.subscribes, by: \.type).mapValues { $0.map(\.subjects) }
   }
 
@@ -179,16 +180,26 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     }
   }
 
-  /// Whether one of the agent's subscriptions covers an event that was published to all subscribers.
-  func wants(_ header: RecordHeader) -> Bool { wants(header.addressee, header.type, header.subject) }
+  /// Whether an event is for this agent: it is addressed to it, or it is of its audience.
+  func wants(_ header: RecordHeader) -> Bool {
+    wants(header.agent, header.addressee, header.type, header.subject)
+  }
 
-  private func wants(_ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject) -> Bool {
+  private func wants(
+    _ author: AgentID, _ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject
+  ) -> Bool {
     guard addressee == nil else { return addressee == spec.id }
+    let audience = services.routes.audience
+    // The node's log has what others of the node may see, too.
+    if audience.isOverseen(type) { return audience.takes(spec.id, type, subject, by: author) }
     return subjects[type]?.contains { $0.matches(subject) } ?? false
   }
 
   /// How many of the events are for this agent.
-  func wantedCount(in delivery: Delivery) -> Int { delivery.count(where: wants) }
+  func wantedCount(in delivery: Delivery) -> Int {
+    let author = delivery.lane.agent
+    return delivery.count { wants(author, $0, $1, $2) }
+  }
 
   // MARK: Reading the log
 
@@ -234,8 +245,13 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     return Delivery(entry.record, position: entry.position, hops: hops)
   }
 
+  /// Whether an event's lane is for this agent; a subject of it may be for others.
   private func isForUs(_ header: RecordHeader) -> Bool {
     if let addressee = header.addressee { return addressee == spec.id }
+    let audience = services.routes.audience
+    if audience.isOverseen(header.type) {
+      return audience.agents(for: header.type, by: header.agent).contains(spec.id)
+    }
     return subjects[header.type] != nil && header.agent != spec.id
   }
 }

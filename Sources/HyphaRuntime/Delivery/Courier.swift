@@ -199,10 +199,21 @@ struct Courier: Sendable {
     var last: Record?
     for record in frame.records where last.map({ !record.sharesNames(with: $0) }) ?? true {
       last = record
-      if mayPublish(lane.agent, record.type) { continue }
-      return "node '\(node)' sent \(record.type) of '\(lane.agent)', which does not declare it"
+      guard mayPublish(lane.agent, record.type) else {
+        return "node '\(node)' sent \(record.type) of '\(lane.agent)', which does not declare it"
+      }
+      if let overseer = passedBy(record) {
+        return "node '\(node)' sent \(record.type) of '\(lane.agent)' past '\(overseer)' who oversees it"
+      }
     }
     return nil
+  }
+
+  /// The supervisor whom an event goes past that it should have come to; nil where there is none. An addressee is all that
+  /// could lead it there: the routes have no other way.
+  private func passedBy(_ record: Record) -> AgentID? {
+    guard let addressee = record.addressee, addressee != record.agent else { return nil }
+    return routes.audience.overseer(of: record.type, by: record.agent)
   }
 
   // MARK: Repair
@@ -219,10 +230,12 @@ struct Courier: Sendable {
   ) -> Actions {
     var actions = Actions()
     let plan = routes.plan(of: lane)
-    guard plan.isTaken, records.allSatisfy({ mayPublish(lane.agent, $0.type) }) else {
+    guard plan.isTaken,
+      records.allSatisfy({ mayPublish(lane.agent, $0.type) && passedBy($0) == nil })
+    else {
       counters.refusedCount += UInt64(records.count)
       actions.refusals.append(
-        "an answer has events of lane \(lane), which has none of their type or does not lead here")
+        "an answer has events of lane \(lane), which has none of their type or does not lead here so")
       return actions
     }
     let source: LaneReceiver.Source = routes.node(of: lane.agent) == node ? .origin : .copy
