@@ -58,7 +58,8 @@ struct TopologyShowCommand: Command {
                 one: link.one, other: link.other, version: state.version, since: state.since.text,
                 isPinned: state.isPinned, savedHops: Double(state.score) / 65_536)
             }, forbidden: live.forbidden.sorted(),
-            oversight: topology.oversight.map { .init(type: $0.type, by: $0.by, mode: $0.mode) }, findings: FindingText.lines(reading))))
+            oversight: topology.oversight.map { .init(type: $0.type, by: $0.by, mode: $0.mode) },
+            findings: FindingText.lines(reading))))
     }
     let style = Terminal.current.style()
     for line in TreeLines(topology: topology, live: live, style: style, showsAll: all).lines {

@@ -73,6 +73,11 @@ struct DigestMaker: Sendable {
   /// Takes note that all entries up to a place were looked at.
   mutating func advance(to position: Position) { through = max(through, position) }
 
+  /// Whether a digest is to come within a span of time.
+  func isDue(within span: Duration, now: Timestamp) -> Bool {
+    duties.contains { !$0.counts.isEmpty && now.since($0.lastTime) + span >= $0.rule.every }
+  }
+
   /// The digests that are due, with the supervisors whom they are for.
   mutating func due(now: Timestamp) -> [OversightDigest] {
     var digests: [OversightDigest] = []

@@ -12,10 +12,19 @@ final class OversightDesk: Sendable {
   /// The most entries that are looked at in one go: some milliseconds.
   static var scanCountMax: UInt64 { 16_384 }
 
+  /// How long before a digest is due the node counts as having something to do: nobody stops it in between for having
+  /// nothing.
+  static var notice: Duration { .seconds(2) }
+
   init(_ topology: Topology, node: NodeID, now: Timestamp) {
     let maker = DigestMaker(topology, on: node, now: now)
     isInUse = maker != nil
     self.maker = Mutex(maker)
+  }
+
+  /// 1 where a digest is to come soon.
+  func openCount(now: Timestamp) -> Int {
+    isInUse && maker.withLock { $0?.isDue(within: Self.notice, now: now) ?? false } ? 1 : 0
   }
 }
 

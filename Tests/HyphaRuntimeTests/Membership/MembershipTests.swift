@@ -114,8 +114,10 @@ struct MembershipTests {
 
   @Test func `whoever was met is told of when it starts again, however soon that is`() throws {
     var metCount = 0
-    for milliseconds in 1...60 {
-      let place = try Place(for: .milliseconds(milliseconds))
+    // In steps that are shorter than a message is under way.
+    for step in 1...300 {
+      let span = Duration.microseconds(100 * step)
+      let place = try Place(for: span)
       let judges = try (["a", "b"] as [NodeID]).filter { try place.events(of: $0).contains("Up c") }
       metCount += judges.count
       place.deployment.kill("c")
@@ -124,7 +126,7 @@ struct MembershipTests {
       place.deployment.run(for: .seconds(3))
       for judge in judges {
         let events = try place.events(of: judge)
-        #expect(events.contains("Returned c up startedAgain"), "\(judge) after \(milliseconds) ms: \(events)")
+        #expect(events.contains("Returned c up startedAgain"), "\(judge) after \(span): \(events)")
       }
     }
     #expect(metCount > 20)

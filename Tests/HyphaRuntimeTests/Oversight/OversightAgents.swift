@@ -11,12 +11,14 @@ struct Request: Event {
 /// Requests again and again.
 actor Requester: Agent {
   static let kind = "requester"
-  static let settingNames: Set<String> = ["count", "to"]
+  static let settingNames: Set<String> = ["count", "to", "every"]
   static let publishes: [any Event.Type] = [Request.self]
   static let finishes = true
   struct Settings: Decodable {
     var count: Int
     var to: AgentID?
+    /// Milliseconds.
+    var every: Int64?
   }
   struct State: Codable { var count = 0 }
   var state = State()
@@ -27,7 +29,7 @@ actor Requester: Agent {
     let settings = try context.settings(Settings.self)
     guard state.count < settings.count else { return context.finish() }
     state.count += 1
-    context.wake(after: .milliseconds(5))
+    context.wake(after: .milliseconds(settings.every ?? 5))
     try await context.publish(Request(number: state.count), to: settings.to)
   }
 }
