@@ -25,6 +25,10 @@ struct Batch<Kind: Agent> {
   var answers: [(Asker, Answered.Outcome)] = []
   /// Alerts whose handlers have thrown; it outlives the commit.
   var again = AlertsAgain()
+  /// Calls that are to be recorded, where their commit comes to something.
+  var calls: [BatchCall] = []
+  /// Whether the agent has begun anew in its epoch.
+  var isAnew = false
 
   mutating func restore(_ agenda: Agenda) { self.agenda = agenda }
 
@@ -77,6 +81,7 @@ struct Batch<Kind: Agent> {
   /// Begins anew after a commit has taken what there was.
   mutating func committed() {
     drafts = []
+    calls = []
     moved = []
     isAgendaChanged = false
   }

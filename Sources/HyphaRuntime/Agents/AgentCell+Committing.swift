@@ -59,7 +59,13 @@ extension AgentCell {
       giveUp("has a state that cannot be encoded: \(error)")
       return false
     }
-    let drafts = batch.drafts
+    let drafts: [Draft]
+    do {
+      drafts = try observed(batch, isStateChanged: state != nil && state != batch.savedState) + batch.drafts
+    } catch {
+      giveUp("has taken what cannot be recorded: \(error)")
+      return false
+    }
     let isAgendaChanged = batch.isAgendaChanged
     batch.committed()
     defer { if batch.finishes { metrics.withLock { $0.isFinished = true } } }
