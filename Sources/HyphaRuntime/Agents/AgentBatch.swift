@@ -27,8 +27,10 @@ struct Batch<Kind: Agent> {
   var again = AlertsAgain()
   /// Calls that are to be recorded, where their commit comes to something.
   var calls: [BatchCall] = []
-  /// Whether the agent has begun anew in its epoch.
-  var isAnew = false
+  /// Whether something is to be committed beside cursors and state.
+  var hasEffects: Bool {
+    !drafts.isEmpty || isAgendaChanged || calls.contains { !$0.isQuiet && !$0.waits }
+  }
 
   mutating func restore(_ agenda: Agenda) { self.agenda = agenda }
 

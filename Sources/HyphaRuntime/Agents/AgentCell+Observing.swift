@@ -1,9 +1,12 @@
 import HyphaCore
 import HyphaLog
+import Synchronization
 
 /// What a call of an agent was for.
 enum CallSource {
-  case start, wake
+  /// `isPlain`: whether it is the agent's first, of which nothing need be known where it has done nothing.
+  case start(isPlain: Bool)
+  case wake
   case delivery(Delivery)
   case question(Delivery, AskedFrame)
 
@@ -22,10 +25,27 @@ struct BatchCall {
   var call: ObservedCall
   /// Whether it left nothing but, it may be, a changed state.
   var isQuiet = false
+  /// Whether it is recorded with the next thing that is committed, and needs no commit of its own.
+  var waits = false
 }
 
 /// What is recorded of calls, so that they can be made again.
 extension AgentCell {
+  /// Lets an actor begin.
+  ///
+  /// - Parameter isAnew: whether it takes the place of another one of this activation.
+  func begin(_ agent: isolated Kind, isAnew: Bool, _ batch: inout Batch<Kind>) async -> Turn.Outcome {
+    let isFirst = !isAnew && outbox.withLock { $0.epoch } == 1
+    let before = keepsWhole && isFirst ? try? JSON.encode(agent.state) : nil
+    let outcome = await turn(on: agent, .start(isPlain: isFirst), &batch) { try await $0.start(in: $1) }
+    if isFirst, keepsWhole, batch.calls.isEmpty, case .returned = outcome,
+      before != (try? JSON.encode(agent.state))
+    {
+      batch.calls.append(BatchCall(call: ObservedCall(.start), waits: true))
+    }
+    return outcome
+  }
+
   /// Takes note of a call that has ended, where the log alone does not say how it went.
   func observe(
     _ turn: Turn, _ effects: Turn.Effects?, _ source: CallSource, threw error: (any Error)? = nil,
@@ -33,11 +53,10 @@ extension AgentCell {
   ) {
     let handled = batch.cursors[.persistent]?.position
     switch source {
-    case .start:
-      guard effects != nil || error != nil || batch.isAnew || handled.map({ $0 > .start }) ?? false else {
-        return
-      }
+    case .start(let isPlain):
+      guard effects != nil || error != nil || !isPlain else { return }
       note(ObservedCall(.start, after: handled), turn, effects, error, &batch)
+      batch.calls[batch.calls.count - 1].waits = true
     case .wake: noteUnlogged(ObservedCall(.wake, after: handled), turn, effects, error, &batch)
     case .question(let delivery, let frame):
       var call = ObservedCall(.question, after: handled)
@@ -50,7 +69,8 @@ extension AgentCell {
 
   /// The same of a call with the event at `index` of a delivery.
   func observe(
-    _ turn: Turn, _ effects: Turn.Effects?, _ delivery: Delivery, at index: Int, threw error: (any Error)? = nil,
+    _ turn: Turn, _ effects: Turn.Effects?, _ delivery: Delivery, at index: Int,
+    threw error: (any Error)? = nil,
     _ batch: inout Batch<Kind>
   ) {
     guard let position = delivery.position else {
@@ -80,13 +100,14 @@ extension AgentCell {
     _ call: ObservedCall, _ turn: Turn, _ effects: Turn.Effects?, _ error: (any Error)?,
     _ batch: inout Batch<Kind>
   ) {
-    let isQuiet = error != nil || !(effects?.isLasting ?? false)
+    let isQuiet = !(effects?.isLasting(isDiscarded: error != nil) ?? false)
     guard !isQuiet || keepsWhole else { return }
     note(call, turn, effects, error, isQuiet: isQuiet, &batch)
   }
 
   private func note(
-    _ call: ObservedCall, _ turn: Turn, _ effects: Turn.Effects?, _ error: (any Error)?, isQuiet: Bool = false,
+    _ call: ObservedCall, _ turn: Turn, _ effects: Turn.Effects?, _ error: (any Error)?,
+    isQuiet: Bool = false,
     _ batch: inout Batch<Kind>
   ) {
     var call = call
@@ -123,19 +144,23 @@ extension AgentCell {
 extension Turn.Effects {
   /// Whether the log shows all that a call with a persistent event came to: persistent events that this one caused.
   func isPlain(of cause: Cause?) -> Bool {
-    taken.isEmpty && timers.isEmpty && !drafts.contains { $0.channel != .persistent || $0.causation != cause?.event }
+    taken.isEmpty && timers.isEmpty
+      && !drafts.contains { $0.channel != .persistent || $0.causation != cause?.event }
   }
 
   /// Whether something of it is committed.
-  var isLasting: Bool {
-    !drafts.isEmpty || !timers.isEmpty || !cancelled.isEmpty || taken.alertCount > 0
+  ///
+  /// - Parameter isDiscarded: whether what was staged is not.
+  func isLasting(isDiscarded: Bool) -> Bool {
+    taken.alertCount > 0 || !isDiscarded && !(drafts.isEmpty && timers.isEmpty && cancelled.isEmpty)
   }
 }
 
 extension Taken {
   /// Whether nothing was taken.
   var isEmpty: Bool {
-    !readsNow && clock.isEmpty && random.isEmpty && answers.isEmpty && delays.isEmpty && alertCount == 0 && !isCut
+    !readsNow && clock.isEmpty && random.isEmpty && answers.isEmpty && delays.isEmpty && alertCount == 0
+      && !isCut
   }
 }
 

@@ -82,7 +82,6 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
 
   private func work(on agent: isolated Kind, isAnew: Bool, _ hand: inout Hand) async -> Ending {
     var batch = Batch<Kind>()
-    batch.isAnew = isAnew
     do {
       try restore(agent, &batch)
     } catch {
@@ -90,7 +89,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       return .stopped
     }
     // An agent that cannot begin must not take, and count as handled, what is for it.
-    let outcome = await turn(on: agent, .start, &batch) { try await $0.start(in: $1) }
+    let outcome = await begin(agent, isAnew: isAnew, &batch)
     if case .threw(let error) = outcome { note(error, on: nil, &batch) }
     guard await commit(&batch, on: agent), !batch.isAbandoned else { return .stopped }
     guard case .returned = outcome else { return .failed("does not work: its start has failed") }
@@ -168,7 +167,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     giveUp(reason)
     let event = AgentStopped(agent: spec.id, reason: "the agent \(reason)")
     do {
-      try state(Draft(bus: event, to: services.keeper(of: spec.id, AgentStopped.eventType), services.newEvent()))
+      try state(
+        Draft(bus: event, to: services.keeper(of: spec.id, AgentStopped.eventType), services.newEvent()))
     } catch {
       services.note("agent '\(spec.id)' cannot say that it stands still: \(error)")
     }

@@ -386,7 +386,9 @@ final class Turn: @unchecked Sendable {
   }
 
   func acknowledge(_ alert: HeldAlert) throws {
-    guard stage(.acknowledgement(of: alert, host.newEvent(for: .bus))) else { throw tooLate("acknowledges an alert") }
+    guard stage(.acknowledgement(of: alert, host.newEvent(for: .bus))) else {
+      throw tooLate("acknowledges an alert")
+    }
   }
 
   /// Ends the call and hands over what is to be committed; nil where there is nothing, as in most calls.

@@ -46,7 +46,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   private(set) var report: RerunSummary.Agent
 
   init(
-    _ kind: Kind.Type, _ spec: AgentSpec, _ begin: RerunBegin, in log: any LogReader, declarations: Declarations,
+    _ kind: Kind.Type, _ spec: AgentSpec, _ begin: RerunBegin, in log: any LogReader,
+    declarations: Declarations,
     handlerDeadline: Duration, limits: WireLimits
   ) {
     self.log = log
@@ -57,7 +58,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     let entries = kind.handles.entries(for: spec.subscribes.map(\.type))
     self.entries = entries
     inputs = RerunInputs(log, after: begin.after, through: begin.handled) {
-      declarations.takes($0) && declarations.wants($0.addressee, $0.type, $0.subject) && entries[$0.type] != nil
+      declarations.takes($0) && declarations.wants($0.addressee, $0.type, $0.subject)
+        && entries[$0.type] != nil
     }
     isBeforeBegin = begin.snapshot != nil
     outbox = Outbox(agent: spec.id, epoch: 1, lanes: [:], policyVersion: 1)
@@ -90,7 +92,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       return outcomes
     case let type where SystemEvents.all.contains(type): return []
     default:
-      let outcomes = plain.last.map { $0.record.causation != record.causation } ?? false ? try await flush() : []
+      let outcomes =
+        plain.last.map { $0.record.causation != record.causation } ?? false ? try await flush() : []
       plain.append(entry)
       return outcomes
     }
@@ -98,8 +101,11 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
 
   func end() async throws -> [RerunOutcome] {
     var outcomes = try await flush()
+    // The start of an agent that has committed something, and of which nothing need be known.
+    if isStartOpen, begin.handled > .start || begin.stateAtEnd != nil { outcomes += try await startIfOpen() }
     var none: [EventID: [Record]] = [:]
     outcomes += try await runPlain(through: begin.handled, &none)
+    report.cutOffCount += alerts.count
     if let difference = try await stateDifference() {
       outcomes.append(
         RerunOutcome(
@@ -138,7 +144,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     var free = (group.records + alerts).sorted { $0.time < $1.time }
     var claims: [[Record]] = []
     for call in group.calls {
-      guard let outputs = call.outputs, let first = free.firstIndex(where: { $0.time.rawValue >= outputs.first })
+      guard let outputs = call.outputs,
+        let first = free.firstIndex(where: { $0.time.rawValue >= outputs.first })
       else {
         claims.append([])
         continue
@@ -150,9 +157,11 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     // Alerts of calls that were never committed were sent all the same; nothing is known of those calls.
     let last = max(group.records.last?.time ?? .zero, claims.last?.last?.time ?? .zero)
     alerts = free.filter { $0.channel == .alert && $0.time > last }
-    report.unclaimedCount += free.count { $0.channel == .alert && $0.time <= last }
+    report.cutOffCount += free.count { $0.channel == .alert && $0.time <= last }
     var byCause: [EventID: [Record]] = [:]
-    for record in free where record.channel == .persistent { byCause[record.causation, default: []].append(record) }
+    for record in free where record.channel == .persistent {
+      byCause[record.causation, default: []].append(record)
+    }
     var outcomes: [RerunOutcome] = []
     for (call, claimed) in zip(group.calls, claims) {
       outcomes += try await run(call, claimed, &byCause)
@@ -292,7 +301,9 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
 
   // MARK: Making a call
 
-  private func make(_ call: RerunCall<Kind>, _ observed: ObservedCall, _ outputs: [Record], at time: Timestamp?)
+  private func make(
+    _ call: RerunCall<Kind>, _ observed: ObservedCall, _ outputs: [Record], at time: Timestamp?
+  )
     async throws -> RerunOutcome
   {
     let began = observed.now.map { Timestamp(rawValue: $0) } ?? outputs.first?.time ?? time ?? newest
@@ -304,18 +315,21 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       on: agent, host, began: began, timerRoom: Agenda.timerCountMax - timers.count)
     for timer in result.timers { timers[timer.id] = timer }
     for timer in result.cancelled { timers[timer] = nil }
-    let stated = try state(result.threw == nil ? result.drafts : result.drafts.filter { $0.channel == .alert })
+    let stated = try state(
+      result.threw == nil ? result.drafts : result.drafts.filter { $0.channel == .alert })
     var differences = RerunDifference.between(outputs, stated)
     if result.threw != observed.threw {
       differences.append(.threw(recorded: observed.threw, now: result.threw))
     }
-    let delays = observed.timers?.map(\.after) ?? []
+    // What a call that throws has set is forgotten.
+    let delays = observed.threw == nil ? observed.timers?.map(\.after) ?? [] : []
     if result.delays != delays { differences.append(.timers(recorded: delays, now: result.delays)) }
     differences += result.unrecorded.map { .took($0) }
     return note(
       RerunOutcome(
         agent: spec.id, call: observed.kind, input: input?.header,
-        position: observed.at.map { Position(rawValue: $0) }, attempt: observed.attempt ?? 1, recorded: outputs,
+        position: observed.at.map { Position(rawValue: $0) }, attempt: observed.attempt ?? 1,
+        recorded: outputs,
         stated: stated, differences: differences))
   }
 
@@ -333,7 +347,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     return [
       note(
         RerunOutcome(
-          agent: spec.id, call: .timer, input: nil, position: nil, attempt: 1, recorded: outputs, stated: stated,
+          agent: spec.id, call: .timer, input: nil, position: nil, attempt: 1, recorded: outputs,
+          stated: stated,
           differences: isSame ? [] : [.timerFired(recorded)]))
     ]
   }

@@ -21,14 +21,17 @@ public struct Rerun {
   ///   - log: a node's log; the node may run meanwhile.
   ///   - agents: those to be run again; nil for all of the node.
   /// - Throws: ``HyphaError/Code/invalidTopology`` where the log was written under another one, or has no such node.
-  public init(_ topology: Topology, kinds: KindRegistry, log: any LogReader, agents: Set<AgentID>? = nil) throws {
+  public init(_ topology: Topology, kinds: KindRegistry, log: any LogReader, agents: Set<AgentID>? = nil)
+    throws
+  {
     self.topology = topology
     self.kinds = kinds
     self.log = log
     wanted = agents
     guard topology.node(log.identity.node) != nil else {
       throw HyphaError(
-        .invalidTopology, "the topology '\(topology.name)' has no node '\(log.identity.node)', whose log this is",
+        .invalidTopology,
+        "the topology '\(topology.name)' has no node '\(log.identity.node)', whose log this is",
         remedy: "give the topology file that the log was written under")
     }
   }
@@ -102,7 +105,9 @@ public struct Rerun {
     }
   }
 
-  private func make<Kind: Agent>(_ kind: Kind.Type, _ spec: AgentSpec, _ begin: RerunBegin) -> any AgentRerunning {
+  private func make<Kind: Agent>(_ kind: Kind.Type, _ spec: AgentSpec, _ begin: RerunBegin)
+    -> any AgentRerunning
+  {
     let authors = Set(topology.nodes.map(\.id.author))
     let limits = WireLimits.standard
     let declarations = Declarations(kind, spec, limits: limits) { [topology] in
@@ -134,8 +139,9 @@ public struct RerunSummary: Sendable {
     public var differenceCount = 0
     /// Calls that took more than is recorded, or whose event is not in the log any more: not made again.
     public var skippedCount = 0
-    /// Events that belong to no call that is known: alerts of a call that a crash has cut off, and what was stated in the agent's
-    /// name from outside.
+    /// Alerts of calls that a crash has cut off: they were sent, and the calls were made anew.
+    public var cutOffCount = 0
+    /// Persistent events that belong to no call that is known: stated in the agent's name from outside.
     public var unclaimedCount = 0
   }
 
@@ -187,17 +193,21 @@ struct RerunBegin {
     let saved = try AgentSnapshot.read(of: agent, in: log)
     let isOfOneMoment = try log.cursor(key)?.position ?? .start == handled
     var begin = RerunBegin(handled: handled)
-    if let saved, saved.coverage == nil, saved.stateVersion == Kind.stateVersion, !saved.state.isEmpty, isOfOneMoment {
+    if let saved, saved.coverage == nil, saved.stateVersion == Kind.stateVersion, !saved.state.isEmpty,
+      isOfOneMoment
+    {
       begin.stateAtEnd = saved.state
     }
     guard prunedThrough > .start else { return .begin(begin) }
     begin.after = prunedThrough
     begin.stateAtEnd = nil
     if Kind.State.self == Stateless.self { return .begin(begin) }
-    guard Kind.evolves.isUsed, let saved, let coverage = saved.coverage, saved.stateVersion == Kind.stateVersion
+    guard Kind.evolves.isUsed, let saved, let coverage = saved.coverage,
+      saved.stateVersion == Kind.stateVersion
     else {
       return .impossible(
-        "the log was pruned through \(prunedThrough), and its state there is not known: it is committed whole")
+        "the log was pruned through \(prunedThrough), and its state there is not known: it is committed whole"
+      )
     }
     begin.snapshot = Snapshot(state: saved.state, point: coverage.point)
     return .begin(begin)

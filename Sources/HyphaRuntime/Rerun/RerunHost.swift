@@ -36,10 +36,13 @@ final class RerunHost: AgentHost {
   /// Prepares a call.
   ///
   /// - Parameter seed: what is drawn follows from it, where the record has no more.
-  func begin(_ call: ObservedCall, recorded: [(id: EventID, time: Timestamp)], at time: Timestamp, seed: EventID) {
+  func begin(
+    _ call: ObservedCall, recorded: [(id: EventID, time: Timestamp)], at time: Timestamp, seed: EventID
+  ) {
     state.withLock { state in
       state = State(
-        call: call, recorded: recorded, random: SeededGenerator(seed: seed.high ^ seed.low, name: spec.id.text),
+        call: call, recorded: recorded,
+        random: SeededGenerator(seed: seed.high ^ seed.low, name: spec.id.text),
         newest: time, stopActions: state.stopActions)
     }
   }
@@ -83,7 +86,9 @@ final class RerunHost: AgentHost {
   func random() -> UInt64 {
     state.withLock { state in
       state.randomCount += 1
-      if let drawn = state.call.random, state.randomCount <= drawn.count { return drawn[state.randomCount - 1] }
+      if let drawn = state.call.random, state.randomCount <= drawn.count {
+        return drawn[state.randomCount - 1]
+      }
       if state.randomCount == (state.call.random?.count ?? 0) + 1 {
         state.unrecorded.append("draws more at random than when it was recorded")
       }
@@ -125,7 +130,8 @@ final class RerunHost: AgentHost {
 
   func publishNow(_ draft: Draft) throws { state.withLock { $0.alerts.append(draft) } }
 
-  func publishRealtime<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID {
+  func publishRealtime<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID
+  {
     let type = try checkPublish(E.self, to: addressee)
     try checkSubject(event.subject, of: type)
     return newEvent(for: .bus).0

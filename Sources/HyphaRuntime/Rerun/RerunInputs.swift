@@ -20,7 +20,9 @@ struct RerunInputs {
   /// - Parameters:
   ///   - begin: what stands up to here was given to the agent before.
   ///   - end: the last position that is looked at.
-  init(_ log: any LogReader, after begin: Position, through end: Position, isInput: @escaping (Record) -> Bool) {
+  init(
+    _ log: any LogReader, after begin: Position, through end: Position, isInput: @escaping (Record) -> Bool
+  ) {
     (self.log, self.end, self.isInput) = (log, end, isInput)
     scanned = begin
   }
@@ -55,7 +57,8 @@ struct RerunInputs {
     guard scanned < last else { return }
     try log.visit(scanned.next...last, .forward) { view in
       scanned = view.position
-      guard view.record.channel == .persistent, case let record = try view.entry().record, isInput(record) else {
+      guard view.record.channel == .persistent, case let record = try view.entry().record, isInput(record)
+      else {
         return true
       }
       let place = Place(position: view.position, id: record.id)
