@@ -42,6 +42,11 @@ public enum ControlMessage: Sendable, Hashable {
   /// Kind 11, without an answer: the newest version of the routes for which this node's links are open, and the one that
   /// it sends by; 0 is the plain tree.
   case progress(ready: UInt32, sending: UInt32)
+  /// Kind 12, request: which lanes of node `origin` to me, of which you have a copy, have moved after position `since` of
+  /// your log `log`?
+  case copies(of: NodeID, log: EventID, since: UInt64)
+  /// Kind 13, answer: these lanes of node `origin`, up to position `through` of log `log`.
+  case copied(of: NodeID, log: EventID, through: UInt64, heads: [LaneEnd])
 
   /// How far a lane goes at its origin.
   public struct LaneEnd: Sendable, Hashable {
@@ -96,12 +101,7 @@ extension ControlMessage {
     case .heads(let log, let through, let heads):
       writer.write(log)
       writer.write(through)
-      precondition(heads.count <= Self.headCountMax, "a control message has at most 4,096 heads")
-      writer.write(UInt16(heads.count))
-      for head in heads {
-        writer.write(head.lane)
-        writer.write(head.point)
-      }
+      writer.write(heads)
     case .fetch(let lane, let after):
       writer.write(lane)
       writer.write(after)
@@ -123,6 +123,15 @@ extension ControlMessage {
     case .progress(let ready, let sending):
       writer.write(ready)
       writer.write(sending)
+    case .copies(let origin, let log, let since):
+      writer.writeShort(origin.text)
+      writer.write(log)
+      writer.write(since)
+    case .copied(let origin, let log, let through, let heads):
+      writer.writeShort(origin.text)
+      writer.write(log)
+      writer.write(through)
+      writer.write(heads)
     }
     writer.patch(writer.bytes.withUnsafeBytes { checksumCRC32C(.init(rebasing: $0[8...])) }, at: 4)
     return writer.bytes
@@ -156,6 +165,8 @@ extension ControlMessage {
     case .vouched: 9
     case .goodbye: 10
     case .progress: 11
+    case .copies: 12
+    case .copied: 13
     }
   }
 
@@ -194,16 +205,8 @@ extension ControlMessage {
     case 4:
       return .sync(log: try reader.readEventID(), since: try reader.read())
     case 5:
-      let (log, through): (EventID, UInt64) = (try reader.readEventID(), try reader.read())
-      let count = Int(try reader.read(UInt16.self))
-      guard count <= headCountMax else {
-        throw HyphaError(.tooLarge, "a control message claims \(count) lanes")
-      }
       return .heads(
-        log: log, through: through,
-        heads: try (0..<count).map { _ in
-          LaneEnd(lane: try reader.readLane(), point: try reader.readLanePoint())
-        })
+        log: try reader.readEventID(), through: try reader.read(), heads: try reader.readLaneEnds())
     case 6:
       return .fetch(lane: try reader.readLane(), after: try reader.readLanePoint())
     case 7:
@@ -229,6 +232,13 @@ extension ControlMessage {
       return .goodbye
     case 11:
       return .progress(ready: try reader.read(), sending: try reader.read())
+    case 12:
+      return .copies(
+        of: try NodeID(reader.readShort()), log: try reader.readEventID(), since: try reader.read())
+    case 13:
+      return .copied(
+        of: try NodeID(reader.readShort()), log: try reader.readEventID(), through: try reader.read(),
+        heads: try reader.readLaneEnds())
     default:
       throw HyphaError(
         .invalidFrame, "a control message has the unknown kind \(kind)", remedy: "upgrade this node")
@@ -256,7 +266,27 @@ extension ByteWriter {
   }
 }
 
+extension ByteWriter {
+  fileprivate mutating func write(_ heads: [ControlMessage.LaneEnd]) {
+    precondition(
+      heads.count <= ControlMessage.headCountMax, "a control message has at most 4,096 heads")
+    write(UInt16(heads.count))
+    for head in heads {
+      write(head.lane)
+      write(head.point)
+    }
+  }
+}
+
 extension ByteReader {
+  fileprivate mutating func readLaneEnds() throws -> [ControlMessage.LaneEnd] {
+    let count = Int(try read(UInt16.self))
+    guard count <= ControlMessage.headCountMax else {
+      throw HyphaError(.tooLarge, "a control message claims \(count) lanes")
+    }
+    return try (0..<count).map { _ in .init(lane: try readLane(), point: try readLanePoint()) }
+  }
+
   fileprivate mutating func readGreeting() throws -> Greeting {
     let node = try NodeID(readShort())
     let (lowest, highest) = (try readVersion(), try readVersion())

@@ -71,6 +71,24 @@ import Testing
     }
   }
 
+  @Test func `every mutant fits the sources`() throws {
+    let mutants = try text("tools/mutants.txt").components(separatedBy: "\n\n")
+      .map {
+        Dictionary($0.matches(of: /(?m)^(\w+): (.*)$/).map { (String($0.output.1), String($0.output.2)) }) {
+          $1
+        }
+      }
+      .filter { !$0.isEmpty }
+    #expect(mutants.count > 200)
+    for mutant in mutants {
+      let name = mutant["name"] ?? "without a name"
+      let file = try #require(mutant["file"], "\(name)")
+      let replaced = try #require(mutant["replace"], "\(name)").replacing("\\n", with: "\n")
+      #expect(try text(file).ranges(of: replaced).count == 1, "\(name) does not fit \(file)")
+      for key in ["with", "test", "promise"] { #expect(mutant[key] != nil, "\(name) has no \(key)") }
+    }
+  }
+
   @Test(arguments: pages)
   func `what a page links to is there`(path: String) throws {
     let page = try text(path)

@@ -37,7 +37,8 @@ import Testing
                 verdict: .digest([UInt8](0x10..<0x30)))
             ], sign: { _ in [UInt8](0x40..<0x80) }))
       ),
-      ("goodbye", .goodbye),
+      ("goodbye", .goodbye), ("copies", .copies(of: "hq", log: log, since: 40)),
+      ("copied", .copied(of: "hq", log: log, through: 42, heads: [.init(lane: lane, point: end)])),
     ]
     for (name, message) in messages {
       let example = try #require(examples["control-\(name)"], "\(name)")

@@ -26,7 +26,9 @@ import Testing
       LaneRun(
         lane: Lane(agent: "a", channel: .alert, target: .addressee("b")), after: at(1, 4), through: at(2, 1)),
     ]),
-    .progress(ready: 7, sending: 0),
+    .progress(ready: 7, sending: 0), .copies(of: "hub", log: log, since: 17),
+    .copied(of: "hub", log: log, through: 99, heads: []),
+    .copied(of: "hub", log: log, through: 99, heads: [.init(lane: Sample.lane, point: at(2, 5))]),
     .vouched(
       RunVoucher(
         origin: "ops",

@@ -14,7 +14,8 @@ final class SceneState: Sendable {
     var waiters: [CheckedContinuation<Pace?, Never>] = []
     /// Who waits for the end of the slice.
     var whenEnded: CheckedContinuation<Void, Never>?
-    var processor: UInt64 = 0
+    /// Whether no slice comes any more.
+    var isClosed = false
   }
 
   let scene: Scene
@@ -79,11 +80,15 @@ final class SceneState: Sendable {
       processorNanoseconds: Monotonic.processorNanoseconds() - processor)
   }
 
-  /// The next slice of a publisher that has ended the one before.
+  /// The next slice of a publisher that has ended the one before; nil where none comes any more.
   func nextSlice(of role: Role) async -> Pace? {
+    // A slice begins when all publishers wait for it.
     await withCheckedContinuation { continuation in
-      withSeat(role) { $0.waiters.append(continuation) }
-      // A slice begins when all publishers wait for it.
+      let isClosed = withSeat(role) { seat in
+        if !seat.isClosed { seat.waiters.append(continuation) }
+        return seat.isClosed
+      }
+      if isClosed { continuation.resume(returning: nil) }
     }
   }
 
@@ -100,10 +105,11 @@ final class SceneState: Sendable {
   /// Whether all publishers of a role wait for their next slice.
   func isReady(_ role: Role) -> Bool { withSeat(role) { $0.waiters.count == $0.publisherCount } }
 
-  /// Ends the waiting of all publishers.
+  /// Ends the waiting of all publishers, of those too that begin to wait later.
   func close() {
     for role in [Role.source, .pulse] {
       let waiters = withSeat(role) { seat in
+        seat.isClosed = true
         defer { seat.waiters = [] }
         return seat.waiters
       }

@@ -8,10 +8,22 @@ struct CatchUpClient: Sendable {
     var since: UInt64 = 0
     var askedAt: Timestamp?
     var isGreeted = false
+    /// How far it has told of its copies of other nodes' lanes.
+    var copies: [NodeID: Copies] = [:]
+  }
+
+  private struct Copies: Sendable {
+    var log = EventID.none
+    var since: UInt64 = 0
+    var askedAt: Timestamp?
   }
 
   /// How often a node is asked.
   let interval: Duration
+  /// How often a node is asked for its copies of one silent node's lanes.
+  static let copiesInterval = Duration.seconds(1)
+  /// The most such questions in one go; the others are due with the next.
+  static let copiesCountMax = 16
   private var peers: [NodeID: Peer]
   private let greeting: ControlMessage
 
@@ -21,8 +33,8 @@ struct CatchUpClient: Sendable {
     self.peers = Dictionary(uniqueKeysWithValues: peers.map { ($0, Peer()) })
   }
 
-  /// The questions that are due.
-  mutating func due(now: Timestamp) -> [(NodeID, ControlMessage)] {
+  /// The questions that are due: how far each node's own lanes go, and of those that are silent how far others have got.
+  mutating func due(now: Timestamp, silent: Set<NodeID> = []) -> [(NodeID, ControlMessage)] {
     var due: [(NodeID, ControlMessage)] = []
     for node in peers.keys.sorted() {
       guard var peer = peers[node], peer.askedAt.map({ now.since($0) >= interval }) ?? true else { continue }
@@ -31,7 +43,35 @@ struct CatchUpClient: Sendable {
       if !peer.isGreeted { due.append((node, greeting)) }
       due.append((node, .sync(log: peer.log, since: peer.since)))
     }
+    return due + copiesDue(now: now, silent: silent.sorted())
+  }
+
+  private mutating func copiesDue(now: Timestamp, silent: [NodeID]) -> [(NodeID, ControlMessage)] {
+    guard !silent.isEmpty else { return [] }
+    var due: [(NodeID, ControlMessage)] = []
+    for node in peers.keys.sorted() where isGreeted(by: node) && !silent.contains(node) {
+      for origin in silent where due.count < Self.copiesCountMax {
+        var copies = peers[node]?.copies[origin] ?? Copies()
+        guard copies.askedAt.map({ now.since($0) >= Self.copiesInterval }) ?? true else { continue }
+        copies.askedAt = now
+        peers[node]?.copies[origin] = copies
+        due.append((node, .copies(of: origin, log: copies.log, since: copies.since)))
+      }
+    }
     return due
+  }
+
+  /// Whether a node was ever asked for its copies of another's lanes.
+  func hasAsked(_ node: NodeID, forCopiesOf origin: NodeID) -> Bool {
+    peers[node]?.copies[origin] != nil
+  }
+
+  /// A node has told of its copies of another's lanes, up to a position of its own log.
+  mutating func told(by node: NodeID, copiesOf origin: NodeID, log: EventID, through: UInt64, isFull: Bool) {
+    guard hasAsked(node, forCopiesOf: origin) else { return }
+    peers[node]?.copies[origin]?.log = log
+    peers[node]?.copies[origin]?.since = through
+    if isFull { peers[node]?.copies[origin]?.askedAt = nil }
   }
 
   /// How far into each node's log this one was told of lanes.

@@ -6,7 +6,9 @@ import Synchronization
 
 /// Answers other nodes' questions: how far lanes go, and what they have after a point.
 ///
-/// It tells a node only of lanes that the topology sends there, and only once that node has greeted and fits.
+/// It tells a node only of lanes that the topology sends there, and only once that node has greeted and fits. Those are
+/// lanes of agents of this node, and of others the lanes that agents of this node take, too: copies, for when their origin
+/// is silent.
 final class CatchUpServer: Sendable {
   private struct State {
     var heads: [Lane: LaneHead] = [:]
@@ -31,7 +33,7 @@ final class CatchUpServer: Sendable {
   private let runs: RunServer?
 
   /// The most bytes of records in one answer.
-  static var answerByteCountMax: Int { 256 << 10 }
+  static var answerByteCountMax: Int { RepairPace.answerByteCountMax }
   /// The most events in one answer.
   static var answerCountMax: Int { 512 }
   /// The most unfinished walks that are remembered.
@@ -95,18 +97,20 @@ final class CatchUpServer: Sendable {
   /// The answer to a request of `node`; nil where it asks for nothing that is answered here.
   func answer(_ request: ControlMessage, from node: NodeID) -> ControlMessage? {
     switch request {
-    case .sync, .fetch, .vouch:
+    case .sync, .fetch, .vouch, .copies:
       guard state.withLock({ $0.greeted.contains(node) }) else { return Self.greetFirst }
     default: break
     }
     switch request {
     case .sync(let id, let since): return heads(for: node, after: id == log.identity.id ? since : 0)
     case .fetch(let lane, let after): return records(of: lane, after: after, for: node)
+    case .copies(let origin, let id, let since):
+      return copies(of: origin, for: node, after: id == log.identity.id ? since : 0)
     case .hello(let greeting): return greet(node, greeting)
     case .vouch(let runs):
       return self.runs?.answer(runs, for: node)
         ?? .refused(.other, reason: "node '\(routes.node)' has no key to sign with")
-    case .welcome, .refused, .heads, .records, .vouched, .goodbye, .progress: return nil
+    case .welcome, .refused, .heads, .records, .vouched, .copied, .goodbye, .progress: return nil
     }
   }
 
@@ -140,14 +144,56 @@ final class CatchUpServer: Sendable {
         $0.value.position.rawValue > position && routes.plan(of: $0.key).nodes.contains(node)
       }
     }
-    let oldest = moved.sorted { $0.value.position < $1.value.position }.prefix(ControlMessage.headCountMax)
+    let oldest = Self.oldest(moved)
     return .heads(
-      log: log.identity.id, through: oldest.last?.value.position.rawValue ?? position,
-      heads: oldest.map { .init(lane: $0.key, point: $0.value.point) })
+      log: log.identity.id, through: oldest.last?.position.rawValue ?? position, heads: oldest.map(\.end))
+  }
+
+  private static func oldest(_ moved: [Lane: LaneHead]) -> [(
+    position: Position, end: ControlMessage.LaneEnd
+  )] {
+    moved.sorted { $0.value.position < $1.value.position }.prefix(ControlMessage.headCountMax)
+      .map { ($0.value.position, .init(lane: $0.key, point: $0.value.point)) }
+  }
+
+  /// How far this node has got with lanes of `origin` that go to `node`, too.
+  ///
+  /// - Complexity: reads the heads of all lanes where the log has moved. It is asked while an origin is silent, by each
+  ///   node once a second.
+  private func copies(of origin: NodeID, for node: NodeID, after position: UInt64) -> ControlMessage {
+    guard origin != routes.node, origin != node else {
+      return .refused(
+        .other, reason: "node '\(node)' asks '\(routes.node)' for copies of what '\(origin)' states")
+    }
+    do {
+      let end = try log.head().rawValue
+      let moved =
+        end <= position
+        ? [:]
+        : try log.laneHeads().filter { lane, head in
+          head.position.rawValue > position && routes.node(of: lane.agent) == origin
+            && mayServe(lane, to: node)
+        }
+      let oldest = Self.oldest(moved)
+      let through = oldest.count < ControlMessage.headCountMax ? max(end, position) : nil
+      return .copied(
+        of: origin, log: log.identity.id,
+        through: through ?? oldest.last?.position.rawValue ?? position, heads: oldest.map(\.end))
+    } catch {
+      return .refused(.other, reason: "\(error)")
+    }
+  }
+
+  /// Whether a lane begins here, or agents of this node take it, and it goes to `node`. What nodes state under their own
+  /// names is served by themselves alone.
+  private func mayServe(_ lane: Lane, to node: NodeID) -> Bool {
+    let plan = routes.plan(of: lane)
+    guard plan.nodes.contains(node) else { return false }
+    return routes.node(of: lane.agent) == routes.node || !plan.local.isEmpty
   }
 
   private func records(of lane: Lane, after: LanePoint, for node: NodeID) -> ControlMessage {
-    guard routes.node(of: lane.agent) == routes.node, routes.plan(of: lane).nodes.contains(node) else {
+    guard mayServe(lane, to: node) else {
       return .refused(.unauthorized, reason: "lane \(lane) does not go from '\(routes.node)' to '\(node)'")
     }
     do {

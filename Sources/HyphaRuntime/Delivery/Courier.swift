@@ -19,6 +19,8 @@ struct Courier: Sendable {
     var expiresAt: Timestamp?
     /// Whether they came in an answer to a fetch.
     var isRepair = false
+    /// Whether that was from another node than their origin's.
+    var isCopy = false
   }
 
   /// What is to be done.
@@ -43,6 +45,8 @@ struct Courier: Sendable {
   private var lanes: LaneTable
   private var gate = RealtimeGate()
   private var arrivals: [Lane: LaneArrivals] = [:]
+  /// The nodes that were asked for copies of lanes, at most ``askedCountMax`` lanes.
+  private var asked: [Lane: Set<NodeID>] = [:]
   /// Lanes whose relays have brought what their origin did not state: they are fetched from the origin alone.
   private var distrusted: Set<Lane> = []
   private var pausedUntil = Timestamp.zero
@@ -50,6 +54,9 @@ struct Courier: Sendable {
 
   /// The most fetches that are begun in one go.
   static var fetchCountMax: Int { 64 }
+  /// The most lanes of which is remembered who was asked for copies. Then all are forgotten: what those have still to
+  /// answer is fetched again.
+  static var askedCountMax: Int { 16_384 }
 
   init(
     channel: Channel, routes: RouteTable, heads: [Lane: LaneReceiver], measuresAges: Bool = false,
@@ -226,7 +233,13 @@ struct Courier: Sendable {
       return actions
     }
     let source: LaneReceiver.Source = routes.node(of: lane.agent) == node ? .origin : .copy
-    take(of: lane, hops: [:], isRepair: true, &actions) {
+    guard source == .origin || mayTake(copyOf: lane, from: node) else {
+      counters.refusedCount += UInt64(records.count)
+      actions.refusals.append(
+        "node '\(node)' answered with events of '\(lane.agent)', for which it was not asked")
+      return actions
+    }
+    take(of: lane, hops: [:], isRepair: true, isCopy: source == .copy, &actions) {
       $0.receive(answer: records, of: lane, after: after, from: source, now: now)
     }
     return actions
@@ -239,15 +252,48 @@ struct Courier: Sendable {
   }
 
   /// The fetches that are due: from which node, of which lane, after which event.
-  mutating func fetchesDue(now: Timestamp) -> [(node: NodeID, lane: Lane, after: LanePoint)] {
+  ///
+  /// - Parameters:
+  ///   - silent: the nodes of which nothing was heard for long.
+  ///   - pace: asked for each fetch of a persistent lane. Alerts wait for nothing.
+  mutating func fetchesDue(now: Timestamp, silent: Set<NodeID>, pace: inout RepairPace) -> [(
+    node: NodeID, lane: Lane, after: LanePoint
+  )] {
     guard now >= pausedUntil else { return [] }
     var due: [(node: NodeID, lane: Lane, after: LanePoint)] = []
-    while due.count < Self.fetchCountMax, let (lane, fetch) = lanes.nextFetch(now: now) {
-      guard let origin = routes.node(of: lane.agent) else { continue }
-      due.append((origin, lane, fetch.after))
+    let elapsed = Duration.microseconds(Int64(clamping: now.microseconds))
+    while due.count < Self.fetchCountMax, lanes.behindCount > 0, !isPaced || pace.mayFetch(now: elapsed) {
+      guard let (lane, fetch) = lanes.nextFetch(now: now), let origin = routes.node(of: lane.agent) else {
+        if isPaced { pace.answered(byteCount: 0) }
+        break
+      }
+      let node = RepairHolders.choose(
+        origin: origin, copies: holders(of: lane), attempt: fetch.attempt, isSilent: silent.contains)
+      if node != origin {
+        if asked.count >= Self.askedCountMax { asked = [:] }
+        asked[lane, default: []].insert(node)
+      }
+      due.append((node, lane, fetch.after))
     }
     lanes.endFetches()
     return due
+  }
+
+  /// Whether repair waits for its turn behind live traffic.
+  var isPaced: Bool { channel == .persistent }
+
+  /// The nodes beside its origin's that take a lane, too. What nodes state under their own names comes from them alone.
+  private func holders(of lane: Lane) -> [NodeID] {
+    let plan = routes.plan(of: lane)
+    guard !plan.local.isEmpty, !distrusted.contains(lane) else { return [] }
+    return plan.nodes.filter { $0 != routes.node(of: lane.agent) }
+  }
+
+  /// Whether a node may be heard about a lane of another's agent: it takes the lane, too.
+  func isHolder(_ node: NodeID, of lane: Lane) -> Bool { holders(of: lane).contains(node) }
+
+  private func mayTake(copyOf lane: Lane, from node: NodeID) -> Bool {
+    (asked[lane]?.contains(node) ?? false) && !distrusted.contains(lane)
   }
 
   /// Goes back to what the log has of some lanes: what came after could not be appended.
@@ -257,13 +303,15 @@ struct Courier: Sendable {
   }
 
   private mutating func take(
-    of lane: Lane, hops: [AgentID: UInt8], isRepair: Bool = false, _ actions: inout Actions,
+    of lane: Lane, hops: [AgentID: UInt8], isRepair: Bool = false, isCopy: Bool = false,
+    _ actions: inout Actions,
     _ receive: (inout LaneTable) -> LaneReceiver.Reception
   ) {
     let reception = receive(&lanes)
     if !reception.delivered.isEmpty {
       actions.taken.append(
-        Taken(lane: lane, records: reception.delivered, hops: hops, isRepair: isRepair))
+        Taken(
+          lane: lane, records: reception.delivered, hops: hops, isRepair: isRepair, isCopy: isCopy))
     }
     for fork in reception.forks { actions.forks.append((lane, fork)) }
     counters.duplicateCount += UInt64(reception.duplicateCount)
@@ -271,6 +319,7 @@ struct Courier: Sendable {
     counters.overflowCount += UInt64(reception.droppedCount)
     counters.refusedCount += UInt64(reception.contradictoryCount)
     if isRepair { counters.repairedCount += UInt64(reception.delivered.count) }
+    if isCopy { counters.copiedCount += UInt64(reception.delivered.count) }
   }
 }
 
@@ -282,6 +331,8 @@ struct CourierCounters: Sendable {
   var parkedCount: UInt64 = 0
   /// Events that came in answers to fetches.
   var repairedCount: UInt64 = 0
+  /// Those of them that came from other nodes than their origin's.
+  var copiedCount: UInt64 = 0
   /// Events that were dropped for want of room and fetched later.
   var overflowCount: UInt64 = 0
   /// Events that had no business here.

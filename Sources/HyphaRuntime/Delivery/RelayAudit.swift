@@ -57,11 +57,11 @@ struct RelayAudit: Sendable {
   /// How many events were taken, since the start, that no origin has confirmed.
   var uncheckedCount: UInt64 { watches.values.reduce(0) { $0 + $1.uncheckedCount } }
 
-  /// So many events of a lane were taken and committed, the last at `position`.
-  mutating func took(_ lane: Lane, at position: Position, count: Int = 1) {
+  /// So many events of a lane were taken and committed, the last at `position`. What the log has up to `before` wants no
+  /// check where the lane was not watched so far: it came from its origin, or there is none.
+  mutating func took(_ lane: Lane, at position: Position, count: Int = 1, before: Position = .start) {
     guard !contradicted.contains(lane) else { return }
-    // Of a lane that was not in the log, nothing lies before it.
-    watches[lane, default: Watch(checked: .start, head: position)].head = position
+    watches[lane, default: Watch(checked: before, head: position)].head = position
     watches[lane]?.uncheckedCount += UInt64(count)
     wait(lane)
   }
@@ -119,7 +119,8 @@ struct RelayAudit: Sendable {
       watch.dueAt = Self.time(now, Self.interval * Double(1 << min(watch.futileCount, 8)))
       return watch.futileCount == Self.disownedCount ? .disowned(own) : nil
     }
-    if watch.checked == watch.head { waiting[lane] = nil }
+    // A lane of copies may have gone on straight from its origin.
+    if let checked = watch.checked, checked >= watch.head { waiting[lane] = nil }
     return nil
   }
 

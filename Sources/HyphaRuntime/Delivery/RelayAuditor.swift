@@ -5,7 +5,7 @@ import Synchronization
 
 /// Has what came by way of other nodes confirmed by its origin: ``RelayAudit`` with the log and the keys that it needs.
 ///
-/// Lanes that come straight from their origin's node are not looked at: their links prove who sends.
+/// What comes straight from its origin's node is not looked at: the link proves who sends.
 final class RelayAuditor: Sendable {
   /// The most events that are read from the log for the questions of one turn.
   static let turnCountMax = 2 * RunContent.countMax
@@ -32,10 +32,11 @@ final class RelayAuditor: Sendable {
   func took(_ taken: [Courier.Taken], from first: Position) {
     var end = first.rawValue
     for taken in taken {
+      let before = Position(rawValue: end - 1)
       end += UInt64(taken.records.count)
-      guard routes.isRelayed(taken.lane) else { continue }
+      guard taken.isCopy || routes.isRelayed(taken.lane) else { continue }
       let last = Position(rawValue: end - 1)
-      audit.withLock { $0.took(taken.lane, at: last, count: taken.records.count) }
+      audit.withLock { $0.took(taken.lane, at: last, count: taken.records.count, before: before) }
     }
   }
 

@@ -95,6 +95,15 @@ struct FailureDetector: Sendable {
   /// For how long a node is silent, in microseconds.
   func silence(of node: NodeID) -> UInt64 { peers[node].map { clock.now - $0.heardAt } ?? 0 }
 
+  /// The nodes that do not look as if they would answer: silent for longer than is borne without suspicion, or gone. Lanes
+  /// of theirs are repaired from others.
+  var silentNodes: Set<NodeID> {
+    Set(
+      order.filter { node in
+        peers[node].map { $0.standing == .left || clock.now - $0.heardAt > $0.allowed } ?? false
+      })
+  }
+
   /// Takes note of a message of a node; `isHeartbeat` says that it was one of those that come regularly.
   mutating func heard(_ node: NodeID, isHeartbeat: Bool, at machine: UInt64) -> Change? {
     let now = clock.look(at: machine)

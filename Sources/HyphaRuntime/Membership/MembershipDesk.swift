@@ -57,6 +57,11 @@ extension Node {
     judge { detector, now in detector.left(node, at: now).map { [$0] } ?? [] }
   }
 
+  /// The nodes that do not look as if they would answer; none while this node does not judge.
+  var silentNodes: Set<NodeID> {
+    desks.membership.state.withLock { $0.isJudging ? $0.detector.silentNodes : [] }
+  }
+
   private func judge(_ body: (inout FailureDetector, UInt64) -> [FailureDetector.Change]) {
     desks.membership.state.withLock { state in
       guard state.isJudging else { return }

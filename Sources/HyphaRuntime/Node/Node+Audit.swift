@@ -25,7 +25,7 @@ extension Node {
         couriers[lane.channel]?.courier.withLock { $0.distrust(lane, now: now()) }
         note(
           "what came of lane \(lane) after \(own.run.after) up to \(own.run.through) is not what node "
-            + "'\(voucher.origin)' stated: a node between has changed it. It is in this log up to position "
+            + "'\(voucher.origin)' stated: a node between has changed it, or one that served its copy. It is in this log up to position "
             + "\(own.position); the lane is fetched from its origin alone from now on. Remove that node, and run this "
             + "one with a new log")
       case .disowned(let own):

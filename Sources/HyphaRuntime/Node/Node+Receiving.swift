@@ -14,6 +14,11 @@ extension Node: TransportReceiver {
 
   public func received(_ frames: [InboundFrame]) {
     var last: NodeID?
+    let byteCount = frames.reduce(0) { $1.channel == .persistent ? $0 + $1.bytes.count : $0 }
+    if byteCount > 0 {
+      let elapsed = Duration.microseconds(Int64(clamping: now().microseconds))
+      repair.withLock { $0.live(byteCount: byteCount, now: elapsed) }
+    }
     for inbound in frames {
       if inbound.from != last { heard(inbound.from) }
       last = inbound.from
@@ -91,10 +96,16 @@ extension Node: TransportReceiver {
         state.client.told(
           by: node, log: log, through: through, isFull: heads.count == ControlMessage.headCountMax)
       }
+    case .copied(let origin, let log, let through, let heads):
+      try takeCopies(of: origin, heads, by: node)
+      state.withLock { state in
+        state.client.told(
+          by: node, copiesOf: origin, log: log, through: through,
+          isFull: heads.count == ControlMessage.headCountMax)
+      }
     case .records(let lane, let after, let records):
-      guard routes.node(of: lane.agent) == node else {
-        return note(
-          refusal: "node '\(node)' answered with events of '\(lane.agent)', which is not placed there")
+      if lane.channel == .persistent {
+        repair.withLock { $0.answered(byteCount: records.reduce(0) { $0 + $1.byteCount }) }
       }
       try observe(records)
       act(on: lane.channel) {
@@ -102,20 +113,44 @@ extension Node: TransportReceiver {
       }
       askAndFetch()
     case .vouched(let voucher): try takeVoucher(voucher)
-    case .hello, .sync, .fetch, .vouch, .goodbye, .progress:
+    case .hello, .sync, .fetch, .vouch, .copies, .goodbye, .progress:
       note(refusal: "node '\(node)' answered with a question")
+    }
+  }
+
+  /// Learns how far a node has got with the lanes of another.
+  private func takeCopies(of origin: NodeID, _ heads: [ControlMessage.LaneEnd], by node: NodeID) throws {
+    guard state.withLock({ $0.client.hasAsked(node, forCopiesOf: origin) }) else {
+      return note(refusal: "node '\(node)' told of copies of '\(origin)', for which it was not asked")
+    }
+    for head in heads {
+      let isTold =
+        couriers[head.lane.channel]?.courier.withLock { courier in
+          guard routes.node(of: head.lane.agent) == origin, courier.isHolder(node, of: head.lane) else {
+            return false
+          }
+          courier.announce(head.lane, head.point, by: node, now: now())
+          return true
+        } ?? false
+      if !isTold {
+        note(refusal: "node '\(node)' told of a lane of '\(head.lane.agent)', of which it is to have no copy")
+      }
     }
   }
 
   /// Asks and fetches what is due.
   func askAndFetch() {
     let now = now()
-    for (node, question) in state.withLock({ $0.client.due(now: now) }) {
+    let silent = silentNodes
+    for (node, question) in state.withLock({ $0.client.due(now: now, silent: silent) }) {
       transport.request(question.encoded(), of: node)
     }
     for channel in Channel.allCases where channel.isRepaired {
       guard let box = couriers[channel] else { continue }
-      for (node, lane, after) in box.courier.withLock({ $0.fetchesDue(now: now) }) {
+      let fetches = box.courier.withLock { courier in
+        repair.withLock { courier.fetchesDue(now: now, silent: silent, pace: &$0) }
+      }
+      for (node, lane, after) in fetches {
         transport.request(ControlMessage.fetch(lane: lane, after: after).encoded(), of: node)
       }
     }

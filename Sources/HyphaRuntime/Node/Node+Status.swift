@@ -31,7 +31,7 @@ extension Node {
       if let (courier, behindCount) = couriers[channel]?.courier.withLock({ ($0.counters, $0.behindCount) }) {
         counts.counts = [
           "duplicate": courier.duplicateCount, "early": courier.parkedCount,
-          "repaired": courier.repairedCount,
+          "repaired": courier.repairedCount, "from copies": courier.copiedCount,
           "dropped for room": courier.overflowCount, "refused": courier.refusedCount,
         ].filter { $0.value > 0 }
         for (agent, count) in courier.relayed { status.relayed[agent.text, default: 0] += count }

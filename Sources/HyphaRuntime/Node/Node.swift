@@ -84,6 +84,8 @@ public final class Node: Sendable {
   let transport: any Transport
   let server: CatchUpServer
   let couriers: [Channel: CourierBox]
+  /// How fast persistent lanes are repaired.
+  let repair = Mutex(RepairPace())
   let alerts = AlertAppends()
   /// Has what came by way of others confirmed by its origin; nil where nodes have no keys.
   let auditor: RelayAuditor?

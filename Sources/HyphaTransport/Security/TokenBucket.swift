@@ -12,14 +12,27 @@ public struct TokenBucket: Sendable {
     tokens = Double(capacity)
   }
 
-  /// Takes a token at `now`, by any clock that only grows. Returns false where there is none.
-  public mutating func take(now: Duration) -> Bool {
+  /// Takes tokens at `now`, by any clock that only grows. Returns false, and takes none, where there are too few.
+  public mutating func take(_ count: Int = 1, now: Duration) -> Bool {
+    fill(now: now)
+    guard tokens >= Double(count) else { return false }
+    tokens -= Double(count)
+    return true
+  }
+
+  /// Takes tokens that were used already, into a debt of at most the capacity.
+  public mutating func spend(_ count: Int, now: Duration) {
+    fill(now: now)
+    tokens = max(tokens - Double(count), -capacity)
+  }
+
+  /// Gives back tokens that were taken and not used.
+  public mutating func giveBack(_ count: Int) { tokens = min(capacity, tokens + Double(count)) }
+
+  private mutating func fill(now: Duration) {
     if let filledAt, now > filledAt {
       tokens = min(capacity, tokens + (now - filledAt) / .seconds(1) * perSecond)
     }
     filledAt = max(filledAt ?? now, now)
-    guard tokens >= 1 else { return false }
-    tokens -= 1
-    return true
   }
 }

@@ -39,6 +39,21 @@ struct FailureDetectorTests {
     }
   }
 
+  @Test func `who does not answer for longer than is borne, or has left, is silent until it is heard`() {
+    var bench = Bench(["a", "b"])
+    bench.hear("a")
+    bench.wait(3000)
+    #expect(bench.detector.silentNodes.isEmpty)
+    bench.wait(25)
+    #expect(bench.detector.silentNodes == ["a", "b"], "b was never heard")
+    bench.hear("a")
+    #expect(bench.detector.silentNodes == ["b"])
+    _ = bench.detector.left("a", at: bench.now)
+    #expect(bench.detector.silentNodes == ["a", "b"])
+    bench.hear("a")
+    #expect(bench.detector.silentNodes == ["b"])
+  }
+
   @Test(arguments: [true, false])
   func `a silent node is suspected, then down, and is back as soon as it is heard`(_ isHeartbeat: Bool) {
     var bench = Bench()

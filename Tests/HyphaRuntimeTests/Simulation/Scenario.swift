@@ -45,13 +45,33 @@ struct Scenario {
     let storm = weather == .stormy ? maker.storm(over: topology.nodes.map(\.id)) : []
     actions = isLive ? maker.wishes(topology, among: storm) : storm
   }
+
+  /// Removes the recording that the agents act out.
+  func removeFiles() { try? FileManager.default.removeItem(atPath: ScenarioMaker.path(of: name)) }
 }
 
 /// Draws the parts of a ``Scenario``.
 struct ScenarioMaker {
   private var random: SeededGenerator
+  /// How nodes watch each other: half of the deployments hardly bear any silence.
+  private let membership: MembershipSettings
+  /// Where chance wants it, a node that is away for so long that others do without it, in microseconds.
+  private let longAbsence: (at: UInt64, length: UInt64, number: UInt64)?
 
-  init(seed: UInt64) { random = SeededGenerator(seed: seed, name: "scenario") }
+  init(seed: UInt64) {
+    random = SeededGenerator(seed: seed, name: "scenario")
+    var watching = SeededGenerator(seed: seed, name: "membership")
+    let after = Duration.milliseconds(UInt64.random(in: 600...1500, using: &watching))
+    membership =
+      watching.chance(0.5)
+      ? MembershipSettings(suspicion: .fixed(after: after), downAfter: after * 2) : MembershipSettings()
+    longAbsence =
+      watching.chance(0.3)
+      ? (
+        UInt64.random(in: 0...400_000, using: &watching),
+        UInt64.random(in: 1_000_000...5_000_000, using: &watching), watching.next()
+      ) : nil
+  }
 
   mutating func number(in range: ClosedRange<UInt64>) -> UInt64 { UInt64.random(in: range, using: &random) }
   mutating func chance(_ percent: UInt64) -> Bool { number(in: 0...99) < percent }
@@ -118,7 +138,8 @@ struct ScenarioMaker {
     let alerts = AlertSettings(
       deadline: .milliseconds(number(in: 50...3000)), redelivery: .milliseconds(number(in: 10...1000)))
     let topology = try Topology(
-      name: "run", nodes: nodes.map { NodeSpec(id: $0) }, agents: agents, alerts: alerts)
+      name: "run", nodes: nodes.map { NodeSpec(id: $0) }, agents: agents, alerts: alerts,
+      membership: membership)
     return (topology, recording)
   }
 
@@ -134,7 +155,7 @@ struct ScenarioMaker {
     }
     return try Topology(
       name: topology.name, nodes: topology.nodes, agents: topology.agents, alerts: topology.alerts,
-      supervision: topology.supervision, observer: policy)
+      membership: topology.membership, supervision: topology.supervision, observer: policy)
   }
 
   /// What operators ask for, among what goes wrong.
@@ -242,6 +263,11 @@ struct ScenarioMaker {
       actions.append((at + number(in: 500...3_000_000), .full(false, node)))
     }
     if chance(40) { actions.append((number(in: 0...span), .faults(faults()))) }
+    if let absence = longAbsence {
+      let node = nodes[Int(absence.number % UInt64(nodes.count))]
+      actions.append((absence.at, .kill(node)))
+      actions.append((absence.at + absence.length, .begin(node)))
+    }
     // Sorted by place too where times are equal.
     return actions.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }
       .map(\.element)

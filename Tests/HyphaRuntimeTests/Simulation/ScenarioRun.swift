@@ -74,7 +74,7 @@ struct ScenarioRun {
     breaches = Breaches.take(scenario.name)
     killCount = driver.killCount
     if isComplete { try deployment.stop() }
-    try? FileManager.default.removeItem(atPath: ScenarioMaker.path(of: scenario.name))
+    scenario.removeFiles()
   }
 
   /// A number that two runs share only if their logs are the same (FNV-1a).

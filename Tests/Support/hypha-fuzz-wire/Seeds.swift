@@ -46,7 +46,8 @@ private func seeds() throws -> [(name: String, bytes: [UInt8])] {
           .init(
             run: LaneRun(lane: lane, after: .start, through: records[2].header.point), verdict: verdict)
         }, sign: { _ in [UInt8](0..<64) })),
-    .goodbye, .progress(ready: 3, sending: 2),
+    .goodbye, .progress(ready: 3, sending: 2), .copies(of: "hq", log: log, since: 9),
+    .copied(of: "hq", log: log, through: 9, heads: [.init(lane: lane, point: records[2].header.point)]),
   ]
   for (index, message) in messages.enumerated() {
     seeds.append(("control-\(index)", [2] + message.encoded()))
