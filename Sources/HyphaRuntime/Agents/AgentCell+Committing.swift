@@ -59,13 +59,23 @@ extension AgentCell {
       giveUp("has a state that cannot be encoded: \(error)")
       return false
     }
-    let drafts = batch.drafts
+    let isEmpty = logBatch.isEmpty && state == nil && !batch.hasEffects
+    let waiting = isEmpty ? batch.calls.filter(\.waits) : []
+    var drafts = batch.drafts
+    do {
+      let isStateChanged = state != nil && state != batch.savedState
+      if !isEmpty { drafts = try observed(batch, isStateChanged: isStateChanged) + drafts }
+    } catch {
+      giveUp("has taken what cannot be recorded: \(error)")
+      return false
+    }
     let isAgendaChanged = batch.isAgendaChanged
     batch.committed()
+    batch.calls = waiting
     defer { if batch.finishes { metrics.withLock { $0.isFinished = true } } }
     let answers = batch.answers
     batch.answers = []
-    guard !drafts.isEmpty || !logBatch.isEmpty || state != nil || isAgendaChanged else {
+    guard !isEmpty else {
       send(answers)
       return true
     }

@@ -18,13 +18,12 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   let call = Mutex<RunningCall?>(nil)
   /// What the agent is to be woken for next.
   let alarm = Mutex<Timestamp?>(nil)
-  let allowed: [ObjectIdentifier: EventTypeName]
-  /// What an agent of an open kind may publish beside what its kind declares.
-  let open: Set<EventTypeName>
+  let declarations: Declarations
   let entries: [EventTypeName: Handlers<Kind>.Entry]
+  /// Whether its state is committed as it is, and does not follow from events.
+  let keepsWhole = Kind.State.self != Stateless.self && !Kind.evolves.isUsed
   /// What is called when the node stops.
   let stopActions = Mutex(StopActions())
-  private let subjects: [EventTypeName: [Pattern]]
 
   init(
     _ kind: Kind.Type, spec: AgentSpec, services: any NodeServices, outbox: Outbox, mailbox: Mailbox
@@ -34,18 +33,11 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     self.mailbox = mailbox
     self.outbox = Mutex(outbox)
     supervision = services.routes.topology.supervision(of: spec.id)
-    var allowed = [
-      ObjectIdentifier(Asked.self): Asked.eventType, ObjectIdentifier(Answered.self): Answered.eventType,
-    ]
-    let isOpen = Kind.handles.others != nil
-    for type in Kind.publishes where isOpen || spec.publishes?.contains(type.eventType) ?? true {
-      allowed[ObjectIdentifier(type)] = type.eventType
-    }
-    self.allowed = allowed
-    open = isOpen ? KindRegistry.declaration(of: kind).published(by: spec) : []
-    let overseen = services.routes.topology.oversight.filter { $0.by == spec.id }.map(\.type)
-    entries = Kind.handles.entries(for: spec.subscribes.map(\.type) + overseen)
-    subjects = Dictionary(grouping: spec.subscribes, by: \.type).mapValues { $0.map(\.subjects) }
+    let routes = services.routes
+    declarations = Declarations(
+      kind, spec, routes.topology, audience: routes.audience, limits: services.limits
+    ) { [weak services] in services?.routes.node(of: $0) != nil }
+    entries = Kind.handles.entries(for: declarations.takenTypes)
   }
 
   /// How many inputs are handled in one commit at the most.
@@ -70,7 +62,9 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     var budget = RestartBudget(supervision)
     // What was taken from the mailbox outlives the actor that has taken it.
     var hand = Hand()
-    while case .failed(let reason) = await live(as: Kind(), &hand) {
+    var isAnew = false
+    while case .failed(let reason) = await live(as: Kind(), isAnew: isAnew, &hand) {
+      isAnew = true
       guard supervision.strategy != .stop,
         let wait = budget.take(now: services.now(), random: services.random())
       else { return standStill(reason) }
@@ -78,8 +72,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     }
   }
 
-  private func live(as agent: Kind, _ hand: inout Hand) async -> Ending {
-    let ending = await work(on: agent, &hand)
+  private func live(as agent: Kind, isAnew: Bool, _ hand: inout Hand) async -> Ending {
+    let ending = await work(on: agent, isAnew: isAnew, &hand)
     let turn = Turn(host: self, input: nil, began: services.now())
     _ = turn.end()
     await agent.end(in: Context(turn: turn))
@@ -87,7 +81,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     return ending
   }
 
-  private func work(on agent: isolated Kind, _ hand: inout Hand) async -> Ending {
+  private func work(on agent: isolated Kind, isAnew: Bool, _ hand: inout Hand) async -> Ending {
     var batch = Batch<Kind>()
     do {
       try restore(agent, &batch)
@@ -96,7 +90,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       return .stopped
     }
     // An agent that cannot begin must not take, and count as handled, what is for it.
-    let outcome = await turn(on: agent, input: nil, &batch) { try await $0.start(in: $1) }
+    let outcome = await begin(agent, isAnew: isAnew, &batch)
     if case .threw(let error) = outcome { note(error, on: nil, &batch) }
     guard await commit(&batch, on: agent), !batch.isAbandoned else { return .stopped }
     guard case .returned = outcome else { return .failed("does not work: its start has failed") }
@@ -111,7 +105,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       for order in work.orders { guard await carryOut(order, on: agent, &batch) else { return .stopped } }
       guard await takeAlerts(on: agent, &batch, &hand) else { return .stopped }
       if work.isWake, !batch.isSpoilt {
-        let outcome = await turn(on: agent, input: nil, &batch) { try await $0.wake(in: $1) }
+        let outcome = await turn(on: agent, .wake, &batch) { try await $0.wake(in: $1) }
         if case .threw(let error) = outcome { note(error, on: nil, &batch) }
       }
       guard await empty(&hand, on: agent, &batch) else { return .stopped }
@@ -174,31 +168,20 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     giveUp(reason)
     let event = AgentStopped(agent: spec.id, reason: "the agent \(reason)")
     do {
-      try state(Draft(bus: event, to: services.keeper(of: spec.id, AgentStopped.eventType), newEvent()))
+      try state(
+        Draft(bus: event, to: services.keeper(of: spec.id, AgentStopped.eventType), services.newEvent()))
     } catch {
       services.note("agent '\(spec.id)' cannot say that it stands still: \(error)")
     }
   }
 
   /// Whether an event is for this agent: it is addressed to it, or it is of its audience.
-  func wants(_ header: RecordHeader) -> Bool {
-    wants(header.agent, header.addressee, header.type, header.subject)
-  }
-
-  private func wants(
-    _ author: AgentID, _ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject
-  ) -> Bool {
-    guard addressee == nil else { return addressee == spec.id }
-    let audience = services.routes.audience
-    // The node's log has what others of the node may see, too.
-    if audience.isOverseen(type) { return audience.takes(spec.id, type, subject, by: author) }
-    return subjects[type]?.contains { $0.matches(subject) } ?? false
-  }
+  func wants(_ header: RecordHeader) -> Bool { declarations.wants(header) }
 
   /// How many of the events are for this agent.
   func wantedCount(in delivery: Delivery) -> Int {
     let author = delivery.lane.agent
-    return delivery.count { wants(author, $0, $1, $2) }
+    return delivery.count { declarations.wants(author, $0, $1, $2) }
   }
 
   // MARK: Reading the log
@@ -212,7 +195,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   ) async -> Bool {
     do {
       let entries = try services.log.read(after: after, limit: 512, byteLimit: 1 << 20)
-      for entry in entries where entry.record.channel == channel && isForUs(entry.record.header) {
+      for entry in entries where entry.record.channel == channel && declarations.takes(entry.record) {
         await handle(delivery(of: entry), on: agent, &batch)
         if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
@@ -243,16 +226,6 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       case .received(let hops): hops
       }
     return Delivery(entry.record, position: entry.position, hops: hops)
-  }
-
-  /// Whether an event's lane is for this agent; a subject of it may be for others.
-  private func isForUs(_ header: RecordHeader) -> Bool {
-    if let addressee = header.addressee { return addressee == spec.id }
-    let audience = services.routes.audience
-    if audience.isOverseen(header.type) {
-      return audience.agents(for: header.type, by: header.agent).contains(spec.id)
-    }
-    return subjects[header.type] != nil && header.agent != spec.id
   }
 }
 
