@@ -5,8 +5,8 @@ extension Topology {
   public var fingerprint: String { String(hash, radix: 16) }
 
   /// A number that is equal for topologies that route alike, on every machine and in every run: FNV-1a over
-  /// the version, over each agent's id, node, supervisor and subscriptions, over pinned links and over the agents that
-  /// no link may lead around.
+  /// the version, over each agent's id, node, supervisor and subscriptions, over pinned links, over the agents that
+  /// no link may lead around, and over each node's replicas.
   public var hash: UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     func add(_ text: String) {
@@ -22,6 +22,9 @@ extension Topology {
     }
     for link in observer.pins.sorted() { add("link \(link.one) \(link.other)") }
     for agent in observer.mustPass.sorted() { add("gate \(agent)") }
+    for node in nodes.sorted(by: { $0.id < $1.id }) {
+      for replica in node.replicas.nodes.sorted() { add("replica \(node.id) \(replica)") }
+    }
     return hash
   }
 }

@@ -85,7 +85,9 @@ extension AgentCell {
     logBatch.appends = stated.map { .init($0.record) }
     defer { services.releaseAlerts(of: spec.id) }
     do {
-      try await services.commit(logBatch, stated, of: spec.id)
+      // The highest that any of them asks for; those that ask for nothing ask for what the topology file says.
+      let levels = drafts.map { $0.durability?.level ?? services.replicas.level }
+      try await services.commit(logBatch, stated, of: spec.id, level: levels.max())
     } catch {
       giveUp("cannot commit what it did: \(error)")
       return false

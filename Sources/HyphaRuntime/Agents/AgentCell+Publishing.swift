@@ -7,6 +7,7 @@ import Synchronization
 extension AgentCell {
   func newEvent() -> (EventID, Timestamp) { services.newEvent() }
   func now() -> Timestamp { services.now() }
+  var replicaCount: Int { services.replicas.nodes.count }
   func random() -> UInt64 { services.random() }
   func report(_ name: String, _ value: Int64) { metrics.withLock { $0.gauges[name] = value } }
   func handles(_ type: EventTypeName) -> Bool { entries[type] != nil }

@@ -206,10 +206,16 @@ struct Courier: Sendable {
     var last: Record?
     for record in frame.records where last.map({ !record.sharesNames(with: $0) }) ?? true {
       last = record
-      if mayPublish(lane.agent, record.type) { continue }
+      if mayState(record.type, in: lane) { continue }
       return "node '\(node)' sent \(record.type) of '\(lane.agent)', which does not declare it"
     }
     return nil
+  }
+
+  /// Whether events of a type may be in a lane: their agent declares it. What an agent sends to itself, such as timers, only
+  /// its replicas take.
+  private func mayState(_ type: EventTypeName, in lane: Lane) -> Bool {
+    lane.target == .addressee(lane.agent) || mayPublish(lane.agent, type)
   }
 
   // MARK: Repair
@@ -226,7 +232,7 @@ struct Courier: Sendable {
   ) -> Actions {
     var actions = Actions()
     let plan = routes.plan(of: lane)
-    guard plan.isTaken, records.allSatisfy({ mayPublish(lane.agent, $0.type) }) else {
+    guard plan.isTaken, records.allSatisfy({ mayState($0.type, in: lane) }) else {
       counters.refusedCount += UInt64(records.count)
       actions.refusals.append(
         "an answer has events of lane \(lane), which has none of their type or does not lead here")
@@ -285,7 +291,7 @@ struct Courier: Sendable {
   /// The nodes beside its origin's that take a lane, too. What nodes state under their own names comes from them alone.
   private func holders(of lane: Lane) -> [NodeID] {
     let plan = routes.plan(of: lane)
-    guard !plan.local.isEmpty, !distrusted.contains(lane) else { return [] }
+    guard plan.isHeld, !distrusted.contains(lane) else { return [] }
     return plan.nodes.filter { $0 != routes.node(of: lane.agent) }
   }
 
