@@ -49,7 +49,7 @@ import Testing
   {
     let deployment = try deployment(topology())
     try deployment.start()
-    #expect(deployment.runToEnd())
+    #expect(deployment.runToEnd(limit: .seconds(60)))
     func stated(in node: NodeID) throws -> [Record] {
       try deployment.reader(of: node).read(after: .start, limit: .max, byteLimit: .max).map(\.record)
         .filter { ["a", "root"].contains($0.header.agent) }
@@ -95,7 +95,7 @@ import Testing
       .filter { $0.header.type == LeftInDoubt.eventType }.map { try LeftInDoubt.decode($0) }
     #expect(!told.isEmpty && told.allSatisfy { $0.level == 2 && $0.reached == 1 && $0.node == "x" })
     deployment.network.setCut(false, between: "x", and: "v")
-    #expect(deployment.runToEnd())
+    #expect(deployment.runToEnd(limit: .seconds(60)))
     #expect(try entries("v", deployment).count == 1)
   }
 

@@ -76,7 +76,8 @@ import Testing
   @Test func `on every seed nothing leaves replicated that n logs do not have, nothing twice or out of turn`()
   {
     var (replicatedCount, inDoubtCount) = (0, 0)
-    for seed in seeds(2000) {
+    let seeds = seeds(2000)
+    for seed in seeds {
       var model = LedgerModel(seed: seed)
       for _ in 0..<200 {
         model.step()
@@ -87,7 +88,9 @@ import Testing
       inDoubtCount += model.inDoubtCount
       #expect(model.finish() == 0, "HYPHA_SEED=\(seed): groups are held for ever")
     }
-    #expect(replicatedCount > 1000 && inDoubtCount > 1000, "\(replicatedCount), \(inDoubtCount)")
+    guard seeds.count > 1 else { return }
+    #expect(
+      replicatedCount > seeds.count && inDoubtCount > seeds.count, "\(replicatedCount), \(inDoubtCount)")
   }
 }
 
