@@ -52,6 +52,8 @@ extension HyphaError {
   public struct Code: Hashable, Sendable, CustomStringConvertible {
     private let name: String
     private init(_ name: String) { self.name = name }
+    /// The kind of a name that ``description`` has given.
+    package init(name: String) { self.name = name }
 
     /// The kind's stable name.
     public var description: String { name }

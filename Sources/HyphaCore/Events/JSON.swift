@@ -31,3 +31,21 @@ public enum JSON {
     try decoder.decode(type, from: Data(bytes))
   }
 }
+
+/// Bytes that JSON has as base64.
+public struct Base64Bytes: Codable, Sendable, Hashable {
+  /// The bytes themselves.
+  public var bytes: [UInt8]
+
+  /// Bytes to be written.
+  public init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  public init(from decoder: any Decoder) throws {
+    bytes = Array(try decoder.singleValueContainer().decode(Data.self))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(Data(bytes))
+  }
+}

@@ -25,6 +25,12 @@ struct Batch<Kind: Agent> {
   var answers: [(Asker, Answered.Outcome)] = []
   /// Alerts whose handlers have thrown; it outlives the commit.
   var again = AlertsAgain()
+  /// Calls that are to be recorded, where their commit comes to something.
+  var calls: [BatchCall] = []
+  /// Whether something is to be committed beside cursors and state.
+  var hasEffects: Bool {
+    !drafts.isEmpty || isAgendaChanged || calls.contains { !$0.isQuiet && !$0.waits }
+  }
 
   mutating func restore(_ agenda: Agenda) { self.agenda = agenda }
 
@@ -77,6 +83,7 @@ struct Batch<Kind: Agent> {
   /// Begins anew after a commit has taken what there was.
   mutating func committed() {
     drafts = []
+    calls = []
     moved = []
     isAgendaChanged = false
   }

@@ -6,6 +6,8 @@ import Synchronization
 /// A question that is about to leave.
 struct Ask: Sendable {
   let id: EventID
+  /// Which question of its call it is, from 1.
+  let number: Int
   let dueAt: Timestamp
   let key: String
   let path: [AgentID]
@@ -181,7 +183,7 @@ extension AgentCell {
     }
     let frame = AskedFrame(key: asked.key, path: asked.path, dueAt: dueAt)
     var answer: (any Codable & Sendable)?
-    let outcome = await turn(on: agent, input: delivery.input, asked: frame, &batch) { agent, context in
+    let outcome = await turn(on: agent, .question(delivery, frame), &batch) { agent, context in
       answer = try await entry.call(agent, asked, context)
     }
     switch (outcome, answer) {

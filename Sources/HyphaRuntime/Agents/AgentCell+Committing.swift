@@ -59,13 +59,25 @@ extension AgentCell {
       giveUp("has a state that cannot be encoded: \(error)")
       return false
     }
-    let drafts = batch.drafts
+    let isEmpty = logBatch.isEmpty && state == nil && !batch.hasEffects
+    let waiting = isEmpty ? batch.calls.filter(\.waits) : []
+    var drafts = batch.drafts
+    // The highest that any of them asks for; those that ask for nothing ask for what the topology file says.
+    let level = drafts.map { $0.durability?.level ?? services.replicas.level }.max()
+    do {
+      let isStateChanged = state != nil && state != batch.savedState
+      if !isEmpty { drafts = try observed(batch, isStateChanged: isStateChanged) + drafts }
+    } catch {
+      giveUp("has taken what cannot be recorded: \(error)")
+      return false
+    }
     let isAgendaChanged = batch.isAgendaChanged
     batch.committed()
+    batch.calls = waiting
     defer { if batch.finishes { metrics.withLock { $0.isFinished = true } } }
     let answers = batch.answers
     batch.answers = []
-    guard !drafts.isEmpty || !logBatch.isEmpty || state != nil || isAgendaChanged else {
+    guard !isEmpty else {
       send(answers)
       return true
     }
@@ -85,9 +97,7 @@ extension AgentCell {
     logBatch.appends = stated.map { .init($0.record) }
     defer { services.releaseAlerts(of: spec.id) }
     do {
-      // The highest that any of them asks for; those that ask for nothing ask for what the topology file says.
-      let levels = drafts.map { $0.durability?.level ?? services.replicas.level }
-      try await services.commit(logBatch, stated, of: spec.id, level: levels.max())
+      try await services.commit(logBatch, stated, of: spec.id, level: level)
     } catch {
       giveUp("cannot commit what it did: \(error)")
       return false

@@ -14,16 +14,16 @@ extension AgentCell {
       }
     }
     if delivery.isQuestion { return await answer(delivery, on: agent, &batch) }
-    let (input, attempt, now) = (delivery.input, delivery.attempt, services.now())
+    let (input, now) = (delivery.input, services.now())
     guard !isExpired(delivery, at: now) else { return }
     guard let entry = entry(for: input, &batch) else { return noteUnhandled(delivery) }
     if !delivery.isAgain { metrics.withLock { $0.delivered(delivery, at: now) } }
     let outcome =
       switch entry {
       case .suspending(let take):
-        await turn(on: agent, input: input, attempt: attempt, &batch) { try await take($0, input, $1) }
+        await turn(on: agent, .delivery(delivery), &batch) { try await take($0, input, $1) }
       case .prompt(let take):
-        await turn(on: agent, input: input, attempt: attempt, &batch) { try take($0, input, $1) }
+        await turn(on: agent, .delivery(delivery), &batch) { try take($0, input, $1) }
       }
     guard !batch.isAbandoned else { return }
     if delivery.channel == .alert {
@@ -65,9 +65,13 @@ extension AgentCell {
       call.withLock { $0 = RunningCall(input: .record(record), began: now) }
       do {
         try take(agent, .record(record), Context(turn: current))
-        keep(current.end(), &batch)
+        let effects = current.end()
+        observe(current, effects, delivery, at: batch.arrivals.count - 1, &batch)
+        keep(effects, &batch)
       } catch {
+        let effects = current.end()
         discard(current, error, before, on: agent, &batch)
+        observe(current, effects, delivery, at: batch.arrivals.count - 1, threw: error, &batch)
         failure = error
         break
       }
@@ -208,26 +212,29 @@ extension AgentCell {
     batch.state(event, to: nil, services.newEvent(), input)
   }
 
-  private static func text(_ error: any Error) -> String { String("\(error)".prefix(4096)) }
+  static func text(_ error: any Error) -> String { String("\(error)".prefix(4096)) }
 
   /// Runs one call of the agent. Where it throws, its effects are discarded and its state is as before.
   ///
-  /// - Parameter attempt: how often it was called on the same input, this time included.
   func turn(
-    on agent: isolated Kind, input: Input?, attempt: Int = 1, asked: AskedFrame? = nil,
-    _ batch: inout Batch<Kind>, _ body: (isolated Kind, Context) async throws -> Void
+    on agent: isolated Kind, _ source: CallSource, _ batch: inout Batch<Kind>,
+    _ body: (isolated Kind, Context) async throws -> Void
   ) async -> Turn.Outcome {
     let before = agent.state
-    let turn = begin(input, attempt: attempt, asked: asked, at: services.now(), on: agent, batch)
+    let (input, attempt) = (source.delivery?.input, source.delivery?.attempt ?? 1)
+    let turn = begin(input, attempt: attempt, asked: source.asked, at: services.now(), on: agent, batch)
     call.withLock { $0 = RunningCall(input: input, began: turn.began) }
     defer { call.withLock { $0 = nil } }
     do {
       try await body(agent, Context(turn: turn))
       let effects = turn.end()
+      observe(turn, effects, source, &batch)
       keep(effects, &batch)
       return effects?.isHeld ?? false ? .held : .returned
     } catch {
+      let effects = turn.end()
       discard(turn, error, before, on: agent, &batch)
+      if !batch.isAbandoned { observe(turn, effects, source, threw: error, &batch) }
       return .threw(error)
     }
   }
@@ -258,7 +265,6 @@ extension AgentCell {
     _ turn: Turn, _ error: any Error, _ before: Kind.State, on agent: isolated Kind,
     _ batch: inout Batch<Kind>
   ) {
-    _ = turn.end()
     agent.state = before
     if error is NodeStops, asks.withLock({ $0.isStopped }) {
       (batch.isSpoilt, batch.isAbandoned) = (true, true)
@@ -271,7 +277,7 @@ extension AgentCell {
   }
 
   /// What the state of an agent makes of what the agent publishes; nil where it does not follow from that.
-  private static func evolution(of agent: Kind) -> Turn.Evolve? {
+  static func evolution(of agent: Kind) -> Turn.Evolve? {
     guard Kind.evolves.isUsed else { return nil }
     return { event, type, actor in
       guard let rule = Kind.evolves.rules[type] else { return }
@@ -295,7 +301,9 @@ extension AgentCell {
     alarm.withLock { $0 = nil }
     let now = services.now()
     while let timer = batch.change({ $0.timers.takeDue(now: now) }) {
-      batch.drafts.append(Draft(firing: timer, to: spec.id, services.newEvent()))
+      let fired = Draft(firing: timer, to: spec.id, services.newEvent())
+      observe(timer, fired.time, &batch)
+      batch.drafts.append(fired)
     }
     var count = 0
     while !batch.isSpoilt, count < Self.batchLimit, let retry = batch.change({ $0.retries.takeDue(now: now) })
@@ -343,7 +351,7 @@ extension AgentCell {
 
 extension Draft {
   /// The event that a timer states when it fires.
-  fileprivate init(firing timer: Agenda.Timer, to agent: AgentID, _ new: (id: EventID, time: Timestamp)) {
+  init(firing timer: Agenda.Timer, to agent: AgentID, _ new: (id: EventID, time: Timestamp)) {
     self.init(
       event: nil, addressee: agent, id: new.id, time: new.time, channel: .persistent, type: timer.type,
       schemaVersion: timer.schemaVersion, subject: timer.subject, contentType: timer.contentType,

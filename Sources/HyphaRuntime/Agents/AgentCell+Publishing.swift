@@ -5,67 +5,16 @@ import Synchronization
 
 /// What contexts ask for.
 extension AgentCell {
-  func newEvent() -> (EventID, Timestamp) { services.newEvent() }
+  func newEvent(for purpose: NewEvent) -> (EventID, Timestamp) { services.newEvent() }
   func now() -> Timestamp { services.now() }
-  var replicaCount: Int { services.replicas.nodes.count }
+  func reading() -> Timestamp { services.now() }
   func random() -> UInt64 { services.random() }
   func report(_ name: String, _ value: Int64) { metrics.withLock { $0.gauges[name] = value } }
-  func handles(_ type: EventTypeName) -> Bool { entries[type] != nil }
-
   var handlerDeadline: Duration { supervision.handlerDeadline }
   var waker: @Sendable () -> Void { { [weak mailbox] in mailbox?.wake() } }
 
   func whenNodeStops(_ body: @escaping @Sendable () -> Void) {
     if stopActions.withLock({ $0.add(body) }) { body() }
-  }
-
-  func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName {
-    guard let name = allowed[ObjectIdentifier(type)] else {
-      throw HyphaError(
-        .undeclared, "agent '\(spec.id)' publishes \(E.eventType), which it does not declare",
-        remedy:
-          "add it to the kind's publishes, and to the agent's in the topology file where that narrows it")
-    }
-    try check(E.schemaVersion, addressee, of: name)
-    return name
-  }
-
-  func checkPublish(_ event: RawEvent, to addressee: AgentID?) throws {
-    guard open.contains(event.type) else {
-      throw HyphaError(
-        .undeclared, "agent '\(spec.id)' publishes \(event.type), which the topology file does not let it",
-        remedy: "add it to the agent's publishes there")
-    }
-    try check(event.schemaVersion, addressee, of: event.type)
-  }
-
-  private func check(_ schemaVersion: UInt16, _ addressee: AgentID?, of name: EventTypeName) throws {
-    guard schemaVersion > 0 else {
-      throw HyphaError(
-        .undeclared, "agent '\(spec.id)' publishes \(name) with schema version 0", remedy: "count from 1")
-    }
-    if let addressee, services.routes.node(of: addressee) == nil {
-      throw HyphaError(
-        .undeclared, "agent '\(spec.id)' addresses \(name) to '\(addressee)', which does not exist",
-        remedy: "add that agent to the topology file")
-    }
-  }
-
-  func checkPayload(byteCount: Int, of type: EventTypeName) throws {
-    guard byteCount <= services.limits.payloadByteCountMax else {
-      throw HyphaError(
-        .tooLarge, "agent '\(spec.id)' publishes \(type) with a payload of \(byteCount) bytes",
-        remedy: "keep it to \(services.limits.payloadByteCountMax)")
-    }
-  }
-
-  func checkSubject(_ subject: Subject, of type: EventTypeName) throws {
-    guard subject.text.utf8.count <= Subject.byteCountMax else {
-      throw HyphaError(
-        .tooLarge,
-        "agent '\(spec.id)' publishes \(type) with a subject of \(subject.text.utf8.count) bytes",
-        remedy: "keep it to \(Subject.byteCountMax), or let Subject(_:) check it")
-    }
   }
 
   func publishNow(_ draft: Draft) throws {

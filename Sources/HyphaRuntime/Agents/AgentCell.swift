@@ -18,13 +18,12 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   let call = Mutex<RunningCall?>(nil)
   /// What the agent is to be woken for next.
   let alarm = Mutex<Timestamp?>(nil)
-  let allowed: [ObjectIdentifier: EventTypeName]
-  /// What an agent of an open kind may publish beside what its kind declares.
-  let open: Set<EventTypeName>
+  let declarations: Declarations
   let entries: [EventTypeName: Handlers<Kind>.Entry]
+  /// Whether its state is committed as it is, and does not follow from events.
+  let keepsWhole = Kind.State.self != Stateless.self && !Kind.evolves.isUsed
   /// What is called when the node stops.
   let stopActions = Mutex(StopActions())
-  private let subjects: [EventTypeName: [Pattern]]
 
   init(
     _ kind: Kind.Type, spec: AgentSpec, services: any NodeServices, outbox: Outbox, mailbox: Mailbox
@@ -34,17 +33,12 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     self.mailbox = mailbox
     self.outbox = Mutex(outbox)
     supervision = services.routes.topology.supervision(of: spec.id)
-    var allowed = [
-      ObjectIdentifier(Asked.self): Asked.eventType, ObjectIdentifier(Answered.self): Answered.eventType,
-    ]
-    let isOpen = Kind.handles.others != nil
-    for type in Kind.publishes where isOpen || spec.publishes?.contains(type.eventType) ?? true {
-      allowed[ObjectIdentifier(type)] = type.eventType
-    }
-    self.allowed = allowed
-    open = isOpen ? KindRegistry.declaration(of: kind).published(by: spec) : []
     entries = Kind.handles.entries(for: spec.subscribes.map(\.type))
-    subjects = Dictionary(grouping: spec.subscribes, by: \.type).mapValues { $0.map(\.subjects) }
+    declarations = Declarations(
+      kind, spec, limits: services.limits, replicaCount: services.replicas.nodes.count
+    ) { [weak services] in
+      services?.routes.node(of: $0) != nil
+    }
   }
 
   /// How many inputs are handled in one commit at the most.
@@ -69,7 +63,9 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     var budget = RestartBudget(supervision)
     // What was taken from the mailbox outlives the actor that has taken it.
     var hand = Hand()
-    while case .failed(let reason) = await live(as: Kind(), &hand) {
+    var isAnew = false
+    while case .failed(let reason) = await live(as: Kind(), isAnew: isAnew, &hand) {
+      isAnew = true
       guard supervision.strategy != .stop,
         let wait = budget.take(now: services.now(), random: services.random())
       else { return standStill(reason) }
@@ -77,8 +73,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     }
   }
 
-  private func live(as agent: Kind, _ hand: inout Hand) async -> Ending {
-    let ending = await work(on: agent, &hand)
+  private func live(as agent: Kind, isAnew: Bool, _ hand: inout Hand) async -> Ending {
+    let ending = await work(on: agent, isAnew: isAnew, &hand)
     let turn = Turn(host: self, input: nil, began: services.now())
     _ = turn.end()
     await agent.end(in: Context(turn: turn))
@@ -86,7 +82,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     return ending
   }
 
-  private func work(on agent: isolated Kind, _ hand: inout Hand) async -> Ending {
+  private func work(on agent: isolated Kind, isAnew: Bool, _ hand: inout Hand) async -> Ending {
     var batch = Batch<Kind>()
     do {
       try restore(agent, &batch)
@@ -95,7 +91,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       return .stopped
     }
     // An agent that cannot begin must not take, and count as handled, what is for it.
-    let outcome = await turn(on: agent, input: nil, &batch) { try await $0.start(in: $1) }
+    let outcome = await begin(agent, isAnew: isAnew, &batch)
     if case .threw(let error) = outcome { note(error, on: nil, &batch) }
     guard await commit(&batch, on: agent), !batch.isAbandoned else { return .stopped }
     guard case .returned = outcome else { return .failed("does not work: its start has failed") }
@@ -110,7 +106,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       for order in work.orders { guard await carryOut(order, on: agent, &batch) else { return .stopped } }
       guard await takeAlerts(on: agent, &batch, &hand) else { return .stopped }
       if work.isWake, !batch.isSpoilt {
-        let outcome = await turn(on: agent, input: nil, &batch) { try await $0.wake(in: $1) }
+        let outcome = await turn(on: agent, .wake, &batch) { try await $0.wake(in: $1) }
         if case .threw(let error) = outcome { note(error, on: nil, &batch) }
       }
       guard await empty(&hand, on: agent, &batch) else { return .stopped }
@@ -173,22 +169,18 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     giveUp(reason)
     let event = AgentStopped(agent: spec.id, reason: "the agent \(reason)")
     do {
-      try state(Draft(bus: event, to: services.keeper(of: spec.id, AgentStopped.eventType), newEvent()))
+      try state(
+        Draft(bus: event, to: services.keeper(of: spec.id, AgentStopped.eventType), services.newEvent()))
     } catch {
       services.note("agent '\(spec.id)' cannot say that it stands still: \(error)")
     }
   }
 
   /// Whether one of the agent's subscriptions covers an event that was published to all subscribers.
-  func wants(_ header: RecordHeader) -> Bool { wants(header.addressee, header.type, header.subject) }
-
-  private func wants(_ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject) -> Bool {
-    guard addressee == nil else { return addressee == spec.id }
-    return subjects[type]?.contains { $0.matches(subject) } ?? false
-  }
+  func wants(_ header: RecordHeader) -> Bool { declarations.wants(header) }
 
   /// How many of the events are for this agent.
-  func wantedCount(in delivery: Delivery) -> Int { delivery.count(where: wants) }
+  func wantedCount(in delivery: Delivery) -> Int { delivery.count(where: declarations.wants) }
 
   // MARK: Reading the log
 
@@ -201,7 +193,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   ) async -> Bool {
     do {
       let entries = try services.log.read(after: after, limit: 512, byteLimit: 1 << 20)
-      for entry in entries where entry.record.channel == channel && isForUs(entry.record.header) {
+      for entry in entries where entry.record.channel == channel && declarations.takes(entry.record) {
         await handle(delivery(of: entry), on: agent, &batch)
         if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
@@ -232,11 +224,6 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       case .received(let hops): hops
       }
     return Delivery(entry.record, position: entry.position, hops: hops)
-  }
-
-  private func isForUs(_ header: RecordHeader) -> Bool {
-    if let addressee = header.addressee { return addressee == spec.id }
-    return subjects[header.type] != nil && header.agent != spec.id
   }
 }
 

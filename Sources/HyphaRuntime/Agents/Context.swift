@@ -14,7 +14,7 @@ public struct Context: Sendable {
   /// The agent's supervisor; nil at the root.
   public var supervisor: AgentID? { turn.host.spec.reportsTo }
   /// When the call began, on the node's clock.
-  public var now: Timestamp { turn.began }
+  public var now: Timestamp { turn.readNow() }
   /// The event that is being handled; nil in `start` and `wake`.
   public var event: RecordHeader? { turn.input?.header }
 
@@ -92,7 +92,7 @@ public struct Context: Sendable {
   }
 
   /// 64 random bits from the node's seeded generator.
-  public func random() -> UInt64 { turn.host.random() }
+  public func random() -> UInt64 { turn.draw() }
 
   /// Reports a number for status and summaries, where the numbers of one name are added up over all agents.
   public func report(_ name: String, _ value: Int64) { turn.host.report(name, value) }
@@ -143,6 +143,7 @@ final class Turn: @unchecked Sendable {
     /// Whether the alert that was its input is to be answered later.
     var isHeld = false
     var askCount = 0
+    var taken = Taken()
   }
 
   private struct State {
@@ -215,7 +216,15 @@ final class Turn: @unchecked Sendable {
     draft.durability = durability
     let isStaged = stage(E.channel.leavesBeforeCommit ? nil : draft)
     guard isStaged else { throw tooLate("publishes \(draft.type)") }
-    if E.channel.leavesBeforeCommit { try host.publishNow(draft) }
+    if E.channel.leavesBeforeCommit {
+      try host.publishNow(draft)
+      state.withLock { state in
+        state.change { effects in
+          effects.taken.firstAlert = effects.taken.firstAlert ?? draft.time
+          effects.taken.alertCount += 1
+        }
+      }
+    }
     return draft.id
   }
 
@@ -226,9 +235,9 @@ final class Turn: @unchecked Sendable {
         .usage, "\(what), on the \(channel) channel, which waits for none", remedy: "leave the durability out"
       )
     }
-    guard (0...host.replicaCount).contains(durability.level) else {
+    guard (0...host.declarations.replicaCount).contains(durability.level) else {
       throw HyphaError(
-        .usage, "\(what), and node '\(host.spec.node)' has \(host.replicaCount)",
+        .usage, "\(what), and node '\(host.spec.node)' has \(host.declarations.replicaCount)",
         remedy: "name replicas of that node in the topology file, or ask for fewer")
     }
   }
@@ -238,7 +247,7 @@ final class Turn: @unchecked Sendable {
     try host.checkPublish(event, to: addressee)
     try host.checkSubject(event.subject, of: event.type)
     try host.checkPayload(byteCount: event.payload.count, of: event.type)
-    let (id, time) = host.newEvent()
+    let (id, time) = host.newEvent(for: .output)
     let draft = Draft(
       event: nil, addressee: addressee, id: id, time: time, channel: .persistent, type: event.type,
       schemaVersion: event.schemaVersion, subject: event.subject, contentType: event.contentType,
@@ -277,7 +286,7 @@ final class Turn: @unchecked Sendable {
         .tooLarge, "\(what) with a subject of \(subject.text.utf8.count) bytes",
         remedy: "keep it to \(Subject.byteCountMax), or let Subject(_:) check it")
     }
-    let (id, time) = host.newEvent()
+    let (id, time) = host.newEvent(for: .timer)
     let timer = Agenda.Timer(
       id: id, dueAt: time.adding(delay.wholeMicroseconds), type: E.eventType, schemaVersion: E.schemaVersion,
       subject: subject, contentType: E.contentType, causation: cause?.event ?? .none,
@@ -285,6 +294,7 @@ final class Turn: @unchecked Sendable {
     let hasRoom = try effect("schedules \(E.eventType)") { [timerRoom] effects in
       guard effects.timers.count - effects.cancelled.count < timerRoom else { return false }
       effects.timers.append(timer)
+      effects.taken.delays.append(delay.wholeMicroseconds)
       return true
     }
     guard hasRoom else {
@@ -296,7 +306,7 @@ final class Turn: @unchecked Sendable {
   }
 
   /// Checks a question, and gives it what it needs to leave.
-  func ask<Q: Question>(_ agent: AgentID, _ question: Q, within: Duration) throws -> Ask {
+  func ask<Q: Question>(_ agent: AgentID, _ question: Q, number: Int, within: Duration) throws -> Ask {
     let path = (asked?.path ?? []) + [host.spec.id]
     try host.checkAsk(Q.questionType, of: agent)
     if let cycle = AskTable<Void>.cycle(path, asking: agent) { throw HyphaError.askCycle(cycle) }
@@ -305,11 +315,7 @@ final class Turn: @unchecked Sendable {
         .usage, "agent '\(host.spec.id)' asks '\(agent)' \(Q.questionType) within \(within)",
         remedy: "give 1 ms to 1 h")
     }
-    let number = try effect("asks '\(agent)'") { effects in
-      effects.askCount += 1
-      return effects.askCount
-    }
-    let (id, _) = host.newEvent()
+    let (id, _) = host.newEvent(for: .bus)
     let now = host.now()
     // Whoever is asked, and asks on, has no longer than those who wait for it.
     let dueAt = min(now.adding(within.wholeMicroseconds), asked?.dueAt ?? Timestamp(rawValue: .max))
@@ -320,7 +326,16 @@ final class Turn: @unchecked Sendable {
         remedy: "give the first question longer")
     }
     return Ask(
-      id: id, dueAt: dueAt, key: "\(cause?.event ?? .none)/\(number)", path: path, cause: cause)
+      id: id, number: number, dueAt: dueAt, key: "\(cause?.event ?? .none)/\(number)", path: path,
+      cause: cause)
+  }
+
+  /// The number of another question of this call, from 1.
+  func nextAsk(of agent: AgentID) throws -> Int {
+    try effect("asks '\(agent)'") { effects in
+      effects.askCount += 1
+      return effects.askCount
+    }
   }
 
   func cancel(_ timer: EventID) throws { try effect("cancels a timer") { $0.cancelled.append(timer) } }
@@ -346,6 +361,39 @@ final class Turn: @unchecked Sendable {
       remedy: "await everything that a handler starts before it returns")
   }
 
+  // MARK: What no log has
+
+  /// When the call began, for the handler to see.
+  func readNow() -> Timestamp {
+    state.withLock { state in state.change { $0.taken.readsNow = true } }
+    return began
+  }
+
+  /// What the clock shows, for the handler to see.
+  func readClock() -> Timestamp {
+    let now = host.reading()
+    take { $0.clock.append(now.rawValue) }
+    return now
+  }
+
+  func draw() -> UInt64 {
+    let value = host.random()
+    take { $0.random.append(value) }
+    return value
+  }
+
+  func took(_ answer: ObservedAnswer) { take { $0.answers.append(answer) } }
+
+  private func take(_ change: (inout Taken) -> Void) {
+    state.withLock { state in
+      state.change { effects in
+        if effects.taken.hasRoom() { change(&effects.taken) }
+      }
+    }
+  }
+
+  // MARK: Effects
+
   func wake(after delay: Duration) { state.withLock { $0.change { $0.wakes.append(delay) } } }
 
   func finish() { state.withLock { $0.change { $0.finishes = true } } }
@@ -359,7 +407,9 @@ final class Turn: @unchecked Sendable {
   }
 
   func acknowledge(_ alert: HeldAlert) throws {
-    guard stage(.acknowledgement(of: alert, host.newEvent())) else { throw tooLate("acknowledges an alert") }
+    guard stage(.acknowledgement(of: alert, host.newEvent(for: .bus))) else {
+      throw tooLate("acknowledges an alert")
+    }
   }
 
   /// Ends the call and hands over what is to be committed; nil where there is nothing, as in most calls.
@@ -377,7 +427,7 @@ final class Turn: @unchecked Sendable {
     var payload: [UInt8] = []
     try event.encode(into: &payload)
     try host.checkPayload(byteCount: payload.count, of: type)
-    let (id, time) = host.newEvent()
+    let (id, time) = host.newEvent(for: .output)
     return Draft(
       event: event, addressee: addressee, id: id, time: time, channel: E.channel, type: type,
       schemaVersion: E.schemaVersion, subject: subject, contentType: E.contentType,
@@ -397,17 +447,14 @@ extension Cause? {
 /// What a ``Turn`` needs of the agent and the node around it.
 protocol AgentHost: AnyObject, Sendable {
   var spec: AgentSpec { get }
-  func newEvent() -> (EventID, Timestamp)
+  /// The id of something new, and its time.
+  func newEvent(for purpose: NewEvent) -> (EventID, Timestamp)
   func random() -> UInt64
-  func checkPublish<E: Event>(_ type: E.Type, to addressee: AgentID?) throws -> EventTypeName
-  /// Throws where an agent of an open kind may not publish an event.
-  func checkPublish(_ event: RawEvent, to addressee: AgentID?) throws
-  func checkPayload(byteCount: Int, of type: EventTypeName) throws
-  func checkSubject(_ subject: Subject, of type: EventTypeName) throws
-  func handles(_ type: EventTypeName) -> Bool
+  var declarations: Declarations { get }
+  /// What the clock shows.
   func now() -> Timestamp
-  /// How many nodes hold copies of what the agent's node states.
-  var replicaCount: Int { get }
+  /// The same, for a handler to see.
+  func reading() -> Timestamp
   /// Throws where an agent cannot be asked a question.
   func checkAsk(_ type: EventTypeName, of agent: AgentID) throws
   /// Asks, and waits.
@@ -421,6 +468,15 @@ protocol AgentHost: AnyObject, Sendable {
   var waker: @Sendable () -> Void { get }
   /// Calls `body` when the node stops, at once where it does already.
   func whenNodeStops(_ body: @escaping @Sendable () -> Void)
+}
+
+/// What an id is for.
+enum NewEvent: Sendable {
+  /// A persistent event or an alert of a handler's.
+  case output
+  case timer
+  /// What the bus says for the handler, which never sees the id.
+  case bus
 }
 
 extension JSONValue {

@@ -53,19 +53,6 @@ extension Handlers {
   }
 }
 
-extension Input {
-  /// The event as bytes, encoded where it came as a value.
-  fileprivate func record() throws -> Record {
-    switch self {
-    case .record(let record): return record
-    case .stated(let stated):
-      var payload: [UInt8] = []
-      try stated.event.encode(into: &payload)
-      return try Record(stated.header, payload: payload)
-    }
-  }
-}
-
 extension Context {
   /// Publishes an event of an open kind on the persistent channel: committed with the handler's other effects once that has
   /// returned, and discarded when it throws.

@@ -66,14 +66,22 @@ extension Context {
     _ agent: AgentID, _ question: Q, within: Duration = .seconds(10),
     isolation: isolated (any Actor)? = #isolation
   ) async throws -> Q.Answer {
-    let ask = try turn.ask(agent, question, within: within)
-    let outcome = try await turn.host.answer(to: ask, of: agent, question)
+    let number = try turn.nextAsk(of: agent)
+    let outcome: Answered.Outcome
+    do {
+      let ask = try turn.ask(agent, question, number: number, within: within)
+      outcome = try await turn.host.answer(to: ask, of: agent, question)
+    } catch {
+      turn.took(ObservedAnswer(number: number, failure: .init(error)))
+      throw error
+    }
+    turn.took(ObservedAnswer(number: number, answered: Answered(ask: .none, outcome)))
     return try outcome.answer(as: Q.Answer.self, from: agent)
   }
 
   /// What is left of the time of the question that is being answered; nil where none is.
   public var remaining: Duration? {
-    turn.asked.map { max(.zero, $0.dueAt.since(turn.host.now())) }
+    turn.asked.map { max(.zero, $0.dueAt.since(turn.readClock())) }
   }
 
   /// The same whenever an asker's handler asks the same anew, after a failure or a crash; nil where no question is being

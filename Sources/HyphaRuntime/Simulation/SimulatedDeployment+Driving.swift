@@ -50,7 +50,7 @@ extension SimulatedDeployment {
     let (node, runner) = try runner(of: asker)
     let (id, _) = node.newEvent()
     let ask = Ask(
-      id: id, dueAt: node.now().adding(within.wholeMicroseconds), key: "\(id)/1", path: [asker],
+      id: id, number: 1, dueAt: node.now().adding(within.wholeMicroseconds), key: "\(id)/1", path: [asker],
       cause: nil)
     return try loop.run {
       try await runner.answer(to: ask, of: agent, question).answer(as: Q.Answer.self, from: agent)

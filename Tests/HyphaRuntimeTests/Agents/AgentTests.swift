@@ -111,7 +111,8 @@ import Testing
     #expect(state.texts == ["one", "two"] && state.starts == 2)
     let opened = try stated(deployment, "y", AgentActivated.eventType).map { try AgentActivated.decode($0) }
     #expect(opened.map(\.epoch) == [1, 2] && opened.map(\.previousEpoch) == [0, 1])
-    #expect(opened.last?.committed == ["persistent": 3, "alert": 0])
+    // Its activation, the record of its start (which has changed its state), and an echo of each note.
+    #expect(opened.last?.committed == ["persistent": 4, "alert": 0])
     try deployment.stop()
   }
 

@@ -88,8 +88,14 @@ import Testing
     let deployment = try deployment()
     let store = try #require(deployment.stores["z"])
     let log = try MemoryLog(store: store, time: deployment.loop)
-    let forged = try (2...4).map { number in
-      try record("a", .persistent, number, after: number == 2 ? .start : nil)
+    // Other events in the places of the first that the origin is going to state.
+    let honest = try self.deployment()
+    try honest.start()
+    honest.run(for: .milliseconds(200))
+    let forged = try entries("x", honest).prefix(3).map { honest in
+      var header = honest.header
+      header.id = EventID(high: 9, low: header.sequence)
+      return try Record(header, payload: honest.payload)
     }
     log.submit(LogBatch(appends: forged.map { .init($0, source: .received(hops: 1)) })) { _ in }
     log.close()

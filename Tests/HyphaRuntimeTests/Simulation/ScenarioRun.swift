@@ -15,6 +15,8 @@ struct ScenarioRun {
   let isComplete: Bool
   let summary: DeploymentSummary
   let logs: [NodeID: LoggedNode]
+  /// The logs themselves, to be read when the run is over.
+  let stores: [NodeID: MemoryLogStore]
   /// How many events the logs got in the two seconds after the deployment had said that all is done.
   let lateCount: Int
   /// Frames that came by a way that the tree does not have.
@@ -45,6 +47,7 @@ struct ScenarioRun {
     try driver.run(scenario.actions)
     let isComplete = deployment.runToEnd(limit: limit)
     self.scenario = scenario
+    stores = deployment.stores
     self.isComplete = isComplete
     summary = deployment.summary()
     let atEnd = try Self.read(deployment, scenario.topology)

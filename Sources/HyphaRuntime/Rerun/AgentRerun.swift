@@ -1,0 +1,382 @@
+import HyphaCore
+import HyphaLog
+import HyphaTopology
+
+/// One agent that is run again, whatever its kind.
+protocol AgentRerunning: AnyObject {
+  /// Takes the next entry of the log that the agent has stated, and makes the calls again that are known by it.
+  func take(_ entry: LogEntry) async throws -> [RerunOutcome]
+  /// Makes the calls again that stated nothing, at the end of the log.
+  func end() async throws -> [RerunOutcome]
+  /// Lets the agent come to its end.
+  func stop() async
+  var report: RerunSummary.Agent { get }
+}
+
+/// Makes an agent's calls again, in the order and with what they took when they were recorded.
+///
+/// The log is read once, entry by entry. What the agent stated says how far it had come: all persistent events before the cause of a
+/// plain output were handled, in the order of the log; an ``Observed`` says of all other calls where among these they belong.
+final class AgentRerun<Kind: Agent>: AgentRerunning {
+  private let log: any LogReader
+  private let spec: AgentSpec
+  private let host: RerunHost
+  private let entries: [EventTypeName: Handlers<Kind>.Entry]
+  private let begin: RerunBegin
+  private let limits: WireLimits
+
+  private var agent = Kind()
+  private var inputs: RerunInputs
+  /// Whether an actor has begun to work.
+  private var hasWorked = false
+  /// Whether the agent was activated and its start has not been made again.
+  private var isStartOpen = false
+  /// Whether the first call from the snapshot on is to come.
+  private var isBeforeBegin: Bool
+  private var timers: [EventID: Agenda.Timer] = [:]
+  /// Alerts that no call has claimed yet.
+  private var alerts: [Record] = []
+  /// Outputs in a row of one cause, of a call that is not recorded.
+  private var plain: [LogEntry] = []
+  /// What is being read of a commit with recorded calls.
+  private var group: (left: Int, calls: [ObservedCall], records: [Record])?
+  private var outbox: Outbox
+  private var lanes: [Lane: LanePoint] = [:]
+  private var newest = Timestamp.zero
+  private(set) var report: RerunSummary.Agent
+
+  init(
+    _ kind: Kind.Type, _ spec: AgentSpec, _ begin: RerunBegin, in log: any LogReader,
+    declarations: Declarations,
+    handlerDeadline: Duration, limits: WireLimits
+  ) {
+    self.log = log
+    self.spec = spec
+    self.begin = begin
+    self.limits = limits
+    host = RerunHost(declarations, handlerDeadline: handlerDeadline)
+    let entries = kind.handles.entries(for: spec.subscribes.map(\.type))
+    self.entries = entries
+    inputs = RerunInputs(log, after: begin.after, through: begin.handled) {
+      declarations.takes($0) && declarations.wants($0.addressee, $0.type, $0.subject)
+        && entries[$0.type] != nil
+    }
+    isBeforeBegin = begin.snapshot != nil
+    outbox = Outbox(agent: spec.id, epoch: 1, lanes: [:], policyVersion: 1)
+    report = RerunSummary.Agent(agent: spec.id, kind: kind.kind)
+    report.from = begin.after
+  }
+
+  // MARK: Reading
+
+  func take(_ entry: LogEntry) async throws -> [RerunOutcome] {
+    let record = entry.record
+    newest = max(newest, record.time)
+    if let point = begin.snapshot?.point, record.channel == .persistent, record.point <= point { return [] }
+    if record.channel == .alert {
+      if !SystemEvents.all.contains(record.type) { alerts.append(record) }
+      return []
+    }
+    if group != nil { return try await add(entry) }
+    switch record.type {
+    case AgentActivated.eventType:
+      let outcomes = try await flush()
+      isStartOpen = true
+      outbox = Outbox(agent: spec.id, epoch: record.epoch, lanes: lanes, policyVersion: 1)
+      return outcomes
+    case Observed.eventType:
+      var outcomes = try await flush()
+      let observed = try Observed.decode(record)
+      group = (observed.left, observed.calls, [])
+      if observed.left == 0 { outcomes += try await runGroup(before: entry.position) }
+      return outcomes
+    case let type where SystemEvents.all.contains(type): return []
+    default:
+      let outcomes =
+        plain.last.map { $0.record.causation != record.causation } ?? false ? try await flush() : []
+      plain.append(entry)
+      return outcomes
+    }
+  }
+
+  func end() async throws -> [RerunOutcome] {
+    var outcomes = try await flush()
+    // The start of an agent that has committed something, and of which nothing need be known.
+    if isStartOpen, begin.handled > .start || begin.stateAtEnd != nil { outcomes += try await startIfOpen() }
+    var none: [EventID: [Record]] = [:]
+    outcomes += try await runPlain(through: begin.handled, &none)
+    report.cutOffCount += alerts.count
+    if let difference = try await stateDifference() {
+      outcomes.append(
+        RerunOutcome(
+          agent: spec.id, call: nil, input: nil, position: nil, attempt: 1, recorded: [], stated: [],
+          differences: [difference]))
+      report.differenceCount += 1
+    }
+    return outcomes
+  }
+
+  func stop() async {
+    host.stop()
+    guard hasWorked else { return }
+    let turn = Turn(host: host, input: nil, began: newest)
+    _ = turn.end()
+    await agent.end(in: Context(turn: turn))
+  }
+
+  private func add(_ entry: LogEntry) async throws -> [RerunOutcome] {
+    let record = entry.record
+    if record.type == Observed.eventType {
+      group?.calls += try Observed.decode(record).calls
+    } else if !SystemEvents.all.contains(record.type) {
+      group?.records.append(record)
+    }
+    group?.left -= 1
+    return group?.left == 0 ? try await runGroup(before: entry.position) : []
+  }
+
+  // MARK: Which calls
+
+  /// Makes all calls of a commit again.
+  private func runGroup(before limit: Position) async throws -> [RerunOutcome] {
+    guard let group else { return [] }
+    self.group = nil
+    var free = (group.records + alerts).sorted { $0.time < $1.time }
+    var claims: [[Record]] = []
+    for call in group.calls {
+      guard let outputs = call.outputs,
+        let first = free.firstIndex(where: { $0.time.rawValue >= outputs.first })
+      else {
+        claims.append([])
+        continue
+      }
+      let claimed = first..<min(free.count, first + max(0, outputs.count))
+      claims.append(Array(free[claimed]))
+      free.removeSubrange(claimed)
+    }
+    // Alerts of calls that were never committed were sent all the same; nothing is known of those calls.
+    let last = max(group.records.last?.time ?? .zero, claims.last?.last?.time ?? .zero)
+    alerts = free.filter { $0.channel == .alert && $0.time > last }
+    report.cutOffCount += free.count { $0.channel == .alert && $0.time <= last }
+    var byCause: [EventID: [Record]] = [:]
+    for record in free where record.channel == .persistent {
+      byCause[record.causation, default: []].append(record)
+    }
+    var outcomes: [RerunOutcome] = []
+    for (call, claimed) in zip(group.calls, claims) {
+      outcomes += try await run(call, claimed, &byCause)
+    }
+    return outcomes + (try await runPlain(&byCause, in: free, before: limit))
+  }
+
+  /// Makes the call again that has stated what was read last.
+  private func flush() async throws -> [RerunOutcome] {
+    guard let last = plain.last else { return [] }
+    let records = plain.map(\.record)
+    plain = []
+    var byCause = [last.record.causation: records]
+    return try await runPlain(&byCause, in: records, before: last.position)
+  }
+
+  /// Makes the calls again by whose outputs they are known.
+  private func runPlain(_ byCause: inout [EventID: [Record]], in records: [Record], before limit: Position)
+    async throws -> [RerunOutcome]
+  {
+    var outcomes: [RerunOutcome] = []
+    for record in records {
+      guard let outputs = byCause[record.causation] else { continue }
+      if isBeforeBegin, let input = try log.entry(withID: record.causation) { try begin(at: input.position) }
+      if let position = try inputs.position(of: record.causation, before: limit) {
+        outcomes += try await runPlain(through: position, &byCause)
+      } else {
+        byCause[record.causation] = nil
+        report.unclaimedCount += outputs.count
+      }
+    }
+    return outcomes
+  }
+
+  /// Makes the calls again that are not recorded, up to a position.
+  private func runPlain(through last: Position, _ byCause: inout [EventID: [Record]]) async throws
+    -> [RerunOutcome]
+  {
+    var outcomes: [RerunOutcome] = []
+    while let entry = try inputs.next(through: last) {
+      guard let handler = entries[entry.record.type] else { continue }
+      var call = ObservedCall(.event)
+      call.at = entry.position.rawValue
+      let outputs = byCause.removeValue(forKey: entry.record.id) ?? []
+      outcomes += try await startIfOpen()
+      outcomes.append(
+        try await make(.handle(handler, entry.record, attempt: 1), call, outputs, at: entry.appendedAt))
+    }
+    return outcomes
+  }
+
+  /// Makes a recorded call again, and before it those that are not recorded.
+  private func run(_ call: ObservedCall, _ outputs: [Record], _ byCause: inout [EventID: [Record]])
+    async throws -> [RerunOutcome]
+  {
+    let isFirst = call.kind == .event && call.after == nil
+    let before = Position(rawValue: isFirst ? (call.at ?? 1) - 1 : call.after ?? 0)
+    if isBeforeBegin { try begin(at: before.next) }
+    var outcomes = try await runPlain(through: before, &byCause)
+    switch call.kind {
+    case .start:
+      outcomes += try await start(call, outputs)
+      return outcomes
+    case .wake where Kind.reachesOutside:
+      // What wakes it is outside of the bus, and comes when it comes.
+      return outcomes
+    default: outcomes += try await startIfOpen()
+    }
+    let at = Position(rawValue: call.at ?? 0)
+    let entry = call.kind == .event ? try log.entry(at: at) : nil
+    if isFirst { try inputs.skip(through: at) }
+    if call.kind == .timer { return try outcomes + fire(call, outputs) }
+    guard let made = try rerunCall(call, entry), call.isCut != true else {
+      report.skippedCount += 1
+      return outcomes
+    }
+    outcomes.append(try await make(made, call, outputs, at: entry?.appendedAt))
+    return outcomes
+  }
+
+  private func rerunCall(_ call: ObservedCall, _ entry: LogEntry?) throws -> RerunCall<Kind>? {
+    switch call.kind {
+    case .start: return .start
+    case .wake: return .wake
+    case .timer: return nil
+    case .event, .realtime:
+      guard let record = try entry?.record ?? call.input?.record(), let handler = entries[record.type] else {
+        return nil
+      }
+      return .handle(handler, record, attempt: call.attempt ?? 1)
+    case .question:
+      guard let record = try call.input?.record(), case let asked = try Asked.decode(record),
+        let entry = Kind.handles.answers[asked.type]
+      else { return nil }
+      let frame = AskedFrame(key: asked.key, path: asked.path, dueAt: Timestamp(rawValue: call.dueAt ?? .max))
+      return .answer(entry, record, asked, frame)
+    }
+  }
+
+  // MARK: Starting
+
+  private func startIfOpen() async throws -> [RerunOutcome] {
+    guard isStartOpen || !hasWorked else { return [] }
+    // What a start before the log's begin has stated is not known.
+    let isUnknown = !isStartOpen && begin.after > .start
+    let outcomes = try await start(ObservedCall(.start), [], isUnknown: isUnknown)
+    return isUnknown ? [] : outcomes
+  }
+
+  /// Lets a new actor begin, with the state of the one before.
+  private func start(_ call: ObservedCall, _ outputs: [Record], isUnknown: Bool = false) async throws
+    -> [RerunOutcome]
+  {
+    isStartOpen = false
+    if hasWorked {
+      await stop()
+      let state = await agent.state
+      agent = Kind()
+      await Self.set(state, on: agent)
+    } else if let snapshot = begin.snapshot {
+      await Self.set(try JSON.decode(Kind.State.self, from: snapshot.state), on: agent)
+    }
+    hasWorked = true
+    let report = report
+    let outcome = try await make(.start, call, outputs, at: nil)
+    if isUnknown { self.report = report }
+    return [outcome]
+  }
+
+  private static func set(_ state: Kind.State, on agent: isolated Kind) { agent.state = state }
+
+  /// What stands before the first call that is known was handled before the snapshot.
+  private func begin(at first: Position) throws {
+    isBeforeBegin = false
+    try inputs.skip(through: Position(rawValue: first.rawValue - 1))
+  }
+
+  // MARK: Making a call
+
+  private func make(
+    _ call: RerunCall<Kind>, _ observed: ObservedCall, _ outputs: [Record], at time: Timestamp?
+  )
+    async throws -> RerunOutcome
+  {
+    let began = observed.now.map { Timestamp(rawValue: $0) } ?? outputs.first?.time ?? time ?? newest
+    let input = call.input
+    host.begin(
+      observed, recorded: outputs.map { ($0.id, $0.time) }, at: began,
+      seed: input?.id ?? EventID(time: began, random: 0))
+    let result = await call.perform(
+      on: agent, host, began: began, timerRoom: Agenda.timerCountMax - timers.count)
+    for timer in result.timers { timers[timer.id] = timer }
+    for timer in result.cancelled { timers[timer] = nil }
+    let stated = try state(
+      result.threw == nil ? result.drafts : result.drafts.filter { $0.channel == .alert })
+    var differences = RerunDifference.between(outputs, stated)
+    if result.threw != observed.threw {
+      differences.append(.threw(recorded: observed.threw, now: result.threw))
+    }
+    // What a call that throws has set is forgotten.
+    let delays = observed.threw == nil ? observed.timers?.map(\.after) ?? [] : []
+    if result.delays != delays { differences.append(.timers(recorded: delays, now: result.delays)) }
+    differences += result.unrecorded.map { .took($0) }
+    return note(
+      RerunOutcome(
+        agent: spec.id, call: observed.kind, input: input?.header,
+        position: observed.at.map { Position(rawValue: $0) }, attempt: observed.attempt ?? 1,
+        recorded: outputs,
+        stated: stated, differences: differences))
+  }
+
+  /// Lets a timer state its event.
+  private func fire(_ call: ObservedCall, _ outputs: [Record]) throws -> [RerunOutcome] {
+    guard let recorded = outputs.first, let id = call.timers?.first?.id else {
+      report.skippedCount += 1
+      return []
+    }
+    var stated: [Record] = []
+    if let timer = timers.removeValue(forKey: id) {
+      stated = try state([Draft(firing: timer, to: spec.id, (recorded.id, recorded.time))])
+    }
+    let isSame = stated.first.map { RerunDifference.between([recorded], [$0]).isEmpty } ?? false
+    return [
+      note(
+        RerunOutcome(
+          agent: spec.id, call: .timer, input: nil, position: nil, attempt: 1, recorded: outputs,
+          stated: stated,
+          differences: isSame ? [] : [.timerFired(recorded)]))
+    ]
+  }
+
+  private func note(_ outcome: RerunOutcome) -> RerunOutcome {
+    report.callCount += 1
+    report.recordedCount += outcome.recorded.count
+    report.statedCount += outcome.stated.count
+    report.differenceCount += outcome.differences.count
+    return outcome
+  }
+
+  /// Gives what is stated now its places in the agent's streams.
+  private func state(_ drafts: [Draft]) throws -> [Record] {
+    guard !drafts.isEmpty else { return [] }
+    let records = try outbox.records(of: drafts, limits: limits)
+    for record in records { lanes[record.lane] = record.point }
+    return records
+  }
+
+  // MARK: The end
+
+  private func stateDifference() async throws -> RerunDifference? {
+    guard hasWorked, report.differenceCount == 0, Kind.State.self != Stateless.self, !Kind.evolves.isUsed,
+      let recorded = begin.stateAtEnd
+    else { return nil }
+    let now = String(decoding: try JSON.encode(await agent.state), as: UTF8.self)
+    let then = String(decoding: recorded, as: UTF8.self)
+    return now == then ? nil : .state(recorded: then, now: now)
+  }
+}

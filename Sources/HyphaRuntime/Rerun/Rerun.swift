@@ -1,0 +1,232 @@
+public import HyphaCore
+public import HyphaLog
+public import HyphaTopology
+
+/// Runs the agents of one node again, on what their node's log has: each gets the events that it was given, in the order in which it
+/// handled them, with the times, random numbers and answers that it had then, and what it states is compared with what it stated
+/// (docs/replay.md).
+///
+/// Nothing is sent, and nothing is written. Agents do not see each other: each is given what was recorded, whatever the others
+/// state now. So a changed agent shows what it would have done on the same inputs.
+public struct Rerun {
+  private let topology: Topology
+  private let kinds: KindRegistry
+  private let log: any LogReader
+  private let wanted: Set<AgentID>?
+
+  /// Prepares a re-run.
+  ///
+  /// - Parameters:
+  ///   - topology: the one that the log was written under; settings may differ.
+  ///   - log: a node's log; the node may run meanwhile.
+  ///   - agents: those to be run again; nil for all of the node.
+  /// - Throws: ``HyphaError/Code/invalidTopology`` where the log was written under another one, or has no such node.
+  public init(_ topology: Topology, kinds: KindRegistry, log: any LogReader, agents: Set<AgentID>? = nil)
+    throws
+  {
+    self.topology = topology
+    self.kinds = kinds
+    self.log = log
+    wanted = agents
+    guard topology.node(log.identity.node) != nil else {
+      throw HyphaError(
+        .invalidTopology,
+        "the topology '\(topology.name)' has no node '\(log.identity.node)', whose log this is",
+        remedy: "give the topology file that the log was written under")
+    }
+    try checkTopology()
+  }
+
+  /// Under another topology, other events would seem to be for the agents.
+  private func checkTopology() throws {
+    let activations = try log.laneHeads().filter { lane, _ in
+      lane.target == .type(AgentActivated.eventType) && topology.agent(lane.agent)?.node == log.identity.node
+    }
+    guard let newest = activations.values.map(\.position).max(), let entry = try log.entry(at: newest),
+      try AgentActivated.decode(entry.record).topology != topology.fingerprint
+    else { return }
+    throw HyphaError(
+      .invalidTopology,
+      "the log of node '\(log.identity.node)' was written under another topology than '\(topology.name)'",
+      remedy: "give the topology file that it was written under; only settings may be others")
+  }
+
+  /// Runs the agents again, and calls `body` with what each call came to, in the order of the commits, until it returns false.
+  ///
+  /// - Parameter progress: told now and then how far it is in the log, and where that ends.
+  /// - Complexity: the log is read once, and once more for each agent that is run; memory for what one commit has.
+  /// - Throws: ``HyphaError/Code/logInvalid``, what the log throws, and what `body` and `progress` do.
+  public func run(
+    progress: (Position, Position) throws -> Void = { _, _ in }, _ body: (RerunOutcome) throws -> Bool
+  ) async throws -> RerunSummary {
+    var summary = RerunSummary(node: log.identity.node)
+    var agents: [AgentID: any AgentRerunning] = [:]
+    let order = topology.agents(on: log.identity.node).map(\.id).filter { wanted?.contains($0) ?? true }
+    let prunedThrough = try log.gaps().filter { $0.kind == .pruned }.map(\.range.upperBound).max() ?? .start
+    for id in order {
+      guard let spec = topology.agent(id) else { continue }
+      let kind = try kinds.kind(spec.kind)
+      switch try RerunBegin.find(kind, id, in: log, prunedThrough: prunedThrough) {
+      case .begin(let begin): agents[id] = make(kind, spec, begin)
+      case .impossible(let reason): summary.notRun.append((id, reason))
+      }
+    }
+    let end = try log.head()
+    summary.prunedThrough = prunedThrough
+    do {
+      let isDone = try await run(agents, through: end, progress, body)
+      if isDone { try await finish(agents, order, body) }
+    } catch {
+      for agent in agents.values { await agent.stop() }
+      throw error
+    }
+    for id in order {
+      await agents[id]?.stop()
+      if let report = agents[id]?.report { summary.agents.append(report) }
+    }
+    return summary
+  }
+
+  private func run(
+    _ agents: [AgentID: any AgentRerunning], through end: Position,
+    _ progress: (Position, Position) throws -> Void, _ body: (RerunOutcome) throws -> Bool
+  ) async throws -> Bool {
+    var read = Position.start
+    while read < end {
+      var own: [(LogEntry, any AgentRerunning)] = []
+      let last = Position(rawValue: min(end.rawValue, read.rawValue + 1024))
+      try log.visit(read.next...last, .forward) { view in
+        guard case .stated = view.source, view.record.channel != .realtime else { return true }
+        let entry = try view.entry()
+        if let agent = agents[entry.record.agent] { own.append((entry, agent)) }
+        return true
+      }
+      read = last
+      for (entry, agent) in own {
+        for outcome in try await agent.take(entry) { guard try body(outcome) else { return false } }
+      }
+      try progress(read, end)
+      try Task.checkCancellation()
+    }
+    return true
+  }
+
+  private func finish(
+    _ agents: [AgentID: any AgentRerunning], _ order: [AgentID], _ body: (RerunOutcome) throws -> Bool
+  ) async throws {
+    for id in order {
+      guard let agent = agents[id] else { continue }
+      for outcome in try await agent.end() { guard try body(outcome) else { return } }
+    }
+  }
+
+  private func make<Kind: Agent>(_ kind: Kind.Type, _ spec: AgentSpec, _ begin: RerunBegin)
+    -> any AgentRerunning
+  {
+    let authors = Set(topology.nodes.map(\.id.author))
+    let limits = WireLimits.standard
+    let declarations = Declarations(
+      kind, spec, limits: limits, replicaCount: topology.node(spec.node)?.replicas.nodes.count ?? 0
+    ) { [topology] in
+      topology.agent($0) != nil || authors.contains($0)
+    }
+    return AgentRerun(
+      kind, spec, begin, in: log, declarations: declarations,
+      handlerDeadline: topology.supervision(of: spec.id).handlerDeadline, limits: limits)
+  }
+}
+
+/// What a re-run came to.
+public struct RerunSummary: Sendable {
+  /// Of one agent.
+  public struct Agent: Sendable {
+    /// The agent.
+    public let agent: AgentID
+    /// Its kind.
+    public let kind: String
+    /// Where in the log it began.
+    public var from = Position.start
+    /// How many calls were made again.
+    public var callCount = 0
+    /// How many events these had stated.
+    public var recordedCount = 0
+    /// How many they state now.
+    public var statedCount = 0
+    /// How many things are not as they were.
+    public var differenceCount = 0
+    /// Calls that took more than is recorded, or whose event is not in the log any more: not made again.
+    public var skippedCount = 0
+    /// Alerts of calls that a crash has cut off: they were sent, and the calls were made anew.
+    public var cutOffCount = 0
+    /// Persistent events that belong to no call that is known: stated in the agent's name from outside.
+    public var unclaimedCount = 0
+  }
+
+  /// The node.
+  public let node: NodeID
+  /// The agents that were run again.
+  public var agents: [Agent] = []
+  /// Those that could not be, and why.
+  public var notRun: [(agent: AgentID, reason: String)] = []
+  /// Up to where the log was pruned.
+  public var prunedThrough = Position.start
+
+  init(node: NodeID) { self.node = node }
+
+  /// How many things are not as they were.
+  public var differenceCount: Int { agents.reduce(0) { $0 + $1.differenceCount } }
+  /// How many calls were made again.
+  public var callCount: Int { agents.reduce(0) { $0 + $1.callCount } }
+}
+
+/// Where the re-run of an agent begins and ends.
+struct RerunBegin {
+  struct Snapshot {
+    let state: [UInt8]
+    /// The agent's newest persistent event that the state covers.
+    let point: LanePoint
+  }
+
+  enum Finding {
+    case begin(RerunBegin)
+    case impossible(String)
+  }
+
+  /// What stands up to here is not looked at.
+  var after = Position.start
+  /// The state that it begins with, where that is not a fresh one.
+  var snapshot: Snapshot?
+  /// The place of the newest persistent event that was handled.
+  var handled: Position
+  /// The state that was saved last, where it is of the same moment.
+  var stateAtEnd: [UInt8]?
+
+  static func find<Kind: Agent>(
+    _ kind: Kind.Type, _ agent: AgentID, in log: any LogReader, prunedThrough: Position
+  ) throws -> Finding {
+    let key = CursorKey(agent: agent, channel: .persistent)
+    // First these: what they stand for is in the log up to any later head.
+    let handled = try log.cursor(key)?.position ?? .start
+    let saved = try AgentSnapshot.read(of: agent, in: log)
+    let isOfOneMoment = try log.cursor(key)?.position ?? .start == handled
+    var begin = RerunBegin(handled: handled)
+    if let saved, saved.coverage == nil, saved.stateVersion == Kind.stateVersion, !saved.state.isEmpty,
+      isOfOneMoment
+    {
+      begin.stateAtEnd = saved.state
+    }
+    guard prunedThrough > .start else { return .begin(begin) }
+    begin.after = prunedThrough
+    begin.stateAtEnd = nil
+    if Kind.State.self == Stateless.self { return .begin(begin) }
+    guard Kind.evolves.isUsed, let saved, let coverage = saved.coverage,
+      saved.stateVersion == Kind.stateVersion
+    else {
+      return .impossible(
+        "the log was pruned through \(prunedThrough), and its state there is not known: it is committed whole"
+      )
+    }
+    begin.snapshot = Snapshot(state: saved.state, point: coverage.point)
+    return .begin(begin)
+  }
+}

@@ -1,0 +1,69 @@
+import HyphaCore
+import HyphaLog
+
+/// The persistent events that one agent was given, in the order of its node's log, read a step behind what it stated of them.
+///
+/// - Complexity: each entry of the log is looked at once; memory for the events between the one that the agent is at and the one
+///   that is looked for.
+struct RerunInputs {
+  private struct Place {
+    let position: Position
+    let id: EventID
+  }
+
+  private let log: any LogReader
+  private let end: Position
+  private let isInput: (Record) -> Bool
+  private var pending = Queue<Place>()
+  private var scanned: Position
+
+  /// - Parameters:
+  ///   - begin: what stands up to here was given to the agent before.
+  ///   - end: the last position that is looked at.
+  init(
+    _ log: any LogReader, after begin: Position, through end: Position, isInput: @escaping (Record) -> Bool
+  ) {
+    (self.log, self.end, self.isInput) = (log, end, isInput)
+    scanned = begin
+  }
+
+  /// Takes the next event up to `last`; nil where there is none.
+  mutating func next(through last: Position) throws -> LogEntry? {
+    if pending.isEmpty { try scan(through: last) { _ in false } }
+    guard let next = pending.first, next.position <= last else { return nil }
+    _ = pending.take(upTo: 1)
+    return try log.entry(at: next.position)
+  }
+
+  /// Forgets what stands up to `last`: it was given to the agent out of this order.
+  mutating func skip(through last: Position) throws {
+    while try next(through: last) != nil {}
+  }
+
+  /// Where the event `id` stands among those to come, before `limit`; nil where it is none of them.
+  mutating func position(of id: EventID, before limit: Position) throws -> Position? {
+    if let known = pending.all.first(where: { $0.id == id }) { return known.position }
+    var found: Position?
+    try scan(through: limit) { place in
+      if place.id == id { found = place.position }
+      return found == nil
+    }
+    return found
+  }
+
+  /// Looks at more of the log as long as `goesOn`, which is asked after each event found.
+  private mutating func scan(through last: Position, while goesOn: (_ found: Place) -> Bool) throws {
+    let last = min(last, end)
+    guard scanned < last else { return }
+    try log.visit(scanned.next...last, .forward) { view in
+      scanned = view.position
+      guard view.record.channel == .persistent, case let record = try view.entry().record, isInput(record)
+      else {
+        return true
+      }
+      let place = Place(position: view.position, id: record.id)
+      pending.append(place)
+      return goesOn(place)
+    }
+  }
+}
