@@ -12,7 +12,9 @@ public struct Routes: Sendable {
   /// The direct links, in order.
   public let links: [DirectLink]
 
-  private let subscribers: [EventTypeName: [AgentID]]
+  /// Whom published events are for.
+  public let audience: Audience
+
   private let linked: [AgentID: Set<AgentID>]
   private let gates: Set<AgentID>
 
@@ -25,35 +27,26 @@ public struct Routes: Sendable {
       linked[link.other, default: []].insert(link.one)
     }
     gates = Set(topology.observer.mustPass)
-    var subscribers: [EventTypeName: [AgentID]] = [:]
-    for agent in topology.agents {
-      for subscription in agent.subscribes where subscribers[subscription.type]?.last != agent.id {
-        subscribers[subscription.type, default: []].append(agent.id)
-      }
-    }
-    self.subscribers = subscribers
+    audience = Audience(topology)
   }
 
-  /// The agents that a lane is for, in the order of the topology; its own agent is never among them,
-  /// except where it addresses itself.
+  /// The agents that a lane is for (``Audience``); its own agent is never among them, except where it addresses itself.
   public func destinations(of lane: Lane) -> [AgentID] {
     switch lane.target {
     case .addressee(let agent): topology.agent(agent) == nil ? [] : [agent]
-    case .type(let type): (subscribers[type] ?? []).filter { $0 != lane.agent }
+    case .type(let type): audience.agents(for: type, by: lane.agent)
     }
   }
 
-  /// Whether a lane's agent subscribes itself to what it publishes there; it does not get it.
-  public func isOwnDestination(_ lane: Lane) -> Bool {
-    guard case .type(let type) = lane.target else { return false }
-    return topology.agent(lane.agent)?.subscribes.contains { $0.type == type } ?? false
+  /// Whether whom a lane is for follows from its target alone, as for all lanes to the target but those of agents who take it
+  /// themselves, or whose supervisors oversee it.
+  public func sharesDestinations(_ lane: Lane) -> Bool {
+    guard case .type(let type) = lane.target else { return true }
+    return !audience.isOverseen(type) && !audience.subscribes(lane.agent, to: type)
   }
 
   /// The name of an event type as its first subscriber has it.
-  public func subscribedType(_ type: EventTypeName) -> EventTypeName? {
-    guard let first = subscribers[type]?.first else { return nil }
-    return topology.agent(first)?.subscribes.first { $0.type == type }?.type
-  }
+  public func subscribedType(_ type: EventTypeName) -> EventTypeName? { audience.name(of: type) }
 
   /// What `node` does with an event of `lane` that has reached `agent` of this node, coming from its
   /// neighbour `previous` (nil at the lane's own agent).

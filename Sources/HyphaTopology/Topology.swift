@@ -27,6 +27,8 @@ public struct Topology: Sendable, Hashable {
   public let security: SecuritySettings
   /// What the observer may do.
   public let observer: ObserverPolicy
+  /// Which supervisors take part in what passes below them.
+  public let oversight: [OversightRule]
 
   private let nodeIndex: [NodeID: Int]
   private let agentIndex: [AgentID: Int]
@@ -36,13 +38,14 @@ public struct Topology: Sendable, Hashable {
   /// Checks and makes a topology.
   ///
   /// - Throws: ``HyphaError/Code/invalidTopology`` for the first rule that is broken: duplicate ids, an
-  ///   unknown node or supervisor, a cycle, no root or more than one.
+  ///   unknown node or supervisor, a cycle, no root or more than one, oversight by nobody's supervisor.
   public init(
     name: String, version: UInt32 = 1, nodes: [NodeSpec], agents: [AgentSpec],
     log: LogSettings = LogSettings(), alerts: AlertSettings = AlertSettings(),
     membership: MembershipSettings = MembershipSettings(),
     supervision: SupervisionSettings = SupervisionSettings(),
-    security: SecuritySettings = SecuritySettings(), observer: ObserverPolicy = ObserverPolicy()
+    security: SecuritySettings = SecuritySettings(), observer: ObserverPolicy = ObserverPolicy(),
+    oversight: [OversightRule] = []
   ) throws {
     self.name = name
     self.version = version
@@ -54,6 +57,7 @@ public struct Topology: Sendable, Hashable {
     self.supervision = supervision
     self.security = security
     self.observer = observer
+    self.oversight = oversight
     nodeIndex = try Self.index(nodes.map(\.id), noun: "node")
     agentIndex = try Self.index(agents.map(\.id), noun: "agent")
     for node in nodes where agentIndex[node.id.author] != nil {
@@ -103,6 +107,7 @@ public struct Topology: Sendable, Hashable {
         .invalidTopology, "agent '\(lost.id)' has no way to the root '\(root)': its supervisors form a cycle",
         remedy: "let one of them report to an agent outside of the cycle")
     }
+    try Self.check(oversight, has: { agentIndex[$0] != nil }, leads: { children[$0] != nil })
   }
 
   private static func index<ID: Name>(_ ids: [ID], noun: String) throws -> [ID: Int] {
@@ -130,14 +135,14 @@ public struct Topology: Sendable, Hashable {
 
   /// The same deployment with other nodes' addresses and keys, or other agents' settings.
   ///
-  /// - Throws: what ``init(name:version:nodes:agents:log:security:observer:)`` throws.
+  /// - Throws: what the initialiser throws.
   public func replacing(
     nodes: [NodeSpec]? = nil, agents: [AgentSpec]? = nil, security: SecuritySettings? = nil
   ) throws -> Topology {
     try Topology(
       name: name, version: version, nodes: nodes ?? self.nodes, agents: agents ?? self.agents, log: log,
       alerts: alerts, membership: membership, supervision: supervision, security: security ?? self.security,
-      observer: observer)
+      observer: observer, oversight: oversight)
   }
 
   /// The agent with this id.

@@ -102,8 +102,21 @@ struct TopologyGenerator {
         deadline: .milliseconds(Int64.random(in: 1...604_800_000, using: &random)),
         redelivery: random.chance(50) ? .seconds(1) : .seconds(Int64.random(in: 1...86_400, using: &random))),
       membership: membership(), supervision: random.chance(50) ? SupervisionSettings() : supervision(),
-      security: security)
+      security: security, oversight: oversight(of: agents))
     return (topology, kinds)
+  }
+
+  /// Rules for supervisors among agents, each for a type once.
+  mutating func oversight(of agents: [AgentSpec]) -> [OversightRule] {
+    let supervisors = Set(agents.compactMap(\.reportsTo)).sorted()
+    return supervisors.flatMap { supervisor in
+      Self.types.filter { _ in random.chance(25) }.map { type in
+        let mode = OversightRule.Mode.allCases.randomElement(using: &random)!
+        let period = Duration.seconds(Int64.random(in: 1...604_800, using: &random))
+        return OversightRule(
+          type, by: supervisor, mode, every: mode == .after ? period : OversightRule.usualPeriod)
+      }
+    }
   }
 
   private mutating func membership() -> MembershipSettings {

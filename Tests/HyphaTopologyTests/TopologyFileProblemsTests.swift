@@ -178,7 +178,7 @@ private func problems(agents: String) -> [String] {
       (
         "limits: {}",
         "f:1:1: the topology file has an unknown key, 'limits'; use one of hypha, name, version, "
-          + "log, alerts, membership, supervision, security, observer, nodes, kinds, agents"
+          + "log, alerts, membership, supervision, security, observer, oversight, nodes, kinds, agents"
       ),
       (
         "supervision: {attempts: 0}",
@@ -195,7 +195,8 @@ private func problems(agents: String) -> [String] {
       (
         "\"a\\n\\e[31m\": {}",
         "f:1:1: the topology file has an unknown key, 'a\\u{a}\\u{1b}[31m'; use one of hypha, "
-          + "name, version, log, alerts, membership, supervision, security, observer, nodes, kinds, agents"
+          + "name, version, log, alerts, membership, supervision, security, observer, oversight, nodes, "
+          + "kinds, agents"
       ),
     ] as [(String, String)]) func `says so at the place`(text: String, expected: String)
   {

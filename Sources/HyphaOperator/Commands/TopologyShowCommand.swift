@@ -30,11 +30,18 @@ struct TopologyShowCommand: Command {
       let savedHops: Double
     }
 
+    struct Oversight: Encodable {
+      let type: EventTypeName
+      let by: AgentID
+      let mode: OversightRule.Mode
+    }
+
     let name: String
     let version: UInt32
     let isFrozen: Bool
     let links: [Link]
     let forbidden: [DirectLink]
+    let oversight: [Oversight]
     let findings: [FindingText.Line]
   }
 
@@ -50,7 +57,9 @@ struct TopologyShowCommand: Command {
               .init(
                 one: link.one, other: link.other, version: state.version, since: state.since.text,
                 isPinned: state.isPinned, savedHops: Double(state.score) / 65_536)
-            }, forbidden: live.forbidden.sorted(), findings: FindingText.lines(reading))))
+            }, forbidden: live.forbidden.sorted(),
+            oversight: topology.oversight.map { .init(type: $0.type, by: $0.by, mode: $0.mode) },
+            findings: FindingText.lines(reading))))
     }
     let style = Terminal.current.style()
     for line in TreeLines(topology: topology, live: live, style: style, showsAll: all).lines {

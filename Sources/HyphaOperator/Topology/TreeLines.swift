@@ -35,7 +35,10 @@ struct TreeLines {
       return style.green("↔ \(link.end(beside: agent))") + (isPinned ? style.dim(" (pinned)") : "")
     }
     let node = topology.agent(agent).map { style.dim(" [\($0.node)]") } ?? ""
-    lines.append(prefix + branch + agent.text + node + own.map { "  " + $0 }.joined())
+    let rules = topology.oversight.filter { $0.by == agent }.map { rule in
+      style.yellow("oversees \(rule.type)") + style.dim(" (\(rule.mode.rawValue))")
+    }
+    lines.append(prefix + branch + agent.text + node + (own + rules).map { "  " + $0 }.joined())
     let below = topology.children(of: agent)
     let plain = below.filter { links[$0] == nil && topology.children(of: $0).isEmpty }
     let hidden = !showsAll && plain.count > Self.plainCountMax ? Set(plain) : []

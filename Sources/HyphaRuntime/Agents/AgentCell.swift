@@ -33,12 +33,11 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     self.mailbox = mailbox
     self.outbox = Mutex(outbox)
     supervision = services.routes.topology.supervision(of: spec.id)
-    entries = Kind.handles.entries(for: spec.subscribes.map(\.type))
+    let routes = services.routes
     declarations = Declarations(
-      kind, spec, limits: services.limits, replicaCount: services.replicas.nodes.count
-    ) { [weak services] in
-      services?.routes.node(of: $0) != nil
-    }
+      kind, spec, routes.topology, audience: routes.audience, limits: services.limits
+    ) { [weak services] in services?.routes.node(of: $0) != nil }
+    entries = Kind.handles.entries(for: declarations.takenTypes)
   }
 
   /// How many inputs are handled in one commit at the most.
@@ -176,11 +175,14 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     }
   }
 
-  /// Whether one of the agent's subscriptions covers an event that was published to all subscribers.
+  /// Whether an event is for this agent: it is addressed to it, or it is of its audience.
   func wants(_ header: RecordHeader) -> Bool { declarations.wants(header) }
 
   /// How many of the events are for this agent.
-  func wantedCount(in delivery: Delivery) -> Int { delivery.count(where: declarations.wants) }
+  func wantedCount(in delivery: Delivery) -> Int {
+    let author = delivery.lane.agent
+    return delivery.count { declarations.wants(author, $0, $1, $2) }
+  }
 
   // MARK: Reading the log
 

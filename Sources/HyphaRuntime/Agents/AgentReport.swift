@@ -121,7 +121,11 @@ extension Node {
   }
 
   private func explainSubscriptions(of spec: AgentSpec, _ report: inout AgentReport) {
-    if spec.subscribes.isEmpty {
+    let rules = topology.oversight.filter { $0.by == spec.id }
+    for rule in rules {
+      report.find("oversight", "\(rule.type) of those below it, with the mode '\(rule.mode.rawValue)'")
+    }
+    if spec.subscribes.isEmpty, !rules.contains(where: { [.in, .parallel].contains($0.mode) }) {
       report.find("subscription", "none: the agent gets only what is addressed to it")
     }
     for subscription in spec.subscribes {
@@ -139,10 +143,24 @@ extension Node {
           "subscription", "\(subscription.type)\(subjects): no other agent publishes it", isObstacle: true)
         continue
       }
-      let names = publishers.prefix(4).map(\.id.text).joined(separator: ", ")
-      report.find(
-        "subscription",
-        "\(subscription.type)\(subjects), which \(names)\(publishers.count > 4 ? ", …" : "") may publish")
+      func names(_ agents: [AgentSpec]) -> String {
+        agents.prefix(4).map(\.id.text).joined(separator: ", ") + (agents.count > 4 ? ", …" : "")
+      }
+      let heard = publishers.filter {
+        routes.audience.agents(for: subscription.type, by: $0.id).contains(spec.id)
+      }
+      if !heard.isEmpty {
+        report.find("subscription", "\(subscription.type)\(subjects), which \(names(heard)) may publish")
+      }
+      let ended = publishers.filter { !heard.contains($0) }
+      if !ended.isEmpty {
+        let overseers = Set(ended.compactMap { routes.audience.overseer(of: subscription.type, by: $0.id) })
+        report.find(
+          "subscription",
+          "\(subscription.type)\(subjects) of \(names(ended)) ends at "
+            + overseers.sorted().map { "'\($0)'" }.joined(separator: ", ") + ", who oversees it",
+          isObstacle: heard.isEmpty)
+      }
     }
   }
 

@@ -9,20 +9,25 @@ final class Declarations: Sendable {
   private let open: Set<EventTypeName>
   private let handled: Set<EventTypeName>
   private let subjects: [EventTypeName: [Pattern]]
+  private let audience: Audience
+  /// The types of events without an addressee that may be for it: those that it subscribes to or oversees.
+  let takenTypes: [EventTypeName]
   private let limits: WireLimits
   private let hasAgent: @Sendable (AgentID) -> Bool
   /// How many nodes hold copies of what the agent's node states.
   let replicaCount: Int
 
   /// - Parameters:
-  ///   - replicaCount: how many replicas the agent's node has.
+  ///   - audience: whom published events are for, by the topology.
   ///   - hasAgent: whether the deployment has an agent.
   init<Kind: Agent>(
-    _ kind: Kind.Type, _ spec: AgentSpec, limits: WireLimits, replicaCount: Int,
+    _ kind: Kind.Type, _ spec: AgentSpec, _ topology: Topology, audience: Audience, limits: WireLimits,
     hasAgent: @escaping @Sendable (AgentID) -> Bool
   ) {
     self.spec = spec
-    self.replicaCount = replicaCount
+    self.audience = audience
+    replicaCount = topology.node(spec.node)?.replicas.nodes.count ?? 0
+    takenTypes = spec.subscribes.map(\.type) + topology.oversight.filter { $0.by == spec.id }.map(\.type)
     self.limits = limits
     self.hasAgent = hasAgent
     var allowed = [
@@ -34,7 +39,7 @@ final class Declarations: Sendable {
     }
     self.allowed = allowed
     open = isOpen ? KindRegistry.declaration(of: kind).published(by: spec) : []
-    handled = Set(Kind.handles.entries(for: spec.subscribes.map(\.type)).keys)
+    handled = Set(Kind.handles.entries(for: takenTypes).keys)
     subjects = Dictionary(grouping: spec.subscribes, by: \.type).mapValues { $0.map(\.subjects) }
   }
 
@@ -42,17 +47,24 @@ final class Declarations: Sendable {
 
   func handles(_ type: EventTypeName) -> Bool { handled.contains(type) }
 
-  /// Whether one of the agent's subscriptions covers an event that was published to all subscribers.
-  func wants(_ header: RecordHeader) -> Bool { wants(header.addressee, header.type, header.subject) }
+  /// Whether an event is for the agent: it is addressed to it, or it is of its audience.
+  func wants(_ header: RecordHeader) -> Bool {
+    wants(header.agent, header.addressee, header.type, header.subject)
+  }
 
-  func wants(_ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject) -> Bool {
+  func wants(_ author: AgentID, _ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject) -> Bool {
     guard addressee == nil else { return addressee == spec.id }
+    // The node's log has what others of the node may see, too.
+    if audience.isOverseen(type) { return audience.takes(spec.id, type, subject, by: author) }
     return subjects[type]?.contains { $0.matches(subject) } ?? false
   }
 
-  /// Whether the agent is given an event of its node's log.
+  /// Whether the agent is given an event of its node's log: its lane is for it, though its subject may be for others.
   func takes(_ record: Record) -> Bool {
     if let addressee = record.addressee { return addressee == spec.id }
+    if audience.isOverseen(record.type) {
+      return audience.agents(for: record.type, by: record.agent).contains(spec.id)
+    }
     return subjects[record.type] != nil && record.agent != spec.id
   }
 
@@ -84,7 +96,14 @@ final class Declarations: Sendable {
       throw HyphaError(
         .undeclared, "agent '\(spec.id)' publishes \(name) with schema version 0", remedy: "count from 1")
     }
-    if let addressee, !hasAgent(addressee) {
+    guard let addressee, addressee != spec.id else { return }
+    if let overseer = audience.overseer(of: name, by: spec.id) {
+      throw HyphaError(
+        .undeclared,
+        "agent '\(spec.id)' addresses \(name) to '\(addressee)', past '\(overseer)' who oversees it",
+        remedy: "publish it without an addressee: it goes to whom the topology's oversight has it go")
+    }
+    guard hasAgent(addressee) else {
       throw HyphaError(
         .undeclared, "agent '\(spec.id)' addresses \(name) to '\(addressee)', which does not exist",
         remedy: "add that agent to the topology file")

@@ -206,8 +206,12 @@ struct Courier: Sendable {
     var last: Record?
     for record in frame.records where last.map({ !record.sharesNames(with: $0) }) ?? true {
       last = record
-      if mayState(record.type, in: lane) { continue }
-      return "node '\(node)' sent \(record.type) of '\(lane.agent)', which does not declare it"
+      guard mayState(record.type, in: lane) else {
+        return "node '\(node)' sent \(record.type) of '\(lane.agent)', which does not declare it"
+      }
+      if let overseer = passedBy(record) {
+        return "node '\(node)' sent \(record.type) of '\(lane.agent)' past '\(overseer)' who oversees it"
+      }
     }
     return nil
   }
@@ -216,6 +220,13 @@ struct Courier: Sendable {
   /// its replicas take.
   private func mayState(_ type: EventTypeName, in lane: Lane) -> Bool {
     lane.target == .addressee(lane.agent) || mayPublish(lane.agent, type)
+  }
+
+  /// The supervisor whom an event goes past that it should have come to; nil where there is none. An addressee is all that
+  /// could lead it there: the routes have no other way.
+  private func passedBy(_ record: Record) -> AgentID? {
+    guard let addressee = record.addressee, addressee != record.agent else { return nil }
+    return routes.audience.overseer(of: record.type, by: record.agent)
   }
 
   // MARK: Repair
@@ -232,10 +243,12 @@ struct Courier: Sendable {
   ) -> Actions {
     var actions = Actions()
     let plan = routes.plan(of: lane)
-    guard plan.isTaken, records.allSatisfy({ mayState($0.type, in: lane) }) else {
+    guard plan.isTaken,
+      records.allSatisfy({ mayState($0.type, in: lane) && passedBy($0) == nil })
+    else {
       counters.refusedCount += UInt64(records.count)
       actions.refusals.append(
-        "an answer has events of lane \(lane), which has none of their type or does not lead here")
+        "an answer has events of lane \(lane), which has none of their type or does not lead here so")
       return actions
     }
     let source: LaneReceiver.Source = routes.node(of: lane.agent) == node ? .origin : .copy

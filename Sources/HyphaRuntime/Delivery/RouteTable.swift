@@ -56,7 +56,7 @@ final class RouteTable: Sendable {
     var ways: [Way: RouteStep] = [:]
     /// Of lanes that came lately, at most ``RouteTable/stepCountMax``: whether they come by way of third nodes.
     var relayed: [Lane: Bool] = [:]
-    /// Of lanes whose agent does not take what it publishes itself.
+    /// Of lanes for which that follows from their target (``Routes/sharesDestinations(_:)``).
     var plans: [LaneTarget: LanePlan] = [:]
     /// Of the others.
     var ownPlans: [Lane: LanePlan] = [:]
@@ -163,8 +163,8 @@ final class RouteTable: Sendable {
   }
 
   private func arrival(_ lane: Lane, at agent: AgentID, by routes: Routes) -> RouteStep {
-    // Over direct links each lane has a way of its own.
-    guard routes.links.isEmpty else { return routes.step(lane, arrivingAt: agent) }
+    // Over direct links, and below those who oversee it, each lane has a way of its own.
+    guard routes.links.isEmpty, !isOverseen(lane) else { return routes.step(lane, arrivingAt: agent) }
     guard let previous = routes.entry(of: lane, to: agent) else { return RouteStep() }
     let way = Way(entry: agent, previous: previous, target: lane.target)
     if let known = cache.withLock({ $0.ways[way] }) { return known }
@@ -184,18 +184,28 @@ final class RouteTable: Sendable {
   /// The agents that a lane is for, each with the subjects that it takes; none means all.
   func subscribers(of lane: Lane) -> [(agent: AgentID, subjects: [Pattern])] {
     let agents = authors[lane.agent] == nil ? tree.destinations(of: lane) : plan(of: lane).local
-    return agents.map { agent in
-      guard case .type(let type) = lane.target, let spec = topology.agent(agent) else { return (agent, []) }
-      let subjects = spec.subscribes.filter { $0.type == type }.map(\.subjects)
-      return (agent, subjects.contains(.everything) ? [] : subjects)
-    }
+    return agents.map { ($0, subjects(of: lane, for: $0)) }
   }
 
-  /// Whether an event is for an agent: it is addressed to it, or one of the agent's subscriptions covers it.
-  func wants(_ agent: AgentID, addressee: AgentID?, type: EventTypeName, subject: Subject) -> Bool {
+  /// The subjects that an agent takes of a lane that is for it; none means all.
+  private func subjects(of lane: Lane, for agent: AgentID) -> [Pattern] {
+    guard case .type(let type) = lane.target else { return [] }
+    return audience.subjects(of: type, by: lane.agent, for: agent)
+  }
+
+  private func isOverseen(_ lane: Lane) -> Bool {
+    if case .type(let type) = lane.target { audience.isOverseen(type) } else { false }
+  }
+
+  /// Whom published events are for.
+  var audience: Audience { tree.audience }
+
+  /// Whether an event of an author is for an agent: it is addressed to it, or it is of its audience.
+  func wants(
+    _ agent: AgentID, by author: AgentID, addressee: AgentID?, type: EventTypeName, subject: Subject
+  ) -> Bool {
     if let addressee { return addressee == agent }
-    return topology.agent(agent)?.subscribes.contains { $0.type == type && $0.subjects.matches(subject) }
-      ?? false
+    return audience.takes(agent, type, subject, by: author)
   }
 
   /// Whom a lane is for, and who holds a copy of it.
@@ -214,7 +224,7 @@ final class RouteTable: Sendable {
 
   private func destinationPlan(of lane: Lane) -> LanePlan {
     if let author = authors[lane.agent] { return plan(ofAuthor: author, lane) }
-    let isOwn = tree.isOwnDestination(lane)
+    let isOwn = !tree.sharesDestinations(lane)
     if let known = cache.withLock({ isOwn ? $0.ownPlans[lane] : $0.plans[lane.target] }) { return known }
     let plan = plan(for: tree.destinations(of: lane), lane)
     // Others name lanes, and there is no end of names.
@@ -232,10 +242,8 @@ final class RouteTable: Sendable {
     for agent in agents {
       guard let destination = node(of: agent) else { continue }
       plan.destinationCount += 1
-      if case .type(let type) = lane.target, let spec = topology.agent(agent) {
-        let subjects = spec.subscribes.filter { $0.type == type }.map(\.subjects)
-        if !subjects.contains(.everything) { plan.narrowed.append(subjects) }
-      }
+      let subjects = subjects(of: lane, for: agent)
+      if !subjects.isEmpty { plan.narrowed.append(subjects) }
       if destination == node {
         plan.local.append(agent)
       } else if !plan.nodes.contains(destination) {
@@ -270,9 +278,10 @@ final class RouteTable: Sendable {
   }
 
   /// Whom a lane is for that a node states under its own name: what it says of the topology is for nodes, who ask for it
-  /// themselves, and what it takes others for is for agents of its own.
+  /// themselves, as they do for what it tells one agent; and what it takes others for is for agents of its own.
   private func plan(ofAuthor author: NodeID, _ lane: Lane) -> LanePlan {
-    guard case .type(let type) = lane.target, lane.channel == .persistent else { return LanePlan() }
+    guard lane.channel == .persistent else { return LanePlan() }
+    guard case .type(let type) = lane.target else { return plan(for: tree.destinations(of: lane), lane) }
     if MembershipEvents.all.contains(type) {
       guard author == node else { return LanePlan() }
       let agents = tree.destinations(of: lane).filter { self.node(of: $0) == node }

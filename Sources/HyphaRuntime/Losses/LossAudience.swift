@@ -14,18 +14,13 @@ struct LossAudience: Sendable, Hashable, Codable {
   let agents: [AgentID]
   /// The agents on all nodes.
   private let all: [AgentID]
-  /// Who subscribes to each type, each once.
-  private let subscribers: [String: [AgentID]]
+  private let audience: Audience
 
   /// The audience of all lanes, seen from `node`.
   init(_ topology: Topology, on node: NodeID) {
     agents = topology.agents(on: node).map(\.id)
     all = topology.agents.map(\.id)
-    var subscribers: [String: [AgentID]] = [:]
-    for agent in topology.agents {
-      for type in Set(agent.subscribes.map(\.type.text)) { subscribers[type, default: []].append(agent.id) }
-    }
-    self.subscribers = subscribers
+    audience = Audience(topology)
   }
 
   /// What the node's agents have published and are done with on the logged channels, each event counted once for each
@@ -36,9 +31,10 @@ struct LossAudience: Sendable, Hashable, Codable {
       switch lane.target {
       // What a node takes others for is for its own agents.
       case .type(let type) where lane.agent == author:
-        MembershipEvents.all.contains(type) ? subscribers[type.text]?.count(where: own.contains) ?? 0 : 0
+        MembershipEvents.all.contains(type)
+          ? audience.agents(for: type, by: author).count(where: own.contains) : 0
       case .addressee(let agent): all.contains(agent) ? 1 : 0
-      case .type(let type): subscribers[type.text]?.count { $0 != lane.agent } ?? 0
+      case .type(let type): audience.agents(for: type, by: lane.agent).count
       }
     }
     var totals: [String: NodeLosses.Totals] = [:]

@@ -29,15 +29,16 @@ extension Node {
 
   /// Takes note that events do not come to one of this node's agents: those of them that it wants.
   func lost(_ delivery: Delivery, for agent: AgentID, _ cause: LossCause) {
-    let count = delivery.count { routes.wants(agent, addressee: $0, type: $1, subject: $2) }
-    ledger.lost(delivery.lane, for: agent, cause, count: count)
+    let lane = delivery.lane
+    let count = delivery.count { routes.wants(agent, by: lane.agent, addressee: $0, type: $1, subject: $2) }
+    ledger.lost(lane, for: agent, cause, count: count)
   }
 
   /// Takes note that events of one lane do not come to one of this node's agents, or of those behind it: those of them
   /// that it wants.
   func lost(_ records: [Record], for agent: AgentID, _ cause: LossCause) {
     guard let lane = records.first?.lane else { return }
-    let count = records.count { routes.wants(agent, addressee: $0, type: $1, subject: $2) }
+    let count = records.count { routes.wants(agent, by: lane.agent, addressee: $0, type: $1, subject: $2) }
     ledger.lost(lane, for: agent, cause, count: count)
   }
 

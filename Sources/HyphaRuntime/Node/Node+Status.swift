@@ -61,7 +61,8 @@ extension Node {
       status.linkCount = live.links.count
     }
     status.peers = peerStatus
-    status.backlog = untakenCount + alerts.openCount + desks.own.openCount
+    status.backlog =
+      untakenCount + alerts.openCount + desks.own.openCount + desks.oversight.openCount(now: now())
     for runner in runners { add(runner, to: &status) }
     let counters = transport.counters
     status.framesDropped = counters.framesDropped

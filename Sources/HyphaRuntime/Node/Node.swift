@@ -92,7 +92,7 @@ public final class Node: Sendable {
   /// Has what came by way of others confirmed by its origin; nil where nodes have no keys.
   let auditor: RelayAuditor?
   let desk: AlertDesk
-  let desks: (topology: TopologyDesk, membership: MembershipDesk, own: NodeStream)
+  let desks: (topology: TopologyDesk, membership: MembershipDesk, oversight: OversightDesk, own: NodeStream)
   let ledger = LossLedger()
   let state: Mutex<State>
   /// Realtime events that agents of this node have published, and the same once for each agent that one is for.
@@ -137,6 +137,8 @@ public final class Node: Sendable {
       try TopologyDesk(
         topology, node: configuration.node, now: Timestamp(microseconds: scheduler.microseconds())),
       MembershipDesk(topology, node: configuration.node, now: scheduler.microseconds()),
+      OversightDesk(
+        topology, node: configuration.node, now: Timestamp(microseconds: scheduler.microseconds())),
       NodeStream()
     )
     let (taken, newestTime) = try Self.ends(of: log, takenBy: routes)
@@ -185,7 +187,9 @@ public final class Node: Sendable {
     -> [AgentID: Set<EventTypeName>]
   {
     var declared: [AgentID: Set<EventTypeName>] = [:]
-    for node in topology.nodes { declared[node.id.author] = TopologyEvents.forSeat }
+    for node in topology.nodes {
+      declared[node.id.author] = TopologyEvents.forSeat.union([OversightDigest.eventType])
+    }
     if let seat = topology.observer.node { declared[seat.author]?.formUnion(TopologyEvents.forAll) }
     for agent in topology.agents {
       let kind = try kinds.kind(agent.kind)
@@ -313,6 +317,7 @@ public final class Node: Sendable {
     lookAfterAlerts()
     lookAfterMembership()
     lookAfterTopology()
+    lookAfterOversight()
     lookAfterHandlers()
     saveLosses(now: now())
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
@@ -335,6 +340,7 @@ public final class Node: Sendable {
       policyVersion: configuration.topology.version)
     desks.own.state.withLock { $0.outbox = own }
     try restoreTopology()
+    try restoreOversight()
     let newest = newestForConsumers(heads)
     let places = try movedPlaces(heads, newest: newest)
     var runners: [AgentID: any AgentRunner] = [:]

@@ -32,11 +32,13 @@ extension Node {
   /// States an event under the node's own name; any thread. It is dropped, and counted, where more than
   /// ``NodeStream/waitingCountMax`` wait for the log, and before the node has started.
   @discardableResult
-  func state(own event: some Event, because cause: Cause?, authority: Authority? = nil) -> EventID {
+  func state(
+    own event: some Event, to addressee: AgentID? = nil, because cause: Cause?, authority: Authority? = nil
+  ) -> EventID {
     let new = newEvent()
     do {
       let draft = try Draft(
-        bus: event, to: nil, new, because: cause ?? Cause(event: .none, correlation: new.0),
+        bus: event, to: addressee, new, because: cause ?? Cause(event: .none, correlation: new.0),
         authority: authority)
       try desks.own.state.withLock { state in
         guard state.waiting.count < NodeStream.waitingCountMax, let header = state.outbox?.number(draft)

@@ -55,10 +55,10 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     self.begin = begin
     self.limits = limits
     host = RerunHost(declarations, handlerDeadline: handlerDeadline)
-    let entries = kind.handles.entries(for: spec.subscribes.map(\.type))
+    let entries = kind.handles.entries(for: declarations.takenTypes)
     self.entries = entries
     inputs = RerunInputs(log, after: begin.after, through: begin.handled) {
-      declarations.takes($0) && declarations.wants($0.addressee, $0.type, $0.subject)
+      declarations.takes($0) && declarations.wants($0.agent, $0.addressee, $0.type, $0.subject)
         && entries[$0.type] != nil
     }
     isBeforeBegin = begin.snapshot != nil

@@ -126,7 +126,7 @@ public struct Rerun {
     let authors = Set(topology.nodes.map(\.id.author))
     let limits = WireLimits.standard
     let declarations = Declarations(
-      kind, spec, limits: limits, replicaCount: topology.node(spec.node)?.replicas.nodes.count ?? 0
+      kind, spec, topology, audience: Audience(topology), limits: limits
     ) { [topology] in
       topology.agent($0) != nil || authors.contains($0)
     }

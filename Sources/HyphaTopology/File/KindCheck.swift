@@ -79,7 +79,37 @@ extension TopologyFile {
       }
       problems.check(settings: marks.settings, of: "agent '\(agent.id)'", kind: agent.kind, declared)
     }
+    for (rule, mark) in zip(topology.oversight, sources.oversight) {
+      check(rule, at: mark, &problems, declaration)
+    }
     return problems.sorted()
+  }
+
+  /// Finds a rule of oversight about what nobody publishes, or what its supervisor does not handle: it would end there unseen.
+  private func check(
+    _ rule: OversightRule, at mark: SourceMark, _ problems: inout DiagnosticCollector,
+    _ declaration: (String) -> KindDeclaration?
+  ) {
+    let publishers = topology.agents.filter {
+      declaration($0.kind)?.published(by: $0).contains(rule.type) ?? false
+    }
+    let isBelow = publishers.contains { publisher in
+      sequence(first: publisher.id) { topology.agent($0)?.reportsTo }.dropFirst().contains(rule.by)
+    }
+    if !isBelow {
+      problems.report(
+        mark, "'\(rule.by)' is to oversee \(rule.type), which nobody below it publishes",
+        remedy: publishers.isEmpty
+          ? "name a type that an agent below it publishes"
+          : "name a supervisor of \(publishers.prefix(4).map(\.id.text).joined(separator: ", "))")
+    }
+    guard let kind = topology.agent(rule.by)?.kind, let declared = declaration(kind) else { return }
+    let handled = rule.mode == .after ? OversightDigest.eventType : rule.type
+    if rule.mode != .outside, !declared.isOpen, !declared.handles.contains(handled) {
+      problems.report(
+        mark, "'\(rule.by)' is to oversee \(rule.type), but its kind '\(kind)' does not handle \(handled)",
+        remedy: "let that kind handle it, or give '\(rule.by)' another kind")
+    }
   }
 }
 

@@ -15,7 +15,7 @@ struct TopologyDecoder {
   mutating func decode(_ document: DocumentNode) -> TopologyFile? {
     let keys = [
       "hypha", "name", "version", "log", "alerts", "membership", "supervision", "security", "observer",
-      "nodes", "kinds", "agents",
+      "oversight", "nodes", "kinds", "agents",
     ]
     // A file of another format version is not measured by the rules of this one.
     guard formatIsKnown(document),
@@ -44,12 +44,13 @@ struct TopologyDecoder {
     let observer =
       top["observer"].map { problems.observerPolicy($0, agents: known, nodes: nodes.map(\.id)) }
       ?? ObserverPolicy()
+    let oversight = decodeOversight(top["oversight"])
     guard problems.isEmpty, let name else { return nil }
     let topology = problems.checked(document.mark) { [nodes, supervision] in
       try Topology(
         name: name.text, version: version.flatMap { $0 }.map(UInt32.init) ?? 1, nodes: nodes, agents: agents,
         log: log, alerts: alerts, membership: membership, supervision: supervision, security: security,
-        observer: observer)
+        observer: observer, oversight: oversight)
     }
     return topology.map {
       TopologyFile(file: problems.file, topology: $0, kinds: kinds, sources: sources)

@@ -53,6 +53,11 @@ public import HyphaCore
 ///   pins: [[ana, director]]     # links that are always there
 ///   forbids: [[ana, triage]]    # links that never are
 ///
+/// oversight:                    # which supervisors take part in what those below them publish. Default: none
+///   - {type: work.Granted, by: triage, mode: in}        # these events end at triage, who states what passes
+///   - {type: work.HandedOver, by: director, mode: parallel}           # director gets each of them, too
+///   - {type: ops.Signal, by: director, mode: after, every: 5m}        # and of these a digest: 1s to 7d. Default: 1m
+///
 /// nodes:                        # one process each
 ///   hq: {}                      # local sockets; the same as {address: local}
 ///   ops: {address: "tcp://127.0.0.1:7410"}   # four ports: 7410 to 7413, on this machine
@@ -173,6 +178,8 @@ public struct SourceMap: Sendable, Hashable {
   public var kinds: [String: Kind] = [:]
   /// The agents.
   public var agents: [AgentID: Agent] = [:]
+  /// The rules of oversight, in their order.
+  public var oversight: [SourceMark] = []
 }
 
 /// The name of a deployment.

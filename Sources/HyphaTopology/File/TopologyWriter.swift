@@ -46,6 +46,7 @@ public struct TopologyWriter {
       if topology.security.allowsPlain { writer.line("  plain: allowed") }
     }
     writer.observer(topology.observer)
+    writer.oversight(topology.oversight)
     writer.section("nodes")
     for node in topology.nodes { writer.node(node) }
     if !writer.kinds.isEmpty { writer.section("kinds") }
@@ -196,6 +197,17 @@ public struct TopologyWriter {
       for link in links {
         line("    - [\(YAMLText.scalar(link.one.text)), \(YAMLText.scalar(link.other.text))]")
       }
+    }
+  }
+
+  private mutating func oversight(_ rules: [OversightRule]) {
+    guard !rules.isEmpty else { return }
+    section("oversight")
+    for rule in rules {
+      var parts = ["type: \(YAMLText.scalar(rule.type.text))", "by: \(YAMLText.scalar(rule.by.text))"]
+      parts.append("mode: \(rule.mode.rawValue)")
+      if rule.every != OversightRule.usualPeriod { parts.append("every: \(DurationText.text(rule.every))") }
+      line("  - {\(parts.joined(separator: ", "))}")
     }
   }
 
