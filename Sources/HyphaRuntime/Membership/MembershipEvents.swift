@@ -55,12 +55,11 @@ public struct NodeLeft: MembershipEvent, Hashable {
   public var node, by: NodeID
 }
 
-/// What nodes state about each other and of themselves, for agents of their own.
+/// What nodes state about each other.
 public enum MembershipEvents {
   /// All of it.
   public static let all: Set<EventTypeName> = [
     NodeUp.eventType, NodeSuspected.eventType, NodeDown.eventType, NodeReturned.eventType, NodeLeft.eventType,
-    LeftInDoubt.eventType,
   ]
 }
 

@@ -24,8 +24,6 @@ struct ScenarioRun {
   /// The topology as each node knows it at the end, and by which version it sends.
   let lives: [NodeID: (live: LiveTopology, sending: UInt32)]
   let breaches: [String]
-  /// Events that left a node before as many replicas had them as it asks for.
-  let early: [Early]
   /// How often a node that ran was killed.
   let killCount: Int
 
@@ -42,7 +40,6 @@ struct ScenarioRun {
       guard let decoded = try? Frame(decoding: frame.bytes) else { return }
       if !(links[node]?[frame.from]?.contains(decoded.via) ?? false) { directCount.withLock { $0 += 1 } }
     }
-    let departures = Departures(deployment, scenario.topology)
     var driver = Driver(deployment: deployment, topology: scenario.topology)
     try driver.run(scenario.actions)
     let isComplete = deployment.runToEnd(limit: limit)
@@ -75,8 +72,7 @@ struct ScenarioRun {
     }
     directFrameCount = directCount.withLock { $0 }
     breaches = Breaches.take(scenario.name)
-    killCount = driver.kills.count
-    early = departures.early(besides: driver.kills)
+    killCount = driver.killCount
     if isComplete { try deployment.stop() }
     scenario.removeFiles()
   }
@@ -126,8 +122,7 @@ struct LoggedNode: Equatable {
 private struct Driver {
   let deployment: SimulatedDeployment
   let topology: Topology
-  /// Who was killed, and when.
-  private(set) var kills: [(node: NodeID, at: UInt64)] = []
+  private(set) var killCount = 0
   private var up: Set<NodeID> = []
   /// The nodes whose start has failed, for want of room in their logs.
   private let failed = FailedStarts()
@@ -162,7 +157,7 @@ private struct Driver {
     switch action {
     case .kill(let node):
       guard up.remove(node) != nil else { return }
-      kills.append((node, deployment.loop.microseconds()))
+      killCount += 1
       deployment.kill(node)
     case .begin(let node): try begin(node)
     case .cut(let isCut, let first, let second):
