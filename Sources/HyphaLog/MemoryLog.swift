@@ -189,6 +189,9 @@ public final class MemoryLogStore: Sendable {
   /// Lets every commit fail with ``HyphaError/Code/logFull``, as a full disk does, or work again.
   public func setFull(_ isFull: Bool) { contents.withLock { $0.isFull = isFull } }
 
+  /// The newest event of a lane that is kept; nil where there is none.
+  public func laneEnd(_ lane: Lane) -> LanePoint? { contents.withLock { $0.lanes[lane]?.point } }
+
   func lock() throws {
     let wasLocked = contents.withLock { contents in
       defer { contents.isLocked = true }

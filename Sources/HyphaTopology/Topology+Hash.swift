@@ -6,7 +6,7 @@ extension Topology {
 
   /// A number that is equal for topologies that route alike, on every machine and in every run: FNV-1a over
   /// the version, over each agent's id, node, supervisor and subscriptions, over pinned links, over the agents that
-  /// no link may lead around, and over oversight.
+  /// no link may lead around, over oversight, and over each node's replicas.
   public var hash: UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     func add(_ text: String) {
@@ -23,6 +23,9 @@ extension Topology {
     for link in observer.pins.sorted() { add("link \(link.one) \(link.other)") }
     for agent in observer.mustPass.sorted() { add("gate \(agent)") }
     for rule in oversight.map({ "oversight \($0.type) \($0.by) \($0.mode.rawValue)" }).sorted() { add(rule) }
+    for node in nodes.sorted(by: { $0.id < $1.id }) {
+      for replica in node.replicas.nodes.sorted() { add("replica \(node.id) \(replica)") }
+    }
     return hash
   }
 }

@@ -66,6 +66,7 @@ public struct Topology: Sendable, Hashable {
         "agent '\(node.id.author)' has the name under which node '\(node.id)' states its events",
         remedy: "rename the agent")
     }
+    for node in nodes { try node.replicas.check(for: node.id, among: nodes.map(\.id)) }
     if let seat = observer.node, nodeIndex[seat] == nil {
       throw HyphaError(
         .invalidTopology, "the observer is placed on node '\(seat)', which does not exist",
@@ -175,13 +176,19 @@ public struct NodeSpec: Sendable, Hashable {
   public var listen: NodeAddress?
   /// What other nodes know it by on TCP links.
   public var key: LinkKey?
+  /// Which other nodes hold copies of all that its agents state.
+  public var replicas: ReplicationSettings
 
   /// A node at an address.
-  public init(id: NodeID, address: NodeAddress = .local, listen: NodeAddress? = nil, key: LinkKey? = nil) {
+  public init(
+    id: NodeID, address: NodeAddress = .local, listen: NodeAddress? = nil, key: LinkKey? = nil,
+    replicas: ReplicationSettings = ReplicationSettings()
+  ) {
     self.id = id
     self.address = address
     self.listen = listen
     self.key = key
+    self.replicas = replicas
   }
 }
 

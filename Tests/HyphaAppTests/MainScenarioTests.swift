@@ -29,6 +29,9 @@ extension Processes {
       let types = real.values.joined().map { $0.prefix { $0 != " " } }
       #expect(types.count { $0 == "work.HandedOver" } == room.handOverCount)
       #expect(types.count { $0 == "load.Alarm" } == 120 + 2 * 40)
+      let again = try await scratch.hypha("rerun", room.file, "--data", scratch("data"), "--verify")
+      #expect(
+        again.status == 0 && again.output.contains("all is as recorded"), "\(again.output)\(again.errors)")
       scratch.expectNothingLeft()
     }
 
@@ -60,6 +63,8 @@ extension Processes {
               Set(real[key] ?? []) == Set(expected[key] ?? []), "\(key); \(node) was killed; seed \(seed)")
           }
         }
+        let again = try await scratch.hypha("rerun", room.file, "--data", scratch("data"), "--verify")
+        #expect(again.status == 0, "\(again.output)\(again.errors); \(node) was killed; seed \(seed)")
         scratch.expectNothingLeft()
       }
     }

@@ -47,7 +47,8 @@ struct NodesCommand: Command {
   /// How long a node may take to answer: one that does not is what the others are asked about.
   private static let patience = Duration.seconds(3)
 
-  private static func status(_ path: String, _ notes: inout [String]) async throws -> NodeStatus? {
+  /// What a node says of itself; nil, with a note, where it does not run or does not answer.
+  static func status(_ path: String, _ notes: inout [String]) async throws -> NodeStatus? {
     let request = try OperatorRequest(
       "status", by: OperatorClient.authority(nil), parameters: [String: Int]())
     do {

@@ -4,17 +4,19 @@ public struct RootCommand: Command {
     name: "hypha", abstract: "An event-sourced message bus for systems of many agents.",
     discussion: """
       A topology file names nodes, agents, and who reports to whom. 'run' starts it, each node in a process \
-      of its own; 'replay' shows what happened once more, 'watch' what happens now, 'top' what all are at; 'log' looks \
+      of its own; 'replay' shows what happened once more, 'rerun' what agents would do again, 'watch' what happens now, 'top' what all are at; 'log' looks \
       after what the nodes have kept; 'alerts' shows what waits for an answer, 'losses' what did not arrive, 'forks' what was \
       taken and then lost, 'nodes' \
-      who is up, 'agents' why one gets nothing, and 'dead-letters' what could not be handled.
+      who is up, 'replicas' how far copies are, 'agents' why one gets nothing, and 'dead-letters' what could not be handled.
       """,
     examples: ["hypha run topologies/incident-room.yaml", "hypha init --from log.xes.gz --output acted"],
     subcommands: [
       RunCommand.self, ValidateCommand.self, InitCommand.self, KeysCommand.self, ReplayCommand.self,
-      WatchCommand.self, TraceCommand.self, ReportCommand.self, ExportCommand.self, ImportCommand.self,
+      RerunCommand.self, WatchCommand.self, TraceCommand.self, ReportCommand.self, ExportCommand.self,
+      ImportCommand.self,
       LogCommand.self, TopCommand.self, AlertsCommand.self, AgentsCommand.self, DeadLettersCommand.self,
-      LossesCommand.self, ForksCommand.self, NodesCommand.self, TopologyCommand.self,
+      LossesCommand.self, ForksCommand.self, NodesCommand.self, ReplicasCommand.self,
+      TopologyCommand.self,
     ])
 
   public init() {}

@@ -62,6 +62,8 @@ extension AgentCell {
     let isEmpty = logBatch.isEmpty && state == nil && !batch.hasEffects
     let waiting = isEmpty ? batch.calls.filter(\.waits) : []
     var drafts = batch.drafts
+    // The highest that any of them asks for; those that ask for nothing ask for what the topology file says.
+    let level = drafts.map { $0.durability?.level ?? services.replicas.level }.max()
     do {
       let isStateChanged = state != nil && state != batch.savedState
       if !isEmpty { drafts = try observed(batch, isStateChanged: isStateChanged) + drafts }
@@ -95,7 +97,7 @@ extension AgentCell {
     logBatch.appends = stated.map { .init($0.record) }
     defer { services.releaseAlerts(of: spec.id) }
     do {
-      try await services.commit(logBatch, stated, of: spec.id)
+      try await services.commit(logBatch, stated, of: spec.id, level: level)
     } catch {
       giveUp("cannot commit what it did: \(error)")
       return false

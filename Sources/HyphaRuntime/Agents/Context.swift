@@ -34,6 +34,9 @@ public struct Context: Sendable {
   ///   later keeps ``Context/cause`` until then.
   /// - Parameter within: how soon each agent that an alert is for is to answer, from the alert's time on, before its supervisor
   ///   is told; 1 ms to 7 days. Default: the topology file's `alerts: deadline`. Other channels ignore it.
+  /// - Parameter durability: what a persistent event must have reached before it leaves the node. The handler does not wait
+  ///   for it: the agent does, with its next handler, and all that the handler published leaves at the highest level that any of it
+  ///   asks for. Default: what the topology file says of the node (`replicated`).
   /// - Parameter isolation: the agent that publishes: leave it out. An event that the agent's state evolves by changes the
   ///   state before the call returns.
   /// - Returns: the event's id.
@@ -43,9 +46,10 @@ public struct Context: Sendable {
   @discardableResult
   public func publish<E: Event>(
     _ event: E, to addressee: AgentID? = nil, because cause: Cause? = nil, within: Duration? = nil,
-    isolation: isolated (any Actor)? = #isolation
+    durability: Durability? = nil, isolation: isolated (any Actor)? = #isolation
   ) async throws -> EventID {
-    let id = try turn.publish(event, to: addressee, because: cause ?? self.cause, within: within)
+    let id = try turn.publish(
+      event, to: addressee, because: cause ?? self.cause, within: within, durability: durability)
     try turn.evolve(event, E.eventType, isolation)
     return id
   }
@@ -192,8 +196,10 @@ final class Turn: @unchecked Sendable {
   var cause: Cause? { input?.cause }
 
   func publish<E: Event>(
-    _ event: E, to addressee: AgentID?, because cause: Cause?, within: Duration? = nil
+    _ event: E, to addressee: AgentID?, because cause: Cause?, within: Duration? = nil,
+    durability: Durability? = nil
   ) throws -> EventID {
+    if let durability { try check(durability, E.channel, E.eventType) }
     if E.channel == .realtime {
       guard !state.withLock({ $0.isOver }) else { throw tooLate("publishes \(E.eventType)") }
       return try host.publishRealtime(event, to: addressee, because: cause)
@@ -207,6 +213,7 @@ final class Turn: @unchecked Sendable {
       }
       draft.within = within
     }
+    draft.durability = durability
     let isStaged = stage(E.channel.leavesBeforeCommit ? nil : draft)
     guard isStaged else { throw tooLate("publishes \(draft.type)") }
     if E.channel.leavesBeforeCommit {
@@ -219,6 +226,20 @@ final class Turn: @unchecked Sendable {
       }
     }
     return draft.id
+  }
+
+  private func check(_ durability: Durability, _ channel: Channel, _ type: EventTypeName) throws {
+    let what = "agent '\(host.spec.id)' publishes \(type) to be on \(durability.level) replicas"
+    guard channel == .persistent || durability.level == 0 else {
+      throw HyphaError(
+        .usage, "\(what), on the \(channel) channel, which waits for none", remedy: "leave the durability out"
+      )
+    }
+    guard (0...host.declarations.replicaCount).contains(durability.level) else {
+      throw HyphaError(
+        .usage, "\(what), and node '\(host.spec.node)' has \(host.declarations.replicaCount)",
+        remedy: "name replicas of that node in the topology file, or ask for fewer")
+    }
   }
 
   /// Publishes an event of a type that the program does not know.

@@ -14,6 +14,8 @@ final class Declarations: Sendable {
   let takenTypes: [EventTypeName]
   private let limits: WireLimits
   private let hasAgent: @Sendable (AgentID) -> Bool
+  /// How many nodes hold copies of what the agent's node states.
+  let replicaCount: Int
 
   /// - Parameters:
   ///   - audience: whom published events are for, by the topology.
@@ -24,6 +26,7 @@ final class Declarations: Sendable {
   ) {
     self.spec = spec
     self.audience = audience
+    replicaCount = topology.node(spec.node)?.replicas.nodes.count ?? 0
     takenTypes = spec.subscribes.map(\.type) + topology.oversight.filter { $0.by == spec.id }.map(\.type)
     self.limits = limits
     self.hasAgent = hasAgent

@@ -179,6 +179,8 @@ struct Draft: Sendable {
   var correlation: EventID
   /// How soon an alert is to be answered; nil means the deployment's deadline.
   var within: Duration?
+  /// How durable it is to be before it leaves; nil means what the topology file says of the node.
+  var durability: Durability?
   /// On whose authority, where that is not the agent's own.
   var authority: Authority?
   /// The encoded payload.

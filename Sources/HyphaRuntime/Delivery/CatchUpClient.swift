@@ -26,9 +26,15 @@ struct CatchUpClient: Sendable {
   static let copiesCountMax = 16
   private var peers: [NodeID: Peer]
   private let greeting: ControlMessage
+  /// The node itself and those that hold copies of what its agents state.
+  private let own: (node: NodeID, replicas: [NodeID])?
 
-  init(peers: [NodeID], greeting: ControlMessage, interval: Duration = .milliseconds(200)) {
+  init(
+    peers: [NodeID], greeting: ControlMessage, interval: Duration = .milliseconds(200),
+    own: (node: NodeID, replicas: [NodeID])? = nil
+  ) {
     self.interval = interval
+    self.own = own
     self.greeting = greeting
     self.peers = Dictionary(uniqueKeysWithValues: peers.map { ($0, Peer()) })
   }
@@ -47,10 +53,12 @@ struct CatchUpClient: Sendable {
   }
 
   private mutating func copiesDue(now: Timestamp, silent: [NodeID]) -> [(NodeID, ControlMessage)] {
-    guard !silent.isEmpty else { return [] }
+    guard !silent.isEmpty || own?.replicas.isEmpty == false else { return [] }
     var due: [(NodeID, ControlMessage)] = []
     for node in peers.keys.sorted() where isGreeted(by: node) && !silent.contains(node) {
-      for origin in silent where due.count < Self.copiesCountMax {
+      // Replicas tell what they have got as they get it; of what is lost on the way they are asked.
+      let origins = silent + (own?.replicas.contains(node) == true ? own.map { [$0.node] } ?? [] : [])
+      for origin in origins where due.count < Self.copiesCountMax {
         var copies = peers[node]?.copies[origin] ?? Copies()
         guard copies.askedAt.map({ now.since($0) >= Self.copiesInterval }) ?? true else { continue }
         copies.askedAt = now

@@ -12,12 +12,23 @@ import Synchronization
 final class CatchUpServer: Sendable {
   private struct State {
     var heads: [Lane: LaneHead] = [:]
+    /// How far lanes may be read by others than replicas, where something of them is held back; and how many times it is.
+    var visible: [Lane: LaneHead] = [:]
+    var holdCounts: [Lane: Int] = [:]
+    /// Where what is held back begins, each time that something was.
+    var heldFrom = Queue<UInt64>()
     /// The nodes whose greeting was understood: others are told nothing.
     var greeted: Set<NodeID> = []
     /// The nodes whose newest greeting did not fit: nothing is taken of them either.
     var unfit: Set<NodeID> = []
     /// Walks over a lane that were not finished in one answer, and the point to go on after.
     var walks: [Walker: (after: LanePoint, rest: ArraySlice<Position>)] = [:]
+
+    /// Holds back what comes of a lane from here on.
+    mutating func hold(_ lane: Lane, behind end: LaneHead) {
+      holdCounts[lane, default: 0] += 1
+      if visible[lane] == nil { visible[lane] = end }
+    }
   }
 
   private struct Walker: Hashable {
@@ -49,14 +60,45 @@ final class CatchUpServer: Sendable {
     state = Mutex(State(heads: stated))
   }
 
-  /// Notes what was committed from a position on; the last event of each lane counts.
-  func committed(_ records: [Record], from first: Position) {
+  /// Notes what was committed from a position on; the last event of each lane counts. What is held back is for replicas
+  /// alone until ``letGo(_:)``.
+  func committed(_ records: [Record], from first: Position, isHeld: Bool = false) {
     state.withLock { state in
+      if isHeld {
+        state.heldFrom.append(first.rawValue)
+        for lane in Set(records.map(\.lane)) { state.hold(lane, behind: state.heads[lane] ?? Self.nothing) }
+      }
       for run in records.laneRuns {
         let last = records[run.upperBound - 1]
         let count = (state.heads[last.lane]?.count ?? 0) + UInt64(run.count)
         let position = Position(rawValue: first.rawValue + UInt64(run.upperBound - 1))
         state.heads[last.lane] = LaneHead(point: last.point, position: position, count: count)
+      }
+    }
+  }
+
+  private static let nothing = LaneHead(point: .start, position: .start, count: 0)
+
+  /// Holds back all persistent events that agents of this node have stated, and returns how far they go.
+  func withhold() -> [Lane: LaneHead] {
+    state.withLock { state in
+      let own = state.heads.filter {
+        $0.key.channel == .persistent && routes.topology.agent($0.key.agent) != nil
+      }
+      for lane in own.keys { state.hold(lane, behind: Self.nothing) }
+      if !own.isEmpty { state.heldFrom.append(0) }
+      return own
+    }
+  }
+
+  /// What was held back first may be read by all whom it is for, up to these heads.
+  func letGo(_ heads: [Lane: LaneHead]) {
+    state.withLock { state in
+      _ = state.heldFrom.take(upTo: 1)
+      for (lane, head) in heads {
+        let count = (state.holdCounts[lane] ?? 1) - 1
+        state.holdCounts[lane] = count > 0 ? count : nil
+        state.visible[lane] = count > 0 ? head : nil
       }
     }
   }
@@ -139,14 +181,26 @@ final class CatchUpServer: Sendable {
   }
 
   private func heads(for node: NodeID, after position: UInt64) -> ControlMessage {
-    let moved = state.withLock { state in
-      state.heads.filter {
+    let (moved, limit) = state.withLock { state -> ([Lane: LaneHead], UInt64) in
+      let isHolder = replicas.contains(node)
+      let heads = isHolder ? state.heads : state.heads.merging(state.visible) { $1 }
+      let moved = heads.filter {
         $0.value.position.rawValue > position && routes.plan(of: $0.key).nodes.contains(node)
       }
+      // What is held back now has moved since then.
+      return (moved, isHolder ? .max : state.heldFrom.first.map { max($0, 1) - 1 } ?? .max)
     }
     let oldest = Self.oldest(moved)
-    return .heads(
-      log: log.identity.id, through: oldest.last?.position.rawValue ?? position, heads: oldest.map(\.end))
+    let through = min(oldest.last?.position.rawValue ?? position, max(limit, position))
+    return .heads(log: log.identity.id, through: through, heads: oldest.map(\.end))
+  }
+
+  /// The nodes that hold copies of what agents of this node state.
+  private var replicas: [NodeID] { routes.topology.node(routes.node)?.replicas.nodes ?? [] }
+
+  /// Up to where a node may read a lane; nil where that is its end.
+  private func end(of lane: Lane, for node: NodeID) -> LanePoint? {
+    replicas.contains(node) ? nil : state.withLock { $0.visible[lane]?.point }
   }
 
   private static func oldest(_ moved: [Lane: LaneHead]) -> [(
@@ -161,7 +215,8 @@ final class CatchUpServer: Sendable {
   /// - Complexity: reads the heads of all lanes where the log has moved. It is asked while an origin is silent, by each
   ///   node once a second.
   private func copies(of origin: NodeID, for node: NodeID, after position: UInt64) -> ControlMessage {
-    guard origin != routes.node, origin != node else {
+    let isReplica = routes.topology.node(origin)?.replicas.nodes.contains(routes.node) ?? false
+    guard origin != routes.node, origin != node || isReplica else {
       return .refused(
         .other, reason: "node '\(node)' asks '\(routes.node)' for copies of what '\(origin)' states")
     }
@@ -172,7 +227,7 @@ final class CatchUpServer: Sendable {
         ? [:]
         : try log.laneHeads().filter { lane, head in
           head.position.rawValue > position && routes.node(of: lane.agent) == origin
-            && mayServe(lane, to: node)
+            && (origin == node || mayServe(lane, to: node))
         }
       let oldest = Self.oldest(moved)
       let through = oldest.count < ControlMessage.headCountMax ? max(end, position) : nil
@@ -189,7 +244,7 @@ final class CatchUpServer: Sendable {
   private func mayServe(_ lane: Lane, to node: NodeID) -> Bool {
     let plan = routes.plan(of: lane)
     guard plan.nodes.contains(node) else { return false }
-    return routes.node(of: lane.agent) == routes.node || !plan.local.isEmpty
+    return routes.node(of: lane.agent) == routes.node || plan.isHeld
   }
 
   private func records(of lane: Lane, after: LanePoint, for node: NodeID) -> ControlMessage {
@@ -203,8 +258,11 @@ final class CatchUpServer: Sendable {
       if rest.isEmpty { rest = try log.positions(ofLane: lane, after: after)[...] }
       var records: [Record] = []
       var byteCount = 0
+      let end = end(of: lane, for: node)
       while let position = rest.first, records.count < Self.answerCountMax {
-        guard let record = try log.entry(at: position)?.record else { break }
+        guard let record = try log.entry(at: position)?.record, record.point <= end ?? record.point else {
+          break
+        }
         byteCount += record.byteCount
         if byteCount > Self.answerByteCountMax && !records.isEmpty { break }
         records.append(record)

@@ -206,7 +206,7 @@ struct Courier: Sendable {
     var last: Record?
     for record in frame.records where last.map({ !record.sharesNames(with: $0) }) ?? true {
       last = record
-      guard mayPublish(lane.agent, record.type) else {
+      guard mayState(record.type, in: lane) else {
         return "node '\(node)' sent \(record.type) of '\(lane.agent)', which does not declare it"
       }
       if let overseer = passedBy(record) {
@@ -214,6 +214,12 @@ struct Courier: Sendable {
       }
     }
     return nil
+  }
+
+  /// Whether events of a type may be in a lane: their agent declares it. What an agent sends to itself, such as timers, only
+  /// its replicas take.
+  private func mayState(_ type: EventTypeName, in lane: Lane) -> Bool {
+    lane.target == .addressee(lane.agent) || mayPublish(lane.agent, type)
   }
 
   /// The supervisor whom an event goes past that it should have come to; nil where there is none. An addressee is all that
@@ -238,7 +244,7 @@ struct Courier: Sendable {
     var actions = Actions()
     let plan = routes.plan(of: lane)
     guard plan.isTaken,
-      records.allSatisfy({ mayPublish(lane.agent, $0.type) && passedBy($0) == nil })
+      records.allSatisfy({ mayState($0.type, in: lane) && passedBy($0) == nil })
     else {
       counters.refusedCount += UInt64(records.count)
       actions.refusals.append(
@@ -298,7 +304,7 @@ struct Courier: Sendable {
   /// The nodes beside its origin's that take a lane, too. What nodes state under their own names comes from them alone.
   private func holders(of lane: Lane) -> [NodeID] {
     let plan = routes.plan(of: lane)
-    guard !plan.local.isEmpty, !distrusted.contains(lane) else { return [] }
+    guard plan.isHeld, !distrusted.contains(lane) else { return [] }
     return plan.nodes.filter { $0 != routes.node(of: lane.agent) }
   }
 

@@ -20,9 +20,13 @@ final class RouteTable: Sendable {
     var narrowed: [[Pattern]] = []
     /// Whether the node itself takes it: events of the live topology.
     var isForNode = false
+    /// Whether the node holds a copy of all of its agent's streams.
+    var isReplica = false
 
     /// Whether anybody here takes it.
-    var isTaken: Bool { isForNode || !local.isEmpty }
+    var isTaken: Bool { isForNode || isHeld }
+    /// Whether the node takes it for agents of its own, or as a replica: then it may serve it to others that do.
+    var isHeld: Bool { isReplica || !local.isEmpty }
 
     /// How many agents an event of the lane is for.
     func destinationCount(of subject: Subject) -> Int {
@@ -72,6 +76,8 @@ final class RouteTable: Sendable {
   private let authors: [AgentID: NodeID]
   /// The nodes that have, or may have, the observer's seat.
   private let seats: [NodeID]
+  /// Who holds copies of what agents of each node state; nodes without are not in it.
+  private let replicas: [NodeID: [NodeID]]
 
   /// The routes that a topology file says: those of the tree, and those with the links that it pins.
   init(node: NodeID, topology: Topology) {
@@ -83,6 +89,8 @@ final class RouteTable: Sendable {
     sendingVersion = Atomic(pinned.links.isEmpty ? topology.version : RouteSwitch.tree)
     authors = Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id.author, $0.id) })
     seats = topology.observer.node.map { [$0] } ?? []
+    let replicated = topology.nodes.filter { !$0.replicas.nodes.isEmpty }
+    replicas = Dictionary(uniqueKeysWithValues: replicated.map { ($0.id, $0.replicas.nodes) })
   }
 
   // MARK: Versions
@@ -132,6 +140,7 @@ final class RouteTable: Sendable {
 
   /// What to do with an event of a lane that is at `agent` of this node, under a version of the routes.
   func step(_ lane: Lane, at agent: AgentID, _ version: UInt32) -> RouteStep {
+    if agent == node.author { return copyStep(lane) }
     let key = Key(version: version, lane: lane, entry: agent)
     if let known = cache.withLock({ $0.steps[key] }) { return known }
     // Lanes that lead nowhere are not remembered: others name them, and there is no end of names.
@@ -143,6 +152,13 @@ final class RouteTable: Sendable {
       if cache.steps.count >= Self.stepCountMax { cache.steps.removeAll(keepingCapacity: true) }
       cache.steps[key] = step
     }
+    return step
+  }
+
+  /// What to do with an event that came by this node's own name: it is a copy for a replica.
+  private func copyStep(_ lane: Lane) -> RouteStep {
+    var step = RouteStep()
+    if plan(of: lane).isReplica { step.source = node(of: lane.agent) }
     return step
   }
 
@@ -192,8 +208,21 @@ final class RouteTable: Sendable {
     return audience.takes(agent, type, subject, by: author)
   }
 
-  /// Whom a lane is for.
+  /// Whom a lane is for, and who holds a copy of it.
   func plan(of lane: Lane) -> LanePlan {
+    let plan = destinationPlan(of: lane)
+    guard !replicas.isEmpty, lane.channel.isLogged, let origin = topology.agent(lane.agent)?.node,
+      let holders = replicas[origin]
+    else { return plan }
+    var copied = plan
+    copied.isReplica = holders.contains(node)
+    for holder in holders where holder != node && !copied.nodes.contains(holder) {
+      copied.nodes.append(holder)
+    }
+    return copied
+  }
+
+  private func destinationPlan(of lane: Lane) -> LanePlan {
     if let author = authors[lane.agent] { return plan(ofAuthor: author, lane) }
     let isOwn = !tree.sharesDestinations(lane)
     if let known = cache.withLock({ isOwn ? $0.ownPlans[lane] : $0.plans[lane.target] }) { return known }

@@ -55,11 +55,12 @@ public struct NodeLeft: MembershipEvent, Hashable {
   public var node, by: NodeID
 }
 
-/// What nodes state about each other.
+/// What nodes state about each other and of themselves, for agents of their own.
 public enum MembershipEvents {
   /// All of it.
   public static let all: Set<EventTypeName> = [
     NodeUp.eventType, NodeSuspected.eventType, NodeDown.eventType, NodeReturned.eventType, NodeLeft.eventType,
+    LeftInDoubt.eventType,
   ]
 }
 

@@ -8,11 +8,12 @@ public struct DeploymentSummary: Sendable, Codable {
   /// The summary of these reports.
   public init(_ nodes: [NodeStatus]) { self.nodes = nodes }
 
-  /// Whether every worker has finished, every event on a logged channel is handled by all whom it is for, and no alert waits
-  /// for an answer.
+  /// Whether every worker has finished, every event on a logged channel is handled by all whom it is for and at all
+  /// replicas, and no alert waits for an answer.
   public var isComplete: Bool {
     workerCount > 0 && finishedCount == workerCount
       && nodes.allSatisfy { $0.backlog == 0 && $0.behindLaneCount == 0 && $0.openAlertCount == 0 }
+      && nodes.allSatisfy { $0.replication?.isCaughtUp ?? true }
       && isAllHandled(.persistent)
       && (nodes.contains(where: \.hasRestarted) ? isAllTold : isAllHandled(.alert))
   }

@@ -7,6 +7,7 @@ import Synchronization
 /// What leaves the agents of this node.
 extension Node: NodeServices {
   var limits: WireLimits { configuration.limits }
+  var replicas: ReplicationSettings { replication?.settings ?? ReplicationSettings() }
 
   func now() -> Timestamp { Timestamp(microseconds: scheduler.microseconds()) }
 
@@ -26,7 +27,7 @@ extension Node: NodeServices {
     }
   }
 
-  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID) async throws {
+  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID, level: Int?) async throws {
     while true {
       // What a handler has sent must be in the log before the note that the handler has run.
       while alerts.isHeldUp(agent) {
@@ -36,7 +37,7 @@ extension Node: NodeServices {
       }
       // A node that stops in order still commits what its last handlers have done.
       do {
-        return try await commitOnce(batch, stated, alreadySent: false)
+        return try await commitOnce(batch, stated, alreadySent: false, level: level)
       } catch let error as HyphaError where error.code == .logConflict {
         // Its alert-channel events follow alerts that the log has just refused.
         guard alerts.isHeldUp(agent) else { throw error }
@@ -49,18 +50,29 @@ extension Node: NodeServices {
   }
 
   /// Commits a batch or throws. Its events are delivered on the log's thread, in the order of commits, before
-  /// this returns.
-  func commitOnce(_ batch: LogBatch, _ stated: [Stated], alreadySent: Bool) async throws {
+  /// this returns; and where the node has replicas, it returns when they may leave (``ReplicationLedger``).
+  ///
+  /// - Parameter level: how many replicas must have them; nil for what the topology file says.
+  func commitOnce(_ batch: LogBatch, _ stated: [Stated], alreadySent: Bool, level: Int? = nil) async throws {
     try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
       let number = state.withLock { state in
         state.commitCount += 1
         state.commits[state.commitCount] = continuation
         return state.commitCount
       }
+      let resume: @Sendable (Result<Void, any Error>) -> Void = { result in
+        self.state.withLock { $0.commits.removeValue(forKey: number) }?.resume(with: result)
+      }
       log.submit(batch) { result in
-        if case .success(let receipt) = result { self.deliver(stated, receipt, alreadySent: alreadySent) }
-        let continuation = self.state.withLock { $0.commits.removeValue(forKey: number) }
-        continuation?.resume(with: result.map { _ in () }.mapError { $0 as any Error })
+        switch result {
+        case .failure(let error): resume(.failure(error))
+        case .success(let receipt):
+          guard self.replication != nil, !alreadySent, !stated.isEmpty else {
+            self.deliver(stated, receipt, alreadySent: alreadySent)
+            return resume(.success(()))
+          }
+          self.deliverAndHold(stated, receipt, level: level) { resume(.success(())) }
+        }
       }
     }
   }
@@ -83,6 +95,7 @@ extension Node: NodeServices {
       switch result {
       case .success(let receipt):
         self.deliver(group, receipt, alreadySent: true)
+        self.sendToReplicas(group.map(\.record))
         self.append(self.alerts.appended(group, of: agent), of: agent)
       case .failure(let error):
         self.note(error)
@@ -130,6 +143,28 @@ extension Node: NodeServices {
     guard !stated.isEmpty else { return }
     let records = stated.map(\.record)
     server.committed(records, from: receipt.first)
+    deliverHere(stated, records, receipt, isNew: !alreadySent)
+    if !alreadySent { send(records) }
+  }
+
+  /// Delivers what was committed to agents of this node, has replicas get it, and sends it over the other links once it may
+  /// leave; then calls `whenDone`.
+  private func deliverAndHold(
+    _ stated: [Stated], _ receipt: CommitReceipt, level: Int?, whenDone: @escaping @Sendable () -> Void
+  ) {
+    let records = stated.map(\.record)
+    server.committed(records, from: receipt.first, isHeld: true)
+    deliverHere(stated, records, receipt, isNew: true)
+    replicate(records, receipt, level: level) { leaves in
+      if leaves {
+        self.server.letGo(records.heads(from: receipt.first))
+        self.send(records)
+      }
+      whenDone()
+    }
+  }
+
+  private func deliverHere(_ stated: [Stated], _ records: [Record], _ receipt: CommitReceipt, isNew: Bool) {
     for run in records.laneRuns {
       let lane = records[run.lowerBound].lane
       if lane.channel == .alert { observeAlerts(records[run], from: receipt.first, isStated: true) }
@@ -145,10 +180,9 @@ extension Node: NodeServices {
           }
         }
       }
-      if !alreadySent { for index in run { count(records[index]) } }
+      if isNew { for index in run { count(records[index]) } }
     }
     observed(receipt)
-    if !alreadySent { send(records) }
   }
 
   /// Delivers an event of this node's to those of this node, even where the way between them in the tree
@@ -180,19 +214,28 @@ extension Node: NodeServices {
       let (step, version) = routes.departure(of: lane)
       guard !step.forwards.isEmpty else { continue }
       if lane.channel == .persistent { noteDeparture(records[run], along: step) }
-      var begin = run.lowerBound
-      while begin < run.upperBound {
-        var (end, byteCount) = (begin, 0)
-        while end < run.upperBound, end - begin < limits.frameRecordCountMax {
-          byteCount += records[end].byteCount
-          if byteCount > Self.runByteCountMax && end > begin { break }
-          end += 1
-        }
-        frames += self.frames(of: Array(records[begin..<end]), along: step, version)
-        begin = end
+      for part in parts(of: run, in: records) {
+        frames += self.frames(of: Array(records[part]), along: step, version)
       }
     }
     if !frames.isEmpty { transmit(frames) }
+  }
+
+  /// The parts of a run of one lane's records that fit into a frame each.
+  func parts(of run: Range<Int>, in records: [Record]) -> [Range<Int>] {
+    var parts: [Range<Int>] = []
+    var begin = run.lowerBound
+    while begin < run.upperBound {
+      var (end, byteCount) = (begin, 0)
+      while end < run.upperBound, end - begin < limits.frameRecordCountMax {
+        byteCount += records[end].byteCount
+        if byteCount > Self.runByteCountMax && end > begin { break }
+        end += 1
+      }
+      parts.append(begin..<end)
+      begin = end
+    }
+    return parts
   }
 
   /// The most bytes of records in one frame with more than one.
@@ -230,6 +273,16 @@ extension Node: NodeServices {
 }
 
 extension [Record] {
+  /// How far each lane goes, where the records are in a log from a position on.
+  func heads(from first: Position) -> [Lane: LaneHead] {
+    var heads: [Lane: LaneHead] = [:]
+    for (index, record) in enumerated() {
+      heads[record.lane] = LaneHead(
+        point: record.point, position: Position(rawValue: first.rawValue + UInt64(index)), count: 0)
+    }
+    return heads
+  }
+
   /// The stretches of records of one lane.
   var laneRuns: [Range<Int>] {
     var runs: [Range<Int>] = []

@@ -1,11 +1,14 @@
 public import HyphaCore
 import HyphaLog
+import HyphaTopology
 public import HyphaTransport
 import Synchronization
 
 /// What comes in from other nodes.
 extension Node: TransportReceiver {
   public func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<AgentID>) {
+    // Agents do not wait for replicas' links: what these miss they fetch.
+    let missing = missing.filter { topology.agent($0) != nil }
     if missing.isEmpty { channelOpened(channel) }
     followLinks(channel, plan: plan, missing: missing)
   }
@@ -48,6 +51,9 @@ extension Node: TransportReceiver {
           heard(request.node, .init(ready: ready, sending: sending))
         // It comes again and again, as long as its node lives.
         case .sync: heard(request.node, isHeartbeat: true)
+        case .copied(let origin, _, _, let heads):
+          heard(request.node)
+          if origin == configuration.node { acknowledged(heads, by: request.node) }
         default: heard(request.node)
         }
         guard let answer = server.answer(message, from: request.node) else { continue }
@@ -123,6 +129,7 @@ extension Node: TransportReceiver {
     guard state.withLock({ $0.client.hasAsked(node, forCopiesOf: origin) }) else {
       return note(refusal: "node '\(node)' told of copies of '\(origin)', for which it was not asked")
     }
+    if origin == configuration.node { return acknowledged(heads, by: node) }
     for head in heads {
       let isTold =
         couriers[head.lane.channel]?.courier.withLock { courier in
@@ -192,6 +199,7 @@ extension Node: TransportReceiver {
       switch result {
       case .success(let receipt):
         self.auditor?.took(taken, from: receipt.first)
+        self.acknowledge(taken)
         var position = receipt.first
         for taken in taken {
           self.deliver(taken, at: position)
@@ -222,10 +230,10 @@ extension Node: TransportReceiver {
 
   /// Delivers what was taken, from a position of the log on, to those of this node that it is for.
   private func deliver(_ taken: Courier.Taken, at first: Position?) {
-    if taken.lane.channel == .alert, let first {
+    let plan = routes.plan(of: taken.lane)
+    if taken.lane.channel == .alert, !plan.local.isEmpty, let first {
       observeAlerts(taken.records[...], from: first, isStated: false)
     }
-    let plan = routes.plan(of: taken.lane)
     if plan.isForNode, let first {
       for (index, record) in taken.records.enumerated() {
         observeTopology(record, at: Position(rawValue: first.rawValue + UInt64(index)))

@@ -54,6 +54,7 @@ extension Node {
     (status.openAlertCount, status.unansweredAlertCount) = desk.state.withLock {
       ($0.tracker.waitingCount, $0.tracker.givenUpCount)
     }
+    status.replication = replicationStatus
     if desks.topology.isLive {
       let live = desks.topology.state.withLock { $0.live }
       (status.topologyVersion, status.sendingVersion) = (live.version, routes.sending)

@@ -84,6 +84,8 @@ public final class Node: Sendable {
   let transport: any Transport
   let server: CatchUpServer
   let couriers: [Channel: CourierBox]
+  /// What waits for this node's replicas; nil where it has none.
+  let replication: ReplicationDesk?
   /// How fast persistent lanes are repaired.
   let repair = Mutex(RepairPace())
   let alerts = AlertAppends()
@@ -123,6 +125,8 @@ public final class Node: Sendable {
     self.executor = executor
     let routes = RouteTable(node: configuration.node, topology: topology)
     self.routes = routes
+    let replicas = topology.node(configuration.node)?.replicas ?? ReplicationSettings()
+    replication = replicas.nodes.isEmpty ? nil : ReplicationDesk(replicas)
     server = try CatchUpServer(log: log, routes: routes, notary: configuration.notary)
     auditor = try configuration.notary.map { try RelayAuditor(log: log, routes: routes, notary: $0) }
     let audience = AlertAudience(
@@ -156,7 +160,8 @@ public final class Node: Sendable {
         clock: HybridClock(last: newestTime),
         random: SeededGenerator(seed: configuration.seed, name: configuration.node.text),
         client: CatchUpClient(
-          peers: peers, greeting: .hello(routes.greeting), interval: topology.membership.heartbeat),
+          peers: peers, greeting: .hello(routes.greeting), interval: topology.membership.heartbeat,
+          own: (configuration.node, replicas.nodes)),
         earlierLosses: try LossReading.saved(in: log)))
   }
 
@@ -212,10 +217,18 @@ public final class Node: Sendable {
     for peer in topology.nodes where peer.id != node {
       if let agents = routes.links(into: peer.id)[node] { outgoing[peer.id] = agents }
     }
+    // Copies travel from node to node, by the replica's own name.
+    var incoming = routes.links(into: node)
+    for origin in topology.nodes where origin.replicas.nodes.contains(node) {
+      incoming[origin.id, default: []].append(node.author)
+    }
+    for replica in topology.node(node)?.replicas.nodes ?? [] {
+      outgoing[replica, default: []].append(replica.author)
+    }
     var plan = LinkPlan(
       node: node,
       addresses: Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id, $0.address) }),
-      incoming: routes.links(into: node), outgoing: outgoing, listen: topology.node(node)?.listen,
+      incoming: incoming, outgoing: outgoing, listen: topology.node(node)?.listen,
       security: security, allowsPlain: topology.security.allowsPlain)
     plan.places = Dictionary(uniqueKeysWithValues: topology.agents.map { ($0.id, $0.node) })
     return plan
@@ -230,6 +243,7 @@ public final class Node: Sendable {
     // Mailboxes first: what arrives is delivered from the first event on.
     let runners = try await activate()
     beginMembership()
+    try holdRestart()
     try transport.start(self)
     beginTopology()
     tick()
@@ -252,6 +266,7 @@ public final class Node: Sendable {
       return (Array(state.runners.values), state.tasks, state.whenOpen.take())
     }
     opening?.resume()
+    endReplication()
     // It asks the others no more, so they would soon miss it.
     endMembership()
     for runner in runners { runner.stop() }
@@ -297,6 +312,7 @@ public final class Node: Sendable {
   private func tick() {
     guard !isStopped else { return }
     askAndFetch()
+    letLeave()
     auditRelays()
     lookAfterAlerts()
     lookAfterMembership()
@@ -456,6 +472,7 @@ extension Node {
       return (Array(state.runners.values), state.tasks, commits, state.whenOpen.take())
     }
     transport.stop()
+    replication?.state.withLock { ($0.actions, $0.isClosed) = ([:], true) }
     // Nothing comes of these any more, but what waits would never be let go of.
     opening?.resume()
     for commit in commits { commit.resume(throwing: CancellationError()) }

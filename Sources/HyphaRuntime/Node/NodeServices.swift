@@ -9,12 +9,16 @@ protocol NodeServices: AnyObject, Sendable {
   var scheduler: any Scheduler { get }
   var limits: WireLimits { get }
   var routes: RouteTable { get }
+  /// Who holds copies of what agents of the node state.
+  var replicas: ReplicationSettings { get }
   func now() -> Timestamp
   func newEvent() -> (EventID, Timestamp)
   func random() -> UInt64
-  /// Commits a batch, however often that must be tried, and delivers its events. Returns early when the node
-  /// stops; throws where trying again cannot help.
-  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID) async throws
+  /// Commits a batch, however often that must be tried, and delivers its events; returns when they may leave. Returns early
+  /// when the node stops; throws where trying again cannot help.
+  ///
+  /// - Parameter level: how many replicas must have the events; nil for what the topology file says of the node.
+  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID, level: Int?) async throws
   /// Throws where so many alerts of an agent wait for room in the log that no more may be sent.
   func checkRoomForAlert(of agent: AgentID) throws
   /// How soon alerts are to be answered.

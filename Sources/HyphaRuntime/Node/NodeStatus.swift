@@ -42,6 +42,21 @@ public struct NodeStatus: Sendable, Codable {
     public var isMissed: Bool { standing == "suspected" || standing == "down" }
   }
 
+  /// How far the replicas of a node are.
+  public struct ReplicationStatus: Sendable, Hashable, Codable {
+    /// How many of them must have an event before it leaves.
+    public var level: Int
+    /// How many lanes of the node's agents each has not got to their ends, by node.
+    public var behindLaneCounts: [String: Int]
+    /// How many groups of events are held back.
+    public var heldCount: Int
+    /// How many have left in doubt since the node started.
+    public var inDoubtCount: UInt64
+
+    /// Whether all replicas are known to have everything.
+    public var isCaughtUp: Bool { heldCount == 0 && behindLaneCounts.values.allSatisfy { $0 == 0 } }
+  }
+
   /// The node.
   public var node: NodeID
   /// By the channel's name.
@@ -60,6 +75,8 @@ public struct NodeStatus: Sendable, Codable {
   public var unansweredAlertCount = 0
   /// What this node takes the others for, by node.
   public var peers: [String: PeerStatus] = [:]
+  /// How far its replicas are; nil where it has none.
+  public var replication: ReplicationStatus?
   /// The version of the topology that the node knows, and how many direct links it has; the one that it sends by, 0 for the
   /// plain tree.
   public var topologyVersion, sendingVersion: UInt32?

@@ -31,6 +31,7 @@ extension TopologyDecoder {
     if members.isEmpty {
       problems.report(section.mark, "'nodes' names no node", remedy: "name one: 'nodes: {main: {}}'")
     }
+    let names = members.compactMap { try? NodeID($0.name) }
     // Of each port that is taken, the first node that takes it.
     var taken: [String: [Int: NodeSpec]] = [:]
     for member in members {
@@ -41,9 +42,11 @@ extension TopologyDecoder {
       let what = "node '\(id)'"
       guard
         let parts = problems.members(
-          of: member.value, in: what, at: member.mark, keys: ["address", "listen", "key"])
+          of: member.value, in: what, at: member.mark,
+          keys: ["address", "listen", "key", "replicas", "replicated", "in-doubt-after"])
       else { continue }
-      let node = decodeNode(id, parts)
+      var node = decodeNode(id, parts)
+      node.replicas = decodeReplicas(of: id, parts, among: names) ?? ReplicationSettings()
       nodes[nodes.count - 1] = node
       if let part = parts["address"] { checkPorts(of: node, at: part.mark, &taken) }
     }
@@ -71,6 +74,41 @@ extension TopologyDecoder {
       node.key = problems.checked(part.mark) { try LinkKey(text) }
     }
     return node
+  }
+
+  private mutating func decodeReplicas(of id: NodeID, _ parts: [String: Member], among names: [NodeID])
+    -> ReplicationSettings?
+  {
+    var settings = ReplicationSettings()
+    if let part = parts["replicas"] {
+      guard let elements = problems.elements(of: part.value, in: "replicas of node '\(id)'") else {
+        return nil
+      }
+      settings.nodes = elements.compactMap {
+        problems.name(NodeID.self, of: $0, in: "a replica of node '\(id)'")
+      }
+      guard settings.nodes.count == elements.count else { return nil }
+    }
+    for key in ["replicated", "in-doubt-after"] where settings.nodes.isEmpty {
+      guard let part = parts[key] else { continue }
+      problems.report(
+        part.keyMark, "node '\(id)' has \(key), and no replicas",
+        remedy: "name them: 'replicas: [A, B]', or remove \(key)")
+      return nil
+    }
+    if let part = parts["replicated"] {
+      let all = Int64(0)...Int64(max(settings.nodes.count, 0))
+      guard let level = problems.integer(of: part.value, in: "replicated of node '\(id)'", from: all) else {
+        return nil
+      }
+      settings.level = Int(level)
+    }
+    if let within = duration(parts["in-doubt-after"], "in-doubt-after") { settings.within = within }
+    guard let part = parts["replicas"] else { return settings }
+    return problems.checked(part.mark) {
+      try settings.check(for: id, among: names)
+      return settings
+    }
   }
 
   private mutating func checkPorts(

@@ -65,6 +65,9 @@ public import HyphaCore
 ///     address: "tcp://lab.example:7420"      # where others connect to: a name or a numeric address
 ///     listen: "tcp://0.0.0.0:7420"           # where it listens. Default: at its address; required where that is a name
 ///     key: "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"   # its public key. Default: NODE.public in the directory of keys
+///     replicas: [hq, ops]       # who holds copies of all that agents of this node state. Default: nobody
+///     replicated: 1             # on how many of them it must be before it leaves. Default: 0, none is waited for
+///     in-doubt-after: 5s        # how long that may take; then it leaves in doubt. Default: 5s
 ///
 /// kinds:                        # settings that all agents of a kind share
 ///   trace: {file: handovers.csv, speed: 3600}

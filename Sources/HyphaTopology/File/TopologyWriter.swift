@@ -107,6 +107,14 @@ public struct TopologyWriter {
     if node.address != .local { parts.append("address: \(YAMLText.scalar(node.address.fileText))") }
     if let listen = node.listen { parts.append("listen: \(YAMLText.scalar(listen.fileText))") }
     if let key = node.key { parts.append("key: \(YAMLText.scalar(key.text))") }
+    let replicas = node.replicas
+    if !replicas.nodes.isEmpty {
+      parts.append("replicas: [\(replicas.nodes.map { YAMLText.scalar($0.text) }.joined(separator: ", "))]")
+      if replicas.level > 0 { parts.append("replicated: \(replicas.level)") }
+      if replicas.within != ReplicationSettings().within {
+        parts.append("in-doubt-after: \(DurationText.text(replicas.within))")
+      }
+    }
     line("  \(YAMLText.scalar(node.id.text)): {\(parts.joined(separator: ", "))}")
   }
 

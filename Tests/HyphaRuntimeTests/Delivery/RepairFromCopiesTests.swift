@@ -77,7 +77,7 @@ import Testing
     #expect(taken.channels["persistent"]?.counts["from copies"] ?? 0 >= 40)
     #expect(taken.uncheckedEventCount >= 40, "its origin cannot be asked")
     try deployment.start("x")
-    #expect(deployment.runToEnd())
+    #expect(deployment.runToEnd(limit: .seconds(60)))
     deployment.run(for: .seconds(20))
     let confirmed = try #require(deployment.summary().nodes.first { $0.node == "y" })
     #expect(confirmed.uncheckedEventCount == 0 && confirmed.contradictedLaneCount == 0)

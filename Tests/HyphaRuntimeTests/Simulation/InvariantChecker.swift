@@ -36,6 +36,7 @@ struct InvariantChecker {
     checkEpochs()
     checkCauses()
     checkCursors()
+    checkReplication()
     if !run.isComplete {
       let lines = run.summary.nodes.map { status in
         "\(status.node): \(status.channels.mapValues { [$0.statedPairCount, $0.handledPairCount] }) "
@@ -82,9 +83,34 @@ struct InvariantChecker {
 
   /// Whether an event is for agents of a node, or for the node itself.
   private func isFor(_ node: NodeID, _ header: RecordHeader) -> Bool {
-    guard authors[header.agent] != nil else { return destinations(header).contains { $0.node == node } }
+    guard authors[header.agent] != nil else {
+      let origin = topology.agent(header.agent).flatMap { topology.node($0.node) }
+      return destinations(header).contains { $0.node == node }
+        || origin?.replicas.nodes.contains(node) ?? false
+    }
     return TopologyEvents.forAll.contains(header.type)
       || TopologyEvents.forSeat.contains(header.type) && node == topology.observer.node
+  }
+
+  // MARK: replicated-means-n, in-doubt-kept
+
+  /// What left a node with too few copies lies in a range that the node says left in doubt; what it says so is in its log.
+  private mutating func checkReplication() {
+    for (node, log) in run.logs {
+      let told = log.entries.filter { $0.record.header.type == LeftInDoubt.eventType && $0.source == .stated }
+        .compactMap { try? LeftInDoubt.decode($0.record) }
+      let positions = Dictionary(
+        log.entries.map { ($0.record.header.id, $0.position.rawValue) }, uniquingKeysWith: min)
+      for early in run.early where early.node == node {
+        guard let position = positions[early.id] else {
+          fail("in-doubt-kept", "\(node) has lost \(early.id)")
+          continue
+        }
+        if !told.contains(where: { $0.first <= position && position <= $0.last && $0.reached < $0.level }) {
+          fail("replicated-means-n", "\(early.id) left \(node) on \(early.copyCount) replicas, untold")
+        }
+      }
+    }
   }
 
   // MARK: log-sound, persistent-complete, persistent-once, persistent-order, alert-complete, alert-order

@@ -30,15 +30,18 @@ struct Scenario {
   let recording: [(from: AgentID, to: AgentID)]
   let failOneIn: UInt64
 
-  /// - Parameter isLive: whether the topology is observed, and changed while the run goes on.
-  init(seed: UInt64, weather: Weather = .stormy, isLive: Bool = false) throws {
+  /// - Parameters:
+  ///   - isLive: whether the topology is observed, and changed while the run goes on.
+  ///   - isReplicated: whether nodes have replicas.
+  init(seed: UInt64, weather: Weather = .stormy, isLive: Bool = false, isReplicated: Bool = false) throws {
     var maker = ScenarioMaker(seed: seed)
     self.seed = seed
     name = "\(seed)-\(UUID().uuidString)"
     failOneIn = maker.chance(50) ? 0 : maker.number(in: 2...9)
     let drawn = try maker.topology(run: name, failOneIn: failOneIn)
     recording = drawn.1
-    topology = isLive ? try maker.observed(drawn.0) : drawn.0
+    topology =
+      isReplicated ? try maker.replicated(drawn.0) : isLive ? try maker.observed(drawn.0) : drawn.0
     faults = weather == .calm ? .none : maker.faults()
     let commit = maker.number(in: 20...3000)
     commitDelay = .microseconds(commit)...(.microseconds(commit + maker.number(in: 0...2000)))
@@ -156,6 +159,22 @@ struct ScenarioMaker {
     return try Topology(
       name: topology.name, nodes: topology.nodes, agents: topology.agents, alerts: topology.alerts,
       membership: topology.membership, supervision: topology.supervision, observer: policy)
+  }
+
+  /// The same topology with replicas for most nodes.
+  mutating func replicated(_ topology: Topology) throws -> Topology {
+    let names = topology.nodes.map(\.id)
+    let nodes = topology.nodes.map { node in
+      var node = node
+      guard chance(75) else { return node }
+      let others = names.filter { $0 != node.id }.shuffled(using: &random)
+      let replicas = Array(others.prefix(Int(number(in: 1...3))))
+      node.replicas = ReplicationSettings(
+        nodes: replicas, level: chance(80) ? Int(number(in: 1...UInt64(replicas.count))) : 0,
+        within: .milliseconds(number(in: 50...2000)))
+      return node
+    }
+    return try topology.replacing(nodes: nodes)
   }
 
   /// What operators ask for, among what goes wrong.

@@ -24,6 +24,8 @@ struct ScenarioRun {
   /// The topology as each node knows it at the end, and by which version it sends.
   let lives: [NodeID: (live: LiveTopology, sending: UInt32)]
   let breaches: [String]
+  /// Events that left a node before as many replicas had them as it asks for.
+  let early: [Early]
   /// How often a node that ran was killed.
   let killCount: Int
 
@@ -40,6 +42,7 @@ struct ScenarioRun {
       guard let decoded = try? Frame(decoding: frame.bytes) else { return }
       if !(links[node]?[frame.from]?.contains(decoded.via) ?? false) { directCount.withLock { $0 += 1 } }
     }
+    let departures = Departures(deployment, scenario.topology)
     var driver = Driver(deployment: deployment, topology: scenario.topology)
     try driver.run(scenario.actions)
     let isComplete = deployment.runToEnd(limit: limit)
@@ -72,7 +75,8 @@ struct ScenarioRun {
     }
     directFrameCount = directCount.withLock { $0 }
     breaches = Breaches.take(scenario.name)
-    killCount = driver.killCount
+    killCount = driver.kills.count
+    early = departures.early(besides: driver.kills)
     if isComplete { try deployment.stop() }
     scenario.removeFiles()
   }
@@ -122,7 +126,8 @@ struct LoggedNode: Equatable {
 private struct Driver {
   let deployment: SimulatedDeployment
   let topology: Topology
-  private(set) var killCount = 0
+  /// Who was killed, and when.
+  private(set) var kills: [(node: NodeID, at: UInt64)] = []
   private var up: Set<NodeID> = []
   /// The nodes whose start has failed, for want of room in their logs.
   private let failed = FailedStarts()
@@ -157,7 +162,7 @@ private struct Driver {
     switch action {
     case .kill(let node):
       guard up.remove(node) != nil else { return }
-      killCount += 1
+      kills.append((node, deployment.loop.microseconds()))
       deployment.kill(node)
     case .begin(let node): try begin(node)
     case .cut(let isCut, let first, let second):

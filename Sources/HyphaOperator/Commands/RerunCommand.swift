@@ -1,0 +1,100 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import HyphaReplay
+import HyphaRuntime
+import HyphaTopology
+
+/// `hypha rerun`: agents run again on what their nodes' logs have, and what they state now beside what they stated.
+struct RerunCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "rerun", abstract: "Run agents again on what was recorded, and compare.",
+    discussion: """
+      Starts the agents again, without a network, and gives each the events that it was given, in the same order, with the times, \
+      random numbers and answers that it had. What they state is compared with what they stated; each difference is shown \
+      with the event that it comes from, both side by side. Nothing of the recorded logs is changed, and nodes may run. Programs of \
+      'exec' agents run anew: what they do beside answering, they do again.
+
+      This takes the program that has the agents' kinds, and the topology file that the logs were written under; settings in it \
+      may be others, to see what they would have changed.
+
+      Exit status: 0; with --verify, 1 at the first difference.
+      """,
+    examples: [
+      "hypha rerun topologies/incident-room.yaml --verify",
+      "hypha rerun invoices.yaml --data data/invoices --agent ada",
+      "hypha rerun invoices.yaml -o data/invoices-again",
+    ])
+
+  @Argument(help: "The topology file.", completion: .file) var file: String
+  @Option(help: "Where the logs are; default data/NAME.", valueName: "directory", completion: .directory)
+  var data: String?
+  @Option(help: "Only the agents of these nodes; default all.", valueName: "name") var node: [NodeID] = []
+  @Option(help: "Only these agents; default all.", valueName: "id") var agent: [AgentID] = []
+  @Flag(help: "Stop at the first difference, and fail.") var verify = false
+  @Option(help: "Show no more differences than this.", valueName: "count") var limit: Int = 10
+  @Option(
+    name: .shortAndLong, help: "Write what the agents state now to logs here.", valueName: "directory",
+    completion: .directory)
+  var output: String?
+  @Flag(help: "Print as JSON lines.") var json = false
+
+  func run() async throws {
+    // The order of sets and dictionaries is the same then as in the nodes that are run again.
+    try Self.hashAsNodesDo()
+    let program = try Program.require()
+    let topology = try TopologyLoading.load(file, program.kinds)
+    for agent in agent where topology.agent(agent) == nil {
+      throw HyphaError(
+        .usage, "\(file) has no agent '\(agent)'",
+        remedy: "name one of \(topology.agents.prefix(20).map(\.id.text).joined(separator: ", "))")
+    }
+    let directory = DataPlaces.directory(data, of: topology)
+    let logs = try DataPlaces.logs(in: directory).map { try program.readLog($0) }
+      .filter { node.isEmpty || node.contains($0.identity.node) }
+    guard !logs.isEmpty else {
+      throw HyphaError(
+        .usage, "\(directory) holds no log of \(node.map { "'\($0)'" }.joined(separator: ", "))",
+        remedy: "name a node that has one")
+    }
+    var session = RerunSession(
+      topology, kinds: program.kinds, agents: agent.isEmpty ? nil : Set(agent), isVerifying: verify,
+      shownCountMax: verify ? 1 : max(0, limit))
+    if let output { session.writers = try RerunWriters(output, for: logs, program) }
+    let stop = StopSignal()
+    do {
+      let view = RerunView(directory, isJSON: json, style: Terminal.current.style())
+      try await LiveRegion.run { region in
+        for log in logs where !session.isOver {
+          try await session.run(log, stop) {
+            try region.draw([$0])
+          } show: { outcome, node in
+            try region.writeAbove(view.text(of: outcome, on: node))
+          }
+        }
+        try region.draw([])
+      }
+      try session.writers?.finish()
+      try view.show(session)
+    } catch {
+      session.writers?.abandon(program)
+      throw error
+    }
+    if verify && session.differenceCount > 0 { throw ExitStatus.failure }
+  }
+
+  /// Begins this process anew under fixed hashing, where that is not so.
+  private static func hashAsNodesDo() throws {
+    let name = "SWIFT_DETERMINISTIC_HASHING"
+    guard ProcessInfo.processInfo.environment[name] == nil else { return }
+    setenv(name, "1", 1)
+    var arguments = CommandLine.arguments.map { strdup($0) } + [nil]
+    execv("/proc/self/exe", &arguments)
+    // Only where that has failed does the process come here.
+    let reason = String(cString: strerror(errno))
+    for argument in arguments { free(argument) }
+    throw HyphaError(
+      .failed, "the program cannot begin anew with \(name)=1", remedy: "set that in the environment",
+      cause: "execv: \(reason)")
+  }
+}

@@ -1,0 +1,104 @@
+import HyphaCore
+import HyphaLog
+import HyphaRuntime
+import HyphaTopology
+
+/// The re-run of a deployment, one node's log after the other, and what it has come to so far.
+struct RerunSession {
+  private let topology: Topology
+  private let kinds: KindRegistry
+  private let agents: Set<AgentID>?
+  let isVerifying: Bool
+  let shownCountMax: Int
+  var writers: RerunWriters?
+
+  private(set) var summaries: [RerunSummary] = []
+  private(set) var differenceCount = 0
+  private(set) var shownCount = 0
+  /// How often events of a type are other ones, missing, or more.
+  private(set) var byType: [EventTypeName: (changed: Int, missing: Int, added: Int)] = [:]
+  /// How long the run took, and how long what was recorded did.
+  private(set) var took = Duration.zero
+  private(set) var recorded = Duration.zero
+
+  init(
+    _ topology: Topology, kinds: KindRegistry, agents: Set<AgentID>?, isVerifying: Bool, shownCountMax: Int
+  ) {
+    self.topology = topology
+    self.kinds = kinds
+    self.agents = agents
+    self.isVerifying = isVerifying
+    self.shownCountMax = shownCountMax
+  }
+
+  /// Whether nothing more is to be found out.
+  var isOver: Bool { isVerifying && differenceCount > 0 }
+
+  /// Runs the agents of a log again.
+  ///
+  /// - Parameters:
+  ///   - draw: shows how far it is.
+  ///   - show: shows what is not as it was, up to ``shownCountMax`` times.
+  mutating func run(
+    _ log: any LogReader, _ stop: StopSignal, draw: (String) throws -> Void,
+    show: (RerunOutcome, NodeID) throws -> Void
+  ) async throws {
+    let node = log.identity.node
+    let began = ContinuousClock.now
+    var callCount = 0
+    let rerun = try Rerun(topology, kinds: kinds, log: log, agents: agents)
+    // The closures write into these, and the session is whole again afterwards.
+    var session = self
+    let summary = try await rerun.run { read, end in
+      let share = end == .start ? 100 : Int(read.rawValue * 100 / end.rawValue)
+      try draw("\(node): \(share) %, \(Human.count(callCount)) calls made again")
+      try Self.heed(stop, callCount)
+    } _: { outcome in
+      callCount += 1
+      if callCount.isMultiple(of: 256) { try Self.heed(stop, callCount) }
+      try session.writers?.add(outcome.stated, of: node)
+      guard !outcome.differences.isEmpty else { return true }
+      session.note(outcome.differences)
+      if session.shownCount < session.shownCountMax {
+        session.shownCount += 1
+        try show(outcome, node)
+      }
+      return !session.isOver
+    }
+    session.summaries.append(summary)
+    session.took += began.duration(to: .now)
+    session.recorded = max(session.recorded, try Self.span(of: log))
+    self = session
+  }
+
+  private mutating func note(_ differences: [RerunDifference]) {
+    differenceCount += differences.count
+    for difference in differences {
+      guard let type = difference.type else { continue }
+      switch difference {
+      case .added: byType[type, default: (0, 0, 0)].added += 1
+      case .missing, .timerFired: byType[type, default: (0, 0, 0)].missing += 1
+      default: byType[type, default: (0, 0, 0)].changed += 1
+      }
+    }
+  }
+
+  private static func heed(_ stop: StopSignal, _ callCount: Int) throws {
+    guard let signal = stop.signalNumber else { return }
+    try Output.standardError.writeLine("stopped after \(Human.count(callCount)) calls of a node's agents")
+    throw ExitStatus.stopped(by: signal)
+  }
+
+  /// The time from the first entry of a log to the last.
+  private static func span(of log: any LogReader) throws -> Duration {
+    var ends: [Timestamp] = []
+    for order in [ReadOrder.forward, .backward] {
+      try log.visit(Position.start.next...Position(rawValue: .max), order) { view in
+        ends.append(view.appendedAt)
+        return false
+      }
+    }
+    guard ends.count == 2 else { return .zero }
+    return ends[1].since(ends[0])
+  }
+}

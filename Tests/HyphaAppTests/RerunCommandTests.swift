@@ -1,0 +1,117 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
+import Testing
+
+extension Processes {
+  /// `hypha rerun`, on what real nodes have left.
+  @Suite struct RerunCommandTests {
+    /// What handlers have stated in a log, without what the bus states in their names.
+    private func stated(_ directory: String, since time: Timestamp = .zero) throws -> [EventID: [UInt8]] {
+      var stated: [EventID: [UInt8]] = [:]
+      try LMDBLogReader(directory: directory).scan { entry in
+        let header = entry.record.header
+        guard entry.source == .stated, !header.type.text.hasPrefix("hypha."), header.time >= time else {
+          return true
+        }
+        stated[header.id] =
+          Array("\(header.agent) \(header.type) \(header.causation) ".utf8) + entry.record.payload
+        return true
+      }
+      return stated
+    }
+
+    /// Runs jobs to their end, with a node that is killed meanwhile.
+    private func recorded(in scratch: Scratch) async throws -> JobRun {
+      let job = try JobRun(in: scratch)
+      let run = try job.start()
+      #expect(await becomesTrue { (try? job.log().head().rawValue >= 30) ?? false })
+      kill(try #require(run.node("b")), SIGKILL)
+      let result = await run.end()
+      #expect(result.status == 0, "\(result.errors)")
+      #expect(try job.faults() == [])
+      return job
+    }
+
+    @Test func `agents of killed nodes do the same again, and write it to new logs`() async throws {
+      let scratch = try Scratch()
+      let job = try await recorded(in: scratch)
+      let same = try await job.app("rerun", job.file, "--data", job.data, "--verify", "-o", scratch("again"))
+      #expect(same.status == 0, "\(same.output)\(same.errors)")
+      #expect(same.output.contains("all is as recorded: "), "\(same.output)")
+      for node in ["a", "b"] {
+        let (then, now) = (try stated("\(job.data)/\(node)"), try stated("\(scratch("again"))/\(node)"))
+        #expect(then == now && !now.isEmpty)
+        #expect(try LMDBLogReader(directory: "\(scratch("again"))/\(node)").verify().findings.isEmpty)
+      }
+      let taken = try await job.app("rerun", job.file, "--data", job.data, "-o", scratch("again"))
+      #expect(taken.status == 1 && taken.errors.contains("holds logs already"), "\(taken.errors)")
+      let books = try await job.app("rerun", job.file, "--data", job.data, "--agent", "books", "--json")
+      let line = try JSON.decode(JSONValue.self, from: (books.lines.last ?? "").utf8)
+      #expect(
+        books.lines.count == 1 && line["agent"] == .string("books") && line["differences"] == .integer(0))
+      #expect(line["statedNow"] == .integer(Int64(JobRun.booked.count)))
+    }
+
+    @Test func `what another setting changes is found, the first first, with both sides`() async throws {
+      let scratch = try Scratch()
+      let job = try await recorded(in: scratch)
+      let text = try String(contentsOfFile: job.file, encoding: .utf8)
+      let fewer = try scratch.file("fewer.yaml", text.replacing("burst: 4", with: "burst: 3"))
+      let failed = try await job.app("rerun", fewer, "--data", job.data, "--verify")
+      #expect(failed.status == 1 && failed.errors == "", "\(failed.errors)")
+      #expect(
+        failed.output.contains("feeder on a: its start\n  is not stated any more\n"), "\(failed.output)")
+      #expect(failed.output.contains("recorded") && failed.output.contains("test.Job"))
+      // The fourth job of the first burst is the first that is not as it was.
+      #expect(failed.output.split(separator: "\n").contains { $0.contains("number") && $0.contains(" 3") })
+      let all = try await job.app("rerun", fewer, "--data", job.data, "--json")
+      #expect(all.status == 0)
+      let lines = try all.lines.map { try JSON.decode(JSONValue.self, from: $0.utf8) }
+      #expect(lines.first?["difference"] == .string("missing") && lines.first?["agent"] == .string("feeder"))
+      #expect(lines.first?["recorded"]?["payload"] == .object(["number": .integer(3)]))
+      // Each is given what was recorded, so nobody else does anything else.
+      for agent in lines where agent["kind"] != nil && agent["agent"] != .string("feeder") {
+        #expect(agent["differences"] == .integer(0), "\(agent)")
+      }
+      let other = try scratch.file(
+        "other.yaml", text.replacing("kind: bookkeeper, node: b", with: "kind: bookkeeper, node: a"))
+      let refused = try await job.app("rerun", other, "--data", job.data)
+      #expect(
+        refused.status == 1 && refused.errors.contains("was written under another topology"),
+        "\(refused.errors)")
+      let nobody = try await job.app("rerun", job.file, "--data", job.data, "--agent", "nobody")
+      #expect(nobody.status == 2 && nobody.errors.contains("has no agent 'nobody'"))
+      let nowhere = try await job.app("rerun", job.file, "--data", scratch("nowhere"))
+      #expect(nowhere.status == 1 && nowhere.errors.contains("holds no log of a node"))
+    }
+
+    @Test(.enabled(if: Python.isThere, "no Python")) func `a program in another language is run again, too`()
+      async throws
+    {
+      let scratch = try Scratch()
+      let exec = try ExecRun(in: scratch, ExecRun.worker)
+      let run = try exec.start()
+      let done = (0..<ExecRun.count).filter { $0 % 11 != 10 }
+      #expect(await becomesTrue { (try? exec.stated().done.sorted() == done) ?? false })
+      run.signal(SIGTERM)
+      _ = await run.end()
+      func rerun() async throws -> Hypha.Result {
+        try await Hypha(
+          ["rerun", exec.file, "--data", exec.data, "--node", "b", "--verify"], in: scratch,
+          program: Places.testApp
+        ).end()
+      }
+      let same = try await rerun()
+      #expect(same.status == 0 && same.output.contains("all is as recorded"), "\(same.output)\(same.errors)")
+      // One line of the program is another.
+      _ = try scratch.file(
+        "worker.py",
+        ExecRun.worker.replacing("{\"number\": number}", with: "{\"number\": number + (number == 5)}"))
+      let changed = try await rerun()
+      #expect(changed.status == 1 && changed.output.contains("worker on b: its handler of test.Job "))
+      #expect(changed.output.contains("differs in payload"), "\(changed.output)")
+    }
+  }
+}
