@@ -167,6 +167,16 @@ extension Processes {
         let gauges = try RunSummary(decided).gauges
         #expect(gauges["invoices approved"] == 4 && gauges["invoices rejected"] == 2, "\(gauges)")
       }
+      // And what they have left can be done again.
+      for (name, place) in [("example", example), ("bank", bank), ("mixed", mixed)]
+      where name != "mixed" || Python.isThere {
+        let again = try await Hypha(
+          ["rerun", place.appending(path: "topology.yaml").path, "--data", scratch(name), "--verify"],
+          in: scratch, program: scratch("build/debug/\(name)")
+        ).end()
+        #expect(
+          again.status == 0 && again.output.contains("all is as recorded"), "\(again.output)\(again.errors)")
+      }
       scratch.expectNothingLeft()
     }
   }

@@ -154,3 +154,16 @@ actor Seer: Agent {
     .on(DoneAlert.self) { _, _, _ in }
   static let publishes: [any Event.Type] = [Errand.self, Glimpse.self, Shout.self]
 }
+
+/// Remembers how much it has done since it began, and says so when it is asked to.
+actor Tallier: Agent {
+  static let kind = "test-tallier"
+  static let handles = Handlers(Tallier.self).on(Errand.self) { try await $0.count($1.what, in: $2) }
+  static let publishes: [any Event.Type] = [Done.self]
+  private var memory = 0
+
+  private func count(_ what: String, in context: Context) async throws {
+    memory += 1
+    if what == "speak" { try await context.publish(Done(what: "memory \(memory)")) }
+  }
+}

@@ -138,6 +138,34 @@ import Testing
     }
   }
 
+  @Test func `what an actor kept beside its state is gone again where its node started again`() async throws {
+    let topology = try Topology(
+      name: "counts", nodes: [NodeSpec(id: "x")],
+      agents: [
+        AgentSpec(id: "root", kind: "supervisor", node: "x"),
+        AgentSpec(id: "seer", kind: Seer.kind, node: "x", reportsTo: "root"),
+        AgentSpec(id: "tallier", kind: Tallier.kind, node: "x", reportsTo: "root"),
+      ])
+    let kinds = try KindRegistry(BuiltInKinds.all + [Seer.self, Tallier.self])
+    let deployment = SimulatedDeployment(topology, kinds: kinds, seed: 1)
+    try deployment.start()
+    for _ in 0..<3 { try deployment.publish(Errand(what: "silent"), from: "seer", to: "tallier") }
+    deployment.run(for: .seconds(1))
+    deployment.kill("x")
+    try deployment.start("x")
+    try deployment.publish(Errand(what: "speak"), from: "seer", to: "tallier")
+    deployment.run(for: .seconds(1))
+    try deployment.stop()
+    var outcomes: [RerunOutcome] = []
+    _ = try await Rerun(topology, kinds: kinds, log: deployment.reader(of: "x"), agents: ["tallier"]).run {
+      outcomes.append($0)
+      return true
+    }
+    #expect(outcomes.map(\.call) == [.start, .event, .event, .event, .start, .event])
+    #expect(try outcomes.flatMap(\.stated).map { try Done.decode($0).what } == ["memory 1"])
+    #expect(outcomes.allSatisfy { $0.differences.isEmpty }, "\(outcomes.map(\.brief))")
+  }
+
   @Test func `one changed line shows which outcomes change, the first one first`() async throws {
     let log = try run(["time", "chance", "many", "plain"], seed: 3)
     let (outcomes, summary) = try await rerun(log, as: Errander<PoliteRules>.self)
