@@ -55,7 +55,8 @@ extension Processes {
       Mistake(
         arguments: "run key.yaml", status: 1,
         line: "hypha: key.yaml:3:1: the topology file has an unknown key, 'colour'; use one of hypha, name, "
-          + "version, log, alerts, membership, supervision, security, observer, nodes, kinds, agents"),
+          + "version, log, alerts, membership, supervision, security, observer, oversight, nodes, kinds, agents"
+      ),
       Mistake(
         arguments: "run circle.yaml", status: 1,
         line: "hypha: circle.yaml:6:39: 2 agents report to each other in a circle: 'ana' → 'bo' → 'ana'; let "

@@ -69,9 +69,16 @@ final class RunServer: Sendable {
       guard let position = rest.popFirst() else { return nil }
       guard let record = try log.entry(at: position)?.record else { return .gone }
       let header = record.header
-      // Later than expected: what lies between was removed. Earlier: there is no event at the run's beginning.
-      guard header.previous == last else { return header.previous > last ? .gone : .unknown }
-      guard header.point <= run.through else { return .unknown }
+      // Later than expected: what lies between was removed.
+      if header.previous > last { return .gone }
+      // There is no event at one of the run's ends. In an epoch that has gone on behind it there never will be: then the
+      // digest is of what the lane has, which is not what the asker has.
+      guard header.previous == last else {
+        return header.point.epoch == last.epoch ? digest(content) : .unknown
+      }
+      guard header.point <= run.through else {
+        return header.point.epoch == run.through.epoch ? digest(content) : .unknown
+      }
       content.add(record)
       leftCount -= 1
       last = header.point
@@ -83,6 +90,10 @@ final class RunServer: Sendable {
         walks[Place(lane: run.lane, point: last)] = rest.prefix(Self.walkMax.positionCount)
       }
     }
-    return .digest(notary.digest(of: content.bytes))
+    return digest(content)
+  }
+
+  private func digest(_ content: RunContent) -> RunVoucher.Verdict {
+    .digest(notary.digest(of: content.bytes))
   }
 }

@@ -103,6 +103,8 @@ import Testing
   /// What a relay may do to the events from the hundredth on.
   enum Lie: String, CaseIterable, Sendable {
     case changed, leftOut, addedTo
+    /// One event is added, so that those behind it get numbers that the lane does not have at its origin.
+    case addedOne
 
     /// - Parameter omitted: what came before the event that is left out.
     func tell(_ record: Record, _ omitted: borrowing Mutex<LanePoint>) throws -> [Record] {
@@ -136,6 +138,13 @@ import Testing
           $0.previous = place
         }
         return [first, second, moved]
+      case .addedOne:
+        let moved = try LyingRelayTests.copy(record) {
+          $0.sequence += 1
+          $0.previous = LanePoint(epoch: 1, sequence: number == 100 ? sequence : $0.previous.sequence + 1)
+        }
+        guard number == 100 else { return [moved] }
+        return [try LyingRelayTests.copy(record) { $0.id = EventID(high: 9, low: 9) }, moved]
       }
     }
   }
@@ -157,6 +166,8 @@ import Testing
     let foreign = taken.indices.filter { !stated.contains(taken[$0]) }
     // It is found within some intervals, and the rest comes from the origin: nothing foreign is behind the last lie.
     #expect(foreign.count < 150, "\(foreign.count) events that x did not state")
+    // Behind a number that the lane does not have its origin has nothing to give.
+    guard lie != .addedOne else { return #expect(taken.count < Self.count) }
     #expect(!stated.isDisjoint(with: taken.suffix(150)) && stated.isSuperset(of: taken.suffix(150)))
     #expect(try taken.last.map(Self.number) == Self.count && taken.last == records("x", deployment).last)
   }
