@@ -74,6 +74,11 @@ extension Processes {
       for node in nodes { #expect(try reading(node, scratch).live == live, "\(node)") }
       try await expectExports(scratch, file, live)
       try await expectWhatIf(scratch, file, live)
+      let verified = try await scratch.hypha("log", "verify", scratch("data"))
+      let witnesses = verified.lines.count {
+        $0.contains("agrees with the signed heads that other logs have kept")
+      }
+      #expect(verified.status == 0 && witnesses == nodes.count, "\(verified)")
       let hops = try hops(scratch, count: 3000)
       // What was fetched counts as one hop, too; by the tree it is four.
       #expect(
