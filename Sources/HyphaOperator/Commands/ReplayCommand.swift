@@ -28,7 +28,7 @@ struct ReplayCommand: Command {
   @Option(help: "How fast: max, realtime, step, or times as fast as recorded.", valueName: "speed")
   var rate: RateArgument = .max
   @Option(help: "Wait no longer than this between two events.", valueName: "duration") var idleMax: Duration?
-  @Option(help: "Stop after this many events.", valueName: "count") var limit: Int?
+  @Option(help: "Stop after this many events.", valueName: "count") var limit: UInt?
   @Flag(help: "Go on with what comes, until it is stopped.") var follow = false
   @Flag(help: "Print nothing but how many events there are, and how fast they were read.") var count = false
   @Flag(help: "Print as JSON lines.") var json = false
@@ -58,7 +58,7 @@ struct ReplayCommand: Command {
     var session = try ReplaySession(
       pace: ReplayPace(rate: rate.rate, isPaused: rate.isStep, idleMax: idleMax), follows: follow, stop: stop,
       makeReplay: makeReplay)
-    let limit = limit ?? .max
+    let limit = Int(clamping: limit ?? .max)
     if json {
       try await printJSON(&session, limit)
     } else if Terminal.current.isOutputTTY, let keyboard = Keyboard() {
@@ -108,7 +108,7 @@ struct ReplayCommand: Command {
 
   private func countAll(_ replay: Replay, nodeCount: Int) throws {
     var replay = replay
-    let limit = limit ?? .max
+    let limit = Int(clamping: limit ?? .max)
     try replay.look()
     var (eventCount, byteCount) = (0, 0)
     let clock = ContinuousClock()
