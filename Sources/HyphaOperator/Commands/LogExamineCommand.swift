@@ -52,7 +52,10 @@ struct LogExamineCommand: Command {
     repeat {
       let page = try log.page(of: query, after: cursor)
       for entry in page.entries where leftCount > 0 && entry.source != .stated {
-        guard let said = try? LogHeadSigned.decode(entry.record) else { continue }
+        // No head is as long as that, whatever a node has stated.
+        guard let said = try? LogHeadSigned.decode(entry.record), said.head.utf8.count <= 2_048 else {
+          continue
+        }
         leftCount -= 1
         try tell(ExaminationLine(position: entry.position, head: said.head))
       }

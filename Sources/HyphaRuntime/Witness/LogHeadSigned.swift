@@ -25,13 +25,14 @@ struct HeadPace: Sendable {
   private var signed = Position.start
 
   /// Whether the head is to be signed now, where the log ends at `head`; it counts as signed then.
-  mutating func isDue(now: Timestamp, head: Position) -> Bool {
+  mutating func isDue(now: Timestamp, head: @autoclosure () throws -> Position) rethrows -> Bool {
     if let dueAt {
       guard now >= dueAt else { return false }
       interval = min(interval + interval, Self.intervalMax)
     }
     dueAt = Timestamp(microseconds: now.microseconds + interval.wholeMicroseconds)
     // What the node said itself of the head before is nothing new.
+    let head = try head()
     guard head.rawValue > signed.rawValue + (signed > .start ? 1 : 0) else { return false }
     signed = head
     return true
