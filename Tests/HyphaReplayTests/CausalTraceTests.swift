@@ -89,6 +89,13 @@ import Testing
     }
     let cut = try CausalTrace(of: question.header.id, in: [desk, hq], limit: 1)
     #expect(cut.steps.count == 1 && !cut.isComplete)
+    // What is cut above it is cut as well; a cause that no log has is not.
+    let above = try CausalTrace(of: answer.header.id, in: [desk, hq], limit: 1)
+    #expect(above.steps.count == 1 && !above.isComplete && above.missingCause == nil)
+    let whole = try CausalTrace(of: answer.header.id, in: [desk, hq], limit: 2)
+    #expect(whole.steps.count == 2 && whole.isComplete)
+    let orphan = try CausalTrace(of: answer.header.id, in: [try await copy(of: answer)], limit: 1)
+    #expect(orphan.isComplete && orphan.missingCause == question.header.id)
   }
 
   private func copy(of record: Record) async throws -> MemoryLog {

@@ -221,6 +221,24 @@ import Testing
     }
     expectError(.usage, "no log") { _ = try Replay(of: []) }
     expectError(.usage, "of one node") { _ = try Replay(of: [world.logs[0], world.logs[0]]) }
+    for (from, to, words) in [
+      (.sequence(9), .sequence(8), "sequence 9 lies behind sequence 8"),
+      (
+        .time(Timestamp(microseconds: 1_700_000_001_000_000)),
+        .time(Timestamp(microseconds: 1_700_000_000_000_000)),
+        "2023-11-14T22:13:21.000000Z is later than 2023-11-14T22:13:20.000000Z"
+      ),
+      (
+        .position(Position(rawValue: 2)), .position(Position(rawValue: 1)),
+        "position 2 lies behind position 1"
+      ),
+    ] as [(ReplayRange.Bound, ReplayRange.Bound, String)] {
+      expectError(.usage, words, "go forward") {
+        _ = try Replay(of: [world.logs[0]], range: ReplayRange(from: from, to: to))
+      }
+      // One place alone is a range.
+      _ = try Replay(of: [world.logs[0]], range: ReplayRange(from: from, to: from))
+    }
     expectError(.usage, "lies behind") {
       _ = try Replay(
         of: [world.logs[0]],

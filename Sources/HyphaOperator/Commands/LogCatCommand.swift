@@ -27,16 +27,21 @@ struct LogCatCommand: Command {
   @Option(help: "Only events from this time on.", valueName: "time") var since: Moment?
   @Option(help: "Only events before this time.", valueName: "time") var until: Moment?
   @Option(help: "Begin after this position.", valueName: "position") var after: UInt64 = 0
-  @Option(help: "Stop after this many events.", valueName: "count") var limit: Int?
+  @Option(help: "Stop after this many events.", valueName: "count") var limit: AtLeast<0>?
   @Flag(help: "Newest first.") var reverse = false
   @Flag(help: "Go on with what comes, until it is stopped.") var follow = false
   @Option(help: "How to print.") var format: Format = .table
   @Flag(help: "Print as JSON lines; short for --format json.") var json = false
 
-  func run() async throws {
+  func validate() throws {
     if reverse && follow {
       throw HyphaError(.usage, "--reverse and --follow exclude each other", remedy: "leave one of them out")
     }
+    try ReplayRange(from: since.map { .time($0.timestamp) }, to: until.map { .time($0.timestamp) })
+      .confirmDirection()
+  }
+
+  func run() async throws {
     let log = try Program.require().readLog(DataPlaces.log(at: data))
     var filter = options.filter
     filter.since = since?.timestamp
@@ -45,7 +50,7 @@ struct LogCatCommand: Command {
     func matches(_ entry: LogEntry) throws -> Bool { try entry.withView { test.passes($0.record) } }
     var query = filter.query
     var printer = EntryPrinter(format: json ? .json : format, node: log.identity.node)
-    var left = limit ?? .max
+    var left = limit?.value ?? .max
     guard left > 0 else { return }
     if follow {
       var entries = log.follow(query, after: Position(rawValue: after)).makeAsyncIterator()

@@ -18,7 +18,7 @@ struct LogStatsCommand: Command {
 
   @Argument(help: "A node's data directory, or a deployment's.", completion: .directory) var data: String
   @OptionGroup var options: FilterOptions
-  @Option(help: "How many of the most frequent to show.", valueName: "count") var top: Int = 8
+  @Option(help: "How many of the most frequent to show.", valueName: "count") var top: AtLeast<1> = 8
   @Flag(help: "Print as one line of JSON.") var json = false
 
   func run() async throws {
@@ -48,14 +48,14 @@ struct LogStatsCommand: Command {
     }
     if json {
       return try Output.standard.writeLine(
-        JSON.text(StatisticsJSON(statistics, top, logCount: readers.count, gaps)))
+        JSON.text(StatisticsJSON(statistics, top.value, logCount: readers.count, gaps)))
     }
     try write(statistics, logCount: readers.count, gaps)
   }
 
   private func write(_ statistics: LogStatistics, logCount: Int, _ gaps: [(node: NodeID, gap: LogGap)]) throws
   {
-    let style = Terminal.current.style()
+    let (style, top) = (Terminal.current.style(), top.value)
     let seconds = statistics.times.map { $0.upperBound.since($0.lowerBound) / .seconds(1) } ?? 0
     let mean = statistics.entryCount == 0 ? 0 : statistics.byteCount / statistics.entryCount
     try Output.standard.writeLine(

@@ -7,8 +7,8 @@ struct ReplayCommand: Command {
   static let configuration = CommandConfiguration(
     name: "replay", abstract: "Show what was recorded once more, in one order, at any pace.",
     discussion: """
-      Merges the logs of all nodes: by the time at which each log took its entries, then by node; an event that stands \
-      in several logs comes once, and never before its cause. Nodes may run meanwhile. On a terminal, keys pause, step, \
+      Merges the logs of all nodes: by the time that the events state, then by node; an event that stands in several logs \
+      comes once, and never before its cause. One log comes in its own order. Nodes may run meanwhile. On a terminal, keys pause, step, \
       seek and change the speed; into a pipe it prints lines, with --json as JSON.
 
       --from and --to take a position of one node's log (--node), 'sequence:N' of every stream, or a time that the \
@@ -28,12 +28,13 @@ struct ReplayCommand: Command {
   @Option(help: "How fast: max, realtime, step, or times as fast as recorded.", valueName: "speed")
   var rate: RateArgument = .max
   @Option(help: "Wait no longer than this between two events.", valueName: "duration") var idleMax: Duration?
-  @Option(help: "Stop after this many events.", valueName: "count") var limit: Int?
+  @Option(help: "Stop after this many events.", valueName: "count") var limit: AtLeast<0>?
   @Flag(help: "Go on with what comes, until it is stopped.") var follow = false
   @Flag(help: "Print nothing but how many events there are, and how fast they were read.") var count = false
   @Flag(help: "Print as JSON lines.") var json = false
 
   mutating func validate() throws {
+    try ReplayRange(from: from?.bound, to: to?.bound).confirmDirection()
     if count && (follow || rate.rate != .unlimited) {
       throw HyphaError(
         .usage, "--count reads what is there as fast as it can", remedy: "leave out --follow and --rate")
@@ -58,7 +59,7 @@ struct ReplayCommand: Command {
     var session = try ReplaySession(
       pace: ReplayPace(rate: rate.rate, isPaused: rate.isStep, idleMax: idleMax), follows: follow, stop: stop,
       makeReplay: makeReplay)
-    let limit = limit ?? .max
+    let limit = limit?.value ?? .max
     if json {
       try await printJSON(&session, limit)
     } else if Terminal.current.isOutputTTY, let keyboard = Keyboard() {
@@ -108,7 +109,7 @@ struct ReplayCommand: Command {
 
   private func countAll(_ replay: Replay, nodeCount: Int) throws {
     var replay = replay
-    let limit = limit ?? .max
+    let limit = limit?.value ?? .max
     try replay.look()
     var (eventCount, byteCount) = (0, 0)
     let clock = ContinuousClock()

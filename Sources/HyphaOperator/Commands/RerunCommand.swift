@@ -32,7 +32,7 @@ struct RerunCommand: Command {
   @Option(help: "Only the agents of these nodes; default all.", valueName: "name") var node: [NodeID] = []
   @Option(help: "Only these agents; default all.", valueName: "id") var agent: [AgentID] = []
   @Flag(help: "Stop at the first difference, and fail.") var verify = false
-  @Option(help: "Show no more differences than this.", valueName: "count") var limit: Int = 10
+  @Option(help: "Show no more differences than this.", valueName: "count") var limit: AtLeast<0> = 10
   @Option(
     name: .shortAndLong, help: "Write what the agents state now to logs here.", valueName: "directory",
     completion: .directory)
@@ -59,7 +59,7 @@ struct RerunCommand: Command {
     }
     var session = RerunSession(
       topology, kinds: program.kinds, agents: agent.isEmpty ? nil : Set(agent), isVerifying: verify,
-      shownCountMax: verify ? 1 : max(0, limit))
+      shownCountMax: verify ? 1 : limit.value)
     if let output { session.writers = try RerunWriters(output, for: logs, program) }
     let stop = StopSignal()
     do {

@@ -35,7 +35,7 @@ struct WatchCommand: Command {
   @Option(help: "Only events that this agent states.", valueName: "agent") var from: AgentID?
   @Option(help: "Begin with what was stated this long ago.", valueName: "duration") var back: Duration?
   @Option(help: "How to print; default lines on a terminal, else json.") var format: LineFormat?
-  @Option(help: "Stop after this many events.", valueName: "count") var limit: Int?
+  @Option(help: "Stop after this many events.", valueName: "count") var limit: AtLeast<0>?
 
   func run() async throws {
     let readers = try logs.open()
@@ -71,7 +71,7 @@ struct WatchCommand: Command {
     var lines = EntryLines(
       style: terminal.style(), isNodeShown: isNodeShown, isCut: terminal.isOutputTTY)
     try await session.run(
-      limit: limit ?? .max,
+      limit: limit?.value ?? .max,
       show: { replayed in
         let width = terminal.isOutputTTY ? terminal.width : Int.max
         for line in try lines.lines(replayed) { try Output.standard.writeLine(truncated(line, to: width)) }
@@ -86,7 +86,7 @@ struct WatchCommand: Command {
       writer.removeAll()
     }
     try await session.run(
-      limit: limit ?? .max,
+      limit: limit?.value ?? .max,
       show: { replayed in
         writer.append(replayed.entry, of: replayed.node)
         if writer.bytes.count >= 65_536 { try flush() }

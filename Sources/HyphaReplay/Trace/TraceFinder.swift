@@ -13,7 +13,8 @@ extension CausalTrace {
   /// - Throws: ``HyphaError/Code/invalidInput`` when none of the logs has the event;
   ///   ``HyphaError/Code/logInvalid`` where one is damaged.
   public init(of id: EventID, in logs: [any LogReader], limit: Int = 10_000) throws {
-    var growth = Growth(limit: max(limit, 1))
+    let limit = max(limit, 1)
+    var growth = Growth(limit: limit)
     guard let copies = try Self.copies(of: id, in: logs) else {
       throw HyphaError(
         .invalidInput, "none of the \(logs.count) logs has the event \(id)",
@@ -22,11 +23,15 @@ extension CausalTrace {
     var chain = [copies]
     var seen: Set<EventID> = [id]
     var missing: EventID?
-    while let cause = chain.last?.first?.entry.record.header.causation, cause != .none, chain.count < limit {
+    while let cause = chain.last?.first?.entry.record.header.causation, cause != .none {
       // A circle of false causes must not go on for ever.
       guard seen.insert(cause).inserted else { break }
       guard let copies = try Self.copies(of: cause, in: logs) else {
         missing = cause
+        break
+      }
+      guard chain.count < limit else {
+        growth.cut()
         break
       }
       chain.append(copies)
@@ -80,6 +85,9 @@ private struct Growth {
   private(set) var isCut = false
 
   init(limit: Int) { self.limit = limit }
+
+  /// Something was left out.
+  mutating func cut() { isCut = true }
 
   mutating func add(_ found: CausalTrace.Found) {
     let header = found.entry.record.header
