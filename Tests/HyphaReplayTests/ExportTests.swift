@@ -65,6 +65,46 @@ import Testing
     return try body(path)
   }
 
+  @Test(arguments: [ExportFormat.xes, .ocelJSON, .graphML])
+  func `what is put together at the end says how far it is, and can be stopped`(format: ExportFormat)
+    async throws
+  {
+    struct Stop: Error {}
+    let identity = LogIdentity(id: EventID(high: 1, low: 1), node: "hq")
+    let log = try MemoryLog(store: MemoryLogStore(identity: identity), time: World.SkewedTime())
+    let count: UInt64 = 5_000
+    let records = try (1...count).map { number in
+      let agent = AgentID(slug: "agent-\(number)")
+      return try Record(
+        RecordHeader(
+          id: EventID(high: 1, low: number), time: Timestamp(microseconds: number), channel: .persistent,
+          agent: agent, epoch: 1, sequence: 1, previous: .start, addressee: nil, type: "T",
+          subject: Subject("case.\(number)"), correlation: EventID(high: 1, low: 1),
+          authority: Authority(principal: agent)), payload: [])
+    }
+    _ = try await log.append(LogBatch(appends: records.map { .init($0) }))
+    func finish(_ progress: @escaping (Int, Int) throws -> Void) throws -> Int {
+      var byteCount = 0
+      var exporter = try LogExporter(
+        format, expectedCount: count, spillDirectory: NSTemporaryDirectory()
+      ) { byteCount += $0.count }
+      var replay = try Replay(of: [log])
+      try replay.look()
+      try replay.visit {
+        try exporter.add($0)
+        return true
+      }
+      try exporter.finish(progress)
+      return byteCount
+    }
+    var steps: [(done: Int, total: Int)] = []
+    let whole = try finish { steps.append(($0, $1)) }
+    #expect(steps.count > 4 && Set(steps.map(\.total)).count == 1)
+    #expect(steps.map(\.done) == steps.map(\.done).sorted() && steps.allSatisfy { $0.done < $0.total })
+    #expect((steps.last?.done ?? 0) * 4 > (steps.last?.total ?? 0) * 3 && whole > 100_000)
+    #expect(throws: Stop.self) { _ = try finish { done, total in if done * 2 > total { throw Stop() } } }
+  }
+
   @Test(arguments: [10, 1_000_000])
   func `XES has every event in its case, in order, whatever the number of parts`(expectedCount: UInt64)
     async throws

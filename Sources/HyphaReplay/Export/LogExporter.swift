@@ -67,9 +67,14 @@ public struct LogExporter {
     try sink.flushIfLarge()
   }
 
-  /// Writes what comes behind the events. Nothing may be added then.
-  public mutating func finish() throws {
-    try encoder.finish(&sink)
+  /// Writes what comes behind the events, which in some formats is most of the file. Nothing may be added then.
+  ///
+  /// - Parameter progress: told now and then how much of that is done, as `done` parts of `total`; what it throws ends it.
+  public mutating func finish(_ progress: @escaping (_ done: Int, _ total: Int) throws -> Void = { _, _ in })
+    throws
+  {
+    var pace = FinishPace(progress)
+    try encoder.finish(&sink, &pace)
     try sink.flush()
   }
 }
@@ -89,11 +94,30 @@ struct ExportSink {
   }
 }
 
+/// How much of what comes behind the events is written.
+struct FinishPace {
+  private let progress: (_ done: Int, _ total: Int) throws -> Void
+  private var done = 0
+  /// How many parts there are, once an encoder knows.
+  var total = 0
+
+  /// So many parts are quickly written.
+  static let interval = 1_024
+
+  init(_ progress: @escaping (_ done: Int, _ total: Int) throws -> Void) { self.progress = progress }
+
+  /// One part more is done.
+  mutating func step() throws {
+    if done % Self.interval == 0 { try progress(done, total) }
+    done += 1
+  }
+}
+
 /// One format.
 protocol ExportEncoder {
   mutating func begin(_ sink: inout ExportSink) throws
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) throws
-  mutating func finish(_ sink: inout ExportSink) throws
+  mutating func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) throws
 }
 
 struct CloudEventsEncoder: ExportEncoder {
@@ -111,7 +135,9 @@ struct CloudEventsEncoder: ExportEncoder {
     if !isBatch { sink.buffer.append(0x0A) }
   }
 
-  func finish(_ sink: inout ExportSink) { if isBatch { sink.buffer.append("\n]\n") } }
+  func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) {
+    if isBatch { sink.buffer.append("\n]\n") }
+  }
 }
 
 struct OTLPEncoder: ExportEncoder {
@@ -124,7 +150,7 @@ struct OTLPEncoder: ExportEncoder {
     spans.append(entry.record, node: replayed.node, until: entry.appendedAt, to: &sink.buffer)
   }
 
-  func finish(_ sink: inout ExportSink) { spans.finish(to: &sink.buffer) }
+  func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) { spans.finish(to: &sink.buffer) }
 }
 
 struct CSVEncoder: ExportEncoder {
@@ -167,7 +193,7 @@ struct CSVEncoder: ExportEncoder {
     sink.buffer.append(0x0A)
   }
 
-  func finish(_ sink: inout ExportSink) {}
+  func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) {}
 
   private func field(_ text: String, _ sink: inout ExportSink) {
     var text = text
