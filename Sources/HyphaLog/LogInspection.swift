@@ -67,12 +67,15 @@ public struct LogProgress: Hashable, Sendable, Codable {
   public let head: Position
   /// The bytes that were read.
   public let byteCount: UInt64
+  /// The entries that were read and found whole.
+  public let entryCount: UInt64
 
   /// A progress by its parts.
-  public init(position: Position, head: Position, byteCount: UInt64) {
+  public init(position: Position, head: Position, byteCount: UInt64, entryCount: UInt64) {
     self.position = position
     self.head = head
     self.byteCount = byteCount
+    self.entryCount = entryCount
   }
 }
 

@@ -55,6 +55,9 @@ public struct LogVerification: Hashable, Sendable, Codable {
   public private(set) var firstBroken: Position?
   /// What is wrong, by position; at most ``findingCountMax``.
   public private(set) var details: [Finding] = []
+  /// Why reading ended early, where that says nothing of the log: who read was killed, or may not read. What is counted
+  /// was read before.
+  public var interruption: String?
   /// The chain's links at the positions that were asked for.
   public var links: [Position: ChainLink] = [:]
 
@@ -64,8 +67,8 @@ public struct LogVerification: Hashable, Sendable, Codable {
   /// A verification that has found nothing yet.
   public init() {}
 
-  /// Whether nothing is wrong. What was pruned or quarantined is accounted for, so it is no finding.
-  public var isSound: Bool { details.isEmpty }
+  /// Whether all was read and nothing is wrong. What was pruned or quarantined is accounted for, so it is no finding.
+  public var isSound: Bool { details.isEmpty && interruption == nil }
 
   /// What was found of the chain, once the log's identity was read.
   public var chain: ChainLookup? {

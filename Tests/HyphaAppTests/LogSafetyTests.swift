@@ -195,6 +195,71 @@ extension Processes {
         "\(result)")
     }
 
+    @Test(arguments: [SIGKILL, SIGTERM])
+    func `a process that is killed while it verifies is no finding of damage`(_ signal: Int32) async throws {
+      let scratch = try Scratch()
+      try await append(6_000, to: scratch("hq"), perBatch: 300)
+      struct Row: Decodable {
+        var isSound: Bool
+        var interruption: String?
+        var findings: [String]
+        var damaged, entries, recordBytes: UInt64
+      }
+      var last: Row?
+      // The process may be through before it is found.
+      for _ in 0..<50 where last?.interruption == nil {
+        let verify = try scratch.start("log", "verify", scratch("hq"), "--json")
+        var reader: Int32?
+        while reader == nil, verify.isRunning {
+          reader =
+            ProcessTable.children(of: verify.id).first { $0.command.contains("log examine verify") }?.id
+        }
+        if let reader { kill(reader, signal) }
+        let result = await verify.end()
+        let row = try JSONDecoder().decode(Row.self, from: Data(result.output.utf8))
+        #expect(result.errors == "" && result.status == (row.isSound ? 0 : 1))
+        last = row
+      }
+      let row = try #require(last)
+      #expect(!row.isSound && row.findings == [] && row.damaged == 0)
+      let interruption = try #require(row.interruption)
+      #expect(
+        interruption.contains("was killed at position ")
+          && interruption.contains(signal == SIGKILL ? "SIGKILL" : "SIGTERM"), "\(interruption)")
+      #expect((row.entries > 0) == !interruption.contains("at position 0 "), "\(interruption)")
+    }
+
+    @Test func `a log that may not be read is no finding of damage`() async throws {
+      let scratch = try Scratch()
+      try await append(30, to: scratch("data/hq"))
+      /// Runs hypha without the right to pass over permissions, which root has.
+      func hypha(_ arguments: String...) async throws -> Hypha.Result {
+        guard geteuid() == 0 else { return try await scratch.hypha(arguments) }
+        let rights = ["--bounding-set=-dac_override,-dac_read_search", Places.hypha]
+        return try await Hypha(rights + arguments, in: scratch, program: "/usr/bin/setpriv").end()
+      }
+      func permit(_ mode: Int, _ path: String) throws {
+        try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: scratch(path))
+      }
+      #expect(try await hypha("log", "verify", scratch("data/hq")).status == 0)
+      try permit(0, "data/hq/log/data.mdb")
+      let file = try await hypha("log", "verify", scratch("data/hq"))
+      #expect(
+        file.status == 1 && file.output.contains("could not be verified")
+          && file.output.contains("may not be used by this user") && !file.output.contains("finding"),
+        "\(file)")
+      for (path, mode) in [("data/hq/log", 0o700), ("data/hq", 0o700)] {
+        try permit(0, path)
+        for place in ["data/hq", "data"] {
+          let result = try await hypha("log", "verify", scratch(place))
+          #expect(
+            result.status == 1 && result.errors.contains("\(scratch(path)) may not be read by this user"),
+            "\(result)")
+        }
+        try permit(mode, path)
+      }
+    }
+
     @Test func `the death of the process that salvages a log is told, and it can be run again`() async throws
     {
       let scratch = try Scratch()

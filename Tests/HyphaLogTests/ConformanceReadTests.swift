@@ -146,6 +146,29 @@ import Testing
   }
 
   @Test(arguments: Backend.allCases)
+  func `a part of a long lane is found without the rest, and little of a stream is loaded`(
+    _ backend: Backend
+  ) async throws {
+    let log = try backend.makeHome().open()
+    var ana = Author("ana")
+    for _ in 0..<12 { _ = try await log.append(ana.batch(1_000)) }
+    let counting = CountingReader(log)
+    for begin in [0, 1, 77, 5_000, 11_000, 11_998, 12_000] as [UInt64] {
+      counting.lookCount = 0
+      let point = LanePoint(epoch: 1, sequence: begin)
+      let found = try counting.positions(ofLane: ana.lane(), after: point, limit: 50)
+      let expected = begin == 12_000 ? [] : Array(begin + 1...min(begin + 50, 12_000))
+      #expect(found.map(\.rawValue) == expected)
+      #expect(counting.lookCount < 4_096 + 50 + 100, "after \(begin)")
+    }
+    let stream = StreamID(agent: "ana", epoch: 1, channel: .persistent)
+    let read = try counting.read(stream: stream, from: 30, limit: 7)
+    #expect(read.map(\.record.header.sequence) == Array(30...36))
+    #expect(counting.loadCount == 7)
+    log.close()
+  }
+
+  @Test(arguments: Backend.allCases)
   func `a received stream whose lanes came apart is read in the order of its sequence`(_ backend: Backend)
     async throws
   {

@@ -102,6 +102,20 @@ import Testing
       var query = LogQuery()
       query.agent = "ana"
       #expect(try log.pages(of: query, limits: .standard).entries == left)
+      // What is there before a gap is found by its time, its lane and its stream like everything else.
+      for (index, entry) in left.enumerated() {
+        let before = try log.position(before: entry.appendedAt)
+        #expect(try log.read(after: before, limit: 1, byteLimit: 0) == [entry])
+        query.times = entry.appendedAt..<left[min(index + 3, left.count - 1)].appendedAt
+        let found = try log.pages(of: query, limits: .standard).entries
+        #expect(found == left[index..<min(index + 3, left.count - 1)].map(\.self))
+      }
+      #expect(try log.positions(ofLane: ana.lane(), after: .start) == left.map(\.position))
+      #expect(
+        try log.positions(ofLane: ana.lane(), after: .start, limit: 2) == left.prefix(2).map(\.position))
+      let stream = StreamID(agent: "ana", epoch: 1, channel: .persistent)
+      #expect(try log.read(stream: stream) == left)
+      #expect(try log.read(stream: stream, from: 100, limit: 3) == Array(left[1..<4]))
       #expect(try log.verify().isSound)
       let verification = try LMDBLogInspection().verify(home.directory, linksAt: []) { _ in }
       #expect(
@@ -165,6 +179,29 @@ import Testing
     again = try batch(0)
     #expect(try await !log.append(again).isRepeated)
     #expect(try log.verify().isSound)
+    log.close()
+  }
+
+  @Test func `a block that is spared keeps the keys of its entries`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    var batches: [LogBatch] = []
+    for number in 1...40 {
+      var batch = try ana.batch(2)
+      batch.idempotencyKey = try IdempotencyKey("key-\(number)")
+      batches.append(batch)
+      _ = try await log.append(batch)
+    }
+    let policy = RetentionPolicy(entryCountMax: 20)
+    let plan = try log.planPrune(policy, sparing: [Position(rawValue: 11)], now: now)
+    let report = try await log.prune(plan, principal: "ops", time: TestTime())
+    #expect(report.keyCount == 29)
+    #expect(try await log.append(batches[5]).first.rawValue == 11)
+    #expect(try log.verify().isSound)
+    let rest = try log.planPrune(policy, now: now)
+    #expect(try await log.prune(rest, principal: "ops", time: TestTime()).keyCount > 0)
+    await expectError(.logConflict, "ana") { _ = try await log.append(batches[5]) }
     log.close()
   }
 

@@ -104,8 +104,8 @@ extension Committer {
     }
   }
 
-  /// Removes idempotency keys whose entries are all at or before `last`: those behind `key` in the table, some at a
-  /// time. Returns how many went, and where to go on, or nil at the end.
+  /// Removes idempotency keys of which the last entry is gone, at or before `last`: those behind `key` in the table, some
+  /// at a time. Returns how many went, and where to go on, or nil at the end.
   func pruneKeys(through last: Position, after key: [UInt8]?) throws -> (count: Int, next: [UInt8]?) {
     let (expired, next) = try store.view().expiredKeys(through: last, after: key, limit: 4_096)
     guard !expired.isEmpty else { return (0, next) }
@@ -135,7 +135,7 @@ extension LogView {
     }
   }
 
-  /// The idempotency keys among the next `limit` whose entries are all at or before `last`.
+  /// The idempotency keys among the next `limit` whose last entry is gone, at or before `last`.
   fileprivate func expiredKeys(
     through last: Position, after key: [UInt8]?, limit: Int
   ) throws -> (expired: [[UInt8]], next: [UInt8]?) {
@@ -148,7 +148,9 @@ extension LogView {
     for _ in 0..<limit {
       guard let found = place, found.key.first == kind else { return (expired, nil) }
       var reader = try TableLayout.unseal(found.value, key: found.key, table: "state")
-      if try TableLayout.keptReceipt(&reader).receipt.last <= last { expired.append(Array(found.key)) }
+      let end = try TableLayout.keptReceipt(&reader).receipt.last
+      // A block that was spared keeps the keys of its entries.
+      if end <= last, try gap(at: end) != nil { expired.append(Array(found.key)) }
       if expired.count == limit { break }
       let next = try cursor.next()
       if next == nil { return (expired, nil) }

@@ -55,14 +55,15 @@ struct LogExaminer {
   private mutating func run(_ progress: (LogProgress) throws -> Void) throws {
     var end = try store.view().head
     check.verification.head = end.position
-    try progress(LogProgress(position: .start, head: end.position, byteCount: 0))
+    try progress(LogProgress(position: .start, head: end.position, byteCount: 0, entryCount: 0))
     var catchUpCount = 0
     while true {
       let view = try store.view()
       try examineChunk(view, through: end.position)
       try progress(
         LogProgress(
-          position: Position(rawValue: next.rawValue - 1), head: end.position, byteCount: byteCount))
+          position: Position(rawValue: next.rawValue - 1), head: end.position, byteCount: byteCount,
+          entryCount: check.verification.entryCount))
       guard next > end.position else { continue }
       compare(with: end)
       if view.head.position == end.position {

@@ -26,7 +26,7 @@ extension Duration: ExpressibleByArgument {
   }
 
   /// What fits.
-  public static var argumentDescription: String { "a duration such as 250ms, 3s, 2m or 1h" }
+  public static var argumentDescription: String { "a duration such as 250ms, 3s, 2m, 1h or 30d" }
 
   /// The duration in the largest unit that divides it, `250ms`.
   public var argumentText: String {

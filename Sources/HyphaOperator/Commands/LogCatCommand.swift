@@ -1,6 +1,7 @@
 import HyphaCore
 import HyphaLog
 import HyphaReplay
+import HyphaRuntime
 
 /// `hypha log cat`: the events of one node's log.
 struct LogCatCommand: Command {
@@ -11,7 +12,8 @@ struct LogCatCommand: Command {
     name: "cat", abstract: "Print the events of a node's log.",
     discussion: """
       Filters of different kinds all have to match; of --stream and --type, which can be given again, one. Reads \
-      what is there when it begins, while the node runs or not; with --follow also what comes, until it is stopped. \
+      what is there when it begins, while the node runs or not; with --follow also what comes, until it is stopped or \
+      it is --until. Times are those that the events state; an event of another node may have come long after its own. \
       What the log's index knows (events, causes, conversations, streams, types, subjects) is found without reading \
       the rest.
       """,
@@ -37,8 +39,17 @@ struct LogCatCommand: Command {
     if reverse && follow {
       throw HyphaError(.usage, "--reverse and --follow exclude each other", remedy: "leave one of them out")
     }
-    try ReplayRange(from: since.map { .time($0.timestamp) }, to: until.map { .time($0.timestamp) })
-      .confirmDirection()
+    guard let until = until?.timestamp else { return }
+    if let since = since?.timestamp, since >= until {
+      throw HyphaError(
+        .usage, "no time lies from --since \(since.text) on and before --until \(until.text)",
+        remedy: "give --until a later time than --since")
+    }
+    if follow, until <= Self.now {
+      throw HyphaError(
+        .usage, "--follow waits for what comes, and --until \(until.text) is past",
+        remedy: "leave one of them out")
+    }
   }
 
   func run() async throws {
@@ -46,82 +57,102 @@ struct LogCatCommand: Command {
     var filter = options.filter
     filter.since = since?.timestamp
     filter.until = until?.timestamp
-    let test = EntryTest(filter)
-    func matches(_ entry: LogEntry) throws -> Bool { try entry.withView { test.passes($0.record) } }
-    var query = filter.query
-    var printer = EntryPrinter(format: json ? .json : format, node: log.identity.node)
-    var left = limit?.value ?? .max
-    guard left > 0 else { return }
-    if follow {
-      var entries = log.follow(query, after: Position(rawValue: after)).makeAsyncIterator()
-      while left > 0, let batch = try await entries.nextBatch() {
-        for entry in try batch.filter(matches).prefix(left) {
-          try printer.print(entry)
-          left -= 1
-        }
-        // Whoever looks on sees each entry as it comes.
-        try printer.finish()
-      }
-      return
+    var begin = Position(rawValue: after)
+    if let earliest = filter.takenSince { begin = max(begin, try log.position(before: earliest)) }
+    var printer = EntryPrinter(
+      format: json ? .json : format, node: log.identity.node, test: EntryTest(filter),
+      left: limit?.value ?? .max)
+    guard printer.left > 0, begin.rawValue < .max else { return }
+    if follow { (printer, begin) = try await Self.follow(log, filter, after: begin, printer) }
+    // What came before --until and was not followed any more is read like anything else.
+    if printer.left > 0 {
+      var query = filter.query
+      query.positions = begin.next...Position(rawValue: .max)
+      query.order = reverse ? .backward : .forward
+      var cursor: LogCursor?
+      repeat {
+        let page = try log.page(of: query, after: cursor)
+        try printer.print(page.entries)
+        cursor = page.next
+      } while printer.left > 0 && cursor != nil
     }
-    guard after < .max else { return }
-    query.positions = Position(rawValue: after + 1)...Position(rawValue: .max)
-    query.order = reverse ? .backward : .forward
-    var cursor: LogCursor?
-    repeat {
-      let page = try log.page(of: query, after: cursor)
-      for entry in try page.entries.filter(matches).prefix(left) {
-        try printer.print(entry)
-        left -= 1
-      }
-      cursor = page.next
-    } while left > 0 && cursor != nil
     try printer.finish()
   }
+
+  /// Prints what comes until it is enough, or the time of `filter.until`; returns the position up to which all was
+  /// looked at.
+  private static func follow(
+    _ log: any LogReader, _ filter: EntryFilter, after position: Position, _ printer: EntryPrinter
+  ) async throws -> (EntryPrinter, Position) {
+    let following = Task {
+      var printer = printer
+      var batches = log.follow(filter.query, after: position).makeAsyncIterator()
+      while printer.left > 0, let batch = try await batches.nextBatch() {
+        try printer.print(batch)
+        // Whoever looks on sees each entry as it comes.
+        try printer.finish()
+        try Output.standard.flush()
+      }
+      return (printer, batches.position)
+    }
+    let now = now.microseconds
+    let end = filter.until.map { until in
+      Task {
+        let wait = Duration.microseconds(Int64(clamping: until.microseconds - min(until.microseconds, now)))
+        try await Task.sleep(for: wait, clock: .suspending)
+        following.cancel()
+      }
+    }
+    defer { end?.cancel() }
+    return try await following.value
+  }
+
+  private static var now: Timestamp { Timestamp(microseconds: SystemScheduler().microseconds()) }
 }
 
 /// Prints entries one by one, so that a log of any size takes the same memory.
-private struct EntryPrinter {
+private struct EntryPrinter: Sendable {
   let format: LogCatCommand.Format
   let node: NodeID
+  let test: EntryTest
+  /// How many more are wanted.
+  private(set) var left: Int
   private var writer: EntryWriter
-  private var rows = EntryPrinter.emptyTable
-  /// Columns are as wide as the widest cell of this many rows.
-  private static let rowCountMax = 200
+  private var rows = TableStream([
+    .init("position", alignment: .right), .init("time"), .init("channel", widthMin: 10),
+    .init("from", widthMin: 12), .init("to", widthMin: 12), .init("type", widthMin: 16),
+    .init("subject", widthMin: 16), .init("hops", alignment: .right), .init("payload"),
+  ])
 
-  private static var emptyTable: Table {
-    Table([
-      .init("position", alignment: .right), .init("time"), .init("channel"), .init("from"), .init("to"),
-      .init("type"), .init("subject"), .init("hops", alignment: .right), .init("payload"),
-    ])
-  }
-
-  init(format: LogCatCommand.Format, node: NodeID) {
+  init(format: LogCatCommand.Format, node: NodeID, test: EntryTest, left: Int) {
     self.format = format
     self.node = node
+    self.test = test
+    self.left = left
     writer = EntryWriter(format == .cloudevents ? .cloudEvents : .own)
   }
 
-  mutating func print(_ entry: LogEntry) throws {
+  /// Prints those that pass, as many as are wanted.
+  mutating func print(_ entries: some Sequence<LogEntry>) throws {
+    for entry in entries where left > 0 {
+      guard try entry.withView({ test.passes($0.record) }) else { continue }
+      try print(entry)
+      left -= 1
+    }
+  }
+
+  private mutating func print(_ entry: LogEntry) throws {
     switch format {
     case .json, .cloudevents:
       try entry.withView { writer.append($0, of: node) }
       try Output.standard.write(bytes: writer.bytes)
       writer.removeAll()
-    case .table:
-      rows.add(Self.cells(entry))
-      if rows.rows.count >= Self.rowCountMax { try flush() }
+    case .table: try rows.add(Self.cells(entry))
     }
   }
 
-  mutating func finish() throws {
-    if !rows.rows.isEmpty { try flush() }
-  }
-
-  private mutating func flush() throws {
-    try rows.write(as: .table)
-    rows = Self.emptyTable
-  }
+  /// Writes what waits.
+  mutating func finish() throws { try rows.flush() }
 
   private static func cells(_ entry: LogEntry) -> [Table.Cell] {
     let header = entry.record.header

@@ -43,6 +43,10 @@ struct LogPruneCommand: Command {
         .usage, "no limit is given",
         remedy: "give --keep-newer-than, --keep-at-most, --keep-newest or --handled")
     }
+    guard !protect.contains(0) else {
+      throw HyphaError(
+        .usage, "--protect 0 names no position", remedy: "give the first position to keep; they begin at 1")
+    }
     guard !(yes && dryRun) else {
       throw HyphaError(.usage, "--yes and --dry-run exclude each other", remedy: "give one of them")
     }

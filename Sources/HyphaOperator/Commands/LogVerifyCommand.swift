@@ -9,7 +9,8 @@ struct LogVerifyCommand: Command {
       Checks positions, checksums, hashes and their chain, times, lanes, streams, links, payloads, tables and heads, \
       while the node runs or not. Entries that were pruned or quarantined are accounted for and counted. 'altered' \
       is what somebody wrote by intent, since its checksums match and its hashes do not. A log that is damaged so \
-      that reading it ends a process is a finding like others. Payloads beside a log that no event refers to are \
+      that reading it ends a process is a finding like others; one that may not be read, or whose reading somebody \
+      stops, could not be verified, and that is said instead. Payloads beside a log that no event refers to are \
       counted, and are no finding: a process that was killed before its commit has left them, or a commit is under \
       way, and the next prune removes those that none needs.
 
@@ -49,6 +50,8 @@ struct LogVerifyCommand: Command {
     let damaged: UInt64
     let altered: UInt64
     let firstBroken: Position?
+    /// Why the log was not read to its end, where that says nothing of it.
+    let interruption: String?
     let findings: [String]
     let witnesses: [Witnesses.Result]
 
@@ -70,6 +73,7 @@ struct LogVerifyCommand: Command {
       damaged = found.damagedCount
       altered = found.alteredCount
       firstBroken = found.firstBroken
+      interruption = found.interruption
       findings = found.findings
       self.witnesses = witnesses
     }
@@ -129,8 +133,9 @@ struct LogVerifyCommand: Command {
     let isWhole = row.findings.isEmpty
     let verdict =
       isWhole ? "sound" : row.findings.count == 1 ? "1 finding" : "\(row.findings.count) findings"
-    var line =
-      "\(row.path): \(verdict); \(Human.count(row.entries)) entries, \(Human.bytes(row.recordBytes)) of records"
+    var line = "\(row.path): "
+    line += row.interruption.map { "could not be verified: \($0); read so far: " } ?? "\(verdict); "
+    line += "\(Human.count(row.entries)) entries, \(Human.bytes(row.recordBytes)) of records"
     if row.payloads > 0 { line += ", \(Human.count(row.payloads)) payloads beside the log" }
     if row.loosePayloads > 0 {
       let payloads =

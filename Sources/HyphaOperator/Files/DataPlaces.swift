@@ -26,8 +26,14 @@ enum DataPlaces {
   static func logs(in data: String) throws -> [String] {
     if holdsLog(data) { return [data] }
     let names = try? FileManager.default.contentsOfDirectory(atPath: data)
-    let found = (names ?? []).sorted().map { "\(data)/\($0)" }.filter(holdsLog)
+    let places = (names ?? []).sorted().map { "\(data)/\($0)" }
+    let found = places.filter(holdsLog)
     guard !found.isEmpty else {
+      for path in [data, "\(data)/log"] + places + places.map({ $0 + "/log" }) where isForbidden(path) {
+        throw HyphaError(
+          .fileUnavailable, "\(path) may not be read by this user",
+          remedy: "run as the user that owns it, or change its permissions")
+      }
       throw HyphaError(
         .fileUnavailable, "\(data) holds no log of a node",
         remedy: "give the --data directory of a run, such as data/incident-room")
@@ -48,5 +54,12 @@ enum DataPlaces {
 
   private static func holdsLog(_ directory: String) -> Bool {
     FileManager.default.fileExists(atPath: "\(directory)/log/data.mdb")
+  }
+
+  /// Whether there is a directory that this user may not look into.
+  private static func isForbidden(_ path: String) -> Bool {
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return false }
+    return access(path, R_OK | X_OK) != 0 && errno == EACCES
   }
 }

@@ -20,21 +20,35 @@ struct LogExamination {
     let problem: String
     let remedy: String?
     let cause: String?
-    /// Whether the child has died.
-    var isDeath = false
+    /// What became of the child.
+    var end = End.said
+
+    /// How the child ended.
+    enum End {
+      /// It said itself why.
+      case said
+      /// Reading the log has ended it.
+      case died
+      /// Somebody else has ended it.
+      case killed
+    }
+
+    /// Whether what happened is the log's doing.
+    var isFinding: Bool { end == .died || end == .said && (code == .logInvalid || code == .logTooNew) }
 
     /// As the error of a command that needs the log whole.
     var error: HyphaError { HyphaError(code, problem, remedy: remedy, cause: cause) }
   }
 
-  /// Reads the log from end to end.
+  /// Reads the log from end to end. What keeps it from being read and is not the log's doing is an interruption, and
+  /// what was read until then is counted.
   func verify(linksAt positions: [Position], progress: (LogProgress) throws -> Void) throws -> LogVerification
   {
     var found = LogVerification()
     do {
       try run("verify", links(at: positions)) { line in
         if let here = line.progress {
-          found.head = here.head
+          (found.head, found.entryCount, found.recordByteCount) = (here.head, here.entryCount, here.byteCount)
           try progress(here)
         }
         if let verification = line.verification { found = verification }
@@ -42,8 +56,12 @@ struct LogExamination {
     } catch let interruption as Interruption {
       let cause = interruption.cause.map { " (\($0))" } ?? ""
       let remedy = interruption.remedy.map { "; \($0)" } ?? ""
-      found.find(
-        interruption.problem + (interruption.isDeath ? remedy + cause : ""), at: nil, .damaged)
+      switch interruption.end {
+      case _ where !interruption.isFinding: found.interruption = interruption.problem + cause + remedy
+      case .died: found.find(interruption.problem + remedy + cause, at: nil, .damaged)
+      default:
+        found.find(interruption.problem, at: nil, interruption.code == .logTooNew ? .inconsistent : .damaged)
+      }
     }
     return found
   }
@@ -88,7 +106,7 @@ struct LogExamination {
         try take(line)
       }
     } catch let interruption as Interruption {
-      guard interruption.isDeath else { throw interruption.error }
+      guard interruption.end == .died else { throw interruption.error }
       throw HyphaError(
         .failed, "the process that salvaged \(data) died",
         remedy: "remove \(output) and run it again; if it dies again, report it with the file",
@@ -160,10 +178,16 @@ extension LogExamination {
       child.terminationReason == .uncaughtSignal
       ? Self.name(ofSignal: child.terminationStatus) : "status \(child.terminationStatus)"
     let said = words.split(whereSeparator: \.isNewline).first.map { ": \($0.shown(200))" } ?? ""
+    if child.terminationReason == .uncaughtSignal, Self.isOthers(child.terminationStatus) {
+      throw Interruption(
+        code: .failed, problem: "the process that read the log in \(data) was killed at position \(last)",
+        remedy: "find out what sends it, such as a limit of memory, and run this again", cause: how,
+        end: .killed)
+    }
     let place = last > .start ? "beyond position \(last)" : "at all"
     throw Interruption(
       problem: "the log cannot be read \(place): its pages are damaged, and the process that read them died",
-      remedy: "run '\(Program.calledAs) log salvage \(data) --output NEW'", cause: how + said, isDeath: true)
+      remedy: "run '\(Program.calledAs) log salvage \(data) --output NEW'", cause: how + said, end: .died)
   }
 
   /// What a child may have met.
@@ -186,8 +210,15 @@ extension LogExamination {
     }
   }
 
+  /// Whether a signal comes from somebody else, rather than from what the process does.
+  private static func isOthers(_ number: Int32) -> Bool {
+    ![SIGBUS, SIGSEGV, SIGABRT, SIGILL, SIGTRAP, SIGFPE, SIGSYS].contains(number)
+  }
+
   private static func name(ofSignal number: Int32) -> String {
     switch number {
+    case SIGKILL: "SIGKILL"
+    case SIGTERM: "SIGTERM"
     case SIGBUS: "SIGBUS"
     case SIGSEGV: "SIGSEGV"
     case SIGABRT: "SIGABRT"

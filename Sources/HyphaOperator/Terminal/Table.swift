@@ -51,26 +51,54 @@ public struct Table: Sendable {
 
   /// The header and the rows as aligned lines, cut to `width` columns unless that is nil.
   public func lines(width: Int? = nil, style: Style = .plain) -> [String] {
-    let texts = rows.map { $0.map { printable($0.text) } }
-    let alignments = columns.indices.map(alignment(of:))
-    var widths = columns.indices.map { index in
-      texts.reduce(displayWidth(columns[index].title)) { max($0, displayWidth($1[index])) }
-    }
-    if let width { shrink(&widths, to: width, alignments) }
-    let header = columns.indices.map { index in
-      let title = truncated(columns[index].title, to: widths[index])
-      return padded(style.bold(title), to: widths[index], alignment: alignments[index])
-    }
-    let body = zip(rows, texts).map { cells, texts in
-      columns.indices.map { index in
-        let text = style.paint(truncated(texts[index], to: widths[index]), cells[index].paint)
-        return padded(text, to: widths[index], alignment: alignments[index])
+    let widths = naturalWidths
+    return [headerLine(widths, width: width, style: style)] + bodyLines(widths, width: width, style: style)
+  }
+
+  /// How wide each column would like to be: as its title, its widest cell and ``Column/widthMin``.
+  var naturalWidths: [Int] {
+    columns.indices.map { index in
+      rows.reduce(max(columns[index].widthMin, displayWidth(columns[index].title))) {
+        max($0, displayWidth(printable($1[index].text)))
       }
     }
-    return ([header] + body).map { fields in
-      let line = fields.joined(separator: Self.gap)
-      return String(line.reversed().drop { $0 == " " }.reversed())
+  }
+
+  /// The titles as a line in columns of these widths, which give way to `width`.
+  func headerLine(_ widths: [Int], width: Int?, style: Style) -> String {
+    let (widths, alignments) = fitted(widths, to: width)
+    return Self.line(
+      columns.indices.map { index in
+        let title = truncated(columns[index].title, to: widths[index])
+        return padded(style.bold(title), to: widths[index], alignment: alignments[index])
+      })
+  }
+
+  /// The rows as lines in columns of these widths, which give way to `width`. What does not fit is cut where the line
+  /// has a width, and shifts the rest of its line where it has none.
+  func bodyLines(_ widths: [Int], width: Int?, style: Style) -> [String] {
+    let (widths, alignments) = fitted(widths, to: width)
+    return rows.map { cells in
+      Self.line(
+        columns.indices.map { index in
+          let text = printable(cells[index].text)
+          let shown = width == nil ? text : truncated(text, to: widths[index])
+          return padded(
+            style.paint(shown, cells[index].paint), to: widths[index], alignment: alignments[index])
+        })
     }
+  }
+
+  private func fitted(_ widths: [Int], to width: Int?) -> (widths: [Int], alignments: [Alignment]) {
+    let alignments = columns.indices.map(alignment(of:))
+    var widths = widths
+    if let width { shrink(&widths, to: width, alignments) }
+    return (widths, alignments)
+  }
+
+  private static func line(_ fields: [String]) -> String {
+    let line = fields.joined(separator: gap)
+    return String(line.reversed().drop { $0 == " " }.reversed())
   }
 
   private static let gap = "  "
@@ -106,12 +134,15 @@ extension Table {
     public let key: String
     /// The side; nil: right for numbers, left for text.
     public let alignment: Alignment?
+    /// How wide it is at least, for rows that come later.
+    public let widthMin: Int
 
     /// A column; `key` is the title in camel case if nil: `map size` as `mapSize`.
-    public init(_ title: String, key: String? = nil, alignment: Alignment? = nil) {
+    public init(_ title: String, key: String? = nil, alignment: Alignment? = nil, widthMin: Int = 0) {
       self.title = title
       self.key = key ?? Self.camelCase(title)
       self.alignment = alignment
+      self.widthMin = widthMin
     }
 
     private static func camelCase(_ title: String) -> String {

@@ -49,6 +49,17 @@ public struct EntryFilter: Hashable, Sendable {
   /// A filter that every event passes.
   public init() {}
 
+  /// How much earlier than an event states a log may have taken it, in microseconds: clocks that are further ahead are
+  /// refused.
+  private static let clockAheadMax = 60_000_000 as UInt64
+
+  /// What a log took before this does not pass; nil where any of it may. There is no such bound for ``until``: an event
+  /// of another node may be taken long after it was stated.
+  public var takenSince: Timestamp? {
+    guard let since, since.microseconds > Self.clockAheadMax else { return nil }
+    return Timestamp(microseconds: since.microseconds - Self.clockAheadMax)
+  }
+
   /// What of it a log's index can be asked for: all that the filter passes is among what this finds.
   public var query: LogQuery {
     var query = LogQuery()

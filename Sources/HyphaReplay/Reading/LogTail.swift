@@ -13,9 +13,6 @@ struct LogTail {
   /// The newest position that is known to be there.
   private(set) var head: Position = .start
 
-  /// How much earlier than an event states a log may have taken it: clocks that are further ahead are refused.
-  private static let clockAheadMax = 60_000_000 as UInt64
-
   /// - Throws: what reading the log's entries does.
   init(
     _ log: any LogReader, _ filter: EntryFilter, positions: ClosedRange<Position>, isFromEnd: Bool = false
@@ -26,10 +23,7 @@ struct LogTail {
     usesIndex = !filter.query.termGroups.isEmpty
     last = positions.upperBound
     next = isFromEnd ? try log.head().next : positions.lowerBound
-    if let since = filter.since, since.microseconds > Self.clockAheadMax {
-      let earliest = Timestamp(microseconds: since.microseconds - Self.clockAheadMax)
-      next = max(next, try log.position(before: earliest).next)
-    }
+    if let earliest = filter.takenSince { next = max(next, try log.position(before: earliest).next) }
   }
 
   /// Whether nothing will ever follow.

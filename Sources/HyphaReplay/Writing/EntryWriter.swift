@@ -5,7 +5,7 @@ public import HyphaLog
 ///
 /// A JSON payload is a member as it is, on one line; any other one, and one that claims to be JSON and is not, is its
 /// bytes in base64. About a microsecond an entry.
-public struct EntryWriter {
+public struct EntryWriter: Sendable {
   /// What a line has.
   public enum Format: Hashable, Sendable {
     /// Everything that the log has, in Hypha's own words.

@@ -49,8 +49,9 @@ final class CatchUpServer: Sendable {
   static var answerCountMax: Int { 512 }
   /// The most unfinished walks that are remembered.
   static var walkCountMax: Int { 64 }
-  /// The most positions of one of them that are remembered, 8 bytes each.
-  static var walkPositionCountMax: Int { 65_536 }
+  /// The most positions that one of them is made of, 8 bytes each: those of some answers, so that who is far behind a
+  /// long lane is answered in parts.
+  static var walkPositionCountMax: Int { 8 * answerCountMax }
 
   init(log: any LogReader, routes: RouteTable, notary: (any Notary)? = nil) throws {
     self.log = log
@@ -255,7 +256,9 @@ final class CatchUpServer: Sendable {
       let walker = Walker(node: node, lane: lane)
       let known = state.withLock { $0.walks.removeValue(forKey: walker) }
       var rest = known?.after == after ? known?.rest ?? [] : []
-      if rest.isEmpty { rest = try log.positions(ofLane: lane, after: after)[...] }
+      if rest.isEmpty {
+        rest = try log.positions(ofLane: lane, after: after, limit: Self.walkPositionCountMax)[...]
+      }
       var records: [Record] = []
       var byteCount = 0
       let end = end(of: lane, for: node)
@@ -271,7 +274,7 @@ final class CatchUpServer: Sendable {
       if let last = records.last, !rest.isEmpty {
         state.withLock { state in
           if state.walks.count >= Self.walkCountMax { state.walks = [:] }
-          state.walks[walker] = (last.point, rest.prefix(Self.walkPositionCountMax))
+          state.walks[walker] = (last.point, rest)
         }
       }
       return .records(lane: lane, after: after, records: records)

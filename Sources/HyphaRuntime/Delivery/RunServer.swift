@@ -12,8 +12,9 @@ final class RunServer: Sendable {
 
   /// The most events that are read for one answer; runs that do not fit are left out, and asked for again.
   static let answerCountMax = 4 * RunContent.countMax
-  /// The most unfinished walks that are remembered, and the most positions of one of them, 8 bytes each.
-  static let walkMax = (count: 64, positionCount: 65_536)
+  /// The most unfinished walks that are remembered, and the most positions of one of them, 8 bytes each: those of some
+  /// answers, so that a lane of any length is asked about in parts.
+  static let walkMax = (count: 64, positionCount: 4 * RunContent.countMax)
 
   private let log: any LogReader
   private let routes: RouteTable
@@ -53,8 +54,8 @@ final class RunServer: Sendable {
     {
       return verdict
     }
-    let all = try log.positions(ofLane: run.lane, after: run.after)
-    if let verdict = try verdict(on: run, over: all[...], &leftCount) { return verdict }
+    let next = try log.positions(ofLane: run.lane, after: run.after, limit: Self.walkMax.positionCount)
+    if let verdict = try verdict(on: run, over: next[...], &leftCount) { return verdict }
     let isBehind = try (log.laneHead(run.lane)?.point ?? .start) < run.through
     return isBehind ? .unknown : .gone
   }
@@ -87,7 +88,7 @@ final class RunServer: Sendable {
     if !rest.isEmpty {
       walks.withLock { walks in
         if walks.count >= Self.walkMax.count { walks = [:] }
-        walks[Place(lane: run.lane, point: last)] = rest.prefix(Self.walkMax.positionCount)
+        walks[Place(lane: run.lane, point: last)] = rest
       }
     }
     return digest(content)

@@ -47,8 +47,10 @@ struct LogModel {
 
   /// Every entry that there ever was; that at position p is at p - 1.
   private(set) var entries: [LogEntry] = []
-  /// The oldest so many of them are gone.
-  private(set) var goneCount = 0
+  /// What is there of them, oldest first.
+  private(set) var present: [LogEntry] = []
+  /// The positions that are gone, in ascending order, with something between any two.
+  private(set) var gone: [ClosedRange<Position>] = []
   private(set) var cursors: [CursorKey: Cursor] = [:]
   private(set) var snapshots: [AgentID: [UInt8]] = [:]
   /// Where each lane's entries stand.
@@ -106,11 +108,12 @@ struct LogModel {
   private mutating func add(_ append: LogBatch.Append) {
     let header = append.record.header
     let position = entries.count + 1
-    entries.append(
-      LogEntry(
-        position: Position(rawValue: UInt64(position)), appendedAt: lastTime, source: append.source,
-        previousInStream: Position(rawValue: UInt64(streams[header.stream]?.positions.last ?? 0)),
-        previousInLane: Position(rawValue: UInt64(lanes[header.lane]?.last ?? 0)), record: append.record))
+    let entry = LogEntry(
+      position: Position(rawValue: UInt64(position)), appendedAt: lastTime, source: append.source,
+      previousInStream: Position(rawValue: UInt64(streams[header.stream]?.positions.last ?? 0)),
+      previousInLane: Position(rawValue: UInt64(lanes[header.lane]?.last ?? 0)), record: append.record)
+    entries.append(entry)
+    present.append(entry)
     let highest = max(lastSequence(of: header.stream), header.sequence)
     lanes[header.lane, default: []].append(position)
     streams[header.stream, default: Stream()].positions.append(position)
@@ -121,6 +124,7 @@ struct LogModel {
 
   private mutating func takeBack() {
     let header = entries.removeLast().record.header
+    present.removeLast()
     lanes[header.lane]?.removeLast()
     if lanes[header.lane]?.isEmpty == true { lanes[header.lane] = nil }
     streams[header.stream]?.positions.removeLast()
@@ -128,24 +132,27 @@ struct LogModel {
     if streams[header.stream]?.positions.isEmpty == true { streams[header.stream] = nil }
   }
 
-  /// The entries up to a position go, with the keys that were committed with them. Heads stay.
-  mutating func prune(through position: Position) {
-    goneCount = Int(position.rawValue)
-    keys = keys.filter { $0.value.receipt.last > position }
+  /// Entries go, with the keys that were committed with the last of them. Heads stay.
+  ///
+  /// - Parameter gone: all positions that are gone now, those that were before among them.
+  mutating func prune(leaving gone: [ClosedRange<Position>]) {
+    self.gone = gone
+    present = present.filter { !isGone($0.position) }
+    keys = keys.filter { !isGone($0.value.receipt.last) }
   }
 
   // MARK: Answers
 
   var head: Position { Position(rawValue: UInt64(entries.count)) }
-  /// What is there, oldest first.
-  var present: ArraySlice<LogEntry> { entries[goneCount...] }
-  /// The gap that the entries leave that are gone.
-  var gone: ClosedRange<Position>? {
-    goneCount == 0 ? nil : Position(rawValue: 1)...Position(rawValue: UInt64(goneCount))
-  }
+  /// The last position that is gone.
+  var prunedThrough: Position { gone.last?.upperBound ?? .start }
+  /// How many entries are gone.
+  var goneCount: Int { entries.count - present.count }
+
+  func isGone(_ position: Position) -> Bool { gone.contains { $0.contains(position) } }
 
   func entry(at position: Position) -> LogEntry? {
-    guard position > Position(rawValue: UInt64(goneCount)), position <= head else { return nil }
+    guard position > .start, position <= head, !isGone(position) else { return nil }
     return entries[Int(position.rawValue) - 1]
   }
 
@@ -190,21 +197,22 @@ struct LogModel {
   }
 
   private func present(_ positions: [Int]) -> [LogEntry] {
-    positions.filter { $0 > goneCount }.map { entries[$0 - 1] }
+    positions.compactMap { entry(at: Position(rawValue: UInt64($0))) }
   }
 
   /// What a query finds, in its order.
   func entries(matching query: LogQuery) -> [LogEntry] {
-    let low = max(query.positions?.lowerBound.rawValue ?? 1, UInt64(goneCount) + 1)
+    let low = max(query.positions?.lowerBound.rawValue ?? 1, 1)
     let high = min(query.positions?.upperBound.rawValue ?? .max, head.rawValue)
     guard low <= high else { return [] }
-    let found = entries[(Int(low) - 1)..<Int(high)].filter { query.wants($0) }
+    let found = entries[(Int(low) - 1)..<Int(high)].filter { query.wants($0) && !isGone($0.position) }
     return query.order == .forward ? found : found.reversed()
   }
 
-  /// The last position whose entry was taken before a time; what is gone counts as taken before.
+  /// The last position whose entry was taken before a time; what is gone counts as taken with the one before it.
   func position(before time: Timestamp) -> Position {
-    present.last { $0.appendedAt < time }?.position ?? Position(rawValue: UInt64(goneCount))
+    let last = present.last { $0.appendedAt < time }?.position ?? .start
+    return gone.first { $0.lowerBound == last.next }?.upperBound ?? last
   }
 
   /// The events that follow from `root`, those of fewer steps first, up to `limit` of them; each behind its cause, as

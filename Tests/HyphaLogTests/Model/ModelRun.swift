@@ -113,8 +113,8 @@ struct ModelRun {
     for (agent, snapshot) in model.snapshots {
       try Disagreement.unless(try log.snapshot(of: agent) == snapshot, "the snapshot of \(agent) differs")
     }
-    let gaps = model.gone.map { [$0] } ?? []
-    try Disagreement.unless(try log.gaps().map(\.range) == gaps, "gaps \(try log.gaps()) instead of \(gaps)")
+    try Disagreement.unless(
+      try log.gaps().map(\.range) == model.gone, "gaps \(try log.gaps()) instead of \(model.gone)")
   }
 
   private func verify() throws {
@@ -158,7 +158,8 @@ struct ModelRun {
     try compareHeads()
   }
 
-  /// Removes some of the oldest entries: no more than the policy takes, and none that a consumer or a guard needs.
+  /// Removes some of the oldest entries: no more than the policy takes, none that a consumer or a guard needs, and none
+  /// of the blocks with what is to be spared.
   private mutating func prune() async throws {
     guard let log = log as? LMDBLog, !model.present.isEmpty else { return }
     operationCount += 1
@@ -175,11 +176,13 @@ struct ModelRun {
     if policy.entryCountMax != nil {
       needed.append(Position(rawValue: model.head.rawValue - min(model.head.rawValue, UInt64(newest))))
     }
-    let plan = try log.planPrune(policy, guards: guards, now: Timestamp(microseconds: now))
+    // Those that were spared before are spared again, or go.
+    let kept = traffic.chance(0.5) ? traffic.count(in: 1...3) : 0
+    let spared = Set((0..<kept).map { _ in traffic.pick(model.present).position })
+    let plan = try log.planPrune(policy, guards: guards, sparing: spared, now: Timestamp(microseconds: now))
     guard let range = plan.range else { return }
-    let first = Position(rawValue: UInt64(model.goneCount) + 1)
     try Disagreement.unless(
-      range.lowerBound == first && needed.allSatisfy { range.upperBound <= $0 },
+      model.entry(at: range.lowerBound) != nil && needed.allSatisfy { range.upperBound <= $0 },
       "\(range) is to go, not \(needed)")
     let report = try await log.prune(plan, principal: "ops", time: home.time)
     let event = try #require(try log.entry(at: report.event))
@@ -190,9 +193,21 @@ struct ModelRun {
     guard case .taken(let receipt) = verdict, receipt.first == report.event else {
       throw Disagreement(description: "a prune is told of at \(report.event), which is \(verdict)")
     }
-    model.prune(through: range.upperBound)
+    // Which entries share a block the log alone knows.
+    let gone = try log.gaps().map(\.range)
+    let count = gone.reduce(0) { $0 + Int($1.upperBound.rawValue - $1.lowerBound.rawValue) + 1 }
+    let stays = spared.filter { $0 <= range.upperBound }
+    try Disagreement.unless(
+      gone.last?.upperBound == max(range.upperBound, model.prunedThrough)
+        && count == model.goneCount + Int(plan.entryCount) && !stays.contains { gone.contains($0) },
+      "\(gone) are gone, not \(range) but for \(spared.sorted())")
+    model.prune(leaving: gone)
     try compareHeads()
   }
+}
+
+extension [ClosedRange<Position>] {
+  fileprivate func contains(_ position: Position) -> Bool { contains { $0.contains(position) } }
 }
 
 extension LogIndexSettings {

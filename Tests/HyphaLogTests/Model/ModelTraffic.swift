@@ -67,7 +67,7 @@ struct ModelTraffic {
     }
     if chance(0.25) {
       let key = CursorKey(agent: pick(writers).author.agent, channel: pick([.persistent, .alert]))
-      let through = count(in: model.goneCount...model.entries.count)
+      let through = count(in: Int(model.prunedThrough.rawValue)...model.entries.count)
       batch.cursors[key] = Cursor(
         position: Position(rawValue: UInt64(through)), handledCount: UInt64(keyCount))
     }

@@ -69,7 +69,8 @@ import Testing
         == "hypha: 'many' is not a value for --limit; give a whole number (\(page))\n")
     #expect(
       await refusal("d", "--wait", "3")
-        == "hypha: '3' is not a value for --wait; give a duration such as 250ms, 3s, 2m or 1h (\(page))\n")
+        == "hypha: '3' is not a value for --wait; give a duration such as 250ms, 3s, 2m, 1h or 30d (\(page))\n"
+    )
     #expect(
       await refusal("d", "--since=-1")
         == "hypha: '-1' is not a value for --since; give a whole number, 0 or more (\(page))\n")

@@ -40,10 +40,6 @@ import Testing
     (["replay", "--from", "sequence:9", "--to", "sequence:3"], "sequence 9 lies behind sequence 3"),
     (["export", "--format", "csv", "--from", "sequence:9", "--to", "sequence:3"], "lies behind"),
     (["replay", "--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z"], "is later than"),
-    (
-      ["log", "cat", "data", "--since", "2026-01-02T00:00:00Z", "--until", "2026-01-01T00:00:00Z"],
-      "is later than"
-    ),
   ])
   func `no command takes a range that goes backward`(words: [String], problem: String) throws {
     let parser = CommandParser(tree: CommandTree(RootCommand.self))
