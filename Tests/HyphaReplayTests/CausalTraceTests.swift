@@ -98,6 +98,28 @@ import Testing
     #expect(orphan.isComplete && orphan.missingCause == question.header.id)
   }
 
+  @Test func `a search for causes and effects says how far it is, and can be stopped`() async throws {
+    struct Stop: Error {}
+    let world = try World(seed: 5, nodeCount: 3)
+    try await world.run(eventCount: 400)
+    let first = try #require(
+      world.stated.first { event in world.stated.contains { $0.header.causation == event.header.id } })
+    var counts: [Int] = []
+    let trace = try CausalTrace(of: first.header.id, in: world.logs) { counts.append($0) }
+    // Once for each log that is asked for the event, and for each that is asked for effects.
+    #expect(counts.count >= 6 && counts.prefix(3) == [0, 0, 0] && counts.sorted() == counts)
+    #expect(counts[counts.count - 1] <= trace.steps.count && counts[counts.count - 1] > 1)
+    for at in counts.indices {
+      var left = at
+      #expect(throws: Stop.self) {
+        _ = try CausalTrace(of: first.header.id, in: world.logs) { _ in
+          left -= 1
+          if left < 0 { throw Stop() }
+        }
+      }
+    }
+  }
+
   private func copy(of record: Record) async throws -> MemoryLog {
     let identity = LogIdentity(id: EventID(high: 1, low: 1), node: "alone")
     let log = try MemoryLog(store: MemoryLogStore(identity: identity), time: World.SkewedTime())

@@ -36,6 +36,12 @@ import Testing
     if random.chance(0.1) { filter.event = some.id }
     if random.chance(0.3) { filter.streams.append(.init(agent: some.agent, channel: some.channel)) }
     if random.chance(0.2) { filter.streams.append(.init(agent: other.agent, epoch: 1)) }
+    if random.chance(0.3) {
+      let patterns: [Pattern] = [
+        "work.>", "*.Alarm", (try? Pattern(some.type.text)) ?? ">", "work", ">", "*.*",
+      ]
+      filter.excludedTypes = Set((0..<2).compactMap { _ in patterns.randomElement(using: &random) })
+    }
     if random.chance(0.3) { filter.since = min(some.time, other.time) }
     if random.chance(0.3) { filter.until = max(some.time, other.time) }
     if random.chance(0.2) { filter.fromSequence = some.sequence }
@@ -49,6 +55,9 @@ import Testing
     if let cause = filter.cause, cause != .none, header.causation != cause { return false }
     if filter.cause == EventID.none { return false }
     if !filter.types.isEmpty && !filter.types.contains(header.type) { return false }
+    if filter.excludedTypes.contains(where: { $0.matches(Subject(unchecked: header.type.text)) }) {
+      return false
+    }
     if let subject = filter.subject, !subject.matches(header.subject) { return false }
     if let channel = filter.channel, header.channel != channel { return false }
     if let correlation = filter.correlation, header.correlation != correlation { return false }

@@ -11,8 +11,9 @@ struct ExportCommand: Command {
     discussion: """
       cloudevents and cloudevents-batch are CloudEvents 1.0; ocel-json and ocel-sqlite are OCEL 2.0 and xes is IEEE 1849, for \
       process mining, with the subject as the case; otlp is OpenTelemetry's traces, with a conversation as the trace; csv is a \
-      table; graphml says who sends to whom. Logs are merged as 'hypha replay' shows them. The file has its name only \
-      when it is whole. Without -o it goes to standard output.
+      table; graphml says who sends to whom. Logs are merged as 'hypha replay' shows them. What handlers have recorded of \
+      themselves, hypha.Observed, is left out of all but cloudevents and csv, unless --type asks for it. The file has its \
+      name only when it is whole. Without -o it goes to standard output.
       """,
     examples: [
       "hypha export --data data/incident-room --format xes --type work.HandedOver -o incidents.xes",
@@ -40,7 +41,8 @@ struct ExportCommand: Command {
 
   func run() async throws {
     var replay = try Replay(
-      of: logs.open(), filter: options.filter, range: ReplayRange(from: from?.bound, to: to?.bound))
+      of: logs.open(), filter: format.narrowing(options.filter),
+      range: ReplayRange(from: from?.bound, to: to?.bound))
     try replay.look()
     let stop = StopSignal()
     guard let output else {

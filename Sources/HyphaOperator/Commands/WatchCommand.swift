@@ -31,6 +31,9 @@ struct WatchCommand: Command {
   @Argument(help: "The subjects to show.") var pattern: Pattern = .everything
   @OptionGroup var logs: LogsOptions
   @Option(help: "Only these event types.", valueName: "type") var type: [EventTypeName] = []
+  @Option(
+    help: "No events of types that match, such as 'hypha.>' for what the bus states.", valueName: "pattern")
+  var without: [Pattern] = []
   @Option(help: "Only events of this channel.") var channel: Channel?
   @Option(help: "Only events that this agent states.", valueName: "agent") var from: AgentID?
   @Option(help: "Begin with what was stated this long ago.", valueName: "duration") var back: Duration?
@@ -43,6 +46,7 @@ struct WatchCommand: Command {
     var filter = EntryFilter()
     filter.subject = pattern == .everything ? nil : pattern
     filter.types = Set(type)
+    filter.excludedTypes = Set(without)
     filter.channel = channel
     filter.streams = from.map { [EntryFilter.StreamSelection(agent: $0)] } ?? []
     let now = SystemScheduler().microseconds()

@@ -19,6 +19,31 @@ public enum ExportFormat: String, CaseIterable, Sendable {
   case csv
   /// Who sends to whom, as a graph.
   case graphML = "graphml"
+
+  /// `filter` with what this format leaves out unless it is asked for: the records of handlers, which nobody is sent, are no
+  /// steps of a process or a trace, and no edges.
+  public func narrowing(_ filter: EntryFilter) -> EntryFilter {
+    switch self {
+    case .cloudEvents, .cloudEventsBatch, .csv: return filter
+    case .ocelJSON, .ocelSQLite, .xes, .otlp, .graphML:
+      guard !filter.types.contains(.observed) else { return filter }
+      var filter = filter
+      filter.excludedTypes.insert(.observed)
+      return filter
+    }
+  }
+}
+
+extension Pattern {
+  /// The type alone.
+  static let observed: Pattern = "hypha.Observed"
+}
+
+extension RecordView {
+  /// Whether the bus has stated it to nobody, so that it is on no way from one to another.
+  var isToNobody: Bool { addressee.isEmpty && Self.toNobody.contains { type.elementsEqual($0) } }
+
+  private static let toNobody = EventTypeName.toNobody.map { Array($0.text.utf8) }
 }
 
 /// Writes replayed events in a format that other tools open.
@@ -147,7 +172,8 @@ struct OTLPEncoder: ExportEncoder {
 
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
     let entry = replayed.entry
-    spans.append(entry.record, node: replayed.node, until: entry.appendedAt, to: &sink.buffer)
+    let end = entry.source.isImported ? entry.record.time : entry.appendedAt
+    spans.append(entry.record, node: replayed.node, until: end, to: &sink.buffer)
   }
 
   func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) { spans.finish(to: &sink.buffer) }
