@@ -19,6 +19,7 @@ struct ReplayCommand: Command {
       "hypha replay --data data/incident-room --type work.HandedOver --json",
       "hypha replay --data data/incident-room --node hq --from 100 --to 200",
       "hypha replay --data data/incident-room --follow --channel alert",
+      "hypha replay --data data/incident-room --without 'hypha.>'",
     ])
 
   @OptionGroup var logs: LogsOptions
@@ -54,7 +55,7 @@ struct ReplayCommand: Command {
       if let time { filter.since = max(time, filter.since ?? .zero) }
       return try Replay(of: readers, filter: filter, range: range)
     }
-    if count { return try countAll(makeReplay(since: nil), nodeCount: readers.count) }
+    if count { return try await countAll(makeReplay(since: nil), nodeCount: readers.count) }
     let stop = StopSignal()
     var session = try ReplaySession(
       pace: ReplayPace(rate: rate.rate, isPaused: rate.isStep, idleMax: idleMax), follows: follow, stop: stop,
@@ -107,20 +108,32 @@ struct ReplayCommand: Command {
     try flush()
   }
 
-  private func countAll(_ replay: Replay, nodeCount: Int) throws {
+  private func countAll(_ replay: Replay, nodeCount: Int) async throws {
     var replay = replay
     let limit = limit?.value ?? .max
     try replay.look()
+    let total = replay.leftCount
     var (eventCount, byteCount) = (0, 0)
-    let clock = ContinuousClock()
-    let duration = try clock.measure {
-      guard limit > 0 else { return }
-      try replay.visit { replayed in
-        eventCount += 1
-        byteCount += replayed.entry.record.bytes.count
-        return eventCount < limit
+    let begin = ContinuousClock.now
+    try await LongWork.run { work in
+      // A part at a time, so that a signal is heeded and progress is seen.
+      var isDone = limit == 0
+      while !isDone {
+        var left = min(262_144, limit - eventCount)
+        isDone = try replay.visit { replayed in
+          eventCount += 1
+          byteCount += replayed.entry.record.bytes.count
+          left -= 1
+          return left > 0
+        }
+        isDone = isDone || eventCount == limit
+        guard !isDone else { return }
+        try work.pass(
+          "\(Human.count(total - min(replay.leftCount, total))) of \(Human.count(total)) entries",
+          done: "\(Human.count(eventCount)) events of \(Human.count(nodeCount)) logs")
       }
     }
+    let duration = begin.duration(to: .now)
     var table = Table([
       .init("events"), .init("logs"), .init("size", key: "sizeBytes"), .init("took", key: "seconds"),
       .init("rate", key: "eventsPerSecond"),

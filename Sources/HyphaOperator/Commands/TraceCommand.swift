@@ -27,7 +27,13 @@ struct TraceCommand: Command {
   @Flag(help: "Print as JSON; short for --format json.") var json = false
 
   func run() async throws {
-    let trace = try CausalTrace(of: event, in: logs.open(), limit: limit.value)
+    let readers = try logs.open()
+    let trace = try await LongWork.run { work in
+      try CausalTrace(of: event, in: readers, limit: limit.value) { count in
+        let events = "\(Human.count(count)) \(count == 1 ? "event" : "events")"
+        try work.pass("\(event): \(events) found", done: "\(events); nothing was printed")
+      }
+    }
     switch json ? .json : format {
     case .text:
       let width = Terminal.current.isOutputTTY ? Terminal.current.width : Int.max
