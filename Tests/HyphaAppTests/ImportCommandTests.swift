@@ -74,7 +74,12 @@ extension Processes {
       let run = try scratch.start("import", fifo, "--data", scratch("deep/data"))
       // It has the FIFO open from when it waits.
       #expect(await becomesTrue { ProcessTable.hasOpen(fifo, process: run.id) })
-      run.signal(isBegun ? SIGINT : SIGTERM)
+      // A program listens for signals some time after it has begun to.
+      #expect(
+        await becomesTrue {
+          if run.isRunning { run.signal(isBegun ? SIGINT : SIGTERM) }
+          return !run.isRunning
+        })
       let result = await run.end()
       #expect(result.status == (isBegun ? 130 : 143), "\(result)")
       #expect(result.errors == "stopped after 0 events; nothing was kept\n" && result.output == "")
