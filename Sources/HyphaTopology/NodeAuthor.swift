@@ -1,10 +1,13 @@
 public import HyphaCore
 
 extension NodeID {
+  /// What the names begin with under which nodes state events.
+  public static let authorPrefix = "hypha.node."
+
   /// The name under which the node itself states events, such as those of membership: `hypha.node.` and the node's name,
   /// which is cut and given a fingerprint where that is longer than a name may be. No agent may be called so.
   public var author: AgentID {
-    let prefix = "hypha.node."
+    let prefix = Self.authorPrefix
     let room = AgentID.byteCountMax - prefix.utf8.count
     guard text.utf8.count > room else { return AgentID(unchecked: prefix + text) }
     let digits = String(SeededGenerator.fingerprint(of: text), radix: 16)

@@ -7,7 +7,10 @@ extension Topology {
   /// A number that is equal for topologies that route alike, on every machine and in every run: FNV-1a over
   /// the version, over each agent's id, node, supervisor and subscriptions, over pinned links, over the agents that
   /// no link may lead around, over oversight, and over each node's replicas.
+  ///
+  /// Agents that were moved count where the topology file has them (``placing(_:)``).
   public var hash: UInt64 {
+    if let filed { return filed.hash }
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     func add(_ text: String) {
       for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }

@@ -30,6 +30,13 @@ public struct Topology: Sendable, Hashable {
   /// Which supervisors take part in what passes below them.
   public let oversight: [OversightRule]
 
+  /// What the topology file says, where agents are placed otherwise than there.
+  struct Filed: Sendable, Hashable {
+    let hash: UInt64
+    let moveSeat: NodeID
+  }
+  private(set) var filed: Filed?
+
   private let nodeIndex: [NodeID: Int]
   private let agentIndex: [AgentID: Int]
   private let childIndex: [AgentID: [AgentID]]
@@ -140,11 +147,35 @@ public struct Topology: Sendable, Hashable {
     nodes: [NodeSpec]? = nil, agents: [AgentSpec]? = nil, security: SecuritySettings? = nil,
     observer: ObserverPolicy? = nil
   ) throws -> Topology {
-    try Topology(
+    var replaced = try Topology(
       name: name, version: version, nodes: nodes ?? self.nodes, agents: agents ?? self.agents, log: log,
       alerts: alerts, membership: membership, supervision: supervision, security: security ?? self.security,
       observer: observer ?? self.observer, oversight: oversight)
+    replaced.filed = filed
+    return replaced
   }
+
+  /// The same deployment with some agents on other nodes than its file says. Its ``hash`` and its ``moveSeat`` stay those of
+  /// the file.
+  ///
+  /// - Throws: what the initialiser throws.
+  public func placing(_ places: [AgentID: NodeID]) throws -> Topology {
+    guard agents.contains(where: { places[$0.id].map { [node = $0.node] in $0 != node } ?? false }) else {
+      return self
+    }
+    var placed = try replacing(
+      agents: agents.map { agent in
+        var agent = agent
+        agent.node = places[agent.id] ?? agent.node
+        return agent
+      })
+    placed.filed = filed ?? Filed(hash: hash, moveSeat: moveSeat)
+    return placed
+  }
+
+  /// The node that orders moves of agents: that of the observer's seat; where nobody observes, the one on which the file
+  /// places the root.
+  public var moveSeat: NodeID { filed?.moveSeat ?? observer.node ?? agent(root)?.node ?? nodes[0].id }
 
   /// The agent with this id.
   public func agent(_ id: AgentID) -> AgentSpec? { agentIndex[id].map { agents[$0] } }

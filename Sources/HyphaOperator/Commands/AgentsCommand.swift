@@ -2,12 +2,15 @@ import Foundation
 import HyphaCore
 import HyphaLog
 import HyphaRuntime
+import HyphaTopology
 
 /// `hypha agents`: what single agents are at.
 struct AgentsCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "agents", abstract: "Say what an agent is at, why it gets nothing, and what its state was.",
-    subcommands: [AgentsExplainCommand.self, AgentsStateCommand.self])
+    name: "agents",
+    abstract:
+      "Say what an agent is at, why it gets nothing, and what its state was; move it to another node.",
+    subcommands: [AgentsExplainCommand.self, AgentsStateCommand.self, AgentsMoveCommand.self])
 }
 
 /// `hypha agents explain`: why an agent gets what it gets.
@@ -48,7 +51,12 @@ struct AgentsExplainCommand: Command {
   private func read() async throws -> AgentReport {
     let program = try Program.require()
     let now = Timestamp(microseconds: SystemScheduler().microseconds())
-    for path in try DataPlaces.logs(in: data) {
+    let paths = try DataPlaces.logs(in: data)
+    let places = try Moves.read(paths).moves
+    // Where it was moved, the log of the node that it was moved to knows most.
+    let home = places.newest(of: agent)?.order.to
+    let inOrder = paths.filter { URL(fileURLWithPath: $0).lastPathComponent == home?.text } + paths
+    for path in inOrder {
       guard let found = try AgentReport(of: agent, in: program.readLog(path), now: now) else { continue }
       let request = try OperatorRequest(
         "agents.explain", by: OperatorClient.authority(nil),

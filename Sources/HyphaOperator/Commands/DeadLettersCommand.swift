@@ -75,7 +75,7 @@ struct DeadLettersInspectCommand: Command {
     for (node, path, letter) in try DeadLetters.find(id, in: data) {
       let failure = letter.failure
       let log = try program.readLog(path)
-      let entry = try log.entry(at: Position(rawValue: failure.position))
+      let entry = try letter.entry(in: log)
       let output = Output.standard
       try output.writeLine("event     \(failure.event)  \(failure.type)")
       try output.writeLine("from      \(failure.from)")
@@ -86,7 +86,9 @@ struct DeadLettersInspectCommand: Command {
       } else {
         try output.writeLine("payload   the log of node \(node) does not have it any more")
       }
-      try output.writeLine("agent     \(failure.agent) on node \(node), position \(failure.position)")
+      try output.writeLine(
+        "agent     \(failure.agent) on node \(node), position \(entry?.position.rawValue ?? failure.position)"
+      )
       for (time, failed) in try attempts(failure, in: log) {
         let attempt = failed.attempt.map { "attempt \($0)" } ?? "attempt"
         try output.writeLine(

@@ -68,6 +68,14 @@ struct RerunCommand: Command {
         .usage, "\(directory) holds no log of \(node.map { "'\($0)'" }.joined(separator: ", "))",
         remedy: "name a node that has one")
     }
+    let moved = Set(try Moves.read(DataPlaces.logs(in: directory)).moves.newest.map(\.order.agent))
+    if let agent = topology.agents.map(\.id).first(where: { id in
+      moved.contains(id) && (agent.isEmpty || agent.contains(id))
+    }) {
+      throw HyphaError(
+        .usage, "agent '\(agent)' was moved from node to node, and a re-run does not follow that",
+        remedy: "name agents that were not moved with --agent")
+    }
     var session = RerunSession(
       topology, kinds: program.kinds, agents: agent.isEmpty ? nil : Set(agent), isVerifying: verify,
       shownCountMax: verify ? 1 : limit.value)

@@ -43,11 +43,13 @@ struct TopologyShowCommand: Command {
     let forbidden: [DirectLink]
     let oversight: [Oversight]
     let findings: [FindingText.Line]
+    let moves: [Moves.Line]
   }
 
   func run() async throws {
     let (topology, reading) = try deployment.read(through: at)
     let live = reading.live
+    let moves = try deployment.moves(of: topology, through: at).lines
     if json {
       return try Output.standard.writeLine(
         JSON.text(
@@ -59,7 +61,7 @@ struct TopologyShowCommand: Command {
                 isPinned: state.isPinned, savedHops: Double(state.score) / 65_536)
             }, forbidden: live.forbidden.sorted(),
             oversight: topology.oversight.map { .init(type: $0.type, by: $0.by, mode: $0.mode) },
-            findings: FindingText.lines(reading))))
+            findings: FindingText.lines(reading), moves: moves)))
     }
     let style = Terminal.current.style()
     for line in TreeLines(topology: topology, live: live, style: style, showsAll: all).lines {
@@ -70,6 +72,10 @@ struct TopologyShowCommand: Command {
       "\nversion \(live.version): \(live.links.count) links between \(Human.count(topology.agents.count)) agents\(frozen)"
     )
     for link in live.forbidden.sorted() { try Output.standard.writeLine("forbidden: \(link)") }
+    for line in moves {
+      let isThere = line.stage == Moves.Line.arrived
+      try Output.standard.writeLine(isThere ? line.text : style.yellow(line.text))
+    }
     for line in FindingText.lines(reading) {
       try Output.standard.writeLine(style.yellow("\(line.kind): \(line.text)"))
     }

@@ -5,11 +5,13 @@ import HyphaTopology
 
 /// What operators may ask of a running node.
 struct NodeOperations: Sendable {
-  let node: Node
+  let current: CurrentNode
   let log: any EventLog
   let directory: String
   let retention: any LogRetention
   let time: any Scheduler
+
+  private var node: Node { current.node }
 
   /// The operations by name.
   var all: [String: OperatorServer.Operation] {
@@ -18,6 +20,7 @@ struct NodeOperations: Sendable {
       "losses": { _, _ in try Self.value(node.losses()) },
       "alerts.ack": { request, _ in try await acknowledge(request) },
       "topology.ask": { request, _ in try await askTopology(request) },
+      "agents.move": { request, _ in try await move(request) },
       "agents.explain": { request, _ in
         try Self.value(node.explain(Self.parameters(Explanation.self, of: request).agent))
       },
@@ -130,6 +133,54 @@ struct NodeOperations: Sendable {
   /// Asks why an agent gets what it gets.
   struct Explanation: Codable, Sendable {
     var agent: AgentID
+  }
+
+  /// Asks for an agent to be moved.
+  struct Move: Codable, Sendable {
+    var agent: AgentID
+    var to: NodeID
+    var note: String?
+  }
+
+  /// What came of it: a move with its number, or a refusal; neither where nobody has answered in time.
+  struct MoveOutcome: Codable, Sendable {
+    var move: UInt32?
+    var from: NodeID?
+    var refusal: String?
+  }
+
+  private func move(_ request: OperatorRequest) async throws -> JSONValue {
+    let wanted = try Self.parameters(Move.self, of: request)
+    try Self.checkNote(wanted.note)
+    let before = try log.head()
+    let asked = try node.move(wanted.agent, to: wanted.to, by: request.by, note: wanted.note)
+    let end = ContinuousClock.now + Self.patience
+    // The answer is an event of another node, maybe, which comes to this one's log.
+    while ContinuousClock.now < end {
+      if let outcome = try moveOutcome(of: asked, after: before) { return try Self.value(outcome) }
+      try await Task.sleep(for: .milliseconds(20), clock: .suspending)
+    }
+    return try Self.value(MoveOutcome())
+  }
+
+  private func moveOutcome(of asked: EventID, after position: Position) throws -> MoveOutcome? {
+    let head = try log.head()
+    guard position < head else { return nil }
+    var outcome: MoveOutcome?
+    try log.visit(position.next...head, .forward) { view in
+      guard view.record.causation == asked else { return true }
+      let record = try Record(view.record)
+      switch record.type {
+      case AgentMoved.eventType:
+        let event = try AgentMoved.decode(record)
+        outcome = MoveOutcome(move: event.move, from: event.from)
+      case MoveRefused.eventType:
+        outcome = MoveOutcome(refusal: try MoveRefused.decode(record).reason)
+      default: break
+      }
+      return outcome == nil
+    }
+    return outcome
   }
 
   /// Asks for a dead letter to be settled.

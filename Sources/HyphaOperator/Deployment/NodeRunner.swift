@@ -17,8 +17,11 @@ struct NodeRunner {
 
   /// How often the status is reported.
   static let reportInterval = Duration.milliseconds(200)
+  /// How long handlers may take to come to their end where the node begins anew, before it does without them.
+  static let replacePatience = Duration.seconds(10)
 
-  /// Runs the node until `stop` is raised or `isDone` says so.
+  /// Runs the node until `stop` is raised or `isDone` says so. Where agents are moved the node begins anew, on the same
+  /// log, in this process.
   ///
   /// - Parameter report: is called with the status, again and again and once more at the end; what it throws
   ///   stops the node.
@@ -32,49 +35,117 @@ struct NodeRunner {
     let notes = NodeNotes()
     let log = try program.openLog(directory, node, topology.log, scheduler) { notes.take($0) }
     defer { log.close() }
-    let transport = try program.makeTransport(
-      Node.linkPlan(of: node, in: topology, security: security), DataPlaces.runtimeDirectory(for: data),
-      .standard)
-    let configuration = Node.Configuration(
-      topology: topology, node: node, kinds: program.kinds, seed: seed,
-      notary: security.map(program.makeNotary))
-    try DeploymentOutline(topology).save(in: log)
-    let running = try Node(configuration, log: log, transport: transport, scheduler: scheduler)
-    notes.pass { [weak running] in running?.note($0) }
-    let server = openSocket(running, log, directory, scheduler)
+    func begin(_ number: UInt64) throws -> Turn {
+      let placed = try Node.placed(topology, by: log)
+      let transport = try program.makeTransport(
+        Node.linkPlan(of: node, in: placed, security: security), DataPlaces.runtimeDirectory(for: data),
+        .standard)
+      let configuration = Node.Configuration(
+        topology: topology, node: node, kinds: program.kinds, seed: seed &+ number << 32,
+        notary: security.map(program.makeNotary))
+      try DeploymentOutline(placed).save(in: log)
+      let tenure = LogTenure(log)
+      let turn = Turn(
+        number: number,
+        node: try Node(configuration, log: tenure, transport: transport, scheduler: scheduler),
+        tenure: tenure)
+      turn.node.whenReplaced { [isReplaced = turn.isReplaced] in isReplaced.raise() }
+      return turn
+    }
+    var turn = try begin(0)
+    let current = CurrentNode(turn.node)
+    notes.pass { current.node.note($0) }
+    let server = openSocket(current, log, directory, scheduler)
     defer { server?.stop() }
     // Also while it waits for its neighbours at the start.
-    stop.whenRaised { Task { await running.stop() } }
+    stop.whenRaised { Task { await current.node.stop() } }
+    while true {
+      let isReplaced = try await work(turn, until: stop, report: report, isDone: isDone)
+      guard isReplaced else { break }
+      await end(turn)
+      turn = try begin(turn.number + 1)
+      current.node = turn.node
+    }
+    await turn.node.stop()
+    try report(turn.node.status())
+  }
+
+  /// A node from one change of places to the next, and its use of the log.
+  private struct Turn {
+    let number: UInt64
+    let node: Node
+    let tenure: LogTenure
+    let isReplaced = StopSignal([])
+  }
+
+  /// Runs a node until it is to stop, or to begin anew.
+  ///
+  /// - Returns: whether it is to begin anew.
+  private func work(
+    _ turn: Turn, until stop: StopSignal, report: @Sendable (NodeStatus) throws -> Void,
+    isDone: @Sendable (NodeStatus) -> Bool
+  ) async throws -> Bool {
+    let running = turn.node
     do {
       try await running.start()
       while !stop.isRaised {
         let status = running.status()
         try report(status)
-        if isDone(status) { break }
-        try await Task.sleep(for: Self.reportInterval, clock: .suspending)
+        if isDone(status) { return false }
+        let next = ContinuousClock.now + Self.reportInterval
+        while !stop.isRaised, ContinuousClock.now < next {
+          if turn.isReplaced.isRaised { return true }
+          try await Task.sleep(for: .milliseconds(20), clock: .suspending)
+        }
       }
+      return false
     } catch {
       await running.stop()
       // A start that was stopped in its middle has not failed.
-      if stop.isRaised, (error as? HyphaError)?.code == .transportFailed { return }
+      if stop.isRaised, (error as? HyphaError)?.code == .transportFailed { return false }
       throw error
     }
-    await running.stop()
-    try report(running.status())
+  }
+
+  /// Ends a node whose place another takes.
+  private func end(_ turn: Turn) async {
+    let isOver = StopSignal([])
+    Task {
+      await turn.node.stop(isReplaced: true)
+      isOver.raise()
+    }
+    let patience = ContinuousClock.now + Self.replacePatience
+    while !isOver.isRaised, ContinuousClock.now < patience {
+      try? await Task.sleep(for: .milliseconds(5), clock: .suspending)
+    }
+    if !isOver.isRaised { turn.node.abandon() }
+    await turn.tenure.end()
   }
 
   /// Lets operators ask the node. Where no socket can be, it runs without.
   private func openSocket(
-    _ running: Node, _ log: any EventLog, _ directory: String, _ scheduler: SystemScheduler
+    _ current: CurrentNode, _ log: any EventLog, _ directory: String, _ scheduler: SystemScheduler
   ) -> OperatorServer? {
     let operations = NodeOperations(
-      node: running, log: log, directory: directory, retention: program.retention, time: scheduler)
+      current: current, log: log, directory: directory, retention: program.retention, time: scheduler)
     do {
       return try OperatorServer(in: directory, operations: operations.all)
     } catch {
-      running.note("operators cannot ask this node: \(error)")
+      current.node.note("operators cannot ask this node: \(error)")
       return nil
     }
+  }
+}
+
+/// The node that runs in this process now. Any thread.
+final class CurrentNode: Sendable {
+  private let state: Mutex<Node>
+
+  init(_ node: Node) { state = Mutex(node) }
+
+  var node: Node {
+    get { state.withLock { $0 } }
+    set { state.withLock { $0 = newValue } }
   }
 }
 

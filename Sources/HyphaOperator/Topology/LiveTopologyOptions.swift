@@ -20,8 +20,11 @@ struct LiveTopologyOptions: ArgumentGroup {
   }
 
   /// The topology as the logs have it: that of the seat knows most; without it, that which knows the newest.
+  ///
+  /// Agents that were moved are where they were moved to.
   func read(through end: Instant? = nil) throws -> (topology: Topology, reading: TopologyReading) {
-    let (topology, program) = (try topology(), try Program.require())
+    let (filed, program) = (try topology(), try Program.require())
+    let topology = try Moves.read(logs(of: filed), through: end?.end).moves.placing(filed)
     var newest: TopologyReading?
     for path in try logs(of: topology) {
       let log = try program.readLog(path)
@@ -39,6 +42,11 @@ struct LiveTopologyOptions: ArgumentGroup {
     }
     guard let newest else { throw HyphaError(.fileUnavailable, "there is no log of '\(topology.name)'") }
     return (topology, newest)
+  }
+
+  /// The moves of agents, as all logs together have them.
+  func moves(of topology: Topology, through end: Instant? = nil) throws -> Moves {
+    try Moves.read(logs(of: topology), through: end?.end)
   }
 
   /// The log to follow: that of the seat where it is here, any other one where it is not.

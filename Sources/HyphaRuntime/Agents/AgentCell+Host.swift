@@ -71,14 +71,13 @@ extension AgentCell {
         .usage, "agent '\(spec.id)' has no dead letter \(event)",
         remedy: "list the open ones with 'hypha dead-letters list'; it may have been settled meanwhile")
     }
-    let position = Position(rawValue: letter.failure.position)
-    let entry = try services.log.entry(at: position)
+    let entry = try letter.entry(in: services.log)
     guard resolution == .discarded || entry != nil else {
       throw HyphaError(
         .failed, "event \(event) is not in the log any more",
         remedy: "discard the dead letter, or restore a backup")
     }
-    if resolution == .requeued {
+    if resolution == .requeued, let position = entry?.position {
       batch.change {
         $0.retries.insert(.init(id: event, dueAt: services.now(), position: position, attempt: 1))
       }

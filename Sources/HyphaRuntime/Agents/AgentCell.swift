@@ -196,6 +196,10 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     do {
       let entries = try services.log.read(after: after, limit: 512, byteLimit: 1 << 20)
       for entry in entries where entry.record.channel == channel && declarations.takes(entry.record) {
+        if services.wasHandledElsewhere(entry, by: spec.id) {
+          batch.handled(channel, entry.position, count: 0)
+          continue
+        }
         await handle(delivery(of: entry), on: agent, &batch)
         if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }

@@ -7,7 +7,7 @@ import Synchronization
 public struct AgentReport: Codable, Sendable {
   /// One thing that is known of the agent.
   public struct Finding: Codable, Sendable, Hashable {
-    /// What it is about: `work`, `subscription`, `lane`, `mailbox`, `retries`, `timers`, `dead letters`, `handled`.
+    /// What it is about: `move`, `work`, `subscription`, `lane`, `mailbox`, `retries`, `timers`, `dead letters`, `handled`.
     public let topic: String
     /// What is so, in words.
     public let text: String
@@ -37,9 +37,9 @@ public struct AgentReport: Codable, Sendable {
   /// What a log alone says of an agent of its node; nil where the agent has never been activated there.
   public init?(of agent: AgentID, in log: any LogReader, now: Timestamp) throws {
     let lane = Lane(agent: agent, channel: .persistent, target: .type(AgentActivated.eventType))
-    guard let head = try log.laneHead(lane), try log.entry(at: head.position)?.source == .stated else {
-      return nil
-    }
+    let isActivated = try log.laneHead(lane).flatMap { try log.entry(at: $0.position)?.source } == .stated
+    let isToCome = try MoveReading(log).moves.newest(of: agent)?.order.to == log.identity.node
+    guard isActivated || isToCome else { return nil }
     self.init(agent: agent, node: log.identity.node, isRunning: false)
     find("work", "node '\(log.identity.node)' does not run, so the agent gets nothing", isObstacle: true)
     try readLog(log, now: now)
@@ -47,6 +47,7 @@ public struct AgentReport: Codable, Sendable {
 
   /// Adds what the agent has before it, and how far it has come.
   mutating func readLog(_ log: any LogReader, now: Timestamp) throws {
+    try readMoves(log, now: now)
     let agenda = try AgentSnapshot.read(of: agent, in: log)?.agenda ?? Agenda()
     let letters = try DeadLetter.open(in: log, of: agent)
     if let next = agenda.retries.next {
@@ -76,6 +77,31 @@ public struct AgentReport: Codable, Sendable {
     }
   }
 
+  /// Adds whether the agent is on its way from one node to another, and where it comes from.
+  private mutating func readMoves(_ log: any LogReader, now: Timestamp) throws {
+    guard let move = try MoveReading(log).moves.newest(of: agent) else { return }
+    let (from, to) = (move.order.from, move.order.to)
+    let number =
+      "move \(move.order.move), ordered \(now.since(move.orderedAt).wholeMicroseconds / 1_000_000) s ago"
+    switch move.stage {
+    case .arrived:
+      let what = to == node ? "moved here from '\(from)'" : "moved from '\(from)' to '\(to)'"
+      find("move", "\(what) (\(number))", isObstacle: to != node)
+    case .ordered:
+      find(
+        "move",
+        "on its way from '\(from)' to '\(to)' (\(number)): '\(from)' has not "
+          + "handed it over, and must run and be reached for that; meanwhile what is for it waits",
+        isObstacle: true)
+    case .handedOver:
+      find(
+        "move",
+        "on its way from '\(from)' to '\(to)' (\(number)): handed over; "
+          + "'\(to)' takes what it has stated and was given from '\(from)', and begins it then",
+        isObstacle: true)
+    }
+  }
+
   private static func when(_ time: Timestamp, _ now: Timestamp) -> String {
     let wait = time.since(now)
     guard wait > .zero else { return "now" }
@@ -92,6 +118,12 @@ extension Node {
   /// - Throws: ``HyphaError/Code/usage`` where the agent is not on this node; what reading the log throws.
   public func explain(_ agent: AgentID) throws -> AgentReport {
     guard let runner = state.withLock({ $0.runners[agent] }) else {
+      if routes.isArriving(agent) {
+        var report = AgentReport(agent: agent, node: routes.node, isRunning: true)
+        try report.readLog(log, now: now())
+        explainMissing(agent, &report)
+        return report
+      }
       throw HyphaError(
         .usage, "node '\(routes.node)' has no agent '\(agent)'",
         remedy: "ask the node that the topology places it on")
@@ -103,6 +135,14 @@ extension Node {
     for (text, isObstacle) in runner.mailbox.findings { report.find("mailbox", text, isObstacle: isObstacle) }
     try report.readLog(log, now: now())
     return report
+  }
+
+  /// What has still to come of an agent that arrives.
+  private func explainMissing(_ agent: AgentID, _ report: inout AgentReport) {
+    let count = desks.moves.state.withLock { $0.missing[agent]?.count ?? 0 }
+    guard count > 0 else { return }
+    report.find(
+      "move", "\(AgentReport.count(count, "lane")) of what it had have still to come", isObstacle: true)
   }
 
   private func explainWork(of runner: any AgentRunner, _ report: inout AgentReport) {

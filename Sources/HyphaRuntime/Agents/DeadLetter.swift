@@ -1,5 +1,6 @@
 public import HyphaCore
 public import HyphaLog
+import HyphaTopology
 
 /// An event that an agent could not handle, and that nobody has settled yet.
 public struct DeadLetter: Sendable, Hashable, Codable {
@@ -15,6 +16,9 @@ public struct DeadLetter: Sendable, Hashable, Codable {
   /// - Parameter agent: of this one alone.
   /// - Complexity: reads the statements about dead letters, found by the index where there is one.
   public static func open(in log: any LogReader, of agent: AgentID? = nil) throws -> [DeadLetter] {
+    let reading = try MoveReading(log)
+    let arrived = Set(reading.arrived.map(\.order.agent))
+    let departed = Set(reading.departed.map(\.order.agent))
     var query = LogQuery()
     query.types = [EventDeadLettered.eventType, DeadLetterResolved.eventType]
     query.agent = agent
@@ -22,10 +26,25 @@ public struct DeadLetter: Sendable, Hashable, Codable {
     var cursor: LogCursor?
     repeat {
       let page = try log.page(of: query, after: cursor)
-      for entry in page.entries where entry.source == .stated { try note(entry, in: &open) }
+      // Who was moved has taken them along.
+      for entry in page.entries where !departed.contains(entry.record.agent) {
+        guard entry.source == .stated || arrived.contains(entry.record.agent) else { continue }
+        try note(entry, in: &open)
+      }
       cursor = page.next
     } while cursor != nil
     return open.values.sorted { $0.statedPosition < $1.statedPosition }
+  }
+
+  /// Where the event stands in a log; nil where it is not there.
+  ///
+  /// What its agent has stated of it names the place in the log of the node that the agent was on.
+  public func entry(in log: any LogReader) throws -> LogEntry? {
+    let place = Position(rawValue: failure.position)
+    if let entry = try log.entry(at: place), entry.record.header.id == failure.event { return entry }
+    var query = LogQuery()
+    query.event = failure.event
+    return try log.page(of: query).entries.first
   }
 
   private struct Key: Hashable {

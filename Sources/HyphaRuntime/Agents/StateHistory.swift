@@ -1,5 +1,6 @@
 public import HyphaCore
 public import HyphaLog
+import HyphaTopology
 
 /// What an event-sourced agent's state was after each of its events: they are folded once more, from the first one, by the rules
 /// that the agent itself evolves by.
@@ -66,14 +67,21 @@ extension KindRegistry {
     var query = LogQuery()
     query.agent = agent
     query.channel = .persistent
+    func take(_ entry: LogEntry) throws -> Bool {
+      guard let rule = kind.evolves.rules[entry.record.header.type] else { return true }
+      try rule.replay(&state, entry.record)
+      count += 1
+      return try body(step(entry))
+    }
+    // What came with an agent that was moved here came lane by lane.
+    if try MoveReading(log).moves.newest(of: agent)?.order.to == log.identity.node {
+      return try log.visitInOrder(query, after: .start, take)
+    }
     var cursor: LogCursor?
     repeat {
       let page = try log.page(of: query, after: cursor)
       for entry in page.entries where entry.source == .stated {
-        guard let rule = kind.evolves.rules[entry.record.header.type] else { continue }
-        try rule.replay(&state, entry.record)
-        count += 1
-        guard try body(step(entry)) else { return }
+        guard try take(entry) else { return }
       }
       cursor = page.next
       if let cursor { try progress(cursor.next) }

@@ -4,7 +4,8 @@ import HyphaLog
 /// How an agent's state comes back from its log: the newest snapshot, brought up to the kind's version, and, where the state is
 /// event-sourced, what the agent has stated since.
 ///
-/// - Complexity: linear in the events since the snapshot; memory for one page of them.
+/// - Complexity: linear in the events since the snapshot; memory for one page of them, or, where the agent was moved here
+///   since, 24 bytes for each.
 enum StateRestoration<Kind: Agent> {
   struct Restored {
     var state: Kind.State
@@ -78,17 +79,52 @@ enum StateRestoration<Kind: Agent> {
     query.agent = agent
     query.channel = .persistent
     query.positions = coverage.after.next...Position(rawValue: .max)
+    let begun = restored
     var cursor: LogCursor?
     repeat {
       let page = try log.page(of: query, after: cursor)
-      for entry in page.entries where entry.source == .stated && entry.record.header.point > coverage.point {
-        guard let rule = Kind.evolves.rules[entry.record.header.type] else { continue }
-        try rule.replay(&restored.state, entry.record)
-        restored.replayedCount += 1
-        restored.isSaved = false
+      for entry in page.entries where entry.record.header.point > coverage.point {
+        // What came with an agent that was moved here came lane by lane.
+        guard entry.source == .stated else {
+          restored = begun
+          return try log.visitInOrder(query, after: coverage.point) { entry in
+            try replay(entry.record, into: &restored)
+            return true
+          }
+        }
+        try replay(entry.record, into: &restored)
       }
       cursor = page.next
     } while cursor != nil
+  }
+
+  private static func replay(_ record: Record, into restored: inout Restored) throws {
+    guard let rule = Kind.evolves.rules[record.header.type] else { return }
+    try rule.replay(&restored.state, record)
+    restored.replayedCount += 1
+    restored.isSaved = false
+  }
+}
+
+extension LogReader {
+  /// Calls `body` with the persistent events of one agent after a point, as the agent has stated them, until it returns false:
+  /// for a log in which they lie otherwise.
+  ///
+  /// - Complexity: 24 bytes of memory an event.
+  func visitInOrder(_ query: LogQuery, after point: LanePoint, _ body: (LogEntry) throws -> Bool) throws {
+    var places: [(point: LanePoint, position: Position)] = []
+    var cursor: LogCursor?
+    repeat {
+      let page = try page(of: query, after: cursor)
+      for entry in page.entries where entry.record.point > point {
+        places.append((entry.record.point, entry.position))
+      }
+      cursor = page.next
+    } while cursor != nil
+    for place in places.sorted(by: { $0.point < $1.point }) {
+      guard let entry = try entry(at: place.position) else { continue }
+      guard try body(entry) else { return }
+    }
   }
 }
 

@@ -9,7 +9,12 @@ public struct AlertAudience: Sendable, Hashable, Codable {
 
   /// The audience of the alert types among `types`, seen from `node`.
   public init(_ topology: Topology, of types: Set<EventTypeName>, on node: NodeID) {
-    agents = topology.agents(on: node).map(\.id)
+    self.init(topology, of: types, agents: topology.agents(on: node).map(\.id))
+  }
+
+  /// The audience of the alert types among `types`, seen from a node with some agents.
+  public init(_ topology: Topology, of types: Set<EventTypeName>, agents: [AgentID]) {
+    self.agents = agents
     audience = Audience(topology, of: types)
   }
 

@@ -37,16 +37,36 @@ public enum AlertReading {
 
   /// Lets a tracker of nothing know what a snapshot and the entries behind it say. Returns the position up to which
   /// that is.
+  ///
+  /// - Parameter newcomers: agents that begin here, and whose events lie in the log lane by lane; they are taken first, as the
+  ///   agents have stated them.
   @discardableResult
   static func fold(
-    _ log: any LogReader, from snapshot: AlertTracker.Snapshot?, into tracker: inout AlertTracker
+    _ log: any LogReader, from snapshot: AlertTracker.Snapshot?, newcomers: Set<AgentID> = [],
+    into tracker: inout AlertTracker
   ) throws -> Position {
     if let snapshot { tracker.restore(snapshot) }
     let (through, head) = (Position(rawValue: snapshot?.through ?? 0), try log.head())
     guard through < head else { return through }
+    if !newcomers.isEmpty {
+      var brought: [(point: LanePoint, position: Position)] = []
+      try log.visit(through.next...head, .forward) { view in
+        guard view.record.channel == .alert else { return true }
+        let record = try Record(view.record)
+        if newcomers.contains(record.agent) { brought.append((record.point, view.position)) }
+        return true
+      }
+      for place in brought.sorted(by: { $0.point < $1.point }) {
+        guard let record = try log.entry(at: place.position)?.record else { continue }
+        tracker.observe(record, at: place.position, isStated: true)
+      }
+    }
     try log.visit(through.next...head, .forward) { view in
       guard view.record.channel == .alert else { return true }
-      tracker.observe(try Record(view.record), at: view.position, isStated: view.source == .stated)
+      let record = try Record(view.record)
+      if newcomers.contains(record.agent) { return true }
+      // An agent that was moved here has stated some of its alerts elsewhere, and one that was moved away its here.
+      tracker.observe(record, at: view.position, isStated: tracker.audience.agents.contains(record.agent))
       return true
     }
     return head

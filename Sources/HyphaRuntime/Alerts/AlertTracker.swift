@@ -337,7 +337,8 @@ extension AlertTracker {
   /// Takes up the open alerts of a snapshot that is of this node. Nothing was observed before.
   public mutating func restore(_ snapshot: Snapshot) {
     early = snapshot.early
-    for var alert in snapshot.open {
+    // Who was moved away takes what is open along.
+    for var alert in snapshot.open where audience.agents.contains(alert.agent) {
       alert.sendAt = alert.statedAt
       for escalation in alert.escalations { escalated[escalation.id] = alert.id }
       keep(alert)

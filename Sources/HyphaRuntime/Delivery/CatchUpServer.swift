@@ -53,11 +53,16 @@ final class CatchUpServer: Sendable {
   /// long lane is answered in parts.
   static var walkPositionCountMax: Int { 8 * answerCountMax }
 
-  init(log: any LogReader, routes: RouteTable, notary: (any Notary)? = nil) throws {
+  /// What is told is told of this log; and, where agents have moved, anew with each move that the node runs by.
+  private let told: EventID
+
+  /// - Parameter moveCount: grows with what has moved: then other lanes go to other nodes than those that were told.
+  init(log: any LogReader, routes: RouteTable, notary: (any Notary)? = nil, moveCount: Int = 0) throws {
     self.log = log
     self.routes = routes
+    told = EventID(high: log.identity.id.high, low: log.identity.id.low ^ UInt64(moveCount))
     runs = notary.map { RunServer(log: log, routes: routes, notary: $0) }
-    let stated = try log.laneHeads().filter { routes.node(of: $0.key.agent) == routes.node }
+    let stated = try log.laneHeads().filter { routes.isOwn($0.key.agent) }
     state = Mutex(State(heads: stated))
   }
 
@@ -145,10 +150,10 @@ final class CatchUpServer: Sendable {
     default: break
     }
     switch request {
-    case .sync(let id, let since): return heads(for: node, after: id == log.identity.id ? since : 0)
+    case .sync(let id, let since): return heads(for: node, after: id == told ? since : 0)
     case .fetch(let lane, let after): return records(of: lane, after: after, for: node)
     case .copies(let origin, let id, let since):
-      return copies(of: origin, for: node, after: id == log.identity.id ? since : 0)
+      return copies(of: origin, for: node, after: id == told ? since : 0)
     case .hello(let greeting): return greet(node, greeting)
     case .vouch(let runs):
       return self.runs?.answer(runs, for: node)
@@ -193,7 +198,7 @@ final class CatchUpServer: Sendable {
     }
     let oldest = Self.oldest(moved)
     let through = min(oldest.last?.position.rawValue ?? position, max(limit, position))
-    return .heads(log: log.identity.id, through: through, heads: oldest.map(\.end))
+    return .heads(log: told, through: through, heads: oldest.map(\.end))
   }
 
   /// The nodes that hold copies of what agents of this node state.
@@ -233,7 +238,7 @@ final class CatchUpServer: Sendable {
       let oldest = Self.oldest(moved)
       let through = oldest.count < ControlMessage.headCountMax ? max(end, position) : nil
       return .copied(
-        of: origin, log: log.identity.id,
+        of: origin, log: told,
         through: through ?? oldest.last?.position.rawValue ?? position, heads: oldest.map(\.end))
     } catch {
       return .refused(.other, reason: "\(error)")
@@ -243,6 +248,7 @@ final class CatchUpServer: Sendable {
   /// Whether a lane begins here, or agents of this node take it, and it goes to `node`. What nodes state under their own
   /// names is served by themselves alone.
   private func mayServe(_ lane: Lane, to node: NodeID) -> Bool {
+    if routes.hasHandedOver(lane, to: node) { return true }
     let plan = routes.plan(of: lane)
     guard plan.nodes.contains(node) else { return false }
     return routes.node(of: lane.agent) == routes.node || plan.isHeld

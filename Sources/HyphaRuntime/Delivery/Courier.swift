@@ -251,7 +251,7 @@ struct Courier: Sendable {
         "an answer has events of lane \(lane), which has none of their type or does not lead here so")
       return actions
     }
-    let source: LaneReceiver.Source = routes.node(of: lane.agent) == node ? .origin : .copy
+    let source: LaneReceiver.Source = routes.isSource(node, of: lane) ? .origin : .copy
     guard source == .origin || mayTake(copyOf: lane, from: node) else {
       counters.refusedCount += UInt64(records.count)
       actions.refusals.append(
@@ -267,7 +267,7 @@ struct Courier: Sendable {
   /// Learns from a node how far a lane goes.
   mutating func announce(_ lane: Lane, _ point: LanePoint, by node: NodeID, now: Timestamp) {
     guard routes.plan(of: lane).isTaken else { return }
-    lanes.announce(point, of: lane, by: routes.node(of: lane.agent) == node ? .origin : .copy, now: now)
+    lanes.announce(point, of: lane, by: routes.isSource(node, of: lane) ? .origin : .copy, now: now)
   }
 
   /// The fetches that are due: from which node, of which lane, after which event.
@@ -282,12 +282,15 @@ struct Courier: Sendable {
     var due: [(node: NodeID, lane: Lane, after: LanePoint)] = []
     let elapsed = Duration.microseconds(Int64(clamping: now.microseconds))
     while due.count < Self.fetchCountMax, lanes.behindCount > 0, !isPaced || pace.mayFetch(now: elapsed) {
-      guard let (lane, fetch) = lanes.nextFetch(now: now), let origin = routes.node(of: lane.agent) else {
+      guard let (lane, fetch) = lanes.nextFetch(now: now),
+        let origin = routes.source(of: lane, after: fetch.after), origin != routes.node
+      else {
         if isPaced { pace.answered(byteCount: 0) }
         break
       }
       let node = RepairHolders.choose(
-        origin: origin, copies: holders(of: lane), attempt: fetch.attempt, isSilent: silent.contains)
+        origin: origin, copies: holders(of: lane, besides: origin), attempt: fetch.attempt,
+        isSilent: silent.contains)
       if node != origin {
         if asked.count >= Self.askedCountMax { asked = [:] }
         asked[lane, default: []].insert(node)
@@ -302,10 +305,16 @@ struct Courier: Sendable {
   var isPaced: Bool { channel == .persistent }
 
   /// The nodes beside its origin's that take a lane, too. What nodes state under their own names comes from them alone.
-  private func holders(of lane: Lane) -> [NodeID] {
+  ///
+  /// - Parameter source: the node that is asked first; nil for the lane's origin.
+  private func holders(of lane: Lane, besides source: NodeID? = nil) -> [NodeID] {
     let plan = routes.plan(of: lane)
     guard plan.isHeld, !distrusted.contains(lane) else { return [] }
-    return plan.nodes.filter { $0 != routes.node(of: lane.agent) }
+    let origin = routes.node(of: lane.agent)
+    guard let source, source != origin else { return plan.nodes.filter { $0 != origin } }
+    // What an agent that arrives was given its origin has, too.
+    let others = plan.nodes.filter { $0 != source && $0 != origin }
+    return origin.map { $0 == routes.node ? others : [$0] + others } ?? others
   }
 
   /// Whether a node may be heard about a lane of another's agent: it takes the lane, too.

@@ -74,15 +74,23 @@ final class RouteTable: Sendable {
   private let sendingVersion: Atomic<UInt32>
   /// The names under which nodes state events themselves, each with its node.
   private let authors: [AgentID: NodeID]
+  /// The name under which this node states events.
+  let author: AgentID
   /// The nodes that have, or may have, the observer's seat.
   private let seats: [NodeID]
+  /// The agents that are between this node and another.
+  let moving: MovingAgents
+  /// How far lanes are fetched from the former nodes of agents that arrive here, and from which.
+  private let goals = Mutex<[Lane: (point: LanePoint, node: NodeID)]>([:])
   /// Who holds copies of what agents of each node state; nodes without are not in it.
   private let replicas: [NodeID: [NodeID]]
 
   /// The routes that a topology file says: those of the tree, and those with the links that it pins.
-  init(node: NodeID, topology: Topology) {
+  init(node: NodeID, topology: Topology, moving: MovingAgents = MovingAgents()) {
     self.node = node
     self.topology = topology
+    self.moving = moving
+    author = node.author
     let (tree, pinned) = (Routes(topology), Routes(topology, links: topology.observer.pins))
     self.tree = tree
     cache = Mutex(Cache(versions: [RouteSwitch.tree: tree, topology.version: pinned]))
@@ -128,6 +136,53 @@ final class RouteTable: Sendable {
 
   /// The node of an agent, or nil where there is no such agent.
   func node(of agent: AgentID) -> NodeID? { topology.agent(agent)?.node ?? authors[agent] }
+
+  // MARK: Agents between nodes
+
+  /// Whether an agent belongs here and does not work here yet.
+  func isArriving(_ agent: AgentID) -> Bool { !moving.arriving.isEmpty && moving.arriving[agent] != nil }
+
+  /// Whether what an agent states is stated here.
+  func isOwn(_ agent: AgentID) -> Bool { node(of: agent) == node && !isArriving(agent) }
+
+  /// Whether a lane has what this node itself takes others for.
+  func isOwnJudgement(_ lane: Lane) -> Bool {
+    guard lane.agent == author, case .type = lane.target else { return false }
+    return true
+  }
+
+  /// Whether a lane is for an agent, and comes to it wherever it is.
+  func isFor(_ agent: AgentID, _ lane: Lane) -> Bool {
+    if authors[lane.agent] != nil, case .type = lane.target { return false }
+    return tree.destinations(of: lane).contains(agent)
+  }
+
+  /// Lets lanes be fetched from a node up to some points.
+  func setGoals(_ points: [Lane: LanePoint], at node: NodeID) {
+    goals.withLock { goals in for (lane, point) in points { goals[lane] = (point, node) } }
+  }
+
+  /// The node that has what follows `point` in a lane for certain: that of its agent; or, of what an agent had that arrives
+  /// here, the node that it comes from.
+  func source(of lane: Lane, after point: LanePoint) -> NodeID? {
+    guard !moving.arriving.isEmpty, let goal = goals.withLock({ $0[lane] }), point < goal.point else {
+      return node(of: lane.agent)
+    }
+    return goal.node
+  }
+
+  /// Whether what a node says of a lane is all that there is.
+  func isSource(_ other: NodeID, of lane: Lane) -> Bool {
+    if node(of: lane.agent) == other { return true }
+    return !moving.arriving.isEmpty && goals.withLock { $0[lane]?.node == other }
+  }
+
+  /// Whether a lane is of an agent, or for one, that has belonged here and belongs to `other` now.
+  func hasHandedOver(_ lane: Lane, to other: NodeID) -> Bool {
+    moving.departed.contains { agent, node in node == other && (lane.agent == agent || isFor(agent, lane)) }
+  }
+
+  // MARK: Lanes
 
   /// The edges and links between two agents.
   func distance(_ first: AgentID, _ second: AgentID) -> Int { routes(sending).distance(first, second) }
@@ -210,12 +265,14 @@ final class RouteTable: Sendable {
 
   /// Whom a lane is for, and who holds a copy of it.
   func plan(of lane: Lane) -> LanePlan {
-    let plan = destinationPlan(of: lane)
+    var plan = destinationPlan(of: lane)
+    // What an agent has stated comes with it.
+    if isArriving(lane.agent), lane.channel.isLogged { plan.isReplica = true }
     guard !replicas.isEmpty, lane.channel.isLogged, let origin = topology.agent(lane.agent)?.node,
       let holders = replicas[origin]
     else { return plan }
     var copied = plan
-    copied.isReplica = holders.contains(node)
+    copied.isReplica = plan.isReplica || holders.contains(node)
     for holder in holders where holder != node && !copied.nodes.contains(holder) {
       copied.nodes.append(holder)
     }
@@ -281,7 +338,7 @@ final class RouteTable: Sendable {
   /// themselves, as they do for what it tells one agent; and what it takes others for is for agents of its own.
   private func plan(ofAuthor author: NodeID, _ lane: Lane) -> LanePlan {
     guard lane.channel == .persistent else { return LanePlan() }
-    guard case .type(let type) = lane.target else { return plan(for: tree.destinations(of: lane), lane) }
+    guard case .type(let type) = lane.target else { return plan(addressed: lane, by: author) }
     if MembershipEvents.all.contains(type) {
       guard author == node else { return LanePlan() }
       let agents = tree.destinations(of: lane).filter { self.node(of: $0) == node }
@@ -292,6 +349,20 @@ final class RouteTable: Sendable {
       nodes = topology.nodes.map(\.id)
     }
     if TopologyEvents.forSeat.contains(type) { nodes = seats }
+    if MoveEvents.forAll.contains(type) { nodes = topology.nodes.map(\.id) }
+    if MoveEvents.forSeat.contains(type) { nodes = [topology.moveSeat] }
+    return plan(forNodes: nodes, by: author)
+  }
+
+  /// Whom a lane is for that a node addresses to one agent, or to one node by its name.
+  private func plan(addressed lane: Lane, by author: NodeID) -> LanePlan {
+    guard case .addressee(let addressee) = lane.target, let other = authors[addressee] else {
+      return plan(for: tree.destinations(of: lane), lane)
+    }
+    return plan(forNodes: [other], by: author)
+  }
+
+  private func plan(forNodes nodes: [NodeID], by author: NodeID) -> LanePlan {
     var plan = LanePlan()
     plan.nodes = nodes.filter { $0 != node }
     plan.isForNode = author != node && nodes.contains(node)

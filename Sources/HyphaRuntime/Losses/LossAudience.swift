@@ -5,7 +5,7 @@ import HyphaTopology
 /// How many agents a lane of one node is for, kept in the node's log: with it the log alone says what was published and
 /// what was delivered on the logged channels.
 ///
-/// A log belongs to one topology, so it is written when the node starts, and never changes.
+/// A log belongs to one topology, so it is written when the node starts, and changes only where agents move.
 struct LossAudience: Sendable, Hashable, Codable {
   /// The name under which the log keeps it, beside the snapshots of agents.
   static let owner: AgentID = "hypha.losses.audience"
@@ -16,9 +16,9 @@ struct LossAudience: Sendable, Hashable, Codable {
   private let all: [AgentID]
   private let audience: Audience
 
-  /// The audience of all lanes, seen from `node`.
-  init(_ topology: Topology, on node: NodeID) {
-    agents = topology.agents(on: node).map(\.id)
+  /// The audience of all lanes, seen from a node with some agents.
+  init(_ topology: Topology, agents: [AgentID]) {
+    self.agents = agents
     all = topology.agents.map(\.id)
     audience = Audience(topology)
   }

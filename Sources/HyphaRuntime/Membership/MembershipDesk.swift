@@ -25,9 +25,10 @@ extension Node {
   /// Begins to judge: from now on silence counts.
   func beginMembership() { desks.membership.state.withLock { $0.isJudging = true } }
 
-  /// Judges no more, and tells the others that this node stops.
-  func endMembership() {
+  /// Judges no more, and tells the others that this node stops, unless another one takes its place.
+  func endMembership(saysGoodbye: Bool = true) {
     desks.membership.state.withLock { $0.isJudging = false }
+    guard saysGoodbye else { return }
     for node in topology.nodes.map(\.id) where node != configuration.node {
       transport.request(ControlMessage.goodbye.encoded(), of: node)
     }

@@ -50,7 +50,8 @@ extension Node {
 
   /// The places of consumers that are to be written now, while none of them works.
   func movedPlaces(_ heads: LogHeads, newest: [CursorKey: Position]) throws -> [CursorKey: Cursor] {
-    let agents = configuration.topology.agents(on: configuration.node).map(\.id)
+    // Of agents that are not here yet it is not known what they have handled.
+    let agents = ownAgents.map(\.id)
     let consumers = agents.flatMap { agent in
       Channel.allCases.filter(\.isLogged).map { CursorKey(agent: agent, channel: $0) }
     }

@@ -38,7 +38,11 @@ extension Node {
   /// - Complexity: reads the entries since the newest snapshot; see ``AlertDesk/saveInterval``.
   func restoreAlerts() throws -> [UInt8] {
     var tracker = desk.state.withLock { $0.tracker }
-    let head = try AlertReading.fold(log, from: AlertReading.snapshot(in: log), into: &tracker)
+    // With an agent that begins here come alerts of its that no snapshot of this log has.
+    let newcomers = Set(desks.moves.adopted.keys)
+    let head = try AlertReading.fold(
+      log, from: newcomers.isEmpty ? AlertReading.snapshot(in: log) : nil, newcomers: newcomers,
+      into: &tracker)
     tracker.extend(
       until: now().adding(min(topology.alerts.deadline, AlertDesk.startGrace).wholeMicroseconds))
     let kept = try JSON.encode(tracker.snapshot(through: head))

@@ -10,7 +10,7 @@ extension Node {
   public func losses() -> NodeLosses {
     var losses = NodeLosses(node: routes.node)
     let runners = state.withLock { $0.runners }.sorted { $0.key < $1.key }.map(\.value)
-    losses.agents = topology.agents(on: routes.node).map(\.id)
+    losses.agents = ownAgents.map(\.id)
     (losses.losses, losses.sent) = ledger.counted
     losses.arrived = couriers[.realtime]?.courier.withLock { $0.arrived } ?? []
     let status = status()

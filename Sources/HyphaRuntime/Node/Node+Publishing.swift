@@ -143,6 +143,12 @@ extension Node: NodeServices {
     guard !stated.isEmpty else { return }
     let records = stated.map(\.record)
     server.committed(records, from: receipt.first)
+    // What nodes say of moves comes last in a commit.
+    if let last = records.last, last.agent == routes.author {
+      for (index, record) in records.enumerated() where record.agent == routes.author {
+        observeMove(record, at: Position(rawValue: receipt.first.rawValue + UInt64(index)), isStated: true)
+      }
+    }
     deliverHere(stated, records, receipt, isNew: !alreadySent)
     if !alreadySent { send(records) }
   }

@@ -99,6 +99,8 @@ extension Node: TransportReceiver {
       }
       // Only now: who has been told of a lane and lacks some of it must not pass for one who has it all.
       state.withLock { state in
+        // One that comes before the welcome was asked for by a node that ran here before: this one lacks what came earlier.
+        guard state.client.isGreeted(by: node) else { return }
         state.client.told(
           by: node, log: log, through: through, isFull: heads.count == ControlMessage.headCountMax)
       }
@@ -236,7 +238,9 @@ extension Node: TransportReceiver {
     }
     if plan.isForNode, let first {
       for (index, record) in taken.records.enumerated() {
-        observeTopology(record, at: Position(rawValue: first.rawValue + UInt64(index)))
+        let position = Position(rawValue: first.rawValue + UInt64(index))
+        observeTopology(record, at: position)
+        observeMove(record, at: position, isStated: false)
       }
     }
     for agent in plan.local {

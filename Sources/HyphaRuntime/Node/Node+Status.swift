@@ -62,7 +62,8 @@ extension Node {
     }
     status.peers = peerStatus
     status.backlog =
-      untakenCount + alerts.openCount + desks.own.openCount + desks.oversight.openCount(now: now())
+      openMoveCount + untakenCount + alerts.openCount + desks.own.openCount
+      + desks.oversight.openCount(now: now())
     for runner in runners { add(runner, to: &status) }
     let counters = transport.counters
     status.framesDropped = counters.framesDropped

@@ -92,7 +92,13 @@ public final class Node: Sendable {
   /// Has what came by way of others confirmed by its origin; nil where nodes have no keys.
   let auditor: RelayAuditor?
   let desk: AlertDesk
-  let desks: (topology: TopologyDesk, membership: MembershipDesk, oversight: OversightDesk, own: NodeStream)
+  let desks:
+    (
+      topology: TopologyDesk, membership: MembershipDesk, oversight: OversightDesk, own: NodeStream,
+      moves: MoveDesk
+    )
+  /// The agents that were moved here, with the place where they began here and what they had handled before, by lane.
+  let elsewhere: [AgentID: (position: Position, handled: [Lane: LanePoint])]
   let ledger = LossLedger()
   /// When this node signs its log's head.
   let heads = Mutex(HeadPace())
@@ -114,25 +120,34 @@ public final class Node: Sendable {
     _ configuration: Configuration, log: any EventLog, transport: any Transport, scheduler: some Scheduler,
     executor: (any TaskExecutor)? = nil
   ) throws {
-    let topology = configuration.topology
-    guard topology.node(configuration.node) != nil else {
+    guard configuration.topology.node(configuration.node) != nil else {
       throw HyphaError(
-        .invalidTopology, "the topology '\(topology.name)' has no node '\(configuration.node)'",
-        remedy: "use one of \(topology.nodes.map(\.id.text).joined(separator: ", "))")
+        .invalidTopology,
+        "the topology '\(configuration.topology.name)' has no node '\(configuration.node)'",
+        remedy: "use one of \(configuration.topology.nodes.map(\.id.text).joined(separator: ", "))")
     }
+    let moves = try MoveDesk(configuration.topology, node: configuration.node, log: log)
+    let topology = moves.topology
+    var configuration = configuration
+    configuration.topology = topology
     self.configuration = configuration
     self.log = log
     self.transport = transport
     self.scheduler = scheduler
     self.executor = executor
-    let routes = RouteTable(node: configuration.node, topology: topology)
+    let routes = RouteTable(node: configuration.node, topology: topology, moving: moves.moving)
     self.routes = routes
     let replicas = topology.node(configuration.node)?.replicas ?? ReplicationSettings()
     replication = replicas.nodes.isEmpty ? nil : ReplicationDesk(replicas)
-    server = try CatchUpServer(log: log, routes: routes, notary: configuration.notary)
+    let moveCount = moves.state.withLock { $0.reading.moves.moves.count + $0.reading.arrivals.count }
+    server = try CatchUpServer(
+      log: log, routes: routes, notary: configuration.notary, moveCount: moveCount + moves.adopted.count)
+    let head = try log.head().next
+    elsewhere = moves.arrived.mapValues { ($0.position, Handover.points($0.handover.handled)) }
+      .merging(moves.adopted.mapValues { (head, Handover.points($0.handover.handled)) }) { $1 }
     auditor = try configuration.notary.map { try RelayAuditor(log: log, routes: routes, notary: $0) }
-    let audience = AlertAudience(
-      topology, of: configuration.kinds.alertTypes, on: configuration.node)
+    let own = topology.agents(on: configuration.node).map(\.id).filter { !routes.isArriving($0) }
+    let audience = AlertAudience(topology, of: configuration.kinds.alertTypes, agents: own)
     desk = AlertDesk(
       AlertTracker(audience, settings: topology.alerts) { topology.agent($0)?.reportsTo })
     desks = (
@@ -140,8 +155,9 @@ public final class Node: Sendable {
         topology, node: configuration.node, now: Timestamp(microseconds: scheduler.microseconds())),
       MembershipDesk(topology, node: configuration.node, now: scheduler.microseconds()),
       OversightDesk(
-        topology, node: configuration.node, now: Timestamp(microseconds: scheduler.microseconds())),
-      NodeStream()
+        topology, node: configuration.node, departed: Set(moves.moving.departed.keys),
+        now: Timestamp(microseconds: scheduler.microseconds())),
+      NodeStream(), moves
     )
     let (taken, newestTime) = try Self.ends(of: log, takenBy: routes)
     let declared = try Self.declaredTypes(topology, configuration.kinds)
@@ -178,7 +194,7 @@ public final class Node: Sendable {
     for (lane, head) in try log.laneHeads() {
       let record = try log.entry(at: head.position)?.record
       newestTime = max(newestTime, record?.time ?? .zero)
-      guard routes.node(of: lane.agent) != routes.node else { continue }
+      guard !routes.isOwn(lane.agent) else { continue }
       taken[lane] = LaneReceiver(head: head.point, id: record?.id ?? .none)
     }
     return (taken, newestTime)
@@ -191,9 +207,11 @@ public final class Node: Sendable {
     var declared: [AgentID: Set<EventTypeName>] = [:]
     for node in topology.nodes {
       declared[node.id.author] = TopologyEvents.forSeat.union([
-        OversightDigest.eventType, LogHeadSigned.eventType,
+        OversightDigest.eventType, LogHeadSigned.eventType, MoveAsked.eventType, AgentHandedOver.eventType,
+        AgentArrived.eventType,
       ])
     }
+    declared[topology.moveSeat.author]?.formUnion(MoveEvents.forAll)
     if let seat = topology.observer.node { declared[seat.author]?.formUnion(TopologyEvents.forAll) }
     for agent in topology.agents {
       let kind = try kinds.kind(agent.kind)
@@ -250,6 +268,7 @@ public final class Node: Sendable {
     try holdRestart()
     try transport.start(self)
     beginTopology()
+    beginMoves()
     tick()
     await waitForLinks()
     guard !isStopped else { return }
@@ -261,10 +280,14 @@ public final class Node: Sendable {
       return Task { await runner.run() }
     }
     state.withLock { $0.tasks = tasks }
+    desks.moves.state.withLock { $0.isBegun = true }
   }
 
   /// Lets the handlers that run come to their end, and stops. The log is left to its owner to close.
-  public func stop() async {
+  ///
+  /// - Parameter isReplaced: whether another node takes this one's place at once, so that others need not know.
+  public func stop(isReplaced: Bool = false) async {
+    if isReplaced { await settleOwn() }
     let (runners, tasks, opening) = state.withLock { state in
       state.isStopped = true
       return (Array(state.runners.values), state.tasks, state.whenOpen.take())
@@ -272,7 +295,7 @@ public final class Node: Sendable {
     opening?.resume()
     endReplication()
     // It asks the others no more, so they would soon miss it.
-    endMembership()
+    endMembership(saysGoodbye: !isReplaced)
     for runner in runners { runner.stop() }
     for task in tasks { await task.value }
     // A start that was stopped in its middle leaves the rest to the next.
@@ -321,6 +344,7 @@ public final class Node: Sendable {
     lookAfterAlerts()
     lookAfterMembership()
     lookAfterTopology()
+    lookAfterMoves()
     lookAfterOversight()
     lookAfterHeads()
     lookAfterHandlers()
@@ -347,19 +371,31 @@ public final class Node: Sendable {
     try restoreTopology()
     try restoreOversight()
     let newest = newestForConsumers(heads)
-    let places = try movedPlaces(heads, newest: newest)
+    var places = try movedPlaces(heads, newest: newest)
     var runners: [AgentID: any AgentRunner] = [:]
     var activations: [Stated] = []
-    for spec in configuration.topology.agents(on: configuration.node) {
+    var batch = try handOver(heads)
+    var arrived: [AgentID: UInt64] = [:]
+    for spec in ownAgents {
       let kind = try configuration.kinds.kind(spec.kind)
-      let previous = epochs[spec.id] ?? 0
+      let adoption = try adoption(of: spec.id, heads)
+      let previous = max(epochs[spec.id] ?? 0, adoption?.epoch ?? 0)
       var outbox = Outbox(
-        agent: spec.id, epoch: previous + 1, lanes: lanesOf[spec.id] ?? [:],
+        agent: spec.id, epoch: previous + 1,
+        lanes: desks.moves.ownLanes(of: spec.id, lanesOf[spec.id] ?? [:]),
         policyVersion: configuration.topology.version)
-      activations.append(try activation(of: spec, after: previous, streams, &outbox))
+      activations.append(
+        try activation(
+          of: spec, after: previous, adoption?.committed ?? committed(spec.id, previous, streams), &outbox))
+      if let adoption {
+        arrived[spec.id] = previous + 1
+        places.merge(adoption.cursors) { $1 }
+        batch.snapshots[spec.id] = adoption.snapshot
+      }
       func inbox(_ channel: Channel) throws -> LoggedInbox {
         let key = CursorKey(agent: spec.id, channel: channel)
-        return LoggedInbox(handled: try log.cursor(key)?.position ?? .start, newest: newest[key] ?? .start)
+        let handled = try adoption?.cursors[key] ?? log.cursor(key)
+        return LoggedInbox(handled: handled?.position ?? .start, newest: newest[key] ?? .start)
       }
       let mailbox = Mailbox(alert: try inbox(.alert), persistent: try inbox(.persistent))
       runners[spec.id] = makeCell(kind, spec, outbox, mailbox)
@@ -368,16 +404,15 @@ public final class Node: Sendable {
       state.runners = runners
       state.hasRestarted = !epochs.isEmpty
     }
-    if !activations.isEmpty {
+    let moved = batch.appends.map { Stated(record: $0.record, event: nil) } + (try arrivals(arrived))
+    if !activations.isEmpty || !moved.isEmpty {
       // Nothing is sent yet; neighbours that want these events ask for them.
-      let audience = LossAudience(configuration.topology, on: configuration.node)
-      var batch = LogBatch(
-        appends: activations.map { .init($0.record) },
-        snapshots: [
-          AlertTracker.owner: try restoreAlerts(), LossAudience.owner: Array(try JSON.encode(audience)),
-        ])
-      batch.cursors = places
-      try await commitOnce(batch, activations, alreadySent: true)
+      let audience = LossAudience(configuration.topology, agents: ownAgents.map(\.id))
+      batch.appends = (activations + moved).map { .init($0.record) }
+      batch.snapshots[AlertTracker.owner] = try restoreAlerts()
+      batch.snapshots[LossAudience.owner] = Array(try JSON.encode(audience))
+      batch.cursors.merge(places) { $1 }
+      try await commitOnce(batch, activations + moved, alreadySent: true)
     }
     return runners
   }
@@ -406,14 +441,21 @@ public final class Node: Sendable {
     }
   }
 
-  private func activation(
-    of spec: AgentSpec, after previous: UInt64, _ streams: [StreamID: StreamHead], _ outbox: inout Outbox
-  ) throws -> Stated {
+  /// The last sequences that the log has of an agent in an epoch, by channel.
+  private func committed(_ agent: AgentID, _ epoch: UInt64, _ streams: [StreamID: StreamHead])
+    -> [String: UInt64]
+  {
     var committed: [String: UInt64] = [:]
     for channel in Channel.allCases where channel.isLogged {
-      let stream = StreamID(agent: spec.id, epoch: previous, channel: channel)
+      let stream = StreamID(agent: agent, epoch: epoch, channel: channel)
       committed[channel.description] = streams[stream]?.sequence ?? 0
     }
+    return committed
+  }
+
+  private func activation(
+    of spec: AgentSpec, after previous: UInt64, _ committed: [String: UInt64], _ outbox: inout Outbox
+  ) throws -> Stated {
     let event = AgentActivated(
       agent: spec.id, node: configuration.node, epoch: previous + 1, previousEpoch: previous,
       committed: committed, topology: configuration.topology.fingerprint)
@@ -467,7 +509,11 @@ final class CourierBox: Sendable {
 }
 
 extension Node {
-  /// Ends the node without a word, as the death of its process would: for simulation.
+  /// Ends a node whose handlers do not come to their end: what they do from now on comes to nothing, once the
+  /// ``LogTenure`` of the node has ended.
+  public func abandon() { halt() }
+
+  /// Ends the node without a word, as the death of its process would.
   func halt() {
     let (runners, tasks, commits, opening) = state.withLock { state in
       state.isStopped = true

@@ -48,6 +48,8 @@ protocol NodeServices: AnyObject, Sendable {
   func answers(_ kind: String, _ type: EventTypeName) -> Bool
   /// The nearest supervisor above an agent whose kind handles an event type; nil where there is none.
   func keeper(of agent: AgentID, _ type: EventTypeName) -> AgentID?
+  /// Whether an agent of the node has handled an entry of the log on another node, before it was moved here.
+  func wasHandledElsewhere(_ entry: LogEntry, by agent: AgentID) -> Bool
   /// Waits.
   func pause(_ duration: Duration) async
   /// Tells the operator.

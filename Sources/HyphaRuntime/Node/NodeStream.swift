@@ -56,6 +56,15 @@ extension Node {
     return new.0
   }
 
+  /// Waits a moment for the log to take what the node has stated: a wish of an operator's, say.
+  func settleOwn() async {
+    var patience = 100
+    while desks.own.openCount > 0, patience > 0, !isStopped {
+      patience -= 1
+      await pause(.milliseconds(10))
+    }
+  }
+
   /// Gives the log what waits, one group at a time; what it refuses is given to it again.
   private func appendOwn() {
     let group = desks.own.state.withLock { state -> [Stated] in

@@ -5,7 +5,7 @@ public import HyphaLog
 ///
 /// Epochs, the ends of lanes and streams, consumers' places and snapshots stand in the log's tables, which no prune
 /// touches; what consumers have not handled yet their places guard. But under which topology the log was written only the
-/// agents' newest activations say; an agent that was stated here is told from one whose events were received by what
+/// agents' newest activations say, and where agents belong only the events of moves; an agent that was stated here is told from one whose events were received by what
 /// is left of it; an event that is to be given to a handler again is read when its time comes; and an event-sourced state
 /// follows from the events behind its snapshot.
 public enum RestartNeeds {
@@ -20,8 +20,9 @@ public enum RestartNeeds {
       guard let snapshot = try AgentSnapshot.read(of: agent, in: log) else { continue }
       positions.formUnion(snapshot.agenda.retries.items.map(\.position))
     }
+    positions.formUnion(try MoveReading(log).positions)
     for letter in try DeadLetter.open(in: log) {
-      positions.insert(Position(rawValue: letter.failure.position))
+      if let position = try letter.entry(in: log)?.position { positions.insert(position) }
       positions.insert(Position(rawValue: letter.statedPosition))
     }
     return positions

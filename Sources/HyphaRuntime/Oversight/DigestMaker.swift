@@ -34,10 +34,13 @@ struct DigestMaker: Sendable {
   private let types: Set<EventTypeName>
 
   /// The duties of `node` by a topology; nil where it has none.
-  init?(_ topology: Topology, on node: NodeID, now: Timestamp) {
+  ///
+  /// - Parameter departed: agents that were moved away: what they have stated here counts here.
+  init?(_ topology: Topology, on node: NodeID, departed: Set<AgentID> = [], now: Timestamp) {
     let rules = topology.oversight.filter { $0.mode == .after }
     duties = rules.compactMap { rule in
-      let agents = topology.agents(on: node).map(\.id).filter { agent in
+      let here = topology.agents.filter { $0.node == node || departed.contains($0.id) }.map(\.id)
+      let agents = here.filter { agent in
         sequence(first: agent) { topology.agent($0)?.reportsTo }.dropFirst().contains(rule.by)
       }
       return agents.isEmpty ? nil : Duty(rule: rule, agents: Set(agents), lastTime: now)

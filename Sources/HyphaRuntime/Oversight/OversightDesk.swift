@@ -16,8 +16,8 @@ final class OversightDesk: Sendable {
   /// nothing.
   static var notice: Duration { .seconds(2) }
 
-  init(_ topology: Topology, node: NodeID, now: Timestamp) {
-    let maker = DigestMaker(topology, on: node, now: now)
+  init(_ topology: Topology, node: NodeID, departed: Set<AgentID> = [], now: Timestamp) {
+    let maker = DigestMaker(topology, on: node, departed: departed, now: now)
     isInUse = maker != nil
     self.maker = Mutex(maker)
   }
@@ -80,7 +80,8 @@ extension Node {
     let end = Position(rawValue: last)
     try log.visit(maker.through.next...end, .forward) { entry in
       let header = try entry.record.header()
-      if maker.counts(header.type) {
+      // What an agent that was moved here has stated elsewhere counted there.
+      if entry.source == .stated, maker.counts(header.type) {
         maker.take(header.type, by: header.agent, id: header.id, at: entry.position)
       }
       return true

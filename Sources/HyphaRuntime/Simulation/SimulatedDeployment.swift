@@ -22,7 +22,14 @@ public final class SimulatedDeployment {
   private let commitDelay: ClosedRange<Duration>
   private let notary: (@Sendable (NodeID) -> any Notary)?
   private let random: Mutex<SeededGenerator>
-  private var running: [NodeID: (node: Node, log: MemoryLog)] = [:]
+  /// A node that runs, its log, and its use of that.
+  private struct Running {
+    let node: Node
+    let log: MemoryLog
+    let tenure: LogTenure
+  }
+
+  private var running: [NodeID: Running] = [:]
   private var activations: UInt64 = 0
 
   /// A deployment that has not started.
@@ -77,23 +84,77 @@ public final class SimulatedDeployment {
     guard let store = stores[id] else {
       throw HyphaError(.invalidTopology, "the simulation has no node '\(id)'")
     }
-    activations += 1
-    let log = try MemoryLog(store: store, time: loop) { [loop, commitDelay, seed, activations] commit in
-      var random = SeededGenerator(seed: seed ^ loop.microseconds() ^ activations << 48)
+    let number = activations + 1
+    let log = try MemoryLog(store: store, time: loop) { [loop, commitDelay, seed] commit in
+      var random = SeededGenerator(seed: seed ^ loop.microseconds() ^ number << 48)
       loop.schedule(after: random.duration(in: commitDelay), commit)
     }
+    return try begin(id, on: log)
+  }
+
+  /// Begins to start one node on a log that is open.
+  private func begin(_ id: NodeID, on log: MemoryLog) throws -> Task<Void, any Error> {
+    activations += 1
     let configuration = Node.Configuration(
       topology: topology, node: id, kinds: kinds, seed: seed &+ activations, notary: notary?(id))
-    let transport = network.transport(for: Node.linkPlan(of: id, in: topology))
-    let node = try Node(configuration, log: log, transport: transport, scheduler: loop, executor: loop)
-    running[id] = (node, log)
+    let plan = Node.linkPlan(of: id, in: try Node.placed(topology, by: log))
+    let tenure = LogTenure(log)
+    let node = try Node(
+      configuration, log: tenure, transport: network.transport(for: plan), scheduler: loop, executor: loop)
+    running[id] = Running(node: node, log: log, tenure: tenure)
+    let handle = Handle(self)
+    node.whenReplaced { [weak node] in if let node { handle.deployment?.replace(node, id) } }
     return Task(executorPreference: loop) { try await node.start() }
   }
 
-  deinit {
-    for (node, log) in running.values {
-      log.crash()
+  /// Lets another node take the place of one that has said that it must start anew.
+  private func replace(_ node: Node, _ id: NodeID) {
+    let handle = Handle(self)
+    guard let tenure = running[id]?.tenure, running[id]?.node === node else { return }
+    Task(executorPreference: loop) {
+      await node.stop(isReplaced: true)
+      await tenure.end()
       node.halt()
+      // It may have been killed meanwhile.
+      guard let deployment = handle.deployment, let current = deployment.running[id], current.node === node
+      else { return }
+      deployment.beginAgain(id, on: current.log)
+    }
+  }
+
+  /// Starts the next node in the place of another, and again until it has started.
+  private func beginAgain(_ id: NodeID, on log: MemoryLog) {
+    let handle = Handle(self)
+    let start = try? begin(id, on: log)
+    let next = running[id]?.node
+    Task(executorPreference: loop) {
+      do {
+        try await start?.value
+      } catch {
+        // Its log has no room: as a process that ends so is started again.
+        handle.deployment?.loop.schedule(after: .milliseconds(100)) {
+          guard let deployment = handle.deployment, let next, deployment.running[id]?.node === next else {
+            return
+          }
+          next.halt()
+          deployment.beginAgain(id, on: log)
+        }
+      }
+    }
+  }
+
+  /// What a node that runs on the loop knows of its deployment.
+  ///
+  /// Unchecked: a deployment, its loop and all that runs on it are of one thread.
+  private final class Handle: @unchecked Sendable {
+    weak var deployment: SimulatedDeployment?
+    init(_ deployment: SimulatedDeployment) { self.deployment = deployment }
+  }
+
+  deinit {
+    for running in running.values {
+      running.log.crash()
+      running.node.halt()
     }
     // What has ended comes to rest; its timers would hold on to it.
     _ = loop.run(until: { false }, limit: .zero)
@@ -102,9 +163,9 @@ public final class SimulatedDeployment {
 
   /// Ends a node as `kill -9` does: what it had not committed is gone, and nobody is told.
   public func kill(_ id: NodeID) {
-    guard let (node, log) = running.removeValue(forKey: id) else { return }
-    log.crash()
-    node.halt()
+    guard let killed = running.removeValue(forKey: id) else { return }
+    killed.log.crash()
+    killed.node.halt()
   }
 
   /// Runs until everything is done and delivered.
@@ -138,7 +199,7 @@ public final class SimulatedDeployment {
 
   /// A log for reading, whether its node runs or not.
   public func reader(of id: NodeID) throws -> any LogReader {
-    if let (_, log) = running[id] { return log }
+    if let log = running[id]?.log { return log }
     guard let store = stores[id] else {
       throw HyphaError(.invalidTopology, "the simulation has no node '\(id)'")
     }
@@ -154,9 +215,10 @@ public final class SimulatedDeployment {
 
   /// Lets one node stop in order.
   public func stop(_ id: NodeID) throws {
-    guard let (node, log) = running.removeValue(forKey: id) else { return }
+    guard let stopped = running.removeValue(forKey: id) else { return }
+    let node = stopped.node
     try loop.run { await node.stop() }
-    log.close()
+    stopped.log.close()
     node.halt()
   }
 }

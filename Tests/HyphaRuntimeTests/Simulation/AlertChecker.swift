@@ -22,12 +22,16 @@ struct AlertChecker {
 
   init(_ run: ScenarioRun, destinations: (RecordHeader) -> [AgentSpec]) {
     self.run = run
-    topology = run.scenario.topology
+    topology = run.topology
     for (node, log) in run.logs.sorted(by: { $0.key < $1.key }) {
       let acknowledged = Self.acknowledged(log)
-      let escalations = Self.stated(AlertEscalated.self, in: log)
-      let givenUp = Self.stated(AlertUnanswered.self, in: log)
-      for entry in log.entries where entry.source == .stated && isAlert(entry.record.header) {
+      // Who was moved has brought along what it had stated.
+      let own = log.entries.filter {
+        run.topology.agent($0.record.agent)?.node == node && run.statedIDs.contains($0.record.header.id)
+      }
+      let escalations = Self.stated(AlertEscalated.self, in: own)
+      let givenUp = Self.stated(AlertUnanswered.self, in: own)
+      for entry in own where isAlert(entry.record.header) {
         let header = entry.record.header
         let mine = escalations.filter { $0.event.alert == header.id }
         let ends = givenUp.filter { $0.event.alert == header.id }.flatMap(\.event.unanswered)
@@ -57,10 +61,10 @@ struct AlertChecker {
         .map { ["\($0.causation)", $0.agent.text] })
   }
 
-  private static func stated<E: Event>(_ type: E.Type, in log: LoggedNode) -> [(
+  private static func stated<E: Event>(_ type: E.Type, in entries: [LogEntry]) -> [(
     header: RecordHeader, event: E
   )] {
-    log.entries.filter { $0.source == .stated && $0.record.header.type == E.eventType }.compactMap { entry in
+    entries.filter { $0.record.header.type == E.eventType }.compactMap { entry in
       (try? E.decode(entry.record)).map { (entry.record.header, $0) }
     }
   }

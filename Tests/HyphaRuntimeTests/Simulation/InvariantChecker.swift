@@ -19,17 +19,23 @@ struct InvariantChecker {
   private var stated: [EventID: LogEntry] = [:]
   /// The newest epoch of each agent.
   private var epochs: [AgentID: UInt64] = [:]
+  /// The node on which each agent has opened each epoch.
+  private var openings: [AgentID: [UInt64: NodeID]] = [:]
   /// Alerts that a node has and that their origin lost with a crash.
   private(set) var forkedCount = 0
 
   init(_ run: ScenarioRun) {
     self.run = run
-    topology = run.scenario.topology
+    topology = run.topology
     authors = Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id.author, $0.id) })
-    for (_, entry) in Self.all(run) where entry.source == .stated {
+    for (node, entry) in Self.all(run) where entry.source == .stated {
       let header = entry.record.header
       if stated.updateValue(entry, forKey: header.id) != nil { fail("id-once", "\(header.id) stated twice") }
       epochs[header.agent] = max(epochs[header.agent] ?? 0, header.epoch)
+      guard header.type == AgentActivated.eventType else { continue }
+      if let other = openings[header.agent, default: [:]].updateValue(node, forKey: header.epoch) {
+        fail("one-writer", "\(header.agent) has opened epoch \(header.epoch) on \(other) and on \(node)")
+      }
     }
     checkLogs()
     checkDelivery()
@@ -37,6 +43,7 @@ struct InvariantChecker {
     checkCauses()
     checkCursors()
     checkReplication()
+    if run.isComplete { checkMoves() }
     if !run.isComplete {
       let lines = run.summary.nodes.map { status in
         "\(status.node): \(status.channels.mapValues { [$0.statedPairCount, $0.handledPairCount] }) "
@@ -79,16 +86,40 @@ struct InvariantChecker {
     }
   }
 
+  /// The node that states what an agent states in an epoch.
+  private func home(of header: RecordHeader) -> NodeID? {
+    authors[header.agent] ?? openings[header.agent]?[header.epoch]
+  }
+
   private func home(of agent: AgentID) -> NodeID? { authors[agent] ?? topology.agent(agent)?.node }
+
+  /// The nodes on which an agent is or was.
+  private func homes(of agent: AgentID) -> Set<NodeID> {
+    Set(openings[agent]?.values.map { $0 } ?? []).union(
+      run.moves.moves.filter { $0.order.agent == agent }.flatMap { [$0.order.from, $0.order.to] }
+    ).union([home(of: agent)].compactMap { $0 })
+  }
+
+  /// Whether a node may have events because agents that they are for, or are of, have been there.
+  private func wasFor(_ node: NodeID, _ header: RecordHeader) -> Bool {
+    homes(of: header.agent).contains(node)
+      || authors[header.agent] == nil
+        && destinations(header).contains { homes(of: $0.id).contains(node) }
+      || header.addressee.map { homes(of: $0).contains(node) } ?? false
+  }
 
   /// Whether an event is for agents of a node, or for the node itself.
   private func isFor(_ node: NodeID, _ header: RecordHeader) -> Bool {
     guard authors[header.agent] != nil else {
       let origin = topology.agent(header.agent).flatMap { topology.node($0.node) }
-      return destinations(header).contains { $0.node == node }
+      return destinations(header).contains { $0.node == node } || home(of: header.agent) == node
         || origin?.replicas.nodes.contains(node) ?? false
     }
-    return TopologyEvents.forAll.contains(header.type)
+    if let addressee = header.addressee {
+      return addressee == node.author || home(of: addressee) == node
+    }
+    return TopologyEvents.forAll.contains(header.type) || MoveEvents.forAll.contains(header.type)
+      || MoveEvents.forSeat.contains(header.type) && node == topology.moveSeat
       || TopologyEvents.forSeat.contains(header.type) && node == topology.observer.node
   }
 
@@ -120,12 +151,13 @@ struct InvariantChecker {
       for finding in log.findings { fail("log-sound", "\(node): \(finding)") }
       for entry in log.entries {
         let header = entry.record.header
-        let home = home(of: header.agent)
+        let home = home(of: header)
         if header.channel == .realtime { fail("realtime-unlogged", "\(header.id) in the log of \(node)") }
-        if (entry.source == .stated) != (home == node) {
+        // Who has not opened the epoch has lost it in a crash.
+        if (entry.source == .stated) != (home == node), entry.source == .stated || home != nil {
           fail("one-writer", "\(node) has \(header.id) of \(header.agent) as \(entry.source)")
         }
-        if home != node && !isFor(node, header) {
+        if home != node && !isFor(node, header) && !wasFor(node, header) {
           fail("only-destined", "\(node) has \(header.id), which is for nobody there")
         }
       }
@@ -137,12 +169,16 @@ struct InvariantChecker {
     for (_, entry) in Self.all(run) where entry.source == .stated {
       lanes[entry.record.header.lane, default: []].append(entry.record)
     }
+    // An agent that was moved has stated them on several nodes.
+    for lane in lanes.keys { lanes[lane]?.sort { $0.point < $1.point } }
     for (node, log) in run.logs.sorted(by: { $0.key < $1.key }) {
       var received: [Lane: [Record]] = [:]
-      for entry in log.entries where entry.source != .stated {
+      var isReceived: Set<Lane> = []
+      for entry in log.entries {
         received[entry.record.header.lane, default: []].append(entry.record)
+        if entry.source != .stated { isReceived.insert(entry.record.header.lane) }
       }
-      for (lane, records) in received {
+      for (lane, records) in received where isReceived.contains(lane) {
         let kept = records.filter { stated[$0.header.id]?.record == $0 }
         for lost in records where stated[lost.header.id] == nil {
           let isFork = lane.channel == .alert && lost.header.epoch < epochs[lane.agent] ?? 0
@@ -153,7 +189,10 @@ struct InvariantChecker {
         }
         checkForks(of: lane, records, at: node, log.forks.filter { $0.lane == lane })
         if kept.count + forks(records) != records.count { fail("same-bytes", "\(node): \(lane)") }
-        if kept != (lanes[lane] ?? []) { failDelivery(node, lane, kept, lanes[lane] ?? []) }
+        // Where nobody is any more that it is for, it has ended.
+        let isHere = records.contains { isFor(node, $0.header) }
+        let all = isHere ? lanes[lane] ?? [] : Array((lanes[lane] ?? []).prefix(kept.count))
+        if kept != all { failDelivery(node, lane, kept, all) }
       }
       for (lane, records) in lanes where received[lane] == nil {
         let header = records[0].header
@@ -195,10 +234,17 @@ struct InvariantChecker {
   // MARK: epoch-opens, stream-contiguous
 
   private mutating func checkEpochs() {
-    for (node, log) in run.logs {
+    // Each epoch is of one node; those of one agent may be of several.
+    let stated = Dictionary(grouping: Self.all(run).filter { $0.1.source == .stated }) {
+      $0.1.record.header.agent
+    }
+    for entries in stated.values {
       var ends: [StreamID: UInt64] = [:]
       var opened: [AgentID: UInt64] = [:]
-      for entry in log.entries where entry.source == .stated {
+      let inOrder = entries.sorted {
+        ($0.1.record.header.epoch, $0.1.position) < ($1.1.record.header.epoch, $1.1.position)
+      }
+      for (node, entry) in inOrder {
         let header = entry.record.header
         if header.sequence != (ends[header.stream] ?? 0) + 1 {
           fail("stream-contiguous", "\(node): \(header.stream) goes on with \(header.sequence)")
@@ -265,6 +311,33 @@ struct InvariantChecker {
       }
       if sending != wanted.version {
         fail("topology-followed", "\(node) sends by \(sending), not \(wanted.version)")
+      }
+    }
+  }
+
+  // MARK: moved-once, move-completes
+
+  /// Who was moved works where it was moved to, and nowhere else since; all nodes know that.
+  private mutating func checkMoves() {
+    for (node, log) in run.logs {
+      let orders = log.entries.compactMap { try? AgentMoved.decode($0.record) }
+      if orders != run.moves.moves.map(\.order) {
+        fail("move-agrees", "\(node) knows of \(orders.count) moves of \(run.moves.moves.count)")
+      }
+      for cursor in log.cursors where cursor.value.handledCount > 0 {
+        if home(of: cursor.key.agent) != node {
+          fail("moved-once", "\(cursor.key.agent) has a place in the log of \(node)")
+        }
+      }
+    }
+    for move in run.moves.moves where move.stage != .arrived {
+      fail("move-completes", "\(move.order) is \(move.stage)")
+    }
+    for agent in topology.agents {
+      guard let epoch = epochs[agent.id] else { continue }
+      if openings[agent.id]?[epoch] != agent.node {
+        let node = openings[agent.id]?[epoch]?.text ?? "no node"
+        fail("moved-once", "\(agent.id) works on \(node), not \(agent.node)")
       }
     }
   }

@@ -14,6 +14,8 @@ struct Scenario {
     case faults(MemoryNetwork.Faults)
     /// An operator asks at a node for a change of the topology.
     case ask(NodeID, LinkRule)
+    /// An operator asks at a node for an agent to be moved.
+    case move(AgentID, to: NodeID, at: NodeID)
   }
 
   /// How much goes wrong.
@@ -33,7 +35,11 @@ struct Scenario {
   /// - Parameters:
   ///   - isLive: whether the topology is observed, and changed while the run goes on.
   ///   - isReplicated: whether nodes have replicas.
-  init(seed: UInt64, weather: Weather = .stormy, isLive: Bool = false, isReplicated: Bool = false) throws {
+  ///   - isMoving: whether agents are moved while the run goes on.
+  init(
+    seed: UInt64, weather: Weather = .stormy, isLive: Bool = false, isReplicated: Bool = false,
+    isMoving: Bool = false
+  ) throws {
     var maker = ScenarioMaker(seed: seed)
     self.seed = seed
     name = "\(seed)-\(UUID().uuidString)"
@@ -46,7 +52,8 @@ struct Scenario {
     let commit = maker.number(in: 20...3000)
     commitDelay = .microseconds(commit)...(.microseconds(commit + maker.number(in: 0...2000)))
     let storm = weather == .stormy ? maker.storm(over: topology.nodes.map(\.id)) : []
-    actions = isLive ? maker.wishes(topology, among: storm) : storm
+    let wishes = isLive ? maker.wishes(topology, among: storm) : storm
+    actions = isMoving ? maker.moves(topology, among: wishes) : wishes
   }
 
   /// Removes the recording that the agents act out.
@@ -191,6 +198,22 @@ struct ScenarioMaker {
         .freeze, .thaw, .revert(version: 1, links: []),
       ]
       actions.append((number(in: 0...span), .ask(one(of: topology.nodes).id, one(of: rules))))
+    }
+    return actions.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(
+      \.element)
+  }
+
+  /// Agents that operators move, among what goes wrong: some again and again.
+  mutating func moves(_ topology: Topology, among storm: [(at: UInt64, action: Scenario.Action)])
+    -> [(at: UInt64, action: Scenario.Action)]
+  {
+    var actions = storm
+    let span = max(600_000, storm.map(\.at).max() ?? 0)
+    let movers = topology.agents.map(\.id).shuffled(using: &random).prefix(Int(number(in: 1...3)))
+    for _ in 0..<number(in: 1...6) {
+      let node = one(of: topology.nodes).id
+      actions.append(
+        (number(in: 0...span), .move(one(of: Array(movers)), to: node, at: one(of: topology.nodes).id)))
     }
     return actions.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(
       \.element)

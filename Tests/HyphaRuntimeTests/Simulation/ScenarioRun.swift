@@ -28,6 +28,11 @@ struct ScenarioRun {
   let early: [Early]
   /// How often a node that ran was killed.
   let killCount: Int
+  /// The topology with agents where they were moved, and how many times one has come to another node.
+  let topology: Topology
+  let moves: AgentMoves
+  /// All that agents and nodes have stated, by the logs of those that have.
+  let statedIDs: Set<EventID>
 
   init(_ scenario: Scenario, limit: Duration = .seconds(150)) throws {
     let kinds = try KindRegistry(BuiltInKinds.all + [Watcher.self, Chief.self])
@@ -66,8 +71,9 @@ struct ScenarioRun {
     }
     // Nodes that were away or cut off come to know the newest topology, and all send by it.
     let isLive = scenario.topology.observer.node != nil
-    if isLive { deployment.run(for: .seconds(8)) }
-    logs = isLive ? try Self.read(deployment, scenario.topology) : atEnd
+    let isMoving = scenario.actions.contains { if case .move = $0.action { true } else { false } }
+    if isLive || isMoving { deployment.run(for: .seconds(8)) }
+    logs = isLive || isMoving ? try Self.read(deployment, scenario.topology) : atEnd
     lives = scenario.topology.nodes.reduce(into: [:]) { lives, node in
       guard let running = deployment.node(node.id) else { return }
       let live = running.desks.topology.state.withLock { $0.live }
@@ -77,6 +83,10 @@ struct ScenarioRun {
     breaches = Breaches.take(scenario.name)
     killCount = driver.kills.count
     early = departures.early(besides: driver.kills)
+    moves = try MoveReading(deployment.reader(of: scenario.topology.moveSeat)).moves
+    topology = try moves.placing(scenario.topology)
+    statedIDs = Set(
+      logs.values.flatMap(\.entries).filter { $0.source == .stated }.map(\.record.header.id))
     if isComplete { try deployment.stop() }
     scenario.removeFiles()
   }
@@ -170,6 +180,8 @@ private struct Driver {
     case .full(let isFull, let node): deployment.stores[node]?.setFull(isFull)
     case .faults(let faults): deployment.network.setFaults(faults)
     // Who is down cannot be asked.
+    case .move(let agent, let to, let node):
+      _ = try deployment.node(node)?.move(agent, to: to, by: "operator", note: nil)
     case .ask(let node, let rule): _ = try deployment.node(node)?.ask(rule, by: "operator", note: nil)
     }
   }

@@ -1,0 +1,140 @@
+import HyphaCore
+public import HyphaLog
+public import HyphaTopology
+
+/// What a node's log has of moves: from the log alone, while the node runs or not.
+public struct MoveReading: Sendable {
+  /// All moves that the log knows of, and how far they have got as far as it knows.
+  public private(set) var moves = AgentMoves()
+  /// The operators' words for moves.
+  public private(set) var notes: [UInt32: String] = [:]
+  /// The events that ordered them, as causes of others.
+  private(set) var orders: [UInt32: Cause] = [:]
+  /// What agents had that were moved to this node; whole ones.
+  private var handovers: [Part: Handover] = [:]
+  /// Where agents that were moved here began.
+  private(set) var arrivals: [UInt32: Position] = [:]
+  /// The moves for which this node has handed its agent over.
+  private(set) var handedOver: Set<UInt32> = []
+  /// What operators have asked for and nobody has answered, the oldest first; on the node that orders moves.
+  private(set) var unanswered: [(asked: MoveAsked, cause: Cause)] = []
+  /// The entries that all this was read from.
+  private(set) var positions: Set<Position> = []
+
+  private let node: NodeID
+  private var parts: [Part: [Int: [UInt8]]] = [:]
+
+  /// Whose parts go together: what another node than the agent's former one says is not mixed with what that says.
+  private struct Part: Hashable {
+    let move: UInt32
+    let author: AgentID
+  }
+
+  /// Reads a log.
+  ///
+  /// - Complexity: looks at the heads of all lanes, and reads the few entries that are about moves.
+  /// - Throws: what reading throws.
+  ///
+  /// - Parameter end: reads up to this position or this time; nil reads all.
+  public init(_ log: any LogReader, through end: TopologyReading.End? = nil) throws {
+    try self.init(log, lanes: log.laneHeads(), through: end)
+  }
+
+  init(_ log: any LogReader, lanes: [Lane: LaneHead], through end: TopologyReading.End? = nil) throws {
+    node = log.identity.node
+    var positions: Set<Position> = []
+    for lane in lanes.keys where Self.isAboutMoves(lane) {
+      positions.formUnion(try log.positions(ofLane: lane, after: .start))
+    }
+    for position in positions.sorted() {
+      guard let entry = try log.entry(at: position) else { continue }
+      switch end {
+      case .position(let last)? where position > last: continue
+      case .time(let last)? where entry.record.time > last: continue
+      default: break
+      }
+      // What does not decode was passed over when it came, too.
+      _ = try? take(entry.record, at: position, isStated: entry.source == .stated)
+    }
+  }
+
+  private static func isAboutMoves(_ lane: Lane) -> Bool {
+    guard lane.channel == .persistent, lane.agent.text.hasPrefix(NodeID.authorPrefix) else { return false }
+    switch lane.target {
+    case .type(let type): return MoveEvents.all.contains(type)
+    case .addressee(let agent): return agent.text.hasPrefix(NodeID.authorPrefix)
+    }
+  }
+
+  /// What an entry has brought.
+  enum News: Equatable {
+    case moved(AgentMoved)
+    case asked
+    case handedOver(UInt32)
+    case other
+  }
+
+  /// Takes note of an entry of the log, in the order of the log. Nil where it is not about moves.
+  mutating func take(_ record: Record, at position: Position, isStated: Bool) throws -> News? {
+    let header = record.header
+    guard MoveEvents.all.contains(header.type) else { return nil }
+    positions.insert(position)
+    func answered() { unanswered.removeAll { $0.cause.event == header.causation } }
+    switch header.type {
+    case MoveAsked.eventType:
+      let asked = try MoveAsked.decode(record)
+      unanswered.append((asked, Cause(event: header.id, correlation: header.correlation)))
+      return .asked
+    case AgentMoved.eventType:
+      let order = try AgentMoved.decode(record)
+      answered()
+      guard moves.take(order, at: header.time) else { return .other }
+      orders[order.move] = Cause(event: header.id, correlation: header.correlation)
+      return .moved(order)
+    case MoveRefused.eventType: answered()
+    case AgentArrived.eventType:
+      let event = try AgentArrived.decode(record)
+      moves.note(event.move, .arrived)
+      if isStated { arrivals[event.move] = position }
+    case AgentHandedOver.eventType:
+      return try take(AgentHandedOver.decode(record), by: header.agent, isStated: isStated)
+    default: break
+    }
+    return .other
+  }
+
+  private mutating func take(_ event: AgentHandedOver, by author: AgentID, isStated: Bool) throws -> News {
+    let key = Part(move: event.move, author: author)
+    parts[key, default: [:]][event.part] = event.bytes.bytes
+    guard let all = parts[key], all.count == event.partCount else { return .other }
+    parts[key] = nil
+    moves.note(event.move, .handedOver)
+    if isStated {
+      handedOver.insert(event.move)
+      return .other
+    }
+    let bytes = (0..<event.partCount).flatMap { all[$0] ?? [] }
+    handovers[key] = try JSON.decode(Handover.self, from: bytes)
+    return .handedOver(event.move)
+  }
+}
+
+extension MoveReading {
+  /// What an agent had that was moved to this node, as its former node has said; nil where that has not come whole.
+  func handover(_ order: AgentMoved) -> Handover? {
+    handovers[Part(move: order.move, author: order.from.author)]
+  }
+
+  /// The agents that are to run on this node and were not begun here, with their moves.
+  var arriving: [AgentMoves.Move] {
+    moves.newest.filter { $0.order.to == node && arrivals[$0.order.move] == nil }
+  }
+
+  /// The agents that were moved away from this node, with their moves.
+  var departed: [AgentMoves.Move] { moves.newest.filter { $0.order.from == node } }
+
+  /// The agents that were moved here and have begun, with their moves.
+  var arrived: [AgentMoves.Move] {
+    moves.newest.filter { $0.order.to == node && arrivals[$0.order.move] != nil }
+  }
+}
