@@ -1,5 +1,6 @@
 import HyphaCore
 import HyphaLog
+import HyphaLogLMDB
 import HyphaRuntime
 import HyphaTopology
 import Synchronization
@@ -18,11 +19,11 @@ extension AgentBench {
       [("source", PacedSource.self, []), ("stepper", JobStepper.self, subscribes)],
       settings: ["isQuick": .bool(settings.isQuick)]
     ) { topology, log in
-      while board.taken.load(ordering: .relaxed) < stepCount {
+      // What was handled counts once it is in the log.
+      let key = CursorKey(agent: "stepper", channel: .persistent)
+      while try log.cursor(key)?.handledCount ?? 0 < UInt64(stepCount) {
         try await Task.sleep(for: .milliseconds(20), clock: .suspending)
       }
-      // All of it is in the log a moment later.
-      try await Task.sleep(for: .milliseconds(200), clock: .suspending)
       let recorded = try Self.seconds(of: log)
       var (times, rates): ([Double], [Double]) = ([], [])
       for _ in 0..<(settings.isQuick ? 2 : 9) {
