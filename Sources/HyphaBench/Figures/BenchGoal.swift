@@ -93,6 +93,7 @@ extension BenchGoal {
   static let all = [
     replayLook, replayJSON, traceTime,
     concurrentAppendRatio, concurrentAppendRate, loneLatency, scanRate, scanAllocations, openTime, openMemory,
+    verifyRate,
     realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, observed, laneMemory, localRate,
     stepRate,
     askLatency, idleStart, liveRelays, liveHops, liveLatency, liveFaults, liveSimulated,
