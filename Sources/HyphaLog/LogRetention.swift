@@ -118,6 +118,8 @@ public struct PruneReport: Hashable, Sendable {
 
   /// The size of the payloads beside the log that went with them.
   public let payloadByteCount: UInt64
+  /// How often a block was looked at on the writer's thread.
+  package var lookCount = 0
 
   /// A report by its parts.
   public init(event: Position, through: Position, keyCount: Int, payloadByteCount: UInt64) {
