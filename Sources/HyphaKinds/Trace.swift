@@ -14,9 +14,25 @@ public struct HandedOver: Event {
   /// When it was recorded, in microseconds since 1970.
   public var recordedAt: Int64
 
-  public var subject: Subject {
+  public var subject: Subject { Subject(ofCase: caseID) }
+}
+
+/// The resource that got a case last is done with it. Without this it would state nothing, and whoever looks for who did what
+/// would not find it.
+public struct CaseClosed: Event {
+  public static let eventType: EventTypeName = "work.CaseClosed"
+  /// The case, as the recording names it.
+  public var caseID: String
+  /// What the resource has done.
+  public var activity: String
+
+  public var subject: Subject { Subject(ofCase: caseID) }
+}
+
+extension Subject {
+  fileprivate init(ofCase caseID: String) {
     let name = caseID.map { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" ? $0 : "-" }
-    return (try? Subject("case.\(String(name.prefix(60)))")) ?? "case"
+    self = (try? Subject("case.\(String(name.prefix(60)))")) ?? "case"
   }
 }
 
@@ -28,7 +44,7 @@ public struct HandedOver: Event {
 public actor Trace: Agent {
   public static let kind = "trace"
   public static let handles = Handlers(Trace.self).on(HandedOver.self) { try await $0.take($1, in: $2) }
-  public static let publishes: [any Event.Type] = [HandedOver.self]
+  public static let publishes: [any Event.Type] = [HandedOver.self, CaseClosed.self]
   public static let settingNames: Set<String> = ["file", "resource", "speed"]
   public static let finishes = true
 
@@ -107,8 +123,12 @@ public actor Trace: Agent {
         state.doubled += 1
       } else {
         state.got[place / 64] |= 1 << UInt64(place % 64)
-        if script.handedOn.contains(event.index) { state.causes[event.index] = context.cause }
         state.gotCount += 1
+        if script.handedOn.contains(event.index) {
+          state.causes[event.index] = context.cause
+        } else {
+          try await context.publish(CaseClosed(caseID: event.caseID, activity: event.activity))
+        }
       }
     } else {
       state.strange += 1

@@ -23,9 +23,16 @@ public protocol EventLog: LogReader {
 
   /// Commits what waits, then releases the log. Later submissions fail.
   func close()
+
+  /// The log's newest head, signed with its node's key; nil for a log that has no keys, such as the in-memory twin.
+  ///
+  /// - Throws: errors of reading, and of the file of the key.
+  func signedHead() throws -> SignedHead?
 }
 
 extension EventLog {
+  public func signedHead() throws -> SignedHead? { nil }
+
   /// Commits a batch and returns when it is durable.
   ///
   /// - Throws: the errors of ``submit(_:completion:)``.

@@ -223,6 +223,37 @@ public final class MemoryLogStore: Sendable {
   }
 }
 
+extension MemoryLogStore {
+  /// A copy of a log as it is now: its entries at their positions, where each consumer stood, and the newest snapshots of
+  /// agents that have stated anything. It takes the memory of the records and about 300 bytes an entry.
+  ///
+  /// - Throws: ``HyphaError/Code/usage`` where entries are gone: what is in memory has no gaps; what reading throws.
+  public convenience init(copyOf log: any LogReader) throws {
+    self.init(identity: log.identity)
+    guard try log.gaps().isEmpty else {
+      throw HyphaError(
+        .usage,
+        "the log of node '\(log.identity.node)' was pruned or salvaged, and a copy in memory has no gaps",
+        remedy: "read it where it is")
+    }
+    var agents: Set<AgentID> = []
+    let head = try log.head()
+    if head > .start {
+      try log.visit(Position.start.next...head, .forward) { view in
+        let record = try Record(view.record)
+        agents.insert(record.agent)
+        let append = LogBatch(appends: [.init(record, source: view.source)])
+        _ = try contents.withLock { try $0.commit([append], now: view.appendedAt)[0].get() }
+        return true
+      }
+    }
+    let (cursors, snapshots) = (
+      try log.cursors(), try agents.reduce(into: [:]) { $0[$1] = try log.snapshot(of: $1) }
+    )
+    contents.withLock { ($0.cursors, $0.snapshots) = (cursors, snapshots) }
+  }
+}
+
 extension MemoryLogStore.Contents {
   fileprivate mutating func commit(
     _ batches: [LogBatch], now: Timestamp

@@ -137,12 +137,13 @@ public struct Topology: Sendable, Hashable {
   ///
   /// - Throws: what the initialiser throws.
   public func replacing(
-    nodes: [NodeSpec]? = nil, agents: [AgentSpec]? = nil, security: SecuritySettings? = nil
+    nodes: [NodeSpec]? = nil, agents: [AgentSpec]? = nil, security: SecuritySettings? = nil,
+    observer: ObserverPolicy? = nil
   ) throws -> Topology {
     try Topology(
       name: name, version: version, nodes: nodes ?? self.nodes, agents: agents ?? self.agents, log: log,
       alerts: alerts, membership: membership, supervision: supervision, security: security ?? self.security,
-      observer: observer, oversight: oversight)
+      observer: observer ?? self.observer, oversight: oversight)
   }
 
   /// The agent with this id.

@@ -170,12 +170,17 @@ extension Processes {
       // And what they have left can be done again.
       for (name, place) in [("example", example), ("bank", bank), ("mixed", mixed)]
       where name != "mixed" || Python.isThere {
-        let again = try await Hypha(
-          ["rerun", place.appending(path: "topology.yaml").path, "--data", scratch(name), "--verify"],
-          in: scratch, program: scratch("build/debug/\(name)")
-        ).end()
-        #expect(
-          again.status == 0 && again.output.contains("all is as recorded"), "\(again.output)\(again.errors)")
+        for backend in [[], ["--in-memory"]] {
+          let command = [
+            "rerun", place.appending(path: "topology.yaml").path, "--data", scratch(name), "--verify",
+          ]
+          let again = try await Hypha(
+            command + ["--times", "100"] + backend, in: scratch, program: scratch("build/debug/\(name)")
+          ).end(within: .seconds(300))
+          #expect(
+            again.status == 0 && again.output.contains("all is as recorded, 100 times: "),
+            "\(name) \(backend): \(again.output)\(again.errors)")
+        }
       }
       scratch.expectNothingLeft()
     }

@@ -2,10 +2,10 @@ import Foundation
 import HyphaCore
 import Testing
 
-/// A Python with the packages that exports are for: `HYPHA_PYTHON`, else `python3`.
+/// A Python with the packages that exports are for, as ``Python`` finds it.
 enum ExportTools {
   static let script = Places.package.appending(path: "tools/check-exports").path
-  static let python = ProcessInfo.processInfo.environment["HYPHA_PYTHON"] ?? "python3"
+  static let python = Python.path
 
   static let areThere: Bool = {
     let process = Process()
@@ -71,6 +71,32 @@ extension Processes {
       let graph = try #require(found["graphml"])
       #expect(
         graph["nodes"] == .integer(2) && graph["edges"] == .integer(2) && graph["events"] == .integer(60))
+    }
+
+    @Test(
+      .enabled(
+        if: ExportTools.areThere && Places.hasRecording("coselog-receipt.xes.gz"),
+        "no Python with what tools/check-exports names, or no recordings in ../shared/data"),
+      arguments: [
+        ("running-example.xes", 32), ("coselog-receipt.xes.gz", 1_208),
+        ("bpic2020-PrepaidTravelCost.xes.gz", 1_957),
+      ])
+    func `who hands over to whom in a recording is what pm4py finds in the export of its run`(
+      _ name: String, _ count: Int64
+    ) async throws {
+      let scratch = try Scratch()
+      let acted = try await ActedLog(name, in: scratch)
+      #expect(try await acted.start().end(within: .seconds(300)).status == 0)
+      let made = try await scratch.hypha(
+        "export", "--data", acted.data, "--format", "xes", "--type", "work.HandedOver", "--type",
+        "work.CaseClosed",
+        "-o", scratch("acted.xes"))
+      #expect(made.status == 0, "\(made.errors)")
+      let source = try await ExportTools.findings("hand-overs", Places.recording(name), in: scratch)
+      let exported = try await ExportTools.findings("hand-overs", scratch("acted.xes"), in: scratch)
+      #expect(source["handOvers"] == .integer(count) && exported["handOvers"] == .integer(count))
+      // Names are those of agents; how often each pair hands over is the same.
+      #expect(source["pairs"] == exported["pairs"])
     }
 
     @Test(

@@ -73,11 +73,44 @@ extension Processes {
       #expect(Set(live.links.keys).isSuperset(of: [DirectLink("g1", "r1"), DirectLink("g2", "r2")]))
       for node in nodes { #expect(try reading(node, scratch).live == live, "\(node)") }
       try await expectExports(scratch, file, live)
+      try await expectWhatIf(scratch, file, live)
+      let verified = try await scratch.hypha("log", "verify", scratch("data"))
+      let witnesses = verified.lines.count {
+        $0.contains("agrees with the signed heads that other logs have kept")
+      }
+      #expect(verified.status == 0 && witnesses == nodes.count, "\(verified)")
       let hops = try hops(scratch, count: 3000)
       // What was fetched counts as one hop, too; by the tree it is four.
       #expect(
         hops.prefix(500).contains(4) && hops.suffix(500).allSatisfy { $0 == 1 }, "by the tree, then the link")
       scratch.expectNothingLeft()
+    }
+
+    /// The observer decides again as it did, and without one all takes the tree.
+    private func expectWhatIf(_ scratch: Scratch, _ file: String, _ live: LiveTopology) async throws {
+      struct Line: Decodable {
+        struct Side: Decodable {
+          var treeHops, hops, added: Int
+          var links: [[AgentID]]
+        }
+        struct Parting: Decodable { var recordedAlone: [[AgentID]] }
+        var source: String
+        var recorded, other: Side
+        var parting: Parting?
+      }
+      func whatIf(_ words: String...) async throws -> Line {
+        let result = try await Hypha.run(
+          ["topology", "what-if", file, "--data", scratch("data"), "--json"] + words, in: scratch)
+        #expect(result.status == 0, "\(result)")
+        return try JSONDecoder().decode(Line.self, from: Data(result.output.utf8))
+      }
+      let same = try await whatIf()
+      #expect(same.source == "reports" && same.parting == nil)
+      #expect(same.recorded.hops == same.other.hops && same.recorded.hops < same.recorded.treeHops)
+      #expect(Set(same.recorded.links.map { DirectLink($0[0], $0[1]) }) == Set(live.links.keys))
+      let off = try await whatIf("--policy", scratch.file("off.yaml", "observer: {mode: off}\n"))
+      #expect(off.recorded.hops == same.recorded.hops && off.other.hops == off.other.treeHops)
+      #expect(off.other.added == 0 && off.parting?.recordedAlone.isEmpty == false)
     }
 
     /// Every form of the topology has all agents and links.

@@ -24,7 +24,7 @@ public struct AgentBench: Sendable {
   }
 
   let settings: Settings
-  private let progress: @Sendable (String) -> Void
+  let progress: @Sendable (String) -> Void
 
   /// A bench that tells what it measures now.
   public init(_ settings: Settings, progress: @escaping @Sendable (String) -> Void) {
@@ -76,8 +76,7 @@ public struct AgentBench: Sendable {
     let board = AgentBoard()
     let ours = try await withNode(
       "local", board, [("blaster", TickBlaster.self, []), ("sink", TickSink.self, [])]
-    ) {
-      _ in
+    ) { _, _ in
       try await rates { board.taken.load(ordering: .relaxed) }
     }
     let bare = try await bareQueueRates()
@@ -95,7 +94,7 @@ public struct AgentBench: Sendable {
         ("source", JobSource.self, []),
         ("stepper", JobStepper.self, [Subscription(type: BenchJob.eventType)]),
       ]
-    ) { _ in try await rates { board.taken.load(ordering: .relaxed) } }
+    ) { _, _ in try await rates { board.taken.load(ordering: .relaxed) } }
     return BenchRow(
       "step-rate", "persistent consume, process, produce; state and cursor synced", .eventsPerSecond,
       ours: ours,
@@ -106,7 +105,7 @@ public struct AgentBench: Sendable {
     let board = AgentBoard()
     let ours = try await withNode(
       "asks", board, [("asker", BenchAsker.self, []), ("answerer", BenchAnswerer.self, [])]
-    ) { _ in
+    ) { _, _ in
       try await rates { board.taken.load(ordering: .relaxed) }
     }
     let latencies = board.latencies.withLock { $0 }.sorted()
@@ -127,7 +126,7 @@ public struct AgentBench: Sendable {
     let began = Monotonic.nanoseconds()
     var seconds = 0.0
     var byteCount = 0.0
-    try await withNode("idle", AgentBoard(), agents) { _ in
+    try await withNode("idle", AgentBoard(), agents) { _, _ in
       seconds = Double(Monotonic.nanoseconds() - began) / 1e9
       byteCount = Double(max(0, ProcessMemory.residentByteCount - before)) / Double(count)
     }
@@ -153,36 +152,43 @@ public struct AgentBench: Sendable {
 
   // MARK: The node
 
-  private func withNode<Result>(
+  /// The kinds of its agents.
+  static let kinds: [any Agent.Type] = [
+    TickBlaster.self, TickSink.self, JobSource.self, JobStepper.self, BenchAsker.self, BenchAnswerer.self,
+    BenchIdler.self, PacedSource.self,
+  ]
+
+  /// Runs a node with these agents below a boss while `body` is called.
+  ///
+  /// - Parameter own: settings that the first of them gets beside the number of the board.
+  func withNode<Result>(
     _ name: String, _ board: AgentBoard,
     _ agents: [(id: AgentID, kind: any Agent.Type, subscribes: [Subscription])],
-    _ body: (Node) async throws -> Result
+    settings own: [String: JSONValue] = [:], _ body: (Topology, LMDBLog) async throws -> Result
   ) async throws -> Result {
     let node: NodeID = "bench"
     let number = AgentBoard.register(board)
     defer { AgentBoard.forget(number) }
     let specs =
       [AgentSpec(id: "boss", kind: BenchIdler.kind, node: node)]
-      + agents.map {
-        AgentSpec(
-          id: $0.id, kind: $0.kind.kind, node: node, reportsTo: "boss", subscribes: $0.subscribes,
-          settings: .object(["board": .integer(Int64(number))]))
+      + agents.enumerated().map { place, agent in
+        let board: [String: JSONValue] = ["board": .integer(Int64(number))]
+        return AgentSpec(
+          id: agent.id, kind: agent.kind.kind, node: node, reportsTo: "boss", subscribes: agent.subscribes,
+          settings: .object(place == 0 ? board.merging(own) { $1 } : board))
       }
-    let kinds: [any Agent.Type] = [
-      TickBlaster.self, TickSink.self, JobSource.self, JobStepper.self, BenchAsker.self, BenchAnswerer.self,
-      BenchIdler.self,
-    ]
     let topology = try Topology(name: name, nodes: [NodeSpec(id: node)], agents: specs)
     let scheduler = SystemScheduler()
     let log = try LMDBLog(
       directory: "\(settings.directory)/\(name)", node: node, settings: .standard, time: scheduler)
     let network = MemoryNetwork(scheduler: scheduler, seed: 1)
     let running = try Node(
-      .init(topology: topology, node: node, kinds: try KindRegistry(kinds), linkPatience: .zero), log: log,
+      .init(topology: topology, node: node, kinds: try KindRegistry(Self.kinds), linkPatience: .zero),
+      log: log,
       transport: network.transport(for: Node.linkPlan(of: node, in: topology)), scheduler: scheduler)
     try await running.start()
     do {
-      let result = try await body(running)
+      let result = try await body(topology, log)
       board.isOver.store(true, ordering: .relaxed)
       await running.stop()
       log.close()

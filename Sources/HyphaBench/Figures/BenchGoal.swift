@@ -89,9 +89,21 @@ extension BenchGoal {
     bound: .oursBelow(0.05), text: "< 50 ms",
     source: "trace of any event in a log of 10 million events in under 50 ms")
 
+  /// Agents that run again on what was recorded.
+  static let rerunTime = BenchGoal(
+    bound: .ratioAtMost(0.1), text: "ratio ≤ 0.1",
+    source: "re-run at no less than 10 times real time of the recorded run or the agents' own limit")
+
+  /// The page of a million events, and its size.
+  static let reportTime = BenchGoal(
+    bound: .oursBelow(10), text: "< 10 s", source: "report of a million events in under 10 s")
+  static let reportSize = BenchGoal(
+    bound: .oursBelow(20_000_000), text: "< 20 MB",
+    source: "report of a million events in under 10 s and under 20 MB")
+
   /// All of them.
   static let all = [
-    replayLook, replayJSON, traceTime,
+    replayLook, replayJSON, traceTime, rerunTime, reportTime, reportSize,
     concurrentAppendRatio, concurrentAppendRate, loneLatency, scanRate, scanAllocations, openTime, openMemory,
     verifyRate,
     realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, observed, laneMemory, localRate,

@@ -46,9 +46,15 @@ struct Author {
   private var event: Reading
   private var payload: [UInt8] = []
   private let subject: Subject
+  private let chainLength: Int
+  /// The event before in its chain and the first one of it, and how many the chain has.
+  private var chain: (last: EventID, first: EventID, count: Int) = (.none, .none, 0)
 
   /// An author for the agents of these numbers.
-  init(agents: some Sequence<Int>, payloadByteCount: Int) throws {
+  ///
+  /// - Parameter chainLength: so many events in a row are of one conversation, each caused by the one before.
+  init(agents: some Sequence<Int>, payloadByteCount: Int, chainLength: Int = 1) throws {
+    self.chainLength = chainLength
     streams = try agents.map { number in
       let agent = try AgentID("agent-\(number)")
       return Stream(agent: agent, authority: Authority(principal: agent))
@@ -73,12 +79,16 @@ struct Author {
     payload.removeAll(keepingCapacity: true)
     try event.encode(into: &payload)
     let id = EventID(time: now, random: random.next())
+    if chain.count == chainLength { chain = (.none, .none, 0) }
+    if chain.count == 0 { chain.first = id }
     let previous = sequence == 0 ? LanePoint.start : LanePoint(epoch: 1, sequence: sequence)
     let header = RecordHeader(
       id: id, time: now, channel: .persistent, agent: streams[turn].agent, epoch: 1, sequence: sequence + 1,
       previous: previous, addressee: nil, type: Reading.eventType, subject: subject,
-      contentType: Reading.contentType, correlation: id, authority: streams[turn].authority)
+      contentType: Reading.contentType, causation: chain.last, correlation: chain.first,
+      authority: streams[turn].authority)
     let record = try Record(header, payload: payload)
+    chain = (id, chain.first, chain.count + 1)
     // Only now: an event that cannot be encoded takes no number.
     streams[turn].sequence = sequence + 1
     turn = turn + 1 == streams.count ? 0 : turn + 1

@@ -10,18 +10,27 @@ final class OwnLog: Sendable {
   private let streamCount: Int
 
   /// A new log in `directory` for a workload.
-  init(_ directory: String, _ workload: AppendWorkload) throws {
+  ///
+  /// - Parameters:
+  ///   - firstAgent: the number of its first agent: agents of several logs have names of their own.
+  ///   - chainLength: see ``Author``.
+  init(
+    _ directory: String, _ workload: AppendWorkload, node: NodeID = "bench", firstAgent: Int = 0,
+    chainLength: Int = 1
+  ) throws {
     self.directory = directory
     var settings = LMDBLogSettings.standard
     if let count = workload.groupEventCountMax { settings.groupAppendCountMax = count }
-    let log = try LMDBLog(directory: directory, node: "bench", settings: settings, time: WallClock())
+    let log = try LMDBLog(directory: directory, node: node, settings: settings, time: WallClock())
     self.log = log
     streamCount = max(workload.streamCount, workload.appenderCount)
     let count = streamCount
     appenders = try workload.windowBatchCounts.enumerated().map { index, windowBatchCount in
-      let agents = stride(from: index, to: count, by: workload.appenderCount)
+      let agents = stride(from: firstAgent + index, to: firstAgent + count, by: workload.appenderCount)
       return Appender(
-        log, author: try Author(agents: agents, payloadByteCount: workload.payloadByteCount),
+        log,
+        author: try Author(
+          agents: agents, payloadByteCount: workload.payloadByteCount, chainLength: chainLength),
         batchEventCount: workload.batchEventCount, windowBatchCount: windowBatchCount)
     }
   }

@@ -89,10 +89,10 @@ final class AppendParts: Sendable {
   /// What ours achieved in its last slice.
   private let groupSize = Atomic<Int>(1)
 
-  init(in directory: String, _ workload: AppendWorkload) throws {
+  init(in directory: String, _ workload: AppendWorkload, chainLength: Int = 1) throws {
     self.directory = directory
     for name in ["ours", "lmdb"] { try Disk.makeDirectory("\(directory)/\(name)") }
-    ours = try OwnLog("\(directory)/ours", workload)
+    ours = try OwnLog("\(directory)/ours", workload, chainLength: chainLength)
     lmdb = try BareLMDB("\(directory)/lmdb", valueByteCount: workload.payloadByteCount)
     file = try BareFile("\(directory)/file", valueByteCount: workload.payloadByteCount)
   }

@@ -12,6 +12,16 @@ public struct RecordedTraffic: Sendable {
   /// For each event the places of its sender and its receiver in ``names``.
   public internal(set) var events: [(from: Int32, to: Int32)] = []
 
+  /// Nobody's traffic.
+  init() {}
+
+  /// Traffic that was recorded elsewhere, in the order of time. Each number is a place in `names`.
+  public init(names: [String], events: [(from: Int32, to: Int32)]) {
+    self.names = names
+    self.events = events
+    groups = Array(repeating: nil, count: names.count)
+  }
+
   /// What may be held at most: 200,000,000 events among 16,000,000 names.
   static let eventCountMax = 200_000_000
   static let nameCountMax = 16_000_000

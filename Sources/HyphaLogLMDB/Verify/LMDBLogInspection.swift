@@ -45,11 +45,7 @@ public struct LMDBLogInspection: LogInspection {
     let place = DataDirectory(path: directory)
     let store = try LogOpening.openForReading(place)
     let key = try NodeKey.load(from: directory) ?? Self.makeKey(place)
-    let head = try store.view().head
-    return SignedHead(
-      signing: LogHead(
-        log: store.identity, position: head.position, chain: head.link, newestAt: head.time),
-      at: max(head.time, Timestamp(microseconds: Self.now())), with: key)
+    return try SignedHead(signingHeadOf: store, with: key)
   }
 
   /// Makes the node's key, for the user who owns the directory: the node could not read another's, and whoever looks at
@@ -79,11 +75,4 @@ public struct LMDBLogInspection: LogInspection {
   }
 
   public func verifySignature(of head: SignedHead) throws { try head.verifySignature() }
-
-  /// The wall clock.
-  private static func now() -> UInt64 {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    return UInt64(now.tv_sec) * 1_000_000 + UInt64(now.tv_nsec) / 1_000
-  }
 }

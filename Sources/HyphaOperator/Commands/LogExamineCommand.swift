@@ -1,10 +1,11 @@
 import HyphaCore
 import HyphaLog
+import HyphaRuntime
 
 /// `hypha log examine`: what looks at a log that may be damaged, in a process of its own (see ``LogExamination``).
 struct LogExamineCommand: Command {
   /// What to look at.
-  enum Part: String, CaseIterable, ExpressibleByArgument { case verify, chain, tables, head, salvage }
+  enum Part: String, CaseIterable, ExpressibleByArgument { case verify, chain, tables, head, kept, salvage }
 
   static let configuration = CommandConfiguration(
     name: "examine", abstract: "Look at a log for another command.", isHidden: true)
@@ -30,6 +31,7 @@ struct LogExamineCommand: Command {
       case .chain: try tell(ExaminationLine(chain: try inspection.chain(data, at: positions)))
       case .tables: try inspection.tables(data) { try tell(ExaminationLine(row: $0)) }
       case .head: try tell(ExaminationLine(head: try inspection.signedHead(data).description))
+      case .kept: try kept()
       case .salvage: try salvage(inspection)
       }
       try tell(ExaminationLine(isComplete: true))
@@ -39,6 +41,25 @@ struct LogExamineCommand: Command {
           failure: .init(
             code: error.code.description, problem: error.problem, remedy: error.remedy, cause: error.cause)))
     }
+  }
+
+  /// The heads of other nodes' logs that this one has taken, the newest first.
+  private func kept() throws {
+    let log = try Program.require().readLog(data)
+    var query = LogQuery()
+    query.types = [LogHeadSigned.eventType]
+    query.order = .backward
+    var cursor: LogCursor?
+    var leftCount = LogExamination.keptHeadCountMax
+    repeat {
+      let page = try log.page(of: query, after: cursor)
+      for entry in page.entries where leftCount > 0 && entry.source != .stated {
+        guard let said = try? LogHeadSigned.decode(entry.record) else { continue }
+        leftCount -= 1
+        try tell(ExaminationLine(position: entry.position, head: said.head))
+      }
+      cursor = leftCount > 0 ? page.next : nil
+    } while cursor != nil
   }
 
   /// The tables are LMDB's to read, so that is done by one more process.
@@ -76,6 +97,8 @@ struct ExaminationLine: Codable {
   var verification: LogVerification?
   var chain: ChainLookup?
   var row: SalvagedRow?
+  /// Where a kept head stands.
+  var position: Position?
   var head: String?
   var searched: Searched?
   var loose: LooseLine?

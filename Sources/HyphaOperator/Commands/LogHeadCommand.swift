@@ -7,8 +7,8 @@ struct LogHeadCommand: Command {
     name: "head", abstract: "Print a log's signed head, or check one that was kept.",
     discussion: """
       A head is one line: position, link of the chain, times, the node's public key and its signature (Ed25519). Who \
-      keeps it can show later whether the log still holds what it held. The node's key is made at the first call \
-      by the directory's owner while the node does not run; later calls work while it runs too. Of a deployment, each node's head is a line.
+      keeps it can show later whether the log still holds what it held. The node's key is made when the \
+      node first starts; for a log that no node has run on, by the first call of the directory's owner. Of a deployment, each node's head is a line.
 
       --check verifies the signatures of kept heads and looks up their place in the log, without reading it all; \
       'log verify --witness' does both. Exit status 1 where a head does not agree.
@@ -18,16 +18,18 @@ struct LogHeadCommand: Command {
     ])
 
   @Argument(help: "A node's data directory, or a deployment's.", completion: .directory) var data: String
-  @Option(help: "Check the heads kept in this file.", valueName: "file", completion: .file)
+  @Option(
+    help: "Check the heads kept in this file, or by the logs in this directory.", valueName: "path",
+    completion: .file)
   var check: [String] = []
   @Option(help: "The node's public key; default that of its data directory.", valueName: "key")
   var key: NodePublicKey?
 
   func run() async throws {
     let inspection = try Program.require().inspection
-    let witnesses = try Witnesses(files: check, inspection)
-    let paths = try DataPlaces.logs(in: data)
     let stop = StopSignal()
+    let witnesses = try Witnesses(files: check, inspection, stop)
+    let paths = try DataPlaces.logs(in: data)
     var failures: [HyphaError] = []
     var logs: [LogIdentity] = []
     var agrees = true

@@ -14,18 +14,22 @@ struct LogVerifyCommand: Command {
       counted, and are no finding: a process that was killed before its commit has left them, or a commit is under \
       way, and the next prune removes those that none needs.
 
-      --witness compares with heads that 'log head' printed before and that peers or auditors kept: a node could \
-      write its own history again, but not what it signed. Each has to agree.
+      --witness compares with heads that 'log head' printed before and an auditor kept in a file, or that the logs in a directory \
+      have taken of other nodes: a node could write its own history again, but not what it signed. Each has to agree. The logs \
+      of a deployment are compared with what they have kept of each other.
 
       Exit status 1 where anything is wrong, also where a log cannot be opened; the others are checked all the same.
       """,
     examples: [
       "hypha log verify data/incident-room", "hypha log verify data/incident-room/hq --json",
       "hypha log verify data/incident-room/hq --witness hq.head",
+      "hypha log verify data/incident-room/hq --witness elsewhere/desk",
     ])
 
   @Argument(help: "A node's data directory, or a deployment's.", completion: .directory) var data: String
-  @Option(help: "Compare with the heads kept in this file.", valueName: "file", completion: .file)
+  @Option(
+    help: "Compare with the heads kept in this file, or by the logs in this directory.", valueName: "path",
+    completion: .file)
   var witness: [String] = []
   @Option(help: "The node's public key; default that of its data directory.", valueName: "key")
   var key: NodePublicKey?
@@ -58,7 +62,7 @@ struct LogVerifyCommand: Command {
     init(_ found: LogVerification, path: String, witnesses: [Witnesses.Result]) {
       node = found.node
       self.path = path
-      isSound = found.isSound && witnesses.allSatisfy(\.agrees)
+      isSound = found.isSound && !witnesses.contains(where: \.isAgainst)
       head = found.head
       entries = found.entryCount
       stated = found.statedCount
@@ -81,9 +85,12 @@ struct LogVerifyCommand: Command {
 
   func run() async throws {
     let inspection = try Program.require().inspection
-    let witnesses = try Witnesses(files: witness, inspection)
     let paths = try DataPlaces.logs(in: data)
     let stop = StopSignal()
+    // Read before the logs are, so that no head is newer than what is found.
+    let witnesses =
+      witness.isEmpty && paths.count > 1
+      ? Witnesses(logs: paths, inspection, stop) : try Witnesses(files: witness, inspection, stop)
     var isSound = true
     var logs: [LogIdentity] = []
     for path in paths {
@@ -91,7 +98,7 @@ struct LogVerifyCommand: Command {
       var results: [Witnesses.Result] = []
       if let chain = found.chain {
         logs.append(LogIdentity(id: chain.id, node: chain.node))
-        let key = try key ?? (witness.isEmpty ? nil : inspection.publicKey(path))
+        let key = try key ?? (witnesses.kept.isEmpty ? nil : inspection.publicKey(path))
         results = witnesses.compare(chain, key: key, isOnly: paths.count == 1)
       }
       let row = Row(found, path: path, witnesses: results)
@@ -104,6 +111,11 @@ struct LogVerifyCommand: Command {
         try Output.standardError.writeLine(
           "\(stranger.file): the signed head of node \(stranger.head.head.log.node) is of none of these logs")
       }
+    }
+    for before in witnesses.predecessors(of: logs) {
+      try Output.standardError.writeLine(
+        "\(before.file): node \(before.head.head.log.node) had another log then, \(before.head.head.log.id), up to position "
+          + "\(before.head.head.position) at least")
     }
     guard isSound else { throw ExitStatus.failure }
   }
@@ -147,7 +159,12 @@ struct LogVerifyCommand: Command {
     if row.unproven > 0 { line += ", \(Human.count(row.unproven)) links of the chain unproven" }
     try Output.standard.writeLine(line)
     for finding in row.findings { try Output.standard.writeLine("  \(finding)") }
-    for witness in row.witnesses {
+    let peers = row.witnesses.filter { $0.agrees && $0.keptBy != nil }
+    if !peers.isEmpty {
+      let names = peers.map { "\($0.keptBy ?? "") (\(Human.count($0.headCount)))" }.joined(separator: ", ")
+      try Output.standard.writeLine("  agrees with the signed heads that other logs have kept: \(names)")
+    }
+    for witness in row.witnesses where !(witness.agrees && witness.keptBy != nil) {
       try Output.standard.writeLine("  \(witness.file): \(witness.verdict): \(witness.text)")
     }
   }

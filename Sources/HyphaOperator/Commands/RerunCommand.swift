@@ -23,7 +23,7 @@ struct RerunCommand: Command {
     examples: [
       "hypha rerun topologies/incident-room.yaml --verify",
       "hypha rerun invoices.yaml --data data/invoices --agent ada",
-      "hypha rerun invoices.yaml -o data/invoices-again",
+      "hypha rerun invoices.yaml -o data/invoices-again", "hypha rerun invoices.yaml --verify --times 100",
     ])
 
   @Argument(help: "The topology file.", completion: .file) var file: String
@@ -32,12 +32,24 @@ struct RerunCommand: Command {
   @Option(help: "Only the agents of these nodes; default all.", valueName: "name") var node: [NodeID] = []
   @Option(help: "Only these agents; default all.", valueName: "id") var agent: [AgentID] = []
   @Flag(help: "Stop at the first difference, and fail.") var verify = false
+  @Option(help: "Do it so many times: what chance decides shows sooner or later.", valueName: "count")
+  var times: Int = 1
+  @Flag(help: "Copy the logs into memory first, for many times; not for logs that were pruned.")
+  var inMemory = false
   @Option(help: "Show no more differences than this.", valueName: "count") var limit: Int = 10
   @Option(
     name: .shortAndLong, help: "Write what the agents state now to logs here.", valueName: "directory",
     completion: .directory)
   var output: String?
   @Flag(help: "Print as JSON lines.") var json = false
+
+  func validate() throws {
+    guard times >= 1 else { throw HyphaError(.usage, "--times is \(times)", remedy: "use 1 or more") }
+    guard times == 1 || output == nil else {
+      throw HyphaError(
+        .usage, "-o writes what agents state once, and --times is \(times)", remedy: "leave one out")
+    }
+  }
 
   func run() async throws {
     // The order of sets and dictionaries is the same then as in the nodes that are run again.
@@ -65,11 +77,16 @@ struct RerunCommand: Command {
     do {
       let view = RerunView(directory, isJSON: json, style: Terminal.current.style())
       try await LiveRegion.run { region in
-        for log in logs where !session.isOver {
-          try await session.run(log, stop) {
-            try region.draw([$0])
-          } show: { outcome, node in
-            try region.writeAbove(view.text(of: outcome, on: node))
+        let logs: [any LogReader] =
+          inMemory ? try logs.map { try MemoryLog(store: MemoryLogStore(copyOf: $0), time: NoTime()) } : logs
+        for round in 1...times {
+          session.begin(round)
+          for log in logs where !session.isOver {
+            try await session.run(log, stop) {
+              try region.draw([times > 1 ? "\(Human.count(round)) of \(Human.count(times)), \($0)" : $0])
+            } show: { outcome, node in
+              try region.writeAbove(view.text(of: outcome, on: node))
+            }
           }
         }
         try region.draw([])
@@ -81,6 +98,11 @@ struct RerunCommand: Command {
       throw error
     }
     if verify && session.differenceCount > 0 { throw ExitStatus.failure }
+  }
+
+  /// Nothing is written to the copies.
+  private struct NoTime: TimeSource {
+    func microseconds() -> UInt64 { 0 }
   }
 
   /// Begins this process anew under fixed hashing, where that is not so.

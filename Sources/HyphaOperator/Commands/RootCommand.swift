@@ -53,6 +53,6 @@ struct TopologyCommand: Command {
       TopologyRejectCommand.self, TopologyPinCommand.self, TopologyUnpinCommand.self,
       TopologyForbidCommand.self, TopologyAllowCommand.self, TopologyRetireCommand.self,
       TopologyFreezeCommand.self, TopologyThawCommand.self, TopologyRevertCommand.self,
-      TopologyExportCommand.self, TopologySimulateCommand.self,
+      TopologyExportCommand.self, TopologySimulateCommand.self, TopologyWhatIfCommand.self,
     ])
 }

@@ -10,7 +10,9 @@ struct TopologySimulateCommand: Command {
     discussion: """
       The recording is an edge list (a line 'from to time' for each event, or with a header that names such columns) \
       or an event log, whose hand-overs are taken (as in 'init'): plain or gzip. The agents stand below a root, in \
-      the groups that --groups FILE, --group-size or the event log names, or where a topology file places them.
+      the groups that --groups FILE, --group-size or the event log names, or where a topology file places them. The directory of \
+      a run is a recording, too: its logs say who sent to whom and who reports to whom ('what-if' compares with what its own \
+      observer did, realtime events included).
 
       total: hops and changes, relative to the plain tree, which is 1; a change costs the policy's charge (10 hops). \
       hops: without changes. share: of what the best static links, chosen with hindsight, save. readds: links added \
@@ -22,6 +24,7 @@ struct TopologySimulateCommand: Command {
       "hypha topology simulate email.txt.gz --groups departments.tsv",
       "hypha topology simulate bpic2012.xes.gz --json",
       "hypha topology simulate trace.txt --group-size 16 --policy policy.yaml",
+      "hypha topology simulate data/incident-room",
     ])
 
   @Argument(help: "The recording.", completion: .file) var trace: String
@@ -48,23 +51,41 @@ struct TopologySimulateCommand: Command {
   }
 
   func run() async throws {
-    var options = RecordedEvents.Options(format: format)
-    if let resource { options.resourceKey = resource }
-    options.columns = CSVColumns(resource: resource)
-    let deployment = try TopologySimulation(
-      RecordedTraffic.read(path: trace, options: options), named: trace, hierarchy(), policyPath: policy)
     let stop = StopSignal()
-    let (rows, rate) = try await LiveRegion.run { region in
+    let (deployment, rows, rate) = try await LiveRegion.run {
+      region -> (TopologySimulation, [SimulationRow], Double?) in
+      let deployment = try read(region, stop)
       let rows = try simulate(deployment.simulation, region, stop)
       let rate = rows.contains { $0.rule == .observer } ? try speed(deployment.simulation, region, stop) : nil
       try region.draw([])
-      return (rows, rate)
+      return (deployment, rows, rate)
     }
     if json { try write(rows, rate) } else { try show(deployment, rows, rate) }
   }
 
+  private func read(_ region: LiveRegion, _ stop: StopSignal) throws -> TopologySimulation {
+    var isDirectory: ObjCBool = false
+    if FileManager.default.fileExists(atPath: trace, isDirectory: &isDirectory), isDirectory.boolValue {
+      guard groups == nil, groupSize == nil, format == nil, resource == nil else {
+        throw HyphaError(
+          .usage, "\(trace) is a directory of logs, which say who stands where and who sent",
+          remedy: "leave out --groups, --group-size, --format and --resource, or export the logs first")
+      }
+      let logs = try LogTraffic(trace, topology.map(TopologyFiles.topology), stop, region)
+      var deployment = try TopologySimulation(
+        logs.traffic, named: trace, .topology(logs.topology, name: topology ?? trace), policyPath: policy)
+      deployment.broadcastCount = logs.broadcastCount
+      return deployment
+    }
+    var options = RecordedEvents.Options(format: format)
+    if let resource { options.resourceKey = resource }
+    options.columns = CSVColumns(resource: resource)
+    return try TopologySimulation(
+      RecordedTraffic.read(path: trace, options: options), named: trace, hierarchy(), policyPath: policy)
+  }
+
   private func hierarchy() throws -> TopologySimulation.Hierarchy {
-    if let topology { return .topology(path: topology) }
+    if let topology { return .topology(try TopologyFiles.topology(topology), name: topology) }
     if let groups { return .groups(try GroupFile.read(path: groups)) }
     return groupSize.map { .groupSize($0) } ?? .recorded
   }
@@ -115,8 +136,13 @@ struct TopologySimulateCommand: Command {
       \(trace): \(Human.count(simulation.traffic.events.count)) events among \
       \(Human.count(deployment.agentCount)) agents, \(deployment.levelCount) levels
       the plain tree takes \(Human.count(tree?.hops ?? 0)) hops; a change costs \(simulation.policy.charge)
-
       """)
+    if deployment.broadcastCount > 0 {
+      try Output.standard.writeLine(
+        "\(Human.count(deployment.broadcastCount)) more were for over \(FlowMeter.audienceMax) agents each: in no figure"
+      )
+    }
+    try Output.standard.writeLine()
     var table = Table([
       .init("rule"), .init("total"), .init("hops"), .init("share"), .init("changes"), .init("readds"),
       .init("kept"), .init("root"), .init("relays"), .init("lowest"),

@@ -22,6 +22,8 @@ struct DeploymentOutline: Codable, Equatable, Sendable {
   let agents: [Agent]
   /// The links that are there from the start.
   let pins: [DirectLink]
+  /// Who oversees what; nil in logs of versions before there was oversight.
+  let oversight: [OversightRule]?
 
   /// The outline of a topology.
   init(_ topology: Topology) {
@@ -29,11 +31,27 @@ struct DeploymentOutline: Codable, Equatable, Sendable {
     version = topology.version
     fingerprint = topology.fingerprint
     pins = topology.observer.pins.sorted()
+    oversight = topology.oversight
     agents = topology.agents.map { agent in
       Agent(
         id: agent.id, kind: agent.kind, node: agent.node, reportsTo: agent.reportsTo,
         takes: Set(agent.subscribes.map(\.type)).sorted())
     }
+  }
+
+  /// A topology of these agents, without settings and keys.
+  func topology() throws -> Topology {
+    var nodes: [NodeID] = []
+    for agent in agents where !nodes.contains(agent.node) { nodes.append(agent.node) }
+    var policy = ObserverPolicy()
+    policy.pins = pins
+    return try Topology(
+      name: name, version: version, nodes: nodes.map { NodeSpec(id: $0) },
+      agents: agents.map { agent in
+        AgentSpec(
+          id: agent.id, kind: agent.kind, node: agent.node, reportsTo: agent.reportsTo,
+          subscribes: agent.takes.map { Subscription(type: $0) })
+      }, observer: policy, oversight: oversight ?? [])
   }
 
   /// The name under which the log keeps it, beside the snapshots of agents.

@@ -98,6 +98,20 @@ struct LogExamination {
     return found
   }
 
+  /// The most heads of other logs that are read of one.
+  static let keptHeadCountMax = 10_000
+
+  /// The heads of other nodes' logs that this one has taken, with their positions here, the newest first.
+  func keptHeads() throws -> [(position: Position, head: String)] {
+    var found: [(Position, String)] = []
+    try orThrow {
+      try run("kept", []) { line in
+        if let position = line.position, let head = line.head { found.append((position, head)) }
+      }
+    }
+    return found
+  }
+
   /// Reads what can be read of the small tables.
   func tables() throws -> SalvagedTables {
     var tables = SalvagedTables()

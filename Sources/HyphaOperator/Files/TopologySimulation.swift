@@ -9,10 +9,12 @@ struct TopologySimulation {
   /// The agents of the recording.
   let agentCount: Int
   let levelCount: Int
+  /// Events that were for so many agents each that no pair of them is worth a link: in no figure.
+  var broadcastCount = 0
 
   /// Where the hierarchy comes from.
   enum Hierarchy {
-    case topology(path: String)
+    case topology(Topology, name: String)
     case groups([String: String])
     case groupSize(Int)
     case recorded
@@ -21,21 +23,20 @@ struct TopologySimulation {
   /// - Parameter policyPath: a policy file; nil for the topology's, or the default.
   init(_ recording: RecordedTraffic, named trace: String, _ hierarchy: Hierarchy, policyPath: String?) throws
   {
-    var policy = try policyPath.map(Self.policy)
+    var policy = try policyPath.map(TopologyFiles.policy)
     let ids = ResourceAgents(recording.names).agents
     var numbers: [AgentID: Int32] = [:]
     let places: [Int32]
     let parents: [Int32]
     switch hierarchy {
-    case .topology(let path):
-      let topology = try Self.topology(path)
+    case .topology(let topology, let file):
       policy = policy ?? topology.observer
       for (place, agent) in topology.agents.enumerated() { numbers[agent.id] = Int32(place) }
       parents = topology.agents.map { $0.reportsTo.flatMap { numbers[$0] } ?? -1 }
       places = try recording.names.map { name in
         guard let id = ids[name], let number = numbers[id] else {
           throw HyphaError(
-            .invalidInput, "\(trace) names '\(name.shown(60))', and \(path) has no such agent",
+            .invalidInput, "\(trace) names '\(name.shown(60))', and \(file) has no such agent",
             remedy: "give the topology that the recording was made in, or --groups")
         }
         return number
@@ -93,7 +94,10 @@ struct TopologySimulation {
       }
     }
   }
+}
 
+/// Files of topologies and policies that are read for themselves: nothing is run by them.
+enum TopologyFiles {
   private static func contents(_ path: String, _ what: String) throws -> [UInt8] {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw HyphaError(
@@ -102,7 +106,8 @@ struct TopologySimulation {
     return Array(data)
   }
 
-  private static func policy(_ path: String) throws -> ObserverPolicy {
+  /// A policy file.
+  static func policy(_ path: String) throws -> ObserverPolicy {
     do {
       return try ObserverPolicy.read(yaml: contents(path, "policy file"), file: path)
     } catch let error as TopologyDiagnostics {
@@ -110,7 +115,8 @@ struct TopologySimulation {
     }
   }
 
-  private static func topology(_ path: String) throws -> Topology {
+  /// A topology file; kinds and keys are not looked at.
+  static func topology(_ path: String) throws -> Topology {
     do {
       return try TopologyFile.read(yaml: contents(path, "topology file"), file: path).topology
     } catch let error as TopologyDiagnostics {

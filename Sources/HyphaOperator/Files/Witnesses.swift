@@ -3,20 +3,28 @@ import HyphaCore
 public import HyphaLog
 
 /// Heads of logs that somebody kept, and what the logs say to them.
+///
+/// An auditor keeps the lines of `log head` in a file; a node's log keeps what the other nodes have signed.
 struct Witnesses {
-  /// A head with the file that it was kept in.
+  /// A head with the file, or the log and the position, that it was kept in.
   struct Kept {
     let file: String
     let head: SignedHead
     /// What is wrong with its signature; nil where it matches.
     let problem: String?
+    /// The log that has taken it; nil where it is in a file of its own.
+    var log: String?
   }
 
   let kept: [Kept]
 
-  /// Reads the heads in `files`, a line each, and checks their signatures.
-  init(files: [String], _ inspection: any LogInspection) throws {
+  /// Reads the heads in `files`, a line each, and those that logs in directories have taken, and checks their signatures.
+  init(files: [String], _ inspection: any LogInspection, _ stop: StopSignal) throws {
     kept = try files.flatMap { file in
+      var isDirectory: ObjCBool = false
+      if FileManager.default.fileExists(atPath: file, isDirectory: &isDirectory), isDirectory.boolValue {
+        return try DataPlaces.logs(in: file).flatMap { try Self.kept(by: $0, inspection, stop) }
+      }
       guard let data = FileManager.default.contents(atPath: file) else {
         throw HyphaError(
           .fileUnavailable, "\(file) cannot be read", remedy: "give a file that 'log head' was written to")
@@ -27,17 +35,38 @@ struct Witnesses {
           .invalidInput, "\(file) has no signed head", remedy: "give a file that 'log head' was written to")
       }
       return try lines.map { line in
-        let head: SignedHead
-        do { head = try SignedHead(String(line)) } catch let error as HyphaError {
+        do { return Self.checked(try SignedHead(String(line)), in: file, inspection) } catch let error
+          as HyphaError
+        {
           throw HyphaError(error.code, "\(file): \(error.problem)", remedy: error.remedy, cause: error.cause)
         }
-        do {
-          try inspection.verifySignature(of: head)
-          return Kept(file: file, head: head, problem: nil)
-        } catch let error as HyphaError {
-          return Kept(file: file, head: head, problem: error.problem)
-        }
       }
+    }
+  }
+
+  /// The heads that the logs beside each other have taken of each other; a log that cannot be read has kept none.
+  init(logs: [String], _ inspection: any LogInspection, _ stop: StopSignal) {
+    kept = logs.flatMap { (try? Self.kept(by: $0, inspection, stop)) ?? [] }
+  }
+
+  private static func checked(_ head: SignedHead, in file: String, _ inspection: any LogInspection) -> Kept {
+    do {
+      try inspection.verifySignature(of: head)
+      return Kept(file: file, head: head, problem: nil)
+    } catch {
+      return Kept(file: file, head: head, problem: (error as? HyphaError)?.problem ?? "\(error)")
+    }
+  }
+
+  /// What is no head at all is nobody's witness.
+  private static func kept(by log: String, _ inspection: any LogInspection, _ stop: StopSignal) throws
+    -> [Kept]
+  {
+    try LogExamination(data: log, stop: stop).keptHeads().compactMap { position, line in
+      guard let head = try? SignedHead(line) else { return nil }
+      var kept = checked(head, in: "\(log) at \(position)", inspection)
+      kept.log = log
+      return kept
     }
   }
 
@@ -52,9 +81,15 @@ struct Witnesses {
     /// `agrees`, `behind`, `altered`, `other-log`, `other-key`, `pruned`, `quarantined`, `bad-signature` or `no-key`.
     let verdict: String
     let text: String
+    /// Whether it speaks against the log: what a log has kept of another one may be older than what was pruned.
+    let isAgainst: Bool
+    /// The log that has kept it; nil for one from a file of its own.
+    let keptBy: String?
+    /// How many heads it speaks for.
+    var headCount = 1
   }
 
-  /// Compares the heads with a log.
+  /// Compares the heads with a log. Of those that one log has kept and that agree, the newest speaks for all.
   ///
   /// - Parameters:
   ///   - key: the key that is trusted; nil where none is known.
@@ -63,9 +98,10 @@ struct Witnesses {
     let identity = LogIdentity(id: chain.id, node: chain.node)
     // A file that has this log's head may have those of its neighbours too.
     let files = Set(kept.filter { $0.head.head.log == identity }.map(\.file))
-    return kept.filter { kept in
-      kept.head.head.log == identity || (isOnly && !files.contains(kept.file))
-    }.map { kept in
+    var agreeing: [String: (place: Int, count: Int)] = [:]
+    var results: [Result] = []
+    for kept in kept
+    where kept.head.head.log == identity || (isOnly && kept.log == nil && !files.contains(kept.file)) {
       let (verdict, text): (String, String)
       if let problem = kept.problem {
         (verdict, text) = ("bad-signature", problem)
@@ -77,14 +113,35 @@ struct Witnesses {
           "no-key", "no key is known to trust; give --key with the one that the node's operator gave"
         )
       }
-      return Result(
-        file: kept.file, position: kept.head.head.position, agrees: verdict == "agrees", verdict: verdict,
-        text: text)
+      let agrees = verdict == "agrees"
+      if agrees, let log = kept.log {
+        agreeing[log, default: (results.count, 0)].count += 1
+        if agreeing[log]?.count != 1 { continue }
+      }
+      results.append(
+        Result(
+          file: kept.file, position: kept.head.head.position, agrees: agrees, verdict: verdict, text: text,
+          isAgainst: !agrees && (kept.log == nil || !["pruned", "quarantined"].contains(verdict)),
+          keptBy: kept.log))
     }
+    for (place, count) in agreeing.values { results[place].headCount = count }
+    return results
   }
 
-  /// The heads of none of these logs.
-  func strangers(to logs: [LogIdentity]) -> [Kept] { kept.filter { !logs.contains($0.head.head.log) } }
+  /// The heads of none of these logs that are in files of their own.
+  func strangers(to logs: [LogIdentity]) -> [Kept] {
+    kept.filter { $0.log == nil && !logs.contains($0.head.head.log) }
+  }
+
+  /// The newest head, of those that logs have taken, of each other log that a node of these has had.
+  func predecessors(of logs: [LogIdentity]) -> [Kept] {
+    var seen: Set<LogIdentity> = []
+    return kept.filter { kept in
+      let log = kept.head.head.log
+      return kept.log != nil && kept.problem == nil && !logs.contains(log)
+        && logs.contains { $0.node == log.node } && seen.insert(log).inserted
+    }
+  }
 }
 
 extension WitnessCheck.Finding {

@@ -12,7 +12,11 @@ struct RerunSession {
   let shownCountMax: Int
   var writers: RerunWriters?
 
+  /// What the newest time came to, log by log.
   private(set) var summaries: [RerunSummary] = []
+  /// How many calls were made the times before, and which time this is.
+  private(set) var earlierCallCount = 0
+  private(set) var round = 1
   private(set) var differenceCount = 0
   private(set) var shownCount = 0
   /// How often events of a type are other ones, missing, or more.
@@ -29,6 +33,14 @@ struct RerunSession {
     self.agents = agents
     self.isVerifying = isVerifying
     self.shownCountMax = shownCountMax
+  }
+
+  /// Begins another time.
+  mutating func begin(_ round: Int) {
+    guard !isOver else { return }
+    self.round = round
+    earlierCallCount += summaries.reduce(0) { $0 + $1.callCount }
+    summaries = []
   }
 
   /// Whether nothing more is to be found out.
@@ -67,7 +79,7 @@ struct RerunSession {
     }
     session.summaries.append(summary)
     session.took += began.duration(to: .now)
-    session.recorded = max(session.recorded, try Self.span(of: log))
+    if session.round == 1 { session.recorded = max(session.recorded, try Self.span(of: log)) }
     self = session
   }
 

@@ -249,13 +249,15 @@ struct RerunView {
   }
 
   private static func verdict(_ session: RerunSession) -> String {
-    let calls = session.summaries.reduce(0) { $0 + $1.callCount }
+    let calls = session.earlierCallCount + session.summaries.reduce(0) { $0 + $1.callCount }
     let seconds = max(session.took / .seconds(1), 1e-6)
-    let speed = session.recorded / .seconds(1) / seconds
+    let speed = session.recorded / .seconds(1) * Double(session.round) / seconds
     let pace =
       "\(Human.count(calls)) calls made again in \(Human.duration(session.took)), \(Human.decimal(speed, digits: 0)) times as fast as recorded"
     switch session.differenceCount {
-    case 0: return "all is as recorded: \(pace)"
+    case 0:
+      let times = session.round > 1 ? ", \(Human.count(session.round)) times" : ""
+      return "all is as recorded\(times): \(pace)"
     case 1: return "1 thing is not as recorded: \(pace)"
     default: return "\(Human.count(session.differenceCount)) things are not as recorded: \(pace)"
     }

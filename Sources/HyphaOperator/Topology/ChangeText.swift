@@ -102,28 +102,33 @@ enum ChangeText {
         "\(seat.name(end.agent)) has \(end.linkCount) of at most \(end.linkCountMax) links.")
     }
     guard !evidence.isLinked else { return lines }
-    let reason: String? =
-      switch evidence.obstacle {
-      case .neighbours: "they are neighbours in the tree"
-      case .gate(let gate): "\(seat.name(gate)) stands between them and must be passed"
-      case .tooFar: "more than 16 edges lie between them"
-      case .forbidden: "it is forbidden"
-      case .kind: "the policy makes no links of the kind \(evidence.kind.name)"
-      case .off: "the observer is off"
-      case .frozen: "operators have frozen the topology"
-      case .unseen: "no event has gone between them lately"
-      case .evidence:
-        "its evidence since it last came or went, \(hops(evidence.credit)) hops, is below the threshold of "
-          + "\(hops(evidence.threshold))"
-      case .pinned(let agent): "all links of \(seat.name(agent)) are pinned"
-      case .displaces(let score):
-        "it would displace links that have saved \(hops(score)) hops, and has not shown itself worth more"
-      case .ledger:
-        "changes cost \(seat.observer.policy.charge) hops each, and the ledger, at \(Human.count(evidence.ledger)), "
-          + "may not fall below \(Human.count(evidence.ledgerMin))"
-      case .none: seat.observer.policy.mode == .suggest ? "no operator has approved it" : nil
-      }
-    lines.append(reason.map { "It is not made because \($0)." } ?? "The next event between them makes it.")
+    lines.append(
+      obstacle(evidence, seat).map { "It is not made because \($0)." }
+        ?? "The next event between them makes it.")
     return lines
+  }
+
+  /// What stands in the way of a link that is not there; nil where nothing does.
+  static func obstacle(_ evidence: LinkEvidence, _ seat: ObserverSeat) -> String? {
+    switch evidence.obstacle {
+    case .neighbours: "they are neighbours in the tree"
+    case .gate(let gate): "\(seat.name(gate)) stands between them and must be passed"
+    case .tooFar: "more than 16 edges lie between them"
+    case .forbidden: "it is forbidden"
+    case .kind: "the policy makes no links of the kind \(evidence.kind.name)"
+    case .off: "the observer is off"
+    case .frozen: "operators have frozen the topology"
+    case .unseen: "no event has gone between them lately"
+    case .evidence:
+      "its evidence since it last came or went, \(hops(evidence.credit)) hops, is below the threshold of "
+        + "\(hops(evidence.threshold))"
+    case .pinned(let agent): "all links of \(seat.name(agent)) are pinned"
+    case .displaces(let score):
+      "it would displace links that have saved \(hops(score)) hops, and has not shown itself worth more"
+    case .ledger:
+      "changes cost \(seat.observer.policy.charge) hops each, and the ledger, at \(Human.count(evidence.ledger)), "
+        + "may not fall below \(Human.count(evidence.ledgerMin))"
+    case .none: seat.observer.policy.mode == .suggest ? "no operator has approved it" : nil
+    }
   }
 }

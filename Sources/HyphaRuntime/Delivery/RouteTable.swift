@@ -288,7 +288,9 @@ final class RouteTable: Sendable {
       return plan(for: agents, lane)
     }
     var nodes: [NodeID] = []
-    if TopologyEvents.forAll.contains(type) { nodes = topology.nodes.map(\.id) }
+    if TopologyEvents.forAll.contains(type) || type == LogHeadSigned.eventType {
+      nodes = topology.nodes.map(\.id)
+    }
     if TopologyEvents.forSeat.contains(type) { nodes = seats }
     var plan = LanePlan()
     plan.nodes = nodes.filter { $0 != node }

@@ -94,6 +94,8 @@ public final class Node: Sendable {
   let desk: AlertDesk
   let desks: (topology: TopologyDesk, membership: MembershipDesk, oversight: OversightDesk, own: NodeStream)
   let ledger = LossLedger()
+  /// When this node signs its log's head.
+  let heads = Mutex(HeadPace())
   let state: Mutex<State>
   /// Realtime events that agents of this node have published, and the same once for each agent that one is for.
   let realtimeCount = Atomic<UInt64>(0)
@@ -188,7 +190,9 @@ public final class Node: Sendable {
   {
     var declared: [AgentID: Set<EventTypeName>] = [:]
     for node in topology.nodes {
-      declared[node.id.author] = TopologyEvents.forSeat.union([OversightDigest.eventType])
+      declared[node.id.author] = TopologyEvents.forSeat.union([
+        OversightDigest.eventType, LogHeadSigned.eventType,
+      ])
     }
     if let seat = topology.observer.node { declared[seat.author]?.formUnion(TopologyEvents.forAll) }
     for agent in topology.agents {
@@ -318,6 +322,7 @@ public final class Node: Sendable {
     lookAfterMembership()
     lookAfterTopology()
     lookAfterOversight()
+    lookAfterHeads()
     lookAfterHandlers()
     saveLosses(now: now())
     scheduler.schedule(after: Self.tickInterval) { self.tick() }

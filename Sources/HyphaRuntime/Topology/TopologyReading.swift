@@ -99,6 +99,17 @@ public struct TopologyReading: Sendable {
     }
   }
 
+  /// What the observer knew where a log that was pruned begins, and up to which position that is; nil where nothing was
+  /// pruned, or the log has not kept it.
+  public static func beginning(of log: any LogReader) throws -> (
+    seat: ObserverSeat.Snapshot, through: Position
+  )? {
+    guard try log.gaps().contains(where: { $0.kind == .pruned }),
+      let known = try TopologySnapshot.read(in: log), let seat = known.seat
+    else { return nil }
+    return (seat, Position(rawValue: known.through))
+  }
+
   private static func pruned(_ through: Position) -> HyphaError {
     HyphaError(
       .usage, "the log was pruned through position \(through): what the topology was before is not known",

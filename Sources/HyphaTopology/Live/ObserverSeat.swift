@@ -64,6 +64,9 @@ public struct ObserverSeat: Sendable {
   /// - Throws: ``HyphaError/Code/invalidTopology`` where they are not two agents of the topology.
   public func evidence(_ link: DirectLink) throws -> LinkEvidence { observer.evidence(try pair(link)) }
 
+  /// The number that the observer has for an agent; nil where the topology does not have it.
+  public func number(of agent: AgentID) -> Int32? { numbers[agent] }
+
   /// The name of an agent that the observer has as a number.
   public func name(_ agent: Int32) -> AgentID { names[Int(agent)] }
 

@@ -53,16 +53,19 @@ struct SimulationMeter {
     self.tree = tree
   }
 
-  /// One event with a path of `treeHops` edges in the tree that crossed `hops`.
-  mutating func count(treeHops: Int, hops: Int) {
-    row.eventCount += 1
-    row.treeHops += Int64(treeHops)
-    row.hops += Int64(hops)
-    ledger += Int64(treeHops - hops)
+  /// Links that are there from the start: nobody has added them.
+  mutating func begin(with pairs: Set<AgentPair>) { everAdded.formUnion(pairs) }
+
+  /// Events with a path of `treeHops` edges in the tree that crossed `hops` each.
+  mutating func count(treeHops: Int, hops: Int, times: Int = 1) {
+    row.eventCount += times
+    row.treeHops += Int64(treeHops) * Int64(times)
+    row.hops += Int64(hops) * Int64(times)
+    ledger += Int64(treeHops - hops) * Int64(times)
   }
 
-  mutating func relayed(_ agent: Int32) {
-    if agent == tree.root { row.rootRelays += 1 } else { row.supervisorRelays += 1 }
+  mutating func relayed(_ agent: Int32, times: Int = 1) {
+    if agent == tree.root { row.rootRelays += Int64(times) } else { row.supervisorRelays += Int64(times) }
   }
 
   mutating func add(_ pair: AgentPair) {

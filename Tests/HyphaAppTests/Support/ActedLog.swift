@@ -53,6 +53,7 @@ struct ActedLog {
       #expect(summary.gauges["hand-overs \(fault)"] == 0, "\(fault)", sourceLocation: location)
     }
     let persistent = try #require(summary.channel("persistent"), sourceLocation: location)
+    // Who gets a case last states that it is closed: for nobody, so it counts as no message.
     #expect(persistent.published == count && persistent.forAgents == count, sourceLocation: location)
     #expect(persistent.delivered == count, sourceLocation: location)
     #expect(persistent.lost == 0 && persistent.waiting == 0, sourceLocation: location)

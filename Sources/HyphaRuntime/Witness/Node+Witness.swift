@@ -1,0 +1,20 @@
+import HyphaCore
+import HyphaLog
+import HyphaTopology
+import Synchronization
+
+/// Peers keep each other's signed heads.
+extension Node {
+  /// Signs the log's head now and then, for the logs of all other nodes. The first time of all makes the node's key.
+  func lookAfterHeads() {
+    do {
+      let (now, head) = (now(), try log.head())
+      guard heads.withLock({ $0.isDue(now: now, head: head) }), let signed = try log.signedHead() else {
+        return
+      }
+      if topology.nodes.count > 1 { state(own: LogHeadSigned(signed), because: nil) }
+    } catch {
+      note(error)
+    }
+  }
+}
