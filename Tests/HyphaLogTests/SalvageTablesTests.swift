@@ -70,7 +70,7 @@ import Testing
     #expect(known.count == Self.agentCount && known.values.allSatisfy { $0.count == 3 })
     let pageCount = whole.count / 4_096
     var wholeCount = 0
-    for page in (2..<pageCount).shuffled(using: &random).prefix(28) {
+    for page in (2..<pageCount).shuffled(using: &random).prefix(16) {
       let output = Backend.lmdb.makeHome()
       var data = whole
       let isCut = page > pageCount * 3 / 4
@@ -105,7 +105,7 @@ import Testing
       #expect(try await log.append(author.batch(1)).first == report.head.next, comment)
       log.close()
     }
-    #expect(wholeCount >= 4, "HYPHA_SEED=\(seed)")
+    #expect(wholeCount >= 2, "HYPHA_SEED=\(seed)")
   }
 
   @Test func `whose log it is the index, the chain or the operator says where the log does not`() async throws
