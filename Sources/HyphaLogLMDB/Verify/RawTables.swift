@@ -113,7 +113,7 @@ struct RawTables {
     }
     if !lost.isEmpty {
       notes.append(
-        "of \(lost.count) agents not all places and snapshots of one commit were found, so they begin as if they "
+        "of at least \(lost.count) agents not all places and snapshots of one commit were found, so they begin as if they "
           + "were new: \(lost.prefix(10).map(\.text).joined(separator: ", "))\(lost.count > 10 ? ", …" : "")")
     }
   }
