@@ -87,6 +87,9 @@ public enum EntrySource: Hashable, Sendable {
   case stated
   /// It was taken from another node, after this many edges of the tree.
   case received(hops: UInt8)
+
+  /// Whether it was imported from a file: over no edge, at a time that says nothing of how long it took.
+  public var isImported: Bool { self == .received(hops: 0) }
 }
 
 /// An entry that is read in place, without an allocation. Not to outlive the call that it is given to.

@@ -89,6 +89,23 @@ extension Processes {
       let table = try await scratch.hypha("losses", scratch("data"))
       #expect(
         table.status == 0 && table.lines.contains { $0.hasPrefix("deaf ") && $0.contains("no handler") })
+      // The sums of a log say the same, by channel and cause.
+      let stats = try await scratch.hypha("log", "stats", scratch("data"), "--json")
+      let sums = try #require(try JSON.decode(JSONValue.self, from: stats.output.utf8)["losses"])
+      guard case .array(let channels)? = sums["channels"], case .array(let causes)? = sums["causes"] else {
+        Issue.record("\(stats)")
+        return
+      }
+      #expect(sums["nodes"] == .integer(2) && channels.count == kept.channels.count)
+      for (sum, channel) in zip(channels, kept.channels) {
+        #expect(sum["channel"]?.text == channel.channel && sum["lost"] == .integer(Int64(channel.lost)))
+        #expect(sum["forAgents"] == .integer(Int64(channel.forAgents)))
+      }
+      let unhandled = kept.losses.filter { $0.cause == "no handler" }.reduce(0) { $0 + $1.count }
+      #expect(
+        causes.contains { $0["cause"]?.text == "no handler" && $0["lost"] == .integer(Int64(unhandled)) })
+      let text = try await scratch.hypha("log", "stats", scratch("data"))
+      #expect(text.lines.contains("realtime: \(unhandled) lost, no handler"), "\(text.output)")
       scratch.expectNothingLeft()
     }
 

@@ -99,6 +99,59 @@ extension Processes {
       #expect(count.output.hasPrefix(#"{"events":100,"logs":2,"#))
     }
 
+    @Test func `types are left out by name or by pattern, in all commands that show events`() async throws {
+      let scratch = try Scratch()
+      let events = [
+        ("hypha.Observed", ""), ("work.Asked", #""addressee":"bo","#), ("work.Done", ""),
+        ("hypha.Answered", ""),
+      ].enumerated().map { index, event in
+        """
+        {"specversion":"1.0","id":"01932f6e-8a3c-7d21-9f44-00000000000\(index)","source":"/agents/ana",\
+        "type":"\(event.0)","subject":"s","time":"2020-01-01T00:00:0\(index)Z","epoch":1,\
+        "sequence":\(index + 1),"channel":"persistent",\(event.1)"principal":"ana",\
+        "correlationid":"01932f6e-8a3c-7d21-9f44-00000000000\(index)","data":{}}
+        """
+      }
+      let file = try scratch.file("events.jsonl", events.map { $0 + "\n" }.joined())
+      #expect(try await scratch.hypha("import", file, "--data", scratch("data")).status == 0)
+      let data = ["--data", scratch("data")]
+      func types(_ command: [String]) async throws -> [String] {
+        let result = try await Hypha.run(command, in: scratch)
+        #expect(result.status == 0, "\(result)")
+        return try result.lines.map { try JSON.decode(JSONValue.self, from: $0.utf8)["type"]?.text ?? "" }
+      }
+      for (options, kept) in [
+        ([], ["hypha.Observed", "work.Asked", "work.Done", "hypha.Answered"]),
+        (["--without", "hypha.>"], ["work.Asked", "work.Done"]),
+        (["--without", "hypha.Observed", "--without", "work.*"], ["hypha.Answered"]),
+        (["--without", "*.Done", "--type", "work.Done", "--type", "work.Asked"], ["work.Asked"]),
+      ] {
+        #expect(try await types(["replay", "--json"] + data + options) == kept)
+        #expect(try await types(["log", "cat", scratch("data/imported"), "--json"] + options) == kept)
+        #expect(try await types(["export", "--format", "cloudevents"] + data + options) == kept)
+        let (watch, count) = (["watch", "--back", "100000d", "--limit"], "\(kept.count)")
+        if !options.contains("--type") { #expect(try await types(watch + [count] + data + options) == kept) }
+      }
+      // CloudEvents stay what they were; a graph, a process and a trace have no record of a handler.
+      let again = try await Hypha.run(["export", "--format", "cloudevents"] + data, in: scratch)
+      #expect(again.lines.count == 4)
+      for format in ["xes", "ocel-json", "otlp", "graphml"] {
+        let (export, asked) = (["export", "--format", format] + data, ["--type", "hypha.Observed"])
+        let made = try await Hypha.run(export, in: scratch)
+        #expect(made.output.contains("work.Done") && !made.output.contains("hypha.Observed"), "\(format)")
+        let records = try await Hypha.run(export + asked, in: scratch)
+        #expect(records.status == 0 && !records.output.contains("work.Done"))
+        #expect(records.output.contains("hypha.Observed") == (format != "graphml"), "\(format)")
+      }
+      let stats = try await scratch.hypha("log", "stats", scratch("data"), "--json")
+      let figures = try JSON.decode(JSONValue.self, from: stats.output.utf8)
+      if case .array(let pairs)? = figures["pairs"] {
+        #expect(pairs.compactMap { $0["name"]?.text }.contains("ana → bo") && pairs.count == 3)
+      }
+      #expect(figures["first"] == .string("2020-01-01T00:00:00.000000Z"))
+      #expect(figures["losses"]?["nodes"] == .integer(0))
+    }
+
     @Test func `what cannot be meant is said`() async throws {
       let scratch = try Scratch()
       let logs = try await AskedLogs(in: scratch, roundCount: 2)
@@ -185,6 +238,36 @@ extension Processes {
       terminal.type("q")
       #expect(await terminal.end() == 0)
       #expect(terminal.text().ranges(of: "\u{1B}[?25h").count == 1)
+    }
+
+    @Test(.enabled(if: PseudoTerminal.isAvailable, "there is no /usr/bin/setsid"))
+    func `while it is paused, steps through time add up, and the line at the bottom says where it is`()
+      async throws
+    {
+      let scratch = try Scratch()
+      _ = try await AskedLogs(in: scratch, roundCount: 3)
+      let terminal = try PseudoTerminal(["replay", "--data", scratch("data"), "--rate", "step"], in: scratch)
+      #expect(await becomesTrue { terminal.text().contains("paused") })
+      // The log has 60 ms from this second on, so nothing is shown behind the first step.
+      for (key, time) in [
+        ("C", "22:13:30"), ("C", "22:13:40"), ("A", "22:14:40"), ("D", "22:14:30"), ("B", "22:13:30"),
+      ] {
+        let before = terminal.text().count
+        terminal.type("\u{1B}[\(key)")
+        #expect(
+          await becomesTrue {
+            let new = terminal.text().dropFirst(before)
+            return new.contains("── from 2023-11-14 \(time) ──")
+              && new.ranges(of: "2023-11-14 \(time)").count > 1
+          }, "\(time)")
+      }
+      // Before the first event there is nothing to go to.
+      for _ in 0..<3 { terminal.type("\u{1B}[B") }
+      #expect(await becomesTrue { terminal.text().ranges(of: "── from 2023-11-14 22:13:20 ──").count == 3 })
+      terminal.type("n")
+      #expect(await becomesTrue { terminal.text().contains("1 shown") })
+      terminal.type("q")
+      #expect(await terminal.end() == 0)
     }
   }
 }

@@ -48,6 +48,48 @@ struct GzipInputStreamTests {
     #expect(try stream.peek() == Array(noise[10..<GzipInputStream.chunkByteCount]))
   }
 
+  @Test func `a FIFO is open before it has a writer, and is read as its bytes come`() async throws {
+    let scratch = try Scratch()
+    let path = try scratch.fifo("fifo")
+    let packed = gzipped(noise)
+    var waitCount = 0
+    // Whoever waits for the first byte is asked again and again.
+    let writer = Task.detached {
+      let handle = try #require(FileHandle(forWritingAtPath: path))
+      for start in stride(from: 0, to: packed.count, by: 50_000) {
+        try handle.write(contentsOf: packed[start..<min(start + 50_000, packed.count)])
+      }
+      try handle.close()
+    }
+    let stream = try GzipInputStream(path: path) { waitCount += 1 }
+    #expect(stream.isGzip && !stream.isRegularFile && waitCount > 0)
+    #expect(try stream.peek() == Array(noise.prefix(GzipInputStream.chunkByteCount)))
+    let copy = scratch.path("copy")
+    try stream.copy(to: copy)
+    #expect(FileManager.default.contents(atPath: copy).map(Array.init) == noise)
+    try await writer.value
+    #expect(errorText { try stream.copy(to: copy) }.contains("\(copy) cannot be written; make room"))
+  }
+
+  @Test func `whoever waits for a FIFO may stop, before its first byte and behind it`() throws {
+    struct Stop: Error {}
+    let scratch = try Scratch()
+    let path = try scratch.fifo("fifo")
+    var left = 3
+    func checkpoint() throws {
+      left -= 1
+      if left < 0 { throw Stop() }
+    }
+    #expect(throws: Stop.self) { _ = try GzipInputStream(path: path, checkpoint: checkpoint) }
+    // Open both ways, so that it has a writer that says no more.
+    let descriptor = open(path, O_RDWR)
+    defer { close(descriptor) }
+    #expect(write(descriptor, "some", 4) == 4)
+    left = 3
+    let stream = try GzipInputStream(path: path, checkpoint: checkpoint)
+    #expect(throws: Stop.self) { _ = try stream.peek() }
+  }
+
   @Test func `a gzip file cut anywhere is refused`() throws {
     let scratch = try Scratch()
     let whole = gzipped("the whole story, told once")

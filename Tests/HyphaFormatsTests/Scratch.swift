@@ -21,6 +21,12 @@ final class Scratch {
     return path(name)
   }
 
+  /// Makes a FIFO and returns its path.
+  func fifo(_ name: String) throws -> String {
+    guard mkfifo(path(name), 0o600) == 0 else { throw POSIXError(.EIO) }
+    return path(name)
+  }
+
   /// Writes a file and returns its path.
   func file(_ name: String, _ text: String) throws -> String { try file(name, Array(text.utf8)) }
 }

@@ -89,6 +89,35 @@ import Testing
     }
     let cut = try CausalTrace(of: question.header.id, in: [desk, hq], limit: 1)
     #expect(cut.steps.count == 1 && !cut.isComplete)
+    // What is cut above it is cut as well; a cause that no log has is not.
+    let above = try CausalTrace(of: answer.header.id, in: [desk, hq], limit: 1)
+    #expect(above.steps.count == 1 && !above.isComplete && above.missingCause == nil)
+    let whole = try CausalTrace(of: answer.header.id, in: [desk, hq], limit: 2)
+    #expect(whole.steps.count == 2 && whole.isComplete)
+    let orphan = try CausalTrace(of: answer.header.id, in: [try await copy(of: answer)], limit: 1)
+    #expect(orphan.isComplete && orphan.missingCause == question.header.id)
+  }
+
+  @Test func `a search for causes and effects says how far it is, and can be stopped`() async throws {
+    struct Stop: Error {}
+    let world = try World(seed: 5, nodeCount: 3)
+    try await world.run(eventCount: 400)
+    let first = try #require(
+      world.stated.first { event in world.stated.contains { $0.header.causation == event.header.id } })
+    var counts: [Int] = []
+    let trace = try CausalTrace(of: first.header.id, in: world.logs) { counts.append($0) }
+    // Once for each log that is asked for the event, and for each that is asked for effects.
+    #expect(counts.count >= 6 && counts.prefix(3) == [0, 0, 0] && counts.sorted() == counts)
+    #expect(counts[counts.count - 1] <= trace.steps.count && counts[counts.count - 1] > 1)
+    for at in counts.indices {
+      var left = at
+      #expect(throws: Stop.self) {
+        _ = try CausalTrace(of: first.header.id, in: world.logs) { _ in
+          left -= 1
+          if left < 0 { throw Stop() }
+        }
+      }
+    }
   }
 
   private func copy(of record: Record) async throws -> MemoryLog {

@@ -56,6 +56,68 @@ import Testing
     return log
   }
 
+  /// A log in which `ana` asks `bo`, and each says what its handler took.
+  private func observedLog() async throws -> MemoryLog {
+    let identity = LogIdentity(id: EventID(high: 1, low: 1), node: "hq")
+    let log = try MemoryLog(store: MemoryLogStore(identity: identity), time: World.SkewedTime())
+    let events: [(AgentID, EventTypeName, AgentID?)] = [
+      ("ana", .observed, nil), ("ana", "work.Asked", "bo"), ("bo", .observed, nil), ("bo", "work.Done", nil),
+      ("bo", .alertDeadlineSet, nil),
+    ]
+    for (index, (agent, type, addressee)) in events.enumerated() {
+      let number = UInt64(index + 1)
+      let header = RecordHeader(
+        id: EventID(high: 1, low: number), time: Timestamp(microseconds: number), channel: .persistent,
+        agent: agent, epoch: 1, sequence: UInt64(events.prefix(index + 1).count { $0.0 == agent }),
+        previous: .start, addressee: addressee, type: type, subject: "case.1",
+        correlation: EventID(high: 1, low: number), authority: Authority(principal: agent))
+      _ = try await log.append(LogBatch(appends: [.init(try Record(header, payload: Array("{}".utf8)))]))
+    }
+    return log
+  }
+
+  @Test func `what is stated to nobody is no edge and no pair`() async throws {
+    let log = try await observedLog()
+    let graph = try export([log], .graphML)
+    #expect(graph.contains("source=\"ana\" target=\"bo\"") && graph.contains("target=\"#work.Done\""))
+    #expect(!graph.contains("hypha.") && graph.ranges(of: "<edge").count == 2)
+    var statistics = LogStatistics()
+    var replay = try Replay(of: [log])
+    try replay.look()
+    try replay.visit {
+      statistics.add($0.entry)
+      return true
+    }
+    #expect(statistics.pairs.top(9, by: { $0.target < $1.target }).map(\.key.target) == ["#work.Done", "bo"])
+    #expect(statistics.entryCount == 5 && statistics.types.total == 5)
+  }
+
+  @Test(arguments: ExportFormat.allCases)
+  func `formats for processes and traces leave handlers' records out, unless they are asked for`(
+    format: ExportFormat
+  ) async throws {
+    let log = try await observedLog()
+    func types(_ filter: EntryFilter) throws -> [String] {
+      var types: [String] = []
+      var replay = try Replay(of: [log], filter: format.narrowing(filter))
+      try replay.look()
+      try replay.visit {
+        types.append(String(decoding: $0.entry.record.type, as: UTF8.self))
+        return true
+      }
+      return types
+    }
+    let isComplete = [.cloudEvents, .cloudEventsBatch, .csv].contains(format)
+    let all = ["hypha.Observed", "work.Asked", "hypha.Observed", "work.Done", "hypha.AlertDeadlineSet"]
+    #expect(try types(EntryFilter()) == (isComplete ? all : all.filter { $0 != "hypha.Observed" }))
+    var asked = EntryFilter()
+    asked.types = [.observed, "work.Asked"]
+    #expect(try types(asked) == Array(all.prefix(3)))
+    asked.types = ["work.Asked"]
+    asked.excludedTypes = ["work.*"]
+    #expect(try types(asked) == [])
+  }
+
   /// Writes `text` to a file for as long as `body` runs.
   @discardableResult
   private func withFile<Value>(_ text: String, _ body: (String) throws -> Value) throws -> Value {
@@ -63,6 +125,46 @@ import Testing
     defer { try? FileManager.default.removeItem(atPath: path) }
     try Data(text.utf8).write(to: URL(fileURLWithPath: path))
     return try body(path)
+  }
+
+  @Test(arguments: [ExportFormat.xes, .ocelJSON, .graphML])
+  func `what is put together at the end says how far it is, and can be stopped`(format: ExportFormat)
+    async throws
+  {
+    struct Stop: Error {}
+    let identity = LogIdentity(id: EventID(high: 1, low: 1), node: "hq")
+    let log = try MemoryLog(store: MemoryLogStore(identity: identity), time: World.SkewedTime())
+    let count: UInt64 = 5_000
+    let records = try (1...count).map { number in
+      let agent = AgentID(slug: "agent-\(number)")
+      return try Record(
+        RecordHeader(
+          id: EventID(high: 1, low: number), time: Timestamp(microseconds: number), channel: .persistent,
+          agent: agent, epoch: 1, sequence: 1, previous: .start, addressee: nil, type: "T",
+          subject: Subject("case.\(number)"), correlation: EventID(high: 1, low: 1),
+          authority: Authority(principal: agent)), payload: [])
+    }
+    _ = try await log.append(LogBatch(appends: records.map { .init($0) }))
+    func finish(_ progress: @escaping (Int, Int) throws -> Void) throws -> Int {
+      var byteCount = 0
+      var exporter = try LogExporter(
+        format, expectedCount: count, spillDirectory: NSTemporaryDirectory()
+      ) { byteCount += $0.count }
+      var replay = try Replay(of: [log])
+      try replay.look()
+      try replay.visit {
+        try exporter.add($0)
+        return true
+      }
+      try exporter.finish(progress)
+      return byteCount
+    }
+    var steps: [(done: Int, total: Int)] = []
+    let whole = try finish { steps.append(($0, $1)) }
+    #expect(steps.count > 4 && Set(steps.map(\.total)).count == 1)
+    #expect(steps.map(\.done) == steps.map(\.done).sorted() && steps.allSatisfy { $0.done < $0.total })
+    #expect((steps.last?.done ?? 0) * 4 > (steps.last?.total ?? 0) * 3 && whole > 100_000)
+    #expect(throws: Stop.self) { _ = try finish { done, total in if done * 2 > total { throw Stop() } } }
   }
 
   @Test(arguments: [10, 1_000_000])

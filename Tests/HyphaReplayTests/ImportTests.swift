@@ -40,7 +40,7 @@ import Testing
 
   private func imported(_ text: String) throws -> MemoryLog {
     let log = try emptyLog()
-    try withFile(text.utf8) { try LogImporter(into: log).addCloudEvents(path: $0) }
+    try withFile(text.utf8) { try LogImporter(into: log).addCloudEvents(GzipInputStream(path: $0)) }
     return log
   }
 
@@ -74,6 +74,21 @@ import Testing
     let headers = try log.read(after: .start, limit: 9, byteLimit: .max).map(\.record.header)
     #expect(Set(headers.map(\.agent)).count == 3 && headers[0].type.text == "com.example-order-placed")
     #expect(headers[1].time == Timestamp(microseconds: 1_522_942_260_123_456))
+  }
+
+  @Test(
+    arguments: [
+      (#"{"events":[]}"#, .ocelJSON), (#"{"objectTypes" : [ ] }"#, .ocelJSON),
+      (#" {"$schema":"https://x/s.json","eventTypes":[{"name":"a"}]}"#, .ocelJSON),
+      (#"{"ocel:\"specversion\"":{"specversion":"1.0","a":[["}"]]},"events":[{"id":"1"}]}"#, .ocelJSON),
+      (#"{"name":"specversion","objects":["#, .ocelJSON),
+      (#"{"data":{"events":[],"objects":[]},"specversion":"1.0"}"#, .cloudEvents),
+      (#"{"events":"7","objects":"events","specversion":"1.0","eventTypes":[]}"#, .cloudEvents),
+      (#"{"id":"1"}\n{"events":[]}"#, .cloudEvents), (#"[{"events":[]}]"#, .cloudEvents), ("{", .cloudEvents),
+      ("\u{FEFF}\n<log>", .xes), ("SQLite format 3\0", .ocelSQLite), ("a,b", .csv), (" \n", nil), ("", nil),
+    ] as [(String, LogImporter.Format?)])
+  func `a file is told by what it has, not by what comes first`(text: String, format: LogImporter.Format?) {
+    #expect(LogImporter.Format(telling: Array(text.utf8)) == format)
   }
 
   private static let whole = #"{"specversion":"1.0","id":"1","source":"s","type":"t"}"#
@@ -118,7 +133,7 @@ import Testing
       }
       do {
         let log = try emptyLog()
-        try withFile(bytes) { try LogImporter(into: log).addCloudEvents(path: $0) }
+        try withFile(bytes) { try LogImporter(into: log).addCloudEvents(GzipInputStream(path: $0)) }
         _ = try export([log], .cloudEvents)
       } catch let error as HyphaError {
         #expect(error.remedy != nil, "\(error), seed \(seed)")
@@ -146,7 +161,7 @@ import Testing
   {
     let source = RecordedEvents.Options(resourceKey: resourceKey, placeholders: [""])
     let log = try emptyLog()
-    try LogImporter(into: log).addRecording(path: Self.path(name), options: source)
+    try LogImporter(into: log).addRecording(GzipInputStream(path: Self.path(name)), options: source)
     func cases(_ path: String, _ options: RecordedEvents.Options) throws -> [String: [RecordedEvent]] {
       var cases: [String: [RecordedEvent]] = [:]
       try RecordedEvents.read(path: path, options: options) { cases[$0.caseID, default: []].append($0) }

@@ -78,7 +78,7 @@ import Testing
     let log = try emptyLog()
     try withPath { path in
       try Data(text.utf8).write(to: URL(fileURLWithPath: path))
-      try LogImporter(into: log).addOCEL(path: path)
+      try LogImporter(into: log).addOCEL(GzipInputStream(path: path))
     }
     return log
   }

@@ -36,6 +36,12 @@ import Testing
     if random.chance(0.1) { filter.event = some.id }
     if random.chance(0.3) { filter.streams.append(.init(agent: some.agent, channel: some.channel)) }
     if random.chance(0.2) { filter.streams.append(.init(agent: other.agent, epoch: 1)) }
+    if random.chance(0.3) {
+      let patterns: [Pattern] = [
+        "work.>", "*.Alarm", (try? Pattern(some.type.text)) ?? ">", "work", ">", "*.*",
+      ]
+      filter.excludedTypes = Set((0..<2).compactMap { _ in patterns.randomElement(using: &random) })
+    }
     if random.chance(0.3) { filter.since = min(some.time, other.time) }
     if random.chance(0.3) { filter.until = max(some.time, other.time) }
     if random.chance(0.2) { filter.fromSequence = some.sequence }
@@ -49,6 +55,9 @@ import Testing
     if let cause = filter.cause, cause != .none, header.causation != cause { return false }
     if filter.cause == EventID.none { return false }
     if !filter.types.isEmpty && !filter.types.contains(header.type) { return false }
+    if filter.excludedTypes.contains(where: { $0.matches(Subject(unchecked: header.type.text)) }) {
+      return false
+    }
     if let subject = filter.subject, !subject.matches(header.subject) { return false }
     if let channel = filter.channel, header.channel != channel { return false }
     if let correlation = filter.correlation, header.correlation != correlation { return false }
@@ -221,6 +230,24 @@ import Testing
     }
     expectError(.usage, "no log") { _ = try Replay(of: []) }
     expectError(.usage, "of one node") { _ = try Replay(of: [world.logs[0], world.logs[0]]) }
+    for (from, to, words) in [
+      (.sequence(9), .sequence(8), "sequence 9 lies behind sequence 8"),
+      (
+        .time(Timestamp(microseconds: 1_700_000_001_000_000)),
+        .time(Timestamp(microseconds: 1_700_000_000_000_000)),
+        "2023-11-14T22:13:21.000000Z is later than 2023-11-14T22:13:20.000000Z"
+      ),
+      (
+        .position(Position(rawValue: 2)), .position(Position(rawValue: 1)),
+        "position 2 lies behind position 1"
+      ),
+    ] as [(ReplayRange.Bound, ReplayRange.Bound, String)] {
+      expectError(.usage, words, "go forward") {
+        _ = try Replay(of: [world.logs[0]], range: ReplayRange(from: from, to: to))
+      }
+      // One place alone is a range.
+      _ = try Replay(of: [world.logs[0]], range: ReplayRange(from: from, to: from))
+    }
     expectError(.usage, "lies behind") {
       _ = try Replay(
         of: [world.logs[0]],

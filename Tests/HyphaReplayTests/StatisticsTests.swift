@@ -78,4 +78,36 @@ import Testing
     }
     #expect(statistics.times == entries[0].appendedAt...entries[entries.count - 1].appendedAt)
   }
+
+  @Test func `what was imported has no latency, and its time is that of its events`() async throws {
+    let clock = World.SkewedTime()
+    clock.set(1_700_000_000_000_000)
+    let identity = LogIdentity(id: EventID(high: 1, low: 1), node: "imported")
+    let log = try MemoryLog(store: MemoryLogStore(identity: identity), time: clock)
+    // The second is earlier than the first, and the last has no time.
+    for (number, time) in [(1, 2_000_000), (2, 1_000_000), (3, 5_000_000), (4, 0)] as [(UInt64, UInt64)] {
+      let header = RecordHeader(
+        id: EventID(high: 1, low: number), time: Timestamp(microseconds: time), channel: .persistent,
+        agent: "ana", epoch: 1, sequence: number,
+        previous: LanePoint(epoch: number > 1 ? 1 : 0, sequence: number - 1), addressee: "bo", type: "T",
+        subject: "s", causation: number == 3 ? EventID(high: 1, low: 2) : .none,
+        correlation: EventID(high: 1, low: 1), authority: Authority(principal: "ana"))
+      let append = LogBatch.Append(try Record(header, payload: []), source: .received(hops: 0))
+      _ = try await log.append(LogBatch(appends: [append]))
+    }
+    var statistics = LogStatistics()
+    var replay = try Replay(of: [log])
+    try replay.look()
+    try replay.visit {
+      statistics.add($0.entry)
+      return true
+    }
+    let figures = statistics.channels[Int(Channel.persistent.rawValue)]
+    #expect(figures.receivedCount == 4 && figures.travel.count == 0 && figures.commit.count == 0)
+    #expect(statistics.times == Timestamp(microseconds: 1_000_000)...Timestamp(microseconds: 5_000_000))
+    // Nor does a trace say that the way took until the import, or that a step lasted as long.
+    let trace = try CausalTrace(of: EventID(high: 1, low: 3), in: [log])
+    #expect(trace.steps[1].delays?.travel == .zero && trace.steps[1].delays?.handling == .seconds(4))
+    #expect(trace.steps[1].lastAppendedAt == Timestamp(microseconds: 5_000_000))
+  }
 }

@@ -97,3 +97,12 @@ public struct EventTypeName: Name {
   public let text: String
   public init(unchecked text: String) { self.text = text }
 }
+
+extension EventTypeName {
+  /// What a handler has taken that no log has, as its agent states it (docs/replay.md).
+  public static let observed: EventTypeName = "hypha.Observed"
+  /// That the next alert has a deadline of its own.
+  public static let alertDeadlineSet: EventTypeName = "hypha.AlertDeadlineSet"
+  /// What agents state to nobody: it is in their own node's log alone, and travels nowhere.
+  public static let toNobody: Set<EventTypeName> = [.observed, .alertDeadlineSet]
+}

@@ -8,17 +8,20 @@ import HyphaCore
 /// file of several members reads as their concatenation; zero bytes after the last one are padding.
 /// Memory stays at two buffers of 64 KiB whatever the file holds.
 ///
-/// Not thread-safe: use a stream from one thread. It reads forward only, so a pipe works too.
+/// Not thread-safe: use a stream from one thread. It reads forward only, so a pipe, a FIFO or a terminal works too; opening one
+/// never waits for its other end, reading does, and whoever reads may be asked meanwhile whether to go on.
 public final class GzipInputStream {
   /// The path that was opened, as errors name it.
   public let path: String
   /// Whether the file is compressed.
   public let isGzip: Bool
+  /// Whether the bytes are those of a regular file at ``path``, which another reader may open too.
+  public let isRegularFile: Bool
   /// The bytes handed out so far, after decompression.
   public private(set) var byteCount = 0
 
   private let limits: InputLimits
-  private let descriptor: Int32
+  private let feed: ByteFeed
   /// What was read from the file and not yet consumed: `input[inputStart..<inputEnd]`.
   private let input: UnsafeMutablePointer<UInt8>
   private var inputStart = 0
@@ -38,38 +41,52 @@ public final class GzipInputStream {
 
   /// Opens the file at `path` and looks at its first bytes.
   ///
+  /// - Parameter checkpoint: called before each read of the file, and ten times a second while there is nothing to be read
+  ///   yet; what it throws ends the read.
   /// - Throws: `fileUnavailable` when the file is missing or unreadable, with the system's reason.
-  public init(path: String, limits: InputLimits = InputLimits()) throws {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw HyphaError(
-        .fileUnavailable, "\(path) cannot be opened",
-        remedy: "give the path of a readable file", cause: String(cString: strerror(errno)))
-    }
+  public convenience init(
+    path: String, limits: InputLimits = InputLimits(), checkpoint: @escaping () throws -> Void = {}
+  ) throws {
+    try self.init(ByteFeed(opening: path, checkpoint), limits)
+  }
+
+  /// Reads the process's standard input, which errors call so.
+  ///
+  /// - Parameter checkpoint: as for a file.
+  /// - Throws: `fileUnavailable` where there is none.
+  public static func standardInput(
+    limits: InputLimits = InputLimits(), checkpoint: @escaping () throws -> Void = {}
+  ) throws -> GzipInputStream {
+    try GzipInputStream(ByteFeed(duplicating: STDIN_FILENO, "standard input", checkpoint), limits)
+  }
+
+  /// Takes the feed over, also where it throws.
+  private init(_ feed: ByteFeed, _ limits: InputLimits) throws {
     let input = UnsafeMutablePointer<UInt8>.allocate(capacity: Self.chunkByteCount)
     let inflater = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     inflater.initialize(to: z_stream())
     do {
       // A pipe may give one byte at a time, and the decision needs two.
       while inputEnd < 2 {
-        let count = try Self.read(descriptor, path, input + inputEnd, Self.chunkByteCount - inputEnd)
+        let count = try feed.read(input + inputEnd, Self.chunkByteCount - inputEnd)
         if count == 0 { break }
         inputEnd += count
       }
       isGzip = inputEnd >= 2 && input[0] == 0x1f && input[1] == 0x8b
       // 15 bits of window, and 16 to expect a gzip header and trailer (zlib.h, inflateInit2).
       if isGzip, hypha_inflate_init(inflater, 15 + 16) != Z_OK {
-        throw HyphaError(.failed, "zlib cannot start for \(path)", remedy: "free some memory")
+        throw HyphaError(.failed, "zlib cannot start for \(feed.name)", remedy: "free some memory")
       }
     } catch {
-      close(descriptor)
+      feed.close()
       input.deallocate()
       inflater.deallocate()
       throw error
     }
-    self.path = path
+    path = feed.name
+    isRegularFile = feed.isRegularFile
     self.limits = limits
-    self.descriptor = descriptor
+    self.feed = feed
     self.input = input
     self.inflater = inflater
   }
@@ -78,7 +95,7 @@ public final class GzipInputStream {
     if isGzip { inflateEnd(inflater) }
     inflater.deallocate()
     input.deallocate()
-    close(descriptor)
+    feed.close()
   }
 
   /// Fills the front of `buffer` and returns how many bytes; 0 only at the end of the file.
@@ -114,6 +131,29 @@ public final class GzipInputStream {
       }
     }
     return peeked
+  }
+
+  /// Writes all that is left to a new file at `path`, for a reader that needs one.
+  ///
+  /// - Throws: `fileUnavailable` when it cannot be written, and what reading throws.
+  public func copy(to path: String) throws {
+    let target = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    defer { if target >= 0 { close(target) } }
+    var chunk = [UInt8](repeating: 0, count: Self.chunkByteCount)
+    var isWritten = target >= 0
+    while isWritten {
+      let count = try chunk.withUnsafeMutableBufferPointer { try read(into: $0) }
+      if count == 0 { return }
+      var start = 0
+      while isWritten, start < count {
+        let step = chunk[start..<count].withUnsafeBytes { write(target, $0.baseAddress, $0.count) }
+        isWritten = step >= 0 || errno == EINTR
+        start += max(step, 0)
+      }
+    }
+    throw HyphaError(
+      .fileUnavailable, "\(path) cannot be written", remedy: "make room, or name a place elsewhere",
+      cause: String(cString: strerror(errno)))
   }
 
   private func produce(_ target: UnsafeMutablePointer<UInt8>, _ capacity: Int) throws -> Int {
@@ -188,21 +228,8 @@ public final class GzipInputStream {
   private func refill() throws -> Bool {
     if inputStart < inputEnd { return true }
     inputStart = 0
-    inputEnd = try Self.read(descriptor, path, input, Self.chunkByteCount)
+    inputEnd = try feed.read(input, Self.chunkByteCount)
     return inputEnd > 0
-  }
-
-  private static func read(
-    _ descriptor: Int32, _ path: String, _ target: UnsafeMutablePointer<UInt8>, _ capacity: Int
-  ) throws -> Int {
-    while true {
-      let count = Foundation.read(descriptor, target, capacity)
-      if count >= 0 { return count }
-      if errno == EINTR { continue }
-      throw HyphaError(
-        .fileUnavailable, "\(path) cannot be read",
-        remedy: "give the path of a readable file", cause: String(cString: strerror(errno)))
-    }
   }
 
   private func truncated() -> HyphaError {

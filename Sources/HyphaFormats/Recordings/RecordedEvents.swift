@@ -74,8 +74,15 @@ public enum RecordedEvents {
   public static func read(
     path: String, options: Options = Options(), _ body: (RecordedEvent) throws -> Void
   ) throws -> Format {
-    let source = try GzipInputStream(path: path, limits: options.limits)
-    let format = try options.format ?? FormatSniffer.format(of: source.peek(), path: path)
+    try read(GzipInputStream(path: path, limits: options.limits), options: options, body)
+  }
+
+  /// The same of a stream from which nothing was read yet but by ``GzipInputStream/peek()``.
+  @discardableResult
+  public static func read(
+    _ source: GzipInputStream, options: Options = Options(), _ body: (RecordedEvent) throws -> Void
+  ) throws -> Format {
+    let format = try options.format ?? FormatSniffer.format(of: source.peek(), path: source.path)
     switch format {
     case .xes: try XESReader(source: source, options: options).read(body)
     case .csv: try CSVReader(source: source, options: options).read(body)

@@ -24,6 +24,18 @@ package final class SQLiteDatabase {
   private var statements: [OpaquePointer] = []
   private let path: String
   private let isNew: Bool
+  private var interruption: Interruption?
+
+  /// What ends a statement from within.
+  private final class Interruption {
+    let checkpoint: () throws -> Void
+    var error: (any Error)?
+
+    init(_ checkpoint: @escaping () throws -> Void) { self.checkpoint = checkpoint }
+  }
+
+  /// How many of its instructions SQLite runs between two checkpoints: some milliseconds.
+  private static let checkpointInterval: Int32 = 100_000
 
   private init(path: String, isNew: Bool) throws {
     self.path = path
@@ -48,10 +60,24 @@ package final class SQLiteDatabase {
 
   /// The database at `path`, which is not changed. What it is asked to sort goes through files of its own.
   ///
+  /// - Parameter checkpoint: called often while statements run; what it throws ends the statement and comes out of it.
   /// - Throws: ``HyphaError/Code/fileUnavailable`` when it cannot be opened; ``HyphaError/Code/invalidInput`` for what is
   ///   no database.
-  package static func reading(_ path: String) throws -> SQLiteDatabase {
+  package static func reading(_ path: String, checkpoint: @escaping () throws -> Void = {}) throws
+    -> SQLiteDatabase
+  {
     let database = try SQLiteDatabase(path: path, isNew: false)
+    let interruption = Interruption(checkpoint)
+    // The database keeps it alive for as long as statements run.
+    database.interruption = interruption
+    sqlite3_progress_handler(
+      database.database, checkpointInterval,
+      { context in
+        guard let context else { return 0 }
+        let interruption = Unmanaged<Interruption>.fromOpaque(context).takeUnretainedValue()
+        do { try interruption.checkpoint() } catch { interruption.error = error }
+        return interruption.error == nil ? 0 : 1
+      }, Unmanaged.passUnretained(interruption).toOpaque())
     // A view or trigger of a stranger's database runs nothing of ours.
     try database.run(
       "PRAGMA trusted_schema = OFF; PRAGMA temp_store = FILE; SELECT count(*) FROM sqlite_schema")
@@ -62,14 +88,14 @@ package final class SQLiteDatabase {
 
   /// Runs statements that give nothing.
   package func run(_ sql: String) throws {
-    guard sqlite3_exec(database, sql, nil, nil, nil) == SQLITE_OK else { throw failure("sqlite3_exec") }
+    guard sqlite3_exec(database, sql, nil, nil, nil) == SQLITE_OK else { throw failed("sqlite3_exec") }
   }
 
   /// A statement to be run again and again.
   package func prepare(_ sql: String) throws -> Statement {
     var statement: OpaquePointer?
     guard sqlite3_prepare_v2(database, sql, -1, &statement, nil) == SQLITE_OK, let statement else {
-      throw failure("sqlite3_prepare_v2")
+      throw failed("sqlite3_prepare_v2")
     }
     statements.append(statement)
     return Statement(pointer: statement)
@@ -78,7 +104,7 @@ package final class SQLiteDatabase {
   /// Runs a statement that gives nothing with these values.
   package func run(_ statement: Statement, _ values: [SQLiteValue]) throws {
     try bind(values, to: statement)
-    guard sqlite3_step(statement.pointer) == SQLITE_DONE else { throw failure("sqlite3_step") }
+    guard sqlite3_step(statement.pointer) == SQLITE_DONE else { throw failed("sqlite3_step") }
     sqlite3_reset(statement.pointer)
   }
 
@@ -97,7 +123,7 @@ package final class SQLiteDatabase {
       switch sqlite3_step(statement.pointer) {
       case SQLITE_ROW: try body(row(of: statement.pointer))
       case SQLITE_DONE: return
-      default: throw failure("sqlite3_step")
+      default: throw failed("sqlite3_step")
       }
     }
   }
@@ -128,7 +154,7 @@ package final class SQLiteDatabase {
         case .real(let number): sqlite3_bind_double(statement.pointer, place, number)
         case .text(let text): bind(text, to: statement, at: place)
         }
-      guard code == SQLITE_OK else { throw failure("sqlite3_bind") }
+      guard code == SQLITE_OK else { throw failed("sqlite3_bind") }
     }
   }
 
@@ -165,6 +191,9 @@ package final class SQLiteDatabase {
     sqlite3_close_v2(database)
     database = nil
   }
+
+  /// Why a call has failed: what the checkpoint has thrown, or what SQLite says.
+  private func failed(_ call: String) -> any Error { interruption?.error ?? failure(call) }
 
   private func failure(_ call: String) -> HyphaError {
     let cause = database.map { String(cString: sqlite3_errmsg($0)) } ?? "no memory"

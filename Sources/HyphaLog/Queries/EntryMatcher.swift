@@ -52,9 +52,9 @@ package struct EntryMatcher: Sendable {
   }
 }
 
-/// A subject pattern as bytes, for subjects as bytes: what ``Pattern/matches(_:)`` says, without a `String`.
-private struct BytePattern {
-  private enum Token {
+/// A pattern as bytes, for subjects and types as bytes: what ``Pattern/matches(_:)`` says, without a `String`.
+package struct BytePattern: Sendable {
+  private enum Token: Sendable {
     case literal([UInt8])
     case one
     case rest
@@ -62,7 +62,7 @@ private struct BytePattern {
 
   private let tokens: [Token]
 
-  init(_ pattern: Pattern) {
+  package init(_ pattern: Pattern) {
     tokens = pattern.tokens.map { token in
       switch token {
       case "*": .one
@@ -72,7 +72,7 @@ private struct BytePattern {
     }
   }
 
-  func matches(_ subject: UnsafeRawBufferPointer) -> Bool {
+  package func matches(_ subject: UnsafeRawBufferPointer) -> Bool {
     var start = 0
     for token in tokens {
       guard start <= subject.count else { return false }

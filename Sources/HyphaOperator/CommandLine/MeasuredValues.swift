@@ -39,6 +39,32 @@ extension Duration: ExpressibleByArgument {
   }
 }
 
+/// How many of something a person wants: a whole number, `minimum` or more.
+public struct AtLeast<let minimum: Int>: ExpressibleByArgument, ExpressibleByIntegerLiteral, Hashable,
+  Sendable
+{
+  /// The number.
+  public let value: Int
+
+  /// The number `argument` spells, where that is as much as is needed; `_` may separate thousands.
+  public init?(argument: String) {
+    guard let value = Int(argument: argument), value >= minimum else { return nil }
+    self.value = value
+  }
+
+  /// A number for a default; at least `minimum`.
+  public init(integerLiteral value: Int) {
+    precondition(value >= minimum, "\(value) is less than \(minimum)")
+    self.value = value
+  }
+
+  /// What fits.
+  public static var argumentDescription: String { "a whole number, \(minimum) or more" }
+
+  /// The number.
+  public var argumentText: String { "\(value)" }
+}
+
 /// A number of bytes that the command line spells as `64MiB`.
 public struct ByteSize: ExpressibleByArgument, ExpressibleByIntegerLiteral, Hashable, Sendable {
   private static let units: [(name: String, byteCount: Int)] = [

@@ -31,14 +31,23 @@ struct AgentsStateCommand: Command {
     let (log, kind) = try find()
     var (now, before): (StateStep?, StateStep?)
     var reason: (entry: LogEntry?, value: JSONValue?)
-    try await Program.require().kinds.visitStates(of: agent, kind: kind, in: log) { step in
-      guard step.entry.map({ at?.includes($0) ?? true }) ?? true else { return false }
-      now = step
-      if let since, step.entry.map({ since.includes($0) }) ?? true { before = step }
-      if let why, case let value = StateChanges.value(at: why, of: try step.state()), value != reason.value {
-        reason = (step.entry, value)
+    let (kinds, head) = (try Program.require().kinds, try log.head())
+    try await LongWork.run { work in
+      func pass(_ position: Position) throws {
+        try work.pass(
+          "\(agent): \(Human.count(position.rawValue)) of \(Human.count(head.rawValue)) entries",
+          done: "\(Human.count(now?.eventCount ?? 0)) events of \(agent); nothing was printed")
       }
-      return true
+      try await kinds.visitStates(of: agent, kind: kind, in: log, progress: pass) { step in
+        guard step.entry.map({ at?.includes($0) ?? true }) ?? true else { return false }
+        now = step
+        if let since, step.entry.map({ since.includes($0) }) ?? true { before = step }
+        if let why, case let value = StateChanges.value(at: why, of: try step.state()), value != reason.value
+        {
+          reason = (step.entry, value)
+        }
+        return true
+      }
     }
     if let why { return try show(why, reason.entry, reason.value) }
     guard let now else { return }

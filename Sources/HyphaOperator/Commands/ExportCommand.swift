@@ -11,8 +11,9 @@ struct ExportCommand: Command {
     discussion: """
       cloudevents and cloudevents-batch are CloudEvents 1.0; ocel-json and ocel-sqlite are OCEL 2.0 and xes is IEEE 1849, for \
       process mining, with the subject as the case; otlp is OpenTelemetry's traces, with a conversation as the trace; csv is a \
-      table; graphml says who sends to whom. Logs are merged as 'hypha replay' shows them. The file has its name only \
-      when it is whole. Without -o it goes to standard output.
+      table; graphml says who sends to whom. Logs are merged as 'hypha replay' shows them. What handlers have recorded of \
+      themselves, hypha.Observed, is left out of all but cloudevents and csv, unless --type asks for it. The file has its \
+      name only when it is whole. Without -o it goes to standard output.
       """,
     examples: [
       "hypha export --data data/incident-room --format xes --type work.HandedOver -o incidents.xes",
@@ -32,6 +33,7 @@ struct ExportCommand: Command {
   @Flag(help: "Print the result as JSON.") var json = false
 
   func validate() throws {
+    try ReplayRange(from: from?.bound, to: to?.bound).confirmDirection()
     if format == .ocelSQLite && output == nil {
       throw HyphaError(.usage, "ocel-sqlite is a database, which needs a file", remedy: "give one with -o")
     }
@@ -39,13 +41,15 @@ struct ExportCommand: Command {
 
   func run() async throws {
     var replay = try Replay(
-      of: logs.open(), filter: options.filter, range: ReplayRange(from: from?.bound, to: to?.bound))
+      of: logs.open(), filter: format.narrowing(options.filter),
+      range: ReplayRange(from: from?.bound, to: to?.bound))
     try replay.look()
     let stop = StopSignal()
     guard let output else {
       var exporter = try makeExporter(replay, spill: "/tmp") { try Output.standard.write(bytes: $0) }
       try export(&replay, stop, progress: nil) { try exporter.add($0) }
-      return try exporter.finish()
+      let count = exporter.eventCount
+      return try exporter.finish { _, _ in try heed(stop, count) }
     }
     let begin = ContinuousClock.now
     let file = try WholeFile(output)
@@ -59,9 +63,14 @@ struct ExportCommand: Command {
       }
       var exporter = try makeExporter(replay, spill: file.directory) { try file.write($0) }
       try export(&replay, stop, progress: bar) { try exporter.add($0) }
-      try exporter.finish()
-      return exporter.eventCount
+      let count = exporter.eventCount
+      try exporter.finish { done, total in
+        try bar.draw(finished: done, of: total)
+        try heed(stop, count)
+      }
+      return count
     }
+    try heed(stop, count)
     try file.finish()
     let took = begin.duration(to: .now)
     var table = Table([
@@ -99,12 +108,16 @@ struct ExportCommand: Command {
         return left > 0
       }
       try progress?.draw(left: replay.leftCount)
-      if let signal = stop.signalNumber {
-        try Output.standardError.writeLine(
-          "stopped after \(Human.count(count)) events; nothing was kept of the file")
-        throw ExitStatus.stopped(by: signal)
-      }
+      try heed(stop, count)
     }
+  }
+
+  /// Ends it where somebody wishes so, and says what it did.
+  private func heed(_ stop: StopSignal, _ count: Int) throws {
+    guard let signal = stop.signalNumber else { return }
+    try Output.standardError.writeLine(
+      "stopped after \(Human.count(count)) events" + (output == nil ? "" : "; nothing was kept of the file"))
+    throw ExitStatus.stopped(by: signal)
   }
 }
 
@@ -122,11 +135,19 @@ struct ExportProgress {
 
   func draw(left: UInt64) throws {
     let done = total - min(left, total)
-    let share = total == 0 ? 100 : Int(done * 100 / total)
+    try draw(
+      share: total == 0 ? 100 : Int(done * 100 / total),
+      "\(Human.count(done)) of \(Human.count(total)) entries")
+  }
+
+  /// All entries were read; of what is written behind them, so much is.
+  func draw(finished done: Int, of total: Int) throws {
+    try draw(share: total == 0 ? 100 : done * 100 / total, "putting together")
+  }
+
+  private func draw(share: Int, _ what: String) throws {
     let bar = String(repeating: "█", count: share * 30 / 100)
     let rest = String(repeating: "░", count: 30 - share * 30 / 100)
-    try region.draw([
-      "\(name) \(bar)\(rest) \(share) %, \(Human.count(done)) of \(Human.count(total)) entries"
-    ])
+    try region.draw(["\(name) \(bar)\(rest) \(share) %, \(what)"])
   }
 }

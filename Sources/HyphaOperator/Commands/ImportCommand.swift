@@ -24,7 +24,7 @@ struct ImportCommand: Command {
       "hypha import declarations.xes.gz --resource org:role --data data/declarations",
     ])
 
-  @Argument(help: "The file, plain or gzip.", completion: .file) var file: String
+  @Argument(help: "The file, plain or gzip; '-' is standard input.", completion: .file) var file: String
   @Option(help: "The data directory to make.", valueName: "directory", completion: .directory) var data:
     String
   @Option(help: "The node that the log is called after.", valueName: "name") var node: NodeID = "imported"
@@ -38,53 +38,95 @@ struct ImportCommand: Command {
   @Flag(help: "Print the result as JSON.") var json = false
 
   func run() async throws {
-    let format = try format ?? FileFormat.of(file)
-    let stop = StopSignal()
-    let begin = ContinuousClock.now
-    let directory = DataPlaces.directory(of: node, in: data)
-    guard !FileManager.default.fileExists(atPath: directory) else {
-      throw HyphaError(
-        .fileUnavailable, "\(directory) is there already", remedy: "give another --data directory or --node")
-    }
-    let program = try Program.require()
-    let log = try program.openLog(directory, node, LogSettings(), SystemScheduler()) { _ in }
-    var isWhole = false
-    defer {
-      log.close()
-      // Half an import is none.
-      if !isWhole { try? program.removeLogs([directory]) }
-    }
-    let count = try await LiveRegion.run { region -> Int in
-      let importer = try LogImporter(into: log) { count in
-        try region.draw(["\(file): \(Human.count(count)) events"])
-        if let signal = stop.signalNumber {
-          try Output.standardError.writeLine("stopped after \(Human.count(count)) events; nothing was kept")
-          throw ExitStatus.stopped(by: signal)
+    let (stop, begin) = (StopSignal(), ContinuousClock.now)
+    let place = NewDirectory(DataPlaces.directory(of: node, in: data))
+    try place.confirmAbsence()
+    var (count, isIndexed) = (0, true)
+    let format: LogImporter.Format
+    do {
+      let source = try open(stop)
+      format = try self.format ?? LogImporter.Format(of: source)
+      try place.make()
+      let log = try Program.require().openLog(place.path, node, LogSettings(), SystemScheduler()) { _ in }
+      defer { log.close() }
+      isIndexed = try await LiveRegion.run { region in
+        let importer = try LogImporter(into: log) {
+          count = $0
+          try region.draw(["\(source.path): \(Human.count(count)) events"])
+          try Self.heed(stop)
         }
+        try read(source, as: format, into: importer, place, stop)
+        count = importer.eventCount
+        return try await finishIndex(of: log, region, stop)
       }
-      switch format {
-      case .cloudEvents: try importer.addCloudEvents(path: file)
-      case .xes: try importer.addRecording(path: file, options: options(.xes))
-      case .csv: try importer.addRecording(path: file, options: options(.csv))
-      case .ocelJSON: try importer.addOCEL(path: file)
-      case .ocelSQLite: try importer.addOCELDatabase(path: file)
+    } catch {
+      // Half an import is none.
+      place.remove()
+      if stop.isRaised, error is ExitStatus {
+        try Output.standardError.writeLine("stopped after \(Human.count(count)) events; nothing was kept")
       }
-      return importer.eventCount
+      throw error
     }
-    isWhole = true
     let took = begin.duration(to: .now)
     if json {
       return try Output.standard.writeLine(
         JSON.text([
-          "data": JSONValue.string(directory), "events": .integer(Int64(count)),
+          "data": JSONValue.string(place.path), "events": .integer(Int64(count)),
           "format": .string(format.rawValue),
         ]))
     }
     try Output.standard.writeLine(
       """
-      \(directory): \(Human.count(count)) events of \(file) (\(format.rawValue)) in \(Human.duration(took))
-      next: \(Program.calledAs) replay --data \(data)
+      \(place.path): \(Human.count(count)) events of \(file) (\(format.rawValue)) in \(Human.duration(took))
+      next: \(Program.calledAs) \(isIndexed ? "replay --data \(data)" : "log reindex \(place.path)")
       """)
+  }
+
+  private func open(_ stop: StopSignal) throws -> GzipInputStream {
+    if ["-", "/dev/stdin"].contains(file) {
+      return try .standardInput { try Self.heed(stop) }
+    }
+    return try GzipInputStream(path: file) { try Self.heed(stop) }
+  }
+
+  private static func heed(_ stop: StopSignal) throws {
+    if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
+  }
+
+  private func read(
+    _ source: GzipInputStream, as format: LogImporter.Format, into importer: LogImporter,
+    _ place: NewDirectory,
+    _ stop: StopSignal
+  ) throws {
+    switch format {
+    case .cloudEvents: try importer.addCloudEvents(source)
+    case .xes: try importer.addRecording(source, options: options(.xes))
+    case .csv: try importer.addRecording(source, options: options(.csv))
+    case .ocelJSON: try importer.addOCEL(source)
+    case .ocelSQLite:
+      // A database is read to and fro, which what comes in pieces is not.
+      let isThere = source.isRegularFile && !source.isGzip
+      let path = isThere ? source.path : "\(place.path)/\(node).sqlite"
+      if !isThere { try source.copy(to: path) }
+      defer { if !isThere { unlink(path) } }
+      try importer.addOCELDatabase(path: path) { try Self.heed(stop) }
+    }
+  }
+
+  /// Waits until the log's index has all of it; false where something hinders that.
+  private func finishIndex(of log: any LogReader, _ region: LiveRegion, _ stop: StopSignal) async throws
+    -> Bool
+  {
+    while let status = try log.indexStatus(), status.lagCount > 0 {
+      if let failure = status.failure {
+        try Output.standardError.writeLine("the log is whole, but its index is not: \(failure.problem)")
+        return false
+      }
+      try region.draw(["\(file): \(Human.count(status.through.rawValue)) entries indexed"])
+      try Self.heed(stop)
+      try await Task.sleep(for: .milliseconds(10), clock: .suspending)
+    }
+    return true
   }
 
   private func options(_ format: RecordedEvents.Format) -> RecordedEvents.Options {
@@ -95,30 +137,5 @@ struct ImportCommand: Command {
     options.columns = CSVColumns(
       caseID: caseColumn, activity: activity, resource: resource, group: group, time: time)
     return options
-  }
-}
-
-/// Tells what a file is by its first bytes.
-private enum FileFormat {
-  static func of(_ path: String) throws -> LogImporter.Format {
-    let bytes = try GzipInputStream(path: path).peek()
-    let visible = bytes.drop { [0x20, 0x09, 0x0A, 0x0D, 0xEF, 0xBB, 0xBF].contains($0) }
-    if bytes.starts(with: "SQLite format 3\0".utf8) { return .ocelSQLite }
-    switch visible.first {
-    case UInt8(ascii: "{") where isObjectCentric(visible): return .ocelJSON
-    case UInt8(ascii: "{"), UInt8(ascii: "["): return .cloudEvents
-    case UInt8(ascii: "<"): return .xes
-    case nil:
-      throw HyphaError(.invalidInput, "\(path) is empty", remedy: "give a file with recorded events")
-    default: return .csv
-    }
-  }
-
-  /// Whether the first member of an object is one that object-centric logs have, and CloudEvents have not.
-  private static func isObjectCentric(_ bytes: ArraySlice<UInt8>) -> Bool {
-    let member = bytes.dropFirst().drop { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
-    return ["events", "objects", "eventTypes", "objectTypes"].contains {
-      member.starts(with: "\"\($0)\"".utf8)
-    }
   }
 }

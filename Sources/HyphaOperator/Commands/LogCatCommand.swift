@@ -29,7 +29,7 @@ struct LogCatCommand: Command {
   @Option(help: "Only events from this time on.", valueName: "time") var since: Moment?
   @Option(help: "Only events before this time.", valueName: "time") var until: Moment?
   @Option(help: "Begin after this position.", valueName: "position") var after: UInt64 = 0
-  @Option(help: "Stop after this many events.", valueName: "count") var limit: UInt?
+  @Option(help: "Stop after this many events.", valueName: "count") var limit: AtLeast<0>?
   @Flag(help: "Newest first.") var reverse = false
   @Flag(help: "Go on with what comes, until it is stopped.") var follow = false
   @Option(help: "How to print.") var format: Format = .table
@@ -61,7 +61,7 @@ struct LogCatCommand: Command {
     if let earliest = filter.takenSince { begin = max(begin, try log.position(before: earliest)) }
     var printer = EntryPrinter(
       format: json ? .json : format, node: log.identity.node, test: EntryTest(filter),
-      left: Int(clamping: limit ?? .max))
+      left: limit?.value ?? .max)
     guard printer.left > 0, begin.rawValue < .max else { return }
     if follow { (printer, begin) = try await Self.follow(log, filter, after: begin, printer) }
     // What came before --until and was not followed any more is read like anything else.

@@ -5,10 +5,11 @@ import HyphaReplay
 /// `hypha log stats`: what logs add up to.
 struct LogStatsCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "stats", abstract: "Add up what logs hold: rates, sizes, top talkers, latencies, gaps.",
+    name: "stats", abstract: "Add up what logs hold: rates, sizes, top talkers, latencies, losses, gaps.",
     discussion: """
       'commit' is the time from an event's statement until its own node's log had it, 'travel' until another node's log \
-      had it, by the nodes' clocks. Counts of the top are exact up to 4,096 different ones; beyond that, '≤' marks those \
+      had it, by the nodes' clocks; what was imported has neither. Losses are what the nodes have counted, whatever is \
+      filtered, as 'hypha losses' shows them one by one. Counts of the top are exact up to 4,096 different ones; beyond that, '≤' marks those \
       that may be lower. Memory does not grow with the log.
       """,
     examples: [
@@ -18,19 +19,18 @@ struct LogStatsCommand: Command {
 
   @Argument(help: "A node's data directory, or a deployment's.", completion: .directory) var data: String
   @OptionGroup var options: FilterOptions
-  @Option(help: "How many of the most frequent to show.", valueName: "count") var top: Int = 8
+  @Option(help: "How many of the most frequent to show.", valueName: "count") var top: AtLeast<1> = 8
   @Flag(help: "Print as one line of JSON.") var json = false
 
   func run() async throws {
-    let stop = StopSignal()
     let readers = try DataPlaces.logs(in: data).map { try Program.require().readLog($0) }
     var statistics = LogStatistics()
     var gaps: [(node: NodeID, gap: LogGap)] = []
-    try await LiveRegion.run { region in
+    try await LongWork.run { work in
       for reader in readers {
         var replay = try Replay(of: [reader], filter: options.filter)
         try replay.look()
-        let bar = ExportProgress(region, reader.identity.node.text, total: replay.leftCount)
+        let total = replay.leftCount
         var isDone = false
         while !isDone {
           var left = 65_536
@@ -39,23 +39,26 @@ struct LogStatsCommand: Command {
             left -= 1
             return left > 0
           }
-          if !isDone { try bar.draw(left: replay.leftCount) }
-          if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
+          let done = total - min(replay.leftCount, total)
+          try work.pass(
+            "\(reader.identity.node): \(Human.count(done)) of \(Human.count(total)) entries",
+            done: "\(Human.count(statistics.entryCount)) entries; nothing was printed")
         }
         gaps += try reader.gaps().map { (reader.identity.node, $0) }
       }
-      try region.draw([])
     }
+    let losses = LossSums(try await DeploymentLosses.read(data))
     if json {
       return try Output.standard.writeLine(
-        JSON.text(StatisticsJSON(statistics, top, logCount: readers.count, gaps)))
+        JSON.text(StatisticsJSON(statistics, top.value, logCount: readers.count, gaps, losses)))
     }
-    try write(statistics, logCount: readers.count, gaps)
+    try write(statistics, logCount: readers.count, gaps, losses)
   }
 
-  private func write(_ statistics: LogStatistics, logCount: Int, _ gaps: [(node: NodeID, gap: LogGap)]) throws
-  {
-    let style = Terminal.current.style()
+  private func write(
+    _ statistics: LogStatistics, logCount: Int, _ gaps: [(node: NodeID, gap: LogGap)], _ losses: LossSums
+  ) throws {
+    let (style, top) = (Terminal.current.style(), top.value)
     let seconds = statistics.times.map { $0.upperBound.since($0.lowerBound) / .seconds(1) } ?? 0
     let mean = statistics.entryCount == 0 ? 0 : statistics.byteCount / statistics.entryCount
     try Output.standard.writeLine(
@@ -97,6 +100,8 @@ struct LogStatsCommand: Command {
     try writeTop(
       "stream", statistics.streams.top(top, by: <).map { ($0.key, $0.count, $0.error) }, statistics, style)
     try Output.standard.writeLine()
+    try losses.write()
+    try Output.standard.writeLine()
     if gaps.isEmpty { return try Output.standard.writeLine("no gaps: nothing was pruned or lost") }
     for (node, gap) in gaps {
       let range = "positions \(gap.range.lowerBound) to \(gap.range.upperBound)"
@@ -123,60 +128,5 @@ struct LogStatsCommand: Command {
     }
     try Output.standard.writeLine()
     try table.write()
-  }
-}
-
-/// Statistics as one line of JSON; durations in microseconds.
-private struct StatisticsJSON: Encodable {
-  struct ChannelJSON: Encodable {
-    let channel: String
-    let stated, received, bytes: UInt64
-    let commit, travel: [String: UInt64]
-  }
-  struct Hit: Encodable {
-    let name: String
-    let entries, error: UInt64
-  }
-  struct Gap: Encodable {
-    let node: NodeID
-    let first, last: UInt64
-    let kind: String
-  }
-
-  let logs: Int
-  let entries, bytes: UInt64
-  let bytesMax: Int
-  let first, last: String?
-  let channels: [ChannelJSON]
-  let types, pairs, streams: [Hit]
-  let gaps: [Gap]
-
-  init(_ statistics: LogStatistics, _ top: Int, logCount: Int, _ gaps: [(node: NodeID, gap: LogGap)]) {
-    logs = logCount
-    entries = statistics.entryCount
-    bytes = statistics.byteCount
-    bytesMax = statistics.byteCountMax
-    first = statistics.times?.lowerBound.text
-    last = statistics.times?.upperBound.text
-    func percentiles(_ histogram: MicrosecondHistogram) -> [String: UInt64] {
-      let shares = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1)]
-      return shares.reduce(into: [:]) { values, share in values[share.0] = histogram.percentile(share.1) }
-    }
-    channels = Channel.allCases.map { channel in
-      let figures = statistics.channels[Int(channel.rawValue)]
-      return ChannelJSON(
-        channel: channel.description, stated: figures.statedCount, received: figures.receivedCount,
-        bytes: figures.byteCount, commit: percentiles(figures.commit), travel: percentiles(figures.travel))
-    }
-    types = statistics.types.top(top, by: <).map { Hit(name: $0.key, entries: $0.count, error: $0.error) }
-    pairs = statistics.pairs.top(top, by: { ($0.agent, $0.target) < ($1.agent, $1.target) }).map {
-      Hit(name: "\($0.key.agent) → \($0.key.target)", entries: $0.count, error: $0.error)
-    }
-    streams = statistics.streams.top(top, by: <).map { Hit(name: $0.key, entries: $0.count, error: $0.error) }
-    self.gaps = gaps.map { node, gap in
-      let kind = gap.kind == .pruned ? "pruned" : "quarantined"
-      return Gap(
-        node: node, first: gap.range.lowerBound.rawValue, last: gap.range.upperBound.rawValue, kind: kind)
-    }
   }
 }

@@ -7,8 +7,8 @@ struct ReplayCommand: Command {
   static let configuration = CommandConfiguration(
     name: "replay", abstract: "Show what was recorded once more, in one order, at any pace.",
     discussion: """
-      Merges the logs of all nodes: by the time at which each log took its entries, then by node; an event that stands \
-      in several logs comes once, and never before its cause. Nodes may run meanwhile. On a terminal, keys pause, step, \
+      Merges the logs of all nodes: by the time that the events state, then by node; an event that stands in several logs \
+      comes once, and never before its cause. One log comes in its own order. Nodes may run meanwhile. On a terminal, keys pause, step, \
       seek and change the speed; into a pipe it prints lines, with --json as JSON.
 
       --from and --to take a position of one node's log (--node), 'sequence:N' of every stream, or a time that the \
@@ -19,6 +19,7 @@ struct ReplayCommand: Command {
       "hypha replay --data data/incident-room --type work.HandedOver --json",
       "hypha replay --data data/incident-room --node hq --from 100 --to 200",
       "hypha replay --data data/incident-room --follow --channel alert",
+      "hypha replay --data data/incident-room --without 'hypha.>'",
     ])
 
   @OptionGroup var logs: LogsOptions
@@ -28,12 +29,13 @@ struct ReplayCommand: Command {
   @Option(help: "How fast: max, realtime, step, or times as fast as recorded.", valueName: "speed")
   var rate: RateArgument = .max
   @Option(help: "Wait no longer than this between two events.", valueName: "duration") var idleMax: Duration?
-  @Option(help: "Stop after this many events.", valueName: "count") var limit: UInt?
+  @Option(help: "Stop after this many events.", valueName: "count") var limit: AtLeast<0>?
   @Flag(help: "Go on with what comes, until it is stopped.") var follow = false
   @Flag(help: "Print nothing but how many events there are, and how fast they were read.") var count = false
   @Flag(help: "Print as JSON lines.") var json = false
 
   mutating func validate() throws {
+    try ReplayRange(from: from?.bound, to: to?.bound).confirmDirection()
     if count && (follow || rate.rate != .unlimited) {
       throw HyphaError(
         .usage, "--count reads what is there as fast as it can", remedy: "leave out --follow and --rate")
@@ -53,12 +55,12 @@ struct ReplayCommand: Command {
       if let time { filter.since = max(time, filter.since ?? .zero) }
       return try Replay(of: readers, filter: filter, range: range)
     }
-    if count { return try countAll(makeReplay(since: nil), nodeCount: readers.count) }
+    if count { return try await countAll(makeReplay(since: nil), nodeCount: readers.count) }
     let stop = StopSignal()
     var session = try ReplaySession(
       pace: ReplayPace(rate: rate.rate, isPaused: rate.isStep, idleMax: idleMax), follows: follow, stop: stop,
       makeReplay: makeReplay)
-    let limit = Int(clamping: limit ?? .max)
+    let limit = limit?.value ?? .max
     if json {
       try await printJSON(&session, limit)
     } else if Terminal.current.isOutputTTY, let keyboard = Keyboard() {
@@ -106,20 +108,32 @@ struct ReplayCommand: Command {
     try flush()
   }
 
-  private func countAll(_ replay: Replay, nodeCount: Int) throws {
+  private func countAll(_ replay: Replay, nodeCount: Int) async throws {
     var replay = replay
-    let limit = Int(clamping: limit ?? .max)
+    let limit = limit?.value ?? .max
     try replay.look()
+    let total = replay.leftCount
     var (eventCount, byteCount) = (0, 0)
-    let clock = ContinuousClock()
-    let duration = try clock.measure {
-      guard limit > 0 else { return }
-      try replay.visit { replayed in
-        eventCount += 1
-        byteCount += replayed.entry.record.bytes.count
-        return eventCount < limit
+    let begin = ContinuousClock.now
+    try await LongWork.run { work in
+      // A part at a time, so that a signal is heeded and progress is seen.
+      var isDone = limit == 0
+      while !isDone {
+        var left = min(262_144, limit - eventCount)
+        isDone = try replay.visit { replayed in
+          eventCount += 1
+          byteCount += replayed.entry.record.bytes.count
+          left -= 1
+          return left > 0
+        }
+        isDone = isDone || eventCount == limit
+        guard !isDone else { return }
+        try work.pass(
+          "\(Human.count(total - min(replay.leftCount, total))) of \(Human.count(total)) entries",
+          done: "\(Human.count(eventCount)) events of \(Human.count(nodeCount)) logs")
       }
     }
+    let duration = begin.duration(to: .now)
     var table = Table([
       .init("events"), .init("logs"), .init("size", key: "sizeBytes"), .init("took", key: "seconds"),
       .init("rate", key: "eventsPerSecond"),

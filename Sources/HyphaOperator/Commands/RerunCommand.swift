@@ -33,10 +33,10 @@ struct RerunCommand: Command {
   @Option(help: "Only these agents; default all.", valueName: "id") var agent: [AgentID] = []
   @Flag(help: "Stop at the first difference, and fail.") var verify = false
   @Option(help: "Do it so many times: what chance decides shows sooner or later.", valueName: "count")
-  var times: Int = 1
+  var times: AtLeast<1> = 1
   @Flag(help: "Copy the logs into memory first, for many times; not for logs that were pruned.")
   var inMemory = false
-  @Option(help: "Show no more differences than this.", valueName: "count") var limit: Int = 10
+  @Option(help: "Show no more differences than this.", valueName: "count") var limit: AtLeast<0> = 10
   @Option(
     name: .shortAndLong, help: "Write what the agents state now to logs here.", valueName: "directory",
     completion: .directory)
@@ -44,10 +44,9 @@ struct RerunCommand: Command {
   @Flag(help: "Print as JSON lines.") var json = false
 
   func validate() throws {
-    guard times >= 1 else { throw HyphaError(.usage, "--times is \(times)", remedy: "use 1 or more") }
-    guard times == 1 || output == nil else {
+    guard times.value == 1 || output == nil else {
       throw HyphaError(
-        .usage, "-o writes what agents state once, and --times is \(times)", remedy: "leave one out")
+        .usage, "-o writes what agents state once, and --times is \(times.value)", remedy: "leave one out")
     }
   }
 
@@ -71,7 +70,7 @@ struct RerunCommand: Command {
     }
     var session = RerunSession(
       topology, kinds: program.kinds, agents: agent.isEmpty ? nil : Set(agent), isVerifying: verify,
-      shownCountMax: verify ? 1 : max(0, limit))
+      shownCountMax: verify ? 1 : limit.value)
     if let output { session.writers = try RerunWriters(output, for: logs, program) }
     let stop = StopSignal()
     do {
@@ -79,11 +78,13 @@ struct RerunCommand: Command {
       try await LiveRegion.run { region in
         let logs: [any LogReader] =
           inMemory ? try logs.map { try MemoryLog(store: MemoryLogStore(copyOf: $0), time: NoTime()) } : logs
-        for round in 1...times {
+        for round in 1...times.value {
           session.begin(round)
           for log in logs where !session.isOver {
             try await session.run(log, stop) {
-              try region.draw([times > 1 ? "\(Human.count(round)) of \(Human.count(times)), \($0)" : $0])
+              try region.draw([
+                times.value > 1 ? "\(Human.count(round)) of \(Human.count(times.value)), \($0)" : $0
+              ])
             } show: { outcome, node in
               try region.writeAbove(view.text(of: outcome, on: node))
             }

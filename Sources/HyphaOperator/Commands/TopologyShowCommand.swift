@@ -83,7 +83,7 @@ struct TopologyHistoryCommand: Command {
     examples: ["hypha topology history topologies/incident-room.yaml --limit 20"])
 
   @OptionGroup var deployment: LiveTopologyOptions
-  @Option(help: "Only the newest of them.", valueName: "count") var limit: Int?
+  @Option(help: "Only the newest of them.", valueName: "count") var limit: AtLeast<1>?
   @Option(help: "How to print.") var format: TableFormat = .table
 
   func run() async throws {
@@ -94,7 +94,7 @@ struct TopologyHistoryCommand: Command {
       .init("why"), .init("evidence", key: "evidenceHops", alignment: .right),
       .init("ledger", key: "ledgerHops", alignment: .right),
     ])
-    let entries = reading.entries.suffix(limit.map { max(0, $0) } ?? .max)
+    let entries = reading.entries.suffix(limit?.value ?? .max)
     for entry in entries { add(entry, to: &table) }
     guard !table.rows.isEmpty || format != .table else {
       return try Output.standard.writeLine("the topology has not changed")

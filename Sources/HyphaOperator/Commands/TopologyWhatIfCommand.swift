@@ -24,7 +24,7 @@ struct TopologyWhatIfCommand: Command {
   @Option(help: "The other hierarchy, with its policy.", valueName: "file", completion: .file)
   var topology: String?
   @Option(help: "The other policy.", valueName: "file", completion: .file) var policy: String?
-  @Option(help: "Show no more differences than this.", valueName: "count") var limit: Int = 10
+  @Option(help: "Show no more differences than this.", valueName: "count") var limit: AtLeast<0> = 10
   @Flag(help: "Print as a line of JSON.") var json = false
 
   func run() async throws {
@@ -41,6 +41,6 @@ struct TopologyWhatIfCommand: Command {
       try region.draw([])
     }
     let view = WhatIfView(session: session, directory: directory, otherName: "other")
-    if json { try view.writeJSON() } else { try view.show(differencesMax: max(0, limit)) }
+    if json { try view.writeJSON() } else { try view.show(differencesMax: limit.value) }
   }
 }

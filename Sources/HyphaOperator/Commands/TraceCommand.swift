@@ -22,14 +22,24 @@ struct TraceCommand: Command {
   @Argument(help: "The event's id, as 'hypha replay --json' prints it.", valueName: "event") var event:
     EventID
   @OptionGroup var logs: LogsOptions
-  @Option(help: "The most events to show.", valueName: "count") var limit: Int = 10_000
+  @Option(help: "The most events to show.", valueName: "count") var limit: AtLeast<1> = 10_000
   @Option(help: "How to print.") var format: Format = .text
   @Flag(help: "Print as JSON; short for --format json.") var json = false
 
   func run() async throws {
-    let trace = try CausalTrace(of: event, in: logs.open(), limit: limit)
+    let readers = try logs.open()
+    let trace = try await LongWork.run { work in
+      try CausalTrace(of: event, in: readers, limit: limit.value) { count in
+        let events = "\(Human.count(count)) \(count == 1 ? "event" : "events")"
+        try work.pass("\(event): \(events) found", done: "\(events); nothing was printed")
+      }
+    }
     switch json ? .json : format {
-    case .text: try TraceView(trace, style: Terminal.current.style()).write()
+    case .text:
+      let width = Terminal.current.isOutputTTY ? Terminal.current.width : Int.max
+      try TraceView(trace, style: Terminal.current.style()).write {
+        try Output.standard.writeLine(truncated($0, to: width))
+      }
     case .dot: try Output.standard.write(bytes: trace.bytes(as: .dot))
     case .mermaid: try Output.standard.write(bytes: trace.bytes(as: .mermaid))
     case .json: try Output.standard.write(bytes: trace.bytes(as: .json))

@@ -31,11 +31,14 @@ struct WatchCommand: Command {
   @Argument(help: "The subjects to show.") var pattern: Pattern = .everything
   @OptionGroup var logs: LogsOptions
   @Option(help: "Only these event types.", valueName: "type") var type: [EventTypeName] = []
+  @Option(
+    help: "No events of types that match, such as 'hypha.>' for what the bus states.", valueName: "pattern")
+  var without: [Pattern] = []
   @Option(help: "Only events of this channel.") var channel: Channel?
   @Option(help: "Only events that this agent states.", valueName: "agent") var from: AgentID?
   @Option(help: "Begin with what was stated this long ago.", valueName: "duration") var back: Duration?
   @Option(help: "How to print; default lines on a terminal, else json.") var format: LineFormat?
-  @Option(help: "Stop after this many events.", valueName: "count") var limit: UInt?
+  @Option(help: "Stop after this many events.", valueName: "count") var limit: AtLeast<0>?
 
   func run() async throws {
     let readers = try logs.open()
@@ -43,6 +46,7 @@ struct WatchCommand: Command {
     var filter = EntryFilter()
     filter.subject = pattern == .everything ? nil : pattern
     filter.types = Set(type)
+    filter.excludedTypes = Set(without)
     filter.channel = channel
     filter.streams = from.map { [EntryFilter.StreamSelection(agent: $0)] } ?? []
     let now = SystemScheduler().microseconds()
@@ -71,7 +75,7 @@ struct WatchCommand: Command {
     var lines = EntryLines(
       style: terminal.style(), isNodeShown: isNodeShown, isCut: terminal.isOutputTTY)
     try await session.run(
-      limit: Int(clamping: limit ?? .max),
+      limit: limit?.value ?? .max,
       show: { replayed in
         let width = terminal.isOutputTTY ? terminal.width : Int.max
         for line in try lines.lines(replayed) { try Output.standard.writeLine(truncated(line, to: width)) }
@@ -86,7 +90,7 @@ struct WatchCommand: Command {
       writer.removeAll()
     }
     try await session.run(
-      limit: Int(clamping: limit ?? .max),
+      limit: limit?.value ?? .max,
       show: { replayed in
         writer.append(replayed.entry, of: replayed.node)
         if writer.bytes.count >= 65_536 { try flush() }

@@ -29,6 +29,14 @@ package final class StopSignal: Sendable {
     }
   }
 
+  /// Listens no more: from now on these signals end the process by themselves.
+  func end() {
+    for source in sources {
+      source.cancel()
+      signal(Int32(source.handle), SIG_DFL)
+    }
+  }
+
   /// Whether somebody wishes to stop.
   var isRaised: Bool { state.withLock { $0.isRaised } }
 

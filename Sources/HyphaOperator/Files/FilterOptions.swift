@@ -10,6 +10,9 @@ struct FilterOptions: ArgumentGroup {
   @Option(help: "Only subjects that match; '*' is one token, a last '>' the rest.", valueName: "pattern")
   var subject: Pattern?
   @Option(help: "Only these event types.", valueName: "type") var type: [EventTypeName] = []
+  @Option(
+    help: "No events of types that match, such as 'hypha.>' for what the bus states.", valueName: "pattern")
+  var without: [Pattern] = []
   @Option(help: "Only the event with this id.", valueName: "id") var event: EventID?
   @Option(help: "Only events of this conversation.", valueName: "id") var correlation: EventID?
   @Option(help: "Only events that this one caused directly.", valueName: "id") var cause: EventID?
@@ -21,6 +24,7 @@ struct FilterOptions: ArgumentGroup {
     filter.streams = stream
     filter.subject = subject
     filter.types = Set(type)
+    filter.excludedTypes = Set(without)
     filter.event = event
     filter.correlation = correlation
     filter.cause = cause

@@ -77,6 +77,7 @@ struct ReplaySession {
         count += 1
       }
       shownCount = min(count, limit)
+      if let next = player.pendingTime { view.place.meet(next, isShown: false) }
       let isAtEnd = outcome == .dry || outcome == .over
       let place: ReplayView.Place = !isAtEnd ? .within : follows && outcome == .dry ? .live : .end
       try view.draw(player, place, count: shownCount, now: now, force: outcome == .hold)
@@ -119,7 +120,9 @@ struct ReplaySession {
     case .right: try seek(by: 10, &view)
     case .down: try seek(by: -60, &view)
     case .up: try seek(by: 60, &view)
-    case .home: try seek(to: nil, &view)
+    case .home:
+      view.place.rewind()
+      try seek(to: nil, &view)
     case .character("q"): return false
     default: break
     }
@@ -127,9 +130,8 @@ struct ReplaySession {
   }
 
   private mutating func seek(by seconds: Int64, _ view: inout ReplayView) throws {
-    guard let latest = view.latest else { return }
-    let target = max(0, Int64(latest.microseconds) + seconds * 1_000_000)
-    try seek(to: Timestamp(microseconds: UInt64(target)), &view)
+    guard let target = view.place.move(by: seconds) else { return }
+    try seek(to: target, &view)
   }
 
   private mutating func seek(to time: Timestamp?, _ view: inout ReplayView) throws {

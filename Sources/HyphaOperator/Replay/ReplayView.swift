@@ -13,7 +13,8 @@ struct ReplayView {
   private var lines: EntryLines
   private var waiting: [String] = []
   private var drawnAt: Duration?
-  private(set) var latest: Timestamp?
+  /// Where it has come, which the line at the bottom says.
+  var place = ReplayPlace()
 
   /// How often the line at the bottom is drawn at most.
   private static let drawInterval = Duration.milliseconds(80)
@@ -25,7 +26,7 @@ struct ReplayView {
   }
 
   mutating func add(_ replayed: ReplayedEntry, width: Int) throws {
-    latest = replayed.entry.record.time
+    place.meet(replayed.entry.record.time, isShown: true)
     waiting += try lines.lines(replayed).map { truncated($0, to: width) }
   }
 
@@ -54,8 +55,7 @@ struct ReplayView {
       case .live: style.green("● live")
       case .within: style.green("▶ \(rate(player.pace))")
       }
-    let time =
-      (latest ?? player.pendingTime).map { String($0.text.prefix(19)).replacing("T", with: " ") } ?? "–"
+    let time = self.place.time.map { String($0.text.prefix(19)).replacing("T", with: " ") } ?? "–"
     var parts = [state, time, "\(Human.count(count)) shown"]
     if player.leftCount > 0 { parts.append("\(Human.count(player.leftCount)) left") }
     if player.pace.isPaused { parts.append(rate(player.pace)) }

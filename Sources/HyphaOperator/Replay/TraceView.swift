@@ -9,6 +9,8 @@ struct TraceView {
   private let effectCounts: [Int]
   /// How many forks lie above each step, but for that of its cause.
   private let depths: [Int]
+  /// What the trace works out of all of its steps.
+  private let (longestPath, slowest): ([Int], Int?)
 
   /// Deeper than this a line is not moved further to the right.
   private static let indentMax = 16
@@ -19,6 +21,7 @@ struct TraceView {
     var counts = Array(repeating: 0, count: trace.steps.count)
     for step in trace.steps { if let parent = step.parent { counts[parent] += 1 } }
     effectCounts = counts
+    (longestPath, slowest) = (trace.longestPath, trace.slowest)
     var depths: [Int] = []
     for step in trace.steps {
       guard let parent = step.parent else {
@@ -31,9 +34,8 @@ struct TraceView {
     self.depths = depths
   }
 
-  func write() throws {
-    let width = Terminal.current.isOutputTTY ? Terminal.current.width : Int.max
-    func put(_ line: String) throws { try Output.standard.writeLine(truncated(line, to: width)) }
+  /// Gives `put` line after line.
+  func write(_ put: (String) throws -> Void) throws {
     if let missing = trace.missingCause {
       try put(style.yellow("caused by \(missing), which none of the logs has"))
     }
@@ -69,7 +71,7 @@ struct TraceView {
     let delay = step.delays.map { "  +" + Human.duration($0.total) } ?? "  \(header.time.text)"
     let name = "\(header.agent) → \(header.addressee?.text ?? "all")  \(header.type)  \(header.subject)"
     let mark = index == trace.focus ? style.yellow(" ◀ asked for") : ""
-    let isSlowest = index == trace.slowest
+    let isSlowest = index == slowest
     return (index == trace.focus ? style.bold(name) : name)
       + (isSlowest ? style.red(delay) : style.cyan(delay)) + mark
   }
@@ -91,19 +93,21 @@ struct TraceView {
   }
 
   private func summary() -> [String] {
-    let path = trace.longestPath
-    guard let first = path.first, let last = path.last, path.count > 1 else { return [] }
-    let steps = trace.steps
+    let (path, steps) = (longestPath, trace.steps)
+    let cut = trace.isComplete ? "" : " (cut; raise --limit)"
+    guard let first = path.first, let last = path.last, path.count > 1 else {
+      return trace.isComplete ? [] : ["", "1 event\(cut)"]
+    }
     let whole = steps[last].record.header.time.since(steps[first].record.header.time)
     let travel = path.reduce(Duration.zero) { $0 + (steps[$1].delays?.travel ?? .zero) }
     let handling = path.reduce(Duration.zero) { $0 + (steps[$1].delays?.handling ?? .zero) }
     var lines = [
       "",
-      "\(Human.count(steps.count)) events\(trace.isComplete ? "" : " (cut; raise --limit)"), "
+      "\(Human.count(steps.count)) events\(cut), "
         + "\(Human.duration(whole)) along the longest path of \(path.count): "
         + "travel \(Human.duration(travel)), handling \(Human.duration(handling))",
     ]
-    if let slowest = trace.slowest, let delays = steps[slowest].delays, let parent = steps[slowest].parent {
+    if let slowest, let delays = steps[slowest].delays, let parent = steps[slowest].parent {
       let cause = steps[parent].record.header
       let (what, lost) =
         delays.travel > delays.handling

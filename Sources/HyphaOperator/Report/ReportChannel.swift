@@ -60,25 +60,3 @@ struct ReportChannel {
     travel.regroup(change)
   }
 }
-
-/// When events were stated, of those that were noted last: a table of fixed size in which a newer event takes an older one's place.
-struct RecentTimes {
-  private var entries: [(id: EventID, time: UInt64)]
-  private static let count = 16_384
-
-  init() { entries = Array(repeating: (.none, 0), count: Self.count) }
-
-  mutating func note(_ id: EventID, _ time: UInt64) { entries[Self.place(id)] = (id, time) }
-
-  /// When an event was stated, in microseconds; nil where it is not known any more.
-  func time(of id: EventID) -> UInt64? {
-    let entry = entries[Self.place(id)]
-    return entry.id == id && id != .none ? entry.time : nil
-  }
-
-  private static func place(_ id: EventID) -> Int {
-    var hasher = Hasher()
-    hasher.combine(id)
-    return Int(UInt(bitPattern: hasher.finalize()) % UInt(count))
-  }
-}

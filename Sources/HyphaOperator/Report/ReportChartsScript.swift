@@ -235,12 +235,16 @@ enum ReportChartsScript {
       const counts = data.counts;
       box.append(html("h3", {}, "Alerts, and what went wrong"));
       const lines = Object.entries({
-        "alerts stated": counts.alerts, "answered": counts.acknowledged, "escalated to a supervisor": counts.escalated,
+        "alerts that agents stated": counts.alerts, "of these, alerts that somebody has answered": counts.answered,
+        "answers to these, one of each agent that answered": counts.answers,
+        "answers to what the bus stated": counts.busAnswers,
+        "answers to alerts that are not in these logs": counts.strayAnswers,
+        "escalated to a supervisor": counts.escalated,
         "answered by nobody, up to the root": counts.unanswered, "dead letters": counts.deadLetters,
         "dead letters settled": counts.settled, "handlers that threw": counts.failures,
         "handlers that ran too long": counts.overdue, "agents that were stopped": counts.stopped,
         "agents that started again": counts.restarts,
-      }).filter(([name, value]) => value > 0 || name === "alerts stated" || name === "dead letters");
+      }).filter(([name, value]) => value > 0 || name === "alerts that agents stated" || name === "dead letters");
       box.append(table(null, [["what"], ["events", N]], lines.map(([name, value]) => [name, count(value)])));
       if (data.incidents.length) {
         const left = Object.entries(data.leftOut.incidents).map(([kind, number]) => `${count(number)} ${kind}`);

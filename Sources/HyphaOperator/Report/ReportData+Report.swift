@@ -111,8 +111,9 @@ extension ReportData.ChangeData {
 extension ReportData.Counts {
   fileprivate init(_ report: RunReport) {
     let counts = report.incidents.counts
-    alerts = report.alertCount
-    acknowledged = report.incidents.acknowledgedCount
+    (alerts, answered) = (report.alerts.statedCount, report.alerts.answeredCount)
+    (answers, busAnswers) = (report.alerts.answerCount, report.alerts.busAnswerCount)
+    strayAnswers = report.alerts.strayAnswerCount
     escalated = counts["alert escalated"] ?? 0
     unanswered = counts["alert unanswered"] ?? 0
     deadLetters = counts["dead letter"] ?? 0

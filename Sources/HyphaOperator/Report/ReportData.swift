@@ -134,8 +134,11 @@ struct ReportData: Encodable {
   }
 
   struct Counts: Encodable {
-    let alerts, acknowledged, escalated, unanswered, deadLetters, settled, failures, overdue, stopped,
-      restarts: Int
+    /// Alerts of agents, and those of them that somebody has answered.
+    let alerts, answered: Int
+    /// Answers to them, one of each agent that answered; to what the bus has stated; and to what is not known here.
+    let answers, busAnswers, strayAnswers: Int
+    let escalated, unanswered, deadLetters, settled, failures, overdue, stopped, restarts: Int
   }
 
   /// What the page says it does not show.

@@ -2,7 +2,7 @@ import HyphaCore
 import HyphaLog
 import HyphaRuntime
 
-/// What went wrong in a run, and what alerts came to: counts of all of it, and of each kind the first ``countMax`` one by one.
+/// What went wrong in a run: counts of all of it, and of each kind the first ``countMax`` one by one.
 struct ReportIncidents {
   struct Incident {
     /// In microseconds.
@@ -20,7 +20,6 @@ struct ReportIncidents {
   private(set) var incidents: [Incident] = []
   /// How many there were of each kind.
   private(set) var counts: [String: Int] = [:]
-  private(set) var acknowledgedCount = 0
   private(set) var settledCount = 0
   private(set) var undecodedCount = 0
 
@@ -31,7 +30,6 @@ struct ReportIncidents {
   mutating func take(_ type: String, _ record: RecordView) {
     do {
       switch type {
-      case AlertAcknowledged.eventType.text: acknowledgedCount += 1
       case DeadLetterResolved.eventType.text: settledCount += 1
       case HandlerFailed.eventType.text:
         try note("handler threw", record, as: HandlerFailed.self) { event in

@@ -4,7 +4,7 @@ import HyphaReplay
 import HyphaTopology
 
 /// What a run comes to on one page, gathered in one pass over its logs, in memory that does not grow with the number of events:
-/// about 8 MiB, and the names of agents, up to ``agentCountMax``. Pure.
+/// about 10 MiB, and the names of agents, up to ``agentCountMax``. Pure.
 struct RunReport {
   /// What was counted of one node's log.
   struct LogFigures {
@@ -36,13 +36,12 @@ struct RunReport {
   private(set) var reported = PairTraffic(capacity: RunReport.pairCountMax)
   /// Events of agents or types for whose names there was no room.
   private(set) var namelessCount: UInt64 = 0
-  private(set) var alertCount = 0
   private(set) var undecodedCount = 0
   /// Entries that state no time: they are in no sum.
   private(set) var undatedCount: UInt64 = 0
   private(set) var incidents = ReportIncidents()
   private(set) var links: ReportLinks
-  private var alerts = RecentTimes()
+  private(set) var alerts = ReportAlerts()
   /// When each node has reported last.
   private var reportedAt: [NodeID: UInt64] = [:]
 
@@ -71,7 +70,8 @@ struct RunReport {
       channels[channel].commit.add(microseconds, at: step)
     } else {
       logs[replayed.node, default: LogFigures()].receivedCount += 1
-      channels[channel].travel.add(microseconds, at: step)
+      // Of what was imported nobody knows how long it took.
+      if !entry.source.isImported { channels[channel].travel.add(microseconds, at: step) }
     }
     guard !isCopy else { return channels[channel].copyCount += 1 }
     channels[channel].addEvent(at: step, byteCount: record.bytes.count)
@@ -112,15 +112,16 @@ struct RunReport {
 
   private mutating func takeAlert(_ record: RecordView, isOwn: Bool, _ time: UInt64, _ channel: Int) {
     if isOwn, record.type.elementsEqual(Self.acknowledged) {
-      guard let stated = alerts.time(of: record.causation), stated <= time else { return }
-      channels[channel].answer.add(time - stated)
+      if let took = alerts.answer(record.causation, at: time) { channels[channel].answer.add(took) }
     } else if !isOwn || !Self.wantsNoAnswer.contains(where: { record.type.elementsEqual($0) }) {
-      alertCount += isOwn ? 0 : 1
-      alerts.note(record.id, time)
+      let origin = isOwn && record.type.elementsEqual(Self.escalated) ? record.causation : nil
+      alerts.state(record.id, at: time, isOwn: isOwn, origin: origin)
     }
   }
 
-  private static let acknowledged = Array("hypha.AlertAcknowledged".utf8)
+  private static let (acknowledged, escalated) = (
+    Array("hypha.AlertAcknowledged".utf8), Array("hypha.AlertEscalated".utf8)
+  )
   private static let wantsNoAnswer = ["hypha.AlertUnanswered", "hypha.AlertDeadlineSet"].map {
     Array($0.utf8)
   }

@@ -40,10 +40,14 @@ public enum Human {
     return scaled(Double(byteCount), units, limit: 1024)
   }
 
-  /// Events, or anything else, a second: `840 /s`, `12.3 k/s`, `1.5 M/s`.
+  /// Events, or anything else, a second, or what they are too few for: `840 /s`, `12.3 k/s`, `1.5 M/s`, `4.5 /h`, `1.7 /d`.
   public static func rate(_ perSecond: Double) -> String {
     guard perSecond.isFinite else { return "–" }
     if perSecond < 0 { return "-" + rate(-perSecond) }
+    if perSecond > 0, perSecond < 0.05 {
+      let isHourly = perSecond * 3600 >= 1
+      return isHourly ? scaled(perSecond * 3600, [("/h", 1)]) : scaled(perSecond * 86_400, [("/d", 1)])
+    }
     return scaled(perSecond, [("/s", 1), ("k/s", 1e3), ("M/s", 1e6), ("G/s", 1e9)])
   }
 

@@ -44,7 +44,7 @@ struct GraphMLEncoder: ExportEncoder {
 
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
     let record = replayed.entry.record
-    guard !OCEL.isBackground(record.contentType) else { return }
+    guard !OCEL.isBackground(record.contentType), !record.isToNobody else { return }
     let isType = record.addressee.isEmpty
     let to = isType ? record.type : record.addressee
     let pair = Pair(
@@ -53,16 +53,18 @@ struct GraphMLEncoder: ExportEncoder {
     pairs[pair, default: Weight()].add(record)
   }
 
-  mutating func finish(_ sink: inout ExportSink) throws {
+  mutating func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) throws {
     let sorted = pairs.sorted {
       ($0.key.from, $0.key.isType ? 1 : 0, $0.key.to) < ($1.key.from, $1.key.isType ? 1 : 0, $1.key.to)
     }
     let agents = Set(sorted.map(\.key.from) + sorted.filter { !$0.key.isType }.map(\.key.to)).sorted()
     let types = Set(sorted.filter(\.key.isType).map(\.key.to)).sorted()
+    pace.total = agents.count + types.count + sorted.count
     for (names, kind, mark) in [(agents, "agent", ""), (types, "type", "#")]
       as [([String], StaticString, StaticString)]
     {
       for name in names {
+        try pace.step()
         sink.buffer.append("<node id=\"")
         sink.buffer.append(mark)
         sink.buffer.appendXML(name)
@@ -73,6 +75,7 @@ struct GraphMLEncoder: ExportEncoder {
       }
     }
     for (pair, weight) in sorted {
+      try pace.step()
       sink.buffer.append("<edge source=\"")
       sink.buffer.appendXML(pair.from)
       sink.buffer.append(pair.isType ? "\" target=\"#" : "\" target=\"")

@@ -19,6 +19,31 @@ public enum ExportFormat: String, CaseIterable, Sendable {
   case csv
   /// Who sends to whom, as a graph.
   case graphML = "graphml"
+
+  /// `filter` with what this format leaves out unless it is asked for: the records of handlers, which nobody is sent, are no
+  /// steps of a process or a trace, and no edges.
+  public func narrowing(_ filter: EntryFilter) -> EntryFilter {
+    switch self {
+    case .cloudEvents, .cloudEventsBatch, .csv: return filter
+    case .ocelJSON, .ocelSQLite, .xes, .otlp, .graphML:
+      guard !filter.types.contains(.observed) else { return filter }
+      var filter = filter
+      filter.excludedTypes.insert(.observed)
+      return filter
+    }
+  }
+}
+
+extension Pattern {
+  /// The type alone.
+  static let observed: Pattern = "hypha.Observed"
+}
+
+extension RecordView {
+  /// Whether the bus has stated it to nobody, so that it is on no way from one to another.
+  var isToNobody: Bool { addressee.isEmpty && Self.toNobody.contains { type.elementsEqual($0) } }
+
+  private static let toNobody = EventTypeName.toNobody.map { Array($0.text.utf8) }
 }
 
 /// Writes replayed events in a format that other tools open.
@@ -67,9 +92,14 @@ public struct LogExporter {
     try sink.flushIfLarge()
   }
 
-  /// Writes what comes behind the events. Nothing may be added then.
-  public mutating func finish() throws {
-    try encoder.finish(&sink)
+  /// Writes what comes behind the events, which in some formats is most of the file. Nothing may be added then.
+  ///
+  /// - Parameter progress: told now and then how much of that is done, as `done` parts of `total`; what it throws ends it.
+  public mutating func finish(_ progress: @escaping (_ done: Int, _ total: Int) throws -> Void = { _, _ in })
+    throws
+  {
+    var pace = FinishPace(progress)
+    try encoder.finish(&sink, &pace)
     try sink.flush()
   }
 }
@@ -89,11 +119,30 @@ struct ExportSink {
   }
 }
 
+/// How much of what comes behind the events is written.
+struct FinishPace {
+  private let progress: (_ done: Int, _ total: Int) throws -> Void
+  private var done = 0
+  /// How many parts there are, once an encoder knows.
+  var total = 0
+
+  /// So many parts are quickly written.
+  static let interval = 1_024
+
+  init(_ progress: @escaping (_ done: Int, _ total: Int) throws -> Void) { self.progress = progress }
+
+  /// One part more is done.
+  mutating func step() throws {
+    if done % Self.interval == 0 { try progress(done, total) }
+    done += 1
+  }
+}
+
 /// One format.
 protocol ExportEncoder {
   mutating func begin(_ sink: inout ExportSink) throws
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) throws
-  mutating func finish(_ sink: inout ExportSink) throws
+  mutating func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) throws
 }
 
 struct CloudEventsEncoder: ExportEncoder {
@@ -111,7 +160,9 @@ struct CloudEventsEncoder: ExportEncoder {
     if !isBatch { sink.buffer.append(0x0A) }
   }
 
-  func finish(_ sink: inout ExportSink) { if isBatch { sink.buffer.append("\n]\n") } }
+  func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) {
+    if isBatch { sink.buffer.append("\n]\n") }
+  }
 }
 
 struct OTLPEncoder: ExportEncoder {
@@ -121,10 +172,11 @@ struct OTLPEncoder: ExportEncoder {
 
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
     let entry = replayed.entry
-    spans.append(entry.record, node: replayed.node, until: entry.appendedAt, to: &sink.buffer)
+    let end = entry.source.isImported ? entry.record.time : entry.appendedAt
+    spans.append(entry.record, node: replayed.node, until: end, to: &sink.buffer)
   }
 
-  func finish(_ sink: inout ExportSink) { spans.finish(to: &sink.buffer) }
+  func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) { spans.finish(to: &sink.buffer) }
 }
 
 struct CSVEncoder: ExportEncoder {
@@ -167,7 +219,7 @@ struct CSVEncoder: ExportEncoder {
     sink.buffer.append(0x0A)
   }
 
-  func finish(_ sink: inout ExportSink) {}
+  func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) {}
 
   private func field(_ text: String, _ sink: inout ExportSink) {
     var text = text

@@ -4,6 +4,8 @@ import HyphaCore
 /// Fragments of text that are put together by case through files without a name, which are gone with the process.
 final class Spill {
   let partCount: Int
+  /// How many fragments were added.
+  private(set) var fragmentCount = 0
   private var files: [FileHandle] = []
   private var waiting: [[UInt8]]
 
@@ -29,6 +31,7 @@ final class Spill {
   }
 
   func add(case name: String, fragment: ArraySlice<UInt8>) throws {
+    fragmentCount += 1
     let part = Int(SeededGenerator.fingerprint(of: name) % UInt64(partCount))
     for count in [name.utf8.count, fragment.count] {
       withUnsafeBytes(of: UInt32(count)) { waiting[part].append(contentsOf: $0) }
@@ -43,9 +46,9 @@ final class Spill {
     waiting[part].removeAll(keepingCapacity: true)
   }
 
-  /// Calls `body` with each case of a part and its fragments, in the order of coming.
+  /// Calls `read` for each fragment of a part, then `body` with each case and its fragments, in the order of coming.
   func forEachCase(
-    in part: Int, _ body: (String, [UnsafeRawBufferPointer]) throws -> Void
+    in part: Int, read: () throws -> Void, _ body: (String, [UnsafeRawBufferPointer]) throws -> Void
   ) throws {
     try flush(part)
     let data = try Self.checked {
@@ -61,6 +64,7 @@ final class Spill {
         return UnsafeRawBufferPointer(rebasing: bytes[place..<place + count])
       }
       while place < bytes.count {
+        try read()
         let counts = (0..<2).map { _ in Int(take(4).loadUnaligned(as: UInt32.self)) }
         let name = String(decoding: take(counts[0]), as: UTF8.self)
         if fragments[name] == nil { names.append(name) }

@@ -51,13 +51,16 @@ struct XESEncoder: ExportEncoder {
     sink.buffer.truncate(to: start)
   }
 
-  mutating func finish(_ sink: inout ExportSink) throws {
+  mutating func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) throws {
+    // Each is read, and written.
+    pace.total = 2 * spill.fragmentCount
     for part in 0..<spill.partCount {
-      try spill.forEachCase(in: part) { name, fragments in
+      try spill.forEachCase(in: part, read: { try pace.step() }) { name, fragments in
         sink.buffer.append("<trace>")
         attribute("string", "concept:name", name, &sink)
         sink.buffer.append("\n")
         for fragment in fragments {
+          try pace.step()
           sink.buffer.append(fragment)
           try sink.flushIfLarge()
         }

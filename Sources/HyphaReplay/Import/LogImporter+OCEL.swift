@@ -10,8 +10,9 @@ extension LogImporter {
   /// as `case`, for the agent that is related as `for`; where there is none, of `ocel`, about its first object.
   ///
   /// - Throws: ``HyphaError/Code/invalidInput`` that names the file and the element, and the errors of the log.
-  public func addOCEL(path: String, limits: InputLimits = InputLimits()) throws {
-    var arrays = JSONArrays(try GzipInputStream(path: path, limits: limits), limits: limits)
+  public func addOCEL(_ source: GzipInputStream, limits: InputLimits = InputLimits()) throws {
+    let path = source.path
+    var arrays = JSONArrays(source, limits: limits)
     var ordinals: [String: Int] = [:]
     try arrays.forEach { array, element in
       ordinals[array, default: 0] += 1
@@ -43,10 +44,11 @@ extension LogImporter {
 
   /// The same of OCEL 2.0 in SQLite; events come in the order of their times.
   ///
+  /// - Parameter checkpoint: called often while the database works; what it throws ends the import.
   /// - Throws: ``HyphaError/Code/invalidInput`` that names the file, and the errors of the log.
-  public func addOCELDatabase(path: String) throws {
+  public func addOCELDatabase(path: String, checkpoint: @escaping () throws -> Void = {}) throws {
     do {
-      try OCELDatabaseReader(path).read(
+      try OCELDatabaseReader(path, checkpoint: checkpoint).read(
         definition: { try add($0, isEvent: $1) }, object: { try add($0) }, event: { try add($0) })
     } catch let problem as ImportProblem {
       throw HyphaError(

@@ -23,6 +23,8 @@ public final class LogImporter {
     case ocelSQLite = "ocel-sqlite"
   }
 
+  // Each format is added from a stream from which nothing was read yet but by ``GzipInputStream/peek()``.
+
   /// How many events were appended or are about to be.
   public private(set) var eventCount = 0
   private let log: any EventLog
@@ -63,8 +65,8 @@ public final class LogImporter {
   /// agent that is called as its source is, on the persistent channel.
   ///
   /// - Throws: ``HyphaError/Code/invalidInput`` that names the file and the event, and the errors of the log.
-  public func addCloudEvents(path: String, limits: InputLimits = InputLimits()) throws {
-    let objects = JSONObjects(try GzipInputStream(path: path, limits: limits), limits: limits)
+  public func addCloudEvents(_ source: GzipInputStream, limits: InputLimits = InputLimits()) throws {
+    let (path, objects) = (source.path, JSONObjects(source, limits: limits))
     while let object = try objects.next() {
       do {
         guard let members = JSONMembers(object) else { throw ImportProblem("is not JSON (RFC 8259)") }
@@ -86,12 +88,14 @@ public final class LogImporter {
   /// `case.NAME`; a case is a conversation, in which each event is caused by the one before it.
   ///
   /// - Throws: as ``RecordedEvents/read(path:options:_:)``, and the errors of the log.
-  public func addRecording(path: String, options: RecordedEvents.Options = RecordedEvents.Options()) throws {
+  public func addRecording(
+    _ source: GzipInputStream, options: RecordedEvents.Options = RecordedEvents.Options()
+  ) throws {
     var newest: [String: (first: EventID, last: EventID)] = [:]
-    try RecordedEvents.read(path: path, options: options) { recorded in
+    try RecordedEvents.read(source, options: options) { recorded in
       guard recorded.time >= 0 else {
         throw HyphaError(
-          .invalidInput, "\(path) event \(eventCount + 1) is from before 1970",
+          .invalidInput, "\(source.path) event \(eventCount + 1) is from before 1970",
           remedy: "leave it out, or correct it")
       }
       let time = Timestamp(microseconds: UInt64(recorded.time))

@@ -7,9 +7,10 @@ struct OCELDatabaseReader {
   private let file: SQLiteDatabase
   private let path: String
 
-  init(_ path: String) throws {
+  /// - Parameter checkpoint: called often while the database works; what it throws ends the reading.
+  init(_ path: String, checkpoint: @escaping () throws -> Void) throws {
     self.path = path
-    file = try SQLiteDatabase.reading(path)
+    file = try SQLiteDatabase.reading(path, checkpoint: checkpoint)
   }
 
   /// A type's table.

@@ -75,7 +75,8 @@ struct OCELEncoder: ExportEncoder {
     if !buffer.appendCompacted(record.payload) { buffer.append("null") }
   }
 
-  mutating func finish(_ sink: inout ExportSink) throws {
+  mutating func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) throws {
+    pace.total = agents.count + cases.count
     sink.buffer.append("\n],\"objects\":[")
     objects.bytes.withUnsafeBytes { sink.buffer.append($0) }
     var isFirst = objects.bytes.isEmpty
@@ -83,6 +84,7 @@ struct OCELEncoder: ExportEncoder {
       as [(Set<String>, StaticString, String)]
     {
       for name in names.sorted() {
+        try pace.step()
         sink.buffer.append(isFirst ? "\n{\"id\":" : ",\n{\"id\":")
         isFirst = false
         sink.buffer.appendJSON(prefix + name)

@@ -33,6 +33,8 @@ public struct EntryFilter: Hashable, Sendable {
   public var subject: Pattern?
   /// The events of one of these types. Empty: of any.
   public var types: Set<EventTypeName> = []
+  /// No event whose type passes one of these: `hypha.Observed` is that type, `hypha.>` all that begin so.
+  public var excludedTypes: Set<Pattern> = []
   /// The events of one conversation.
   public var correlation: EventID?
   /// The events of one channel.
@@ -85,6 +87,7 @@ public struct EntryTest: Sendable {
   private let query: EntryMatcher
   private let streams: [(agent: [UInt8], epoch: UInt64?, channel: Channel?)]
   private let times: (since: Timestamp, until: Timestamp?)
+  private let excludedTypes: [BytePattern]
   private let throughSequence: UInt64
   private let passesAll: Bool
 
@@ -92,6 +95,7 @@ public struct EntryTest: Sendable {
   public init(_ filter: EntryFilter) {
     query = EntryMatcher(filter.query)
     streams = filter.streams.map { (Array($0.agent.text.utf8), $0.epoch, $0.channel) }
+    excludedTypes = filter.excludedTypes.map { BytePattern($0) }
     times = (filter.since ?? .zero, filter.until)
     throughSequence = filter.throughSequence ?? .max
     passesAll = filter == EntryFilter()
@@ -104,6 +108,10 @@ public struct EntryTest: Sendable {
       return false
     }
     if let until = times.until, record.time >= until { return false }
+    if !excludedTypes.isEmpty {
+      let type = record.type
+      if excludedTypes.contains(where: { $0.matches(type) }) { return false }
+    }
     guard !streams.isEmpty else { return true }
     return streams.contains { stream in
       (stream.epoch.map { record.epoch == $0 } ?? true)

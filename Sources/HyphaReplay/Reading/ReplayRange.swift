@@ -1,4 +1,5 @@
 public import HyphaCore
+import HyphaFormats
 public import HyphaLog
 
 /// From where to where a replay goes.
@@ -46,9 +47,29 @@ public struct ReplayRange: Hashable, Sendable {
     return filter
   }
 
+  /// Checks that the range goes forward: of two ends of one kind, the first is not behind the second.
+  ///
+  /// - Throws: ``HyphaError/Code/usage`` where it goes backward, which nothing can be in.
+  public func confirmDirection() throws {
+    let problem: String
+    switch (from, to) {
+    case (.position(let from), .position(let to)) where from > to:
+      problem = "position \(from) lies behind position \(to)"
+    case (.sequence(let from), .sequence(let to)) where from > to:
+      problem = "sequence \(from) lies behind sequence \(to)"
+    case (.time(let from), .time(let to)) where from > to:
+      func text(_ time: Timestamp) -> String {
+        RecordedTime.text(Int64(clamping: time.microseconds)) ?? "\(time.microseconds) µs"
+      }
+      problem = "\(text(from)) is later than \(text(to))"
+    default: return
+    }
+    throw HyphaError(.usage, problem, remedy: "let the range go forward")
+  }
+
   /// The positions that are wanted.
   ///
-  /// - Throws: ``HyphaError/Code/usage`` where positions are given for several logs, or none is left between the ends.
+  /// - Throws: ``HyphaError/Code/usage`` where positions are given for several logs, or the range goes backward.
   func positions(logCount: Int) throws -> ClosedRange<Position> {
     var (low, high) = (Position.start.next, Position(rawValue: .max))
     if case .position(let position) = from { low = max(low, position) }
@@ -62,9 +83,10 @@ public struct ReplayRange: Hashable, Sendable {
         .usage, "a position is a place in one log, and there are \(logCount)",
         remedy: "name one node, or give a time")
     }
+    try confirmDirection()
     guard low <= high else {
       throw HyphaError(
-        .usage, "position \(low) lies behind position \(high)", remedy: "let the range go forward")
+        .usage, "position \(high) lies before the first entry", remedy: "let the range end at 1 or later")
     }
     return low...high
   }

@@ -12,7 +12,7 @@ public struct LogStatistics: Sendable {
     public var byteCount: UInt64 = 0
     /// From the statement until this log had it, in microseconds, of what was stated here.
     public var commit = MicrosecondHistogram()
-    /// The same of what was received: the way through the network, by the nodes' clocks.
+    /// The same of what was received: the way through the network, by the nodes' clocks. What was imported has none.
     public var travel = MicrosecondHistogram()
   }
 
@@ -30,9 +30,9 @@ public struct LogStatistics: Sendable {
   public private(set) var types = HeavyHitters<String>(capacity: LogStatistics.capacity)
   /// The events of each stream.
   public private(set) var streams = HeavyHitters<String>(capacity: LogStatistics.capacity)
-  /// The events of each pair.
+  /// The events of each pair; of those that were stated to nobody there is none.
   public private(set) var pairs = HeavyHitters<Pair>(capacity: LogStatistics.capacity)
-  /// When the first and the last entry were taken; nil while there is none.
+  /// When the first and the last entry were taken, of what was imported when it was stated; nil while there is none.
   public private(set) var times: ClosedRange<Timestamp>?
   /// The largest record.
   public private(set) var byteCountMax = 0
@@ -61,17 +61,25 @@ public struct LogStatistics: Sendable {
       channels[channel].commit.add(microseconds)
     } else {
       channels[channel].receivedCount += 1
-      channels[channel].travel.add(microseconds)
+      if !entry.source.isImported { channels[channel].travel.add(microseconds) }
     }
     let type = String(decoding: record.type, as: UTF8.self)
     let agent = String(decoding: record.agent, as: UTF8.self)
     types.add(type)
     streams.add("\(agent)@\(record.epoch)/\(record.channel)")
-    pairs.add(
-      Pair(
-        agent: agent,
-        target: record.addressee.isEmpty ? "#" + type : String(decoding: record.addressee, as: UTF8.self)))
-    times = min(times?.lowerBound ?? entry.appendedAt, entry.appendedAt)...entry.appendedAt
+    if !record.isToNobody {
+      pairs.add(
+        Pair(
+          agent: agent,
+          target: record.addressee.isEmpty ? "#" + type : String(decoding: record.addressee, as: UTF8.self)))
+    }
+    note(entry.source.isImported ? record.time : entry.appendedAt)
+  }
+
+  private mutating func note(_ time: Timestamp) {
+    // What was imported without a time is at none.
+    guard time > .zero else { return }
+    times = min(times?.lowerBound ?? time, time)...max(times?.upperBound ?? time, time)
   }
 }
 

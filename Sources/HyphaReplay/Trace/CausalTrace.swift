@@ -80,6 +80,8 @@ extension CausalTrace.Step {
     return max(.zero, origin.appendedAt.since(record.header.time))
   }
 
-  /// When the last of the logs had it.
-  public var lastAppendedAt: Timestamp { copies.map(\.appendedAt).max() ?? record.header.time }
+  /// When the last of the logs had it; when it was stated where it was imported.
+  public var lastAppendedAt: Timestamp {
+    copies.filter { !$0.source.isImported }.map(\.appendedAt).max() ?? record.header.time
+  }
 }

@@ -10,11 +10,16 @@ extension CausalTrace {
   ///   - id: the event.
   ///   - logs: where to look; with those of a whole deployment nothing is missing.
   ///   - limit: the most events; those of fewer steps come first.
+  ///   - progress: told how many events there are so far, after every 65,536 entries that are looked at or more often; what it
+  ///     throws ends it.
   /// - Throws: ``HyphaError/Code/invalidInput`` when none of the logs has the event;
   ///   ``HyphaError/Code/logInvalid`` where one is damaged.
-  public init(of id: EventID, in logs: [any LogReader], limit: Int = 10_000) throws {
-    var growth = Growth(limit: max(limit, 1))
-    guard let copies = try Self.copies(of: id, in: logs) else {
+  public init(
+    of id: EventID, in logs: [any LogReader], limit: Int = 10_000, progress: (Int) throws -> Void = { _ in }
+  ) throws {
+    let limit = max(limit, 1)
+    var growth = Growth(limit: limit)
+    guard let copies = try Self.copies(of: id, in: logs, { try progress(0) }) else {
       throw HyphaError(
         .invalidInput, "none of the \(logs.count) logs has the event \(id)",
         remedy: "give the logs of the whole deployment; 'hypha replay --event \(id)' looks for it")
@@ -22,11 +27,16 @@ extension CausalTrace {
     var chain = [copies]
     var seen: Set<EventID> = [id]
     var missing: EventID?
-    while let cause = chain.last?.first?.entry.record.header.causation, cause != .none, chain.count < limit {
+    while let cause = chain.last?.first?.entry.record.header.causation, cause != .none {
       // A circle of false causes must not go on for ever.
       guard seen.insert(cause).inserted else { break }
-      guard let copies = try Self.copies(of: cause, in: logs) else {
+      let count = chain.count
+      guard let copies = try Self.copies(of: cause, in: logs, { try progress(count) }) else {
         missing = cause
+        break
+      }
+      guard chain.count < limit else {
+        growth.cut()
         break
       }
       chain.append(copies)
@@ -38,6 +48,7 @@ extension CausalTrace {
         let query = LogQuery.effects(of: causes)
         var cursor: LogCursor?
         repeat {
+          try progress(growth.count)
           let page = try log.page(of: query, after: cursor)
           for entry in page.entries { growth.add(Found(node: log.identity.node, entry: entry)) }
           cursor = page.next
@@ -57,11 +68,26 @@ extension CausalTrace {
     }
   }
 
-  private static func copies(of id: EventID, in logs: [any LogReader]) throws -> [Found]? {
+  private static func copies(
+    of id: EventID, in logs: [any LogReader], _ checkpoint: () throws -> Void
+  ) throws -> [Found]? {
     let found = try logs.compactMap { log in
-      try log.entry(withID: id).map { Found(node: log.identity.node, entry: $0) }
+      try entry(withID: id, in: log, checkpoint).map { Found(node: log.identity.node, entry: $0) }
     }
     return found.isEmpty ? nil : found
+  }
+
+  private static func entry(withID id: EventID, in log: any LogReader, _ checkpoint: () throws -> Void) throws
+    -> LogEntry?
+  {
+    var cursor: LogCursor?
+    repeat {
+      try checkpoint()
+      let page = try log.page(of: .event(id), after: cursor, limits: LogPageLimits(entryCountMax: 1))
+      if let found = page.entries.first { return found }
+      cursor = page.next
+    } while cursor != nil
+    return nil
   }
 }
 
@@ -78,8 +104,13 @@ private struct Growth {
   private var askedCount = 0
   private let limit: Int
   private(set) var isCut = false
+  /// How many events there are.
+  var count: Int { nodes.count }
 
   init(limit: Int) { self.limit = limit }
+
+  /// Something was left out.
+  mutating func cut() { isCut = true }
 
   mutating func add(_ found: CausalTrace.Found) {
     let header = found.entry.record.header
@@ -139,7 +170,8 @@ private struct Growth {
     let total = max(.zero, effect.time.since(begin))
     // An agent sees an event once its node's log has it; where that log is not here, travel and handling are not told apart.
     let arrival = cause.copies.first { $0.node == node } ?? cause.copies.first
-    let travel = min(total, max(.zero, arrival?.appendedAt.since(begin) ?? .zero))
+    let isTimed = arrival.map { !$0.source.isImported } ?? false
+    let travel = isTimed ? min(total, max(.zero, arrival?.appendedAt.since(begin) ?? .zero)) : .zero
     var hopCount = 0
     if case .received(let hops)? = arrival?.source { hopCount = Int(hops) }
     return .init(travel: travel, handling: total - travel, total: total, hopCount: hopCount)

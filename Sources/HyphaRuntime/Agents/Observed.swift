@@ -7,7 +7,7 @@ import HyphaLog
 /// The agent states it, to nobody, in the commit of what those handlers did and before that. An input whose handler took nothing of
 /// the kind has no part in it.
 public struct Observed: Event {
-  public static let eventType: EventTypeName = "hypha.Observed"
+  public static let eventType = EventTypeName.observed
   /// How many persistent events of the agent follow it in its commit.
   public var left: Int
   /// The calls, in the order in which they were made.

@@ -24,18 +24,22 @@ extension KindRegistry {
   /// - Parameters:
   ///   - kind: the agent's kind.
   ///   - log: the log of its node, which may run meanwhile.
+  ///   - progress: told how far in the log it is, after every 65,536 entries that are looked at or more often; what it throws
+  ///     ends it.
   /// - Complexity: linear in the agent's persistent events, found by the log's index where there is one; memory for a page of
   ///   them.
   /// - Throws: ``HyphaError/Code/usage`` for a kind whose state is not event-sourced; ``HyphaError/Code/logInvalid`` where
   ///   events that it follows from are gone; what decoding them, and `body`, throws.
   public func visitStates(
-    of agent: AgentID, kind name: String, in log: any LogReader, _ body: (StateStep) throws -> Bool
+    of agent: AgentID, kind name: String, in log: any LogReader,
+    progress: (Position) throws -> Void = { _ in }, _ body: (StateStep) throws -> Bool
   ) async throws {
-    try await Self.visitStates(of: agent, kind(name), in: log, body)
+    try await Self.visitStates(of: agent, kind(name), in: log, progress, body)
   }
 
   private static func visitStates<Kind: Agent>(
-    of agent: AgentID, _ kind: Kind.Type, in log: any LogReader, _ body: (StateStep) throws -> Bool
+    of agent: AgentID, _ kind: Kind.Type, in log: any LogReader, _ progress: (Position) throws -> Void,
+    _ body: (StateStep) throws -> Bool
   ) async throws {
     guard kind.evolves.isUsed else {
       throw HyphaError(
@@ -72,6 +76,7 @@ extension KindRegistry {
         guard try body(step(entry)) else { return }
       }
       cursor = page.next
+      if let cursor { try progress(cursor.next) }
     } while cursor != nil
   }
 }

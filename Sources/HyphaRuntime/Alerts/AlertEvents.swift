@@ -70,7 +70,7 @@ public struct AlertUnanswered: Event, Hashable {
 /// The next alert of an agent has a deadline of its own. Stated by the alert's agent just before the alert, for
 /// nobody.
 public struct AlertDeadlineSet: Event, Hashable {
-  public static let eventType: EventTypeName = "hypha.AlertDeadlineSet"
+  public static let eventType = EventTypeName.alertDeadlineSet
   public static let channel = Channel.alert
   /// The alert.
   public var alert: EventID

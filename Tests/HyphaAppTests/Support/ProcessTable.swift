@@ -19,6 +19,14 @@ enum ProcessTable {
   /// Whether a process has ended; nobody need have asked for its status.
   static func hasEnded(_ id: Int32) -> Bool { entry(id).map { $0.state == "Z" } ?? true }
 
+  /// Whether a process has a file open.
+  static func hasOpen(_ path: String, process id: Int32) -> Bool {
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(id)/fd")) ?? []
+    return files.contains {
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(id)/fd/\($0)")) == path
+    }
+  }
+
   static func children(of parent: Int32) -> [Entry] { all.filter { $0.parent == parent } }
 
   static func entry(_ id: Int32) -> Entry? {

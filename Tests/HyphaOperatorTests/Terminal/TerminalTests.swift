@@ -93,6 +93,8 @@ import Testing
     #expect(Human.rate(840) == "840 /s")
     #expect(Human.rate(12_300) == "12.3 k/s")
     #expect(Human.rate(1_500_000) == "1.5 M/s")
+    #expect(Human.rate(0.05) == "0.1 /s" && Human.rate(0.025) == "90 /h" && Human.rate(0) == "0 /s")
+    #expect(Human.rate(1.7 / 86_400) == "1.7 /d")
     #expect(Human.rate(.nan) == "–")
     #expect(Human.decimal(1204.5, digits: 2) == "1,204.50")
     #expect(Human.decimal(-0.04, digits: 1) == "0.0")

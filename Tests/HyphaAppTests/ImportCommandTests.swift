@@ -1,0 +1,154 @@
+import Foundation
+import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
+import Testing
+
+extension Processes {
+  /// `hypha import`: where its bytes may come from, and what it leaves.
+  @Suite struct ImportCommandTests {
+    private static let table = "case,activity,resource,time\n1,do,Ana,2020-01-01T00:00:00Z\n"
+    private static let recording = """
+      <?xml version="1.0" encoding="UTF-8"?>
+      <log><trace><string key="concept:name" value="1"/><event><string key="concept:name" value="do"/>
+      <string key="org:resource" value="Ana"/><date key="time:timestamp" value="2020-01-01T00:00:00Z"/></event>
+      </trace></log>
+      """
+
+    private func shell(_ script: String, in scratch: Scratch) async throws -> Hypha.Result {
+      try await Hypha(["-c", script], in: scratch, program: "/bin/sh", environment: ["HYPHA": Places.hypha])
+        .end()
+    }
+
+    private func fifo(_ scratch: Scratch) -> String {
+      #expect(mkfifo(scratch("fifo"), 0o600) == 0)
+      return scratch("fifo")
+    }
+
+    /// What is below the scratch directory, but for what the programs have written to their streams.
+    private func isThere(_ name: String, _ scratch: Scratch) -> Bool {
+      FileManager.default.fileExists(atPath: scratch(name))
+    }
+
+    @Test func `a file, a pipe and a FIFO are read alike, whatever their format`() async throws {
+      let scratch = try Scratch()
+      let (table, recording) = (
+        try scratch.file("t.csv", Self.table), try scratch.file("r.xes", Self.recording)
+      )
+      let logs = try await AskedLogs(in: scratch, roundCount: 3)
+      let database = scratch("o.sqlite")
+      let made = try await scratch.hypha(
+        "export", "--data", logs.data, "--format", "ocel-sqlite", "-o", database)
+      #expect(made.status == 0)
+      let fifo = fifo(scratch)
+      for (index, (file, format, count)) in [
+        (table, "csv", 1), (recording, "xes", 1), (database, "ocel-sqlite", 6),
+      ].enumerated() {
+        for (way, script) in [
+          ("file", "exec \"$HYPHA\" import '\(file)'"),
+          ("pipe", "cat '\(file)' | \"$HYPHA\" import /dev/stdin"),
+          ("dash", "gzip -c '\(file)' | \"$HYPHA\" import -"), ("input", "\"$HYPHA\" import - < '\(file)'"),
+          ("fifo", "cat '\(file)' > '\(fifo)' & \"$HYPHA\" import '\(fifo)'"),
+        ] {
+          let data = "\(way)-\(index)"
+          let result = try await shell("\(script) --data '\(scratch(data))' --json", in: scratch)
+          #expect(result.status == 0 && result.errors == "", "\(way): \(result)")
+          #expect(
+            result.output.contains("\"events\":\(count),\"format\":\"\(format)\""), "\(way): \(result.output)"
+          )
+          let names = try FileManager.default.contentsOfDirectory(atPath: scratch("\(data)/imported"))
+          #expect(!names.contains { $0.hasSuffix(".sqlite") }, "\(names)")
+        }
+      }
+    }
+
+    @Test(arguments: [false, true])
+    func `a signal ends it while it waits for bytes, and nothing is left`(isBegun: Bool) async throws {
+      let scratch = try Scratch()
+      let fifo = fifo(scratch)
+      // With a writer that says no more, as a network may, or without any.
+      let descriptor = isBegun ? open(fifo, O_RDWR) : -1
+      defer { if isBegun { close(descriptor) } }
+      let begin = Self.table.utf8.prefix(40)
+      if isBegun { #expect(write(descriptor, Array(begin), begin.count) == begin.count) }
+      let run = try scratch.start("import", fifo, "--data", scratch("deep/data"))
+      // It has the FIFO open from when it waits.
+      #expect(await becomesTrue { ProcessTable.hasOpen(fifo, process: run.id) })
+      // A program listens for signals some time after it has begun to.
+      #expect(
+        await becomesTrue {
+          if run.isRunning { run.signal(isBegun ? SIGINT : SIGTERM) }
+          return !run.isRunning
+        })
+      let result = await run.end()
+      #expect(result.status == (isBegun ? 130 : 143), "\(result)")
+      #expect(result.errors == "stopped after 0 events; nothing was kept\n" && result.output == "")
+      #expect(!isThere("deep", scratch))
+    }
+
+    @Test func `an import that fails leaves nothing, and may be tried again`() async throws {
+      let scratch = try Scratch()
+      let good = try scratch.file("good.jsonl", #"{"specversion":"1.0","id":"1","source":"s","type":"t"}"#)
+      let bad = try scratch.file("bad.jsonl", #"{"specversion":"1.0","id":"1","source":"s"#)
+      _ = try scratch.file("taken", "a file where the directory should be")
+      let failed = try await scratch.hypha("import", bad, "--data", scratch("data"))
+      #expect(failed.status == 1 && failed.errors.contains("ends within event 1"))
+      #expect(!isThere("data", scratch))
+      try FileManager.default.createDirectory(atPath: scratch("data"), withIntermediateDirectories: false)
+      #expect(try await scratch.hypha("import", bad, "--data", scratch("data")).status == 1)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: scratch("data")).isEmpty)
+      let made = try await scratch.hypha("import", good, "--data", scratch("data"))
+      #expect(made.status == 0 && made.output.contains("1 events"), "\(made)")
+      // What was there before stays, whatever becomes of another import.
+      let again = try await scratch.hypha("import", bad, "--data", scratch("data"))
+      #expect(again.status == 1 && again.errors.contains("is there already; give another --data"))
+      #expect(try await scratch.hypha("log", "info", scratch("data")).status == 0)
+      let taken = try await scratch.hypha("import", good, "--data", scratch("taken"))
+      #expect(taken.status == 1 && taken.errors.contains("cannot be made; give another data directory"))
+      #expect(isThere("taken", scratch))
+    }
+
+    /// A table with so many events, each a case of its own.
+    private func largeTable(_ count: Int, in scratch: Scratch) throws -> String {
+      let rows = (1...count).map { "case \($0),do,Ana,2020-01-01T00:00:00Z\n" }
+      return try scratch.file("large.csv", "case,activity,resource,time\n" + rows.joined())
+    }
+
+    @Test func `when it says that it is done, its log's index is too`() async throws {
+      let scratch = try Scratch()
+      let table = try largeTable(20_000, in: scratch)
+      let made = try await scratch.hypha("import", table, "--data", scratch("data"))
+      #expect(made.status == 0 && made.output.contains("20,000 events"), "\(made)")
+      let log = try LMDBLogReader(directory: scratch("data/imported"))
+      let status = try #require(try log.indexStatus())
+      #expect(status.lagCount == 0 && status.through == Position(rawValue: 20_000) && status.failure == nil)
+    }
+
+    @Test func `an export can be stopped while it puts its file together`() async throws {
+      let scratch = try Scratch()
+      let table = try largeTable(20_000, in: scratch)
+      let made = try await scratch.hypha("import", table, "--data", scratch("data"))
+      #expect(made.status == 0)
+      let fifo = fifo(scratch)
+      let descriptor = open(fifo, O_RDWR | O_NONBLOCK)
+      defer { close(descriptor) }
+      let run = try Hypha(
+        ["-c", "exec \"$HYPHA\" export --data '\(scratch("data"))' --format xes > '\(fifo)'"], in: scratch,
+        program: "/bin/sh", environment: ["HYPHA": Places.hypha])
+      // Events are sorted by case first: when there is a byte, all were read, and there is no room for the rest.
+      var awaited = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      #expect(await becomesTrue { poll(&awaited, 1, 0) > 0 })
+      run.signal(SIGINT)
+      var (buffer, byteCount) = ([UInt8](repeating: 0, count: 4_096), 0)
+      // From here on it has room, a little at a time.
+      #expect(
+        await becomesTrue {
+          byteCount += max(0, read(descriptor, &buffer, buffer.count))
+          return !run.isRunning
+        })
+      let result = await run.end()
+      #expect(result.status == 130 && result.errors == "stopped after 20,000 events\n", "\(result)")
+      #expect(byteCount < 20_000 * 100, "it has written all: \(byteCount)")
+    }
+  }
+}
