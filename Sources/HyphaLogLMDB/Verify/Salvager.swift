@@ -355,10 +355,10 @@ private final class WriterAbsence {
     descriptor = Glibc.open(place.writerLock, O_RDONLY | O_CLOEXEC)
     // Where there is no such file, nobody has ever written.
     guard descriptor >= 0, flock(descriptor, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK else { return }
-    let holder = WriterLock.holder(of: descriptor)
-    _ = Glibc.close(descriptor)
+    // Its end closes the file, also when this throws; a second close would hit what another thread has opened meanwhile.
     throw HyphaError(
-      .logLocked, "the log in \(place.path) is open for writing by \(holder)",
+      .logLocked,
+      "the log in \(place.path) is open for writing by \(WriterLock.holder(of: descriptor))",
       remedy: "stop that process first")
   }
 
