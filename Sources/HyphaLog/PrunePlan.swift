@@ -111,8 +111,9 @@ public struct PrunePlan: Hashable, Sendable {
   /// How many blocks stay for these.
   public private(set) var sparedBlockCount = 0
   /// The bytes of all blocks.
-  private let byteCountBefore: UInt64
-  private let now: Timestamp
+  public let byteCountBefore: UInt64
+  /// The moment from which ages count.
+  public let now: Timestamp
   private let hasConsumers: Bool
 
   /// A plan that removes nothing yet.
