@@ -3,7 +3,7 @@ public import HyphaCore
 /// What an operator does with logs in data directories: look at them from end to end, sign and check their heads, and
 /// take out of a damaged one what is whole.
 ///
-/// All but ``salvage(_:to:tables:loose:progress:)`` read the log as its backend does, so a file that is damaged in the
+/// All but ``salvage(_:to:tables:owner:loose:progress:)`` read the log as its backend does, so a file that is damaged in the
 /// wrong place may end the process by a signal. Who does not know that a log is whole calls them in a child process.
 public protocol LogInspection: Sendable {
   /// Reads a log from end to end, while its node runs or not, and checks everything that it promises.
@@ -34,13 +34,16 @@ public protocol LogInspection: Sendable {
   ///
   /// - Parameters:
   ///   - directory: the damaged log's data directory; no process may write it.
-  ///   - output: the new log's data directory, which must not hold a log.
-  ///   - tables: the rows that could be read of the small tables.
+  ///   - output: the new log's data directory, which must not hold a log; it is made, and removed again where nothing
+  ///     comes of it.
+  ///   - tables: the rows that could be read of the small tables; where they are not all, the file's own pages are
+  ///     searched for them.
+  ///   - owner: whose log it is, for where nothing in the directory says so.
   ///   - loose: is called with each record that is whole while nothing whole says where in the log it stood.
   ///   - progress: is called with the bytes of the file that were searched, and its size.
   func salvage(
-    _ directory: String, to output: String, tables: SalvagedTables, loose: (LooseRecord) throws -> Void,
-    progress: (UInt64, UInt64) throws -> Void
+    _ directory: String, to output: String, tables: SalvagedTables, owner: StatedOwner,
+    loose: (LooseRecord) throws -> Void, progress: (UInt64, UInt64) throws -> Void
   ) throws -> SalvageReport
 
   /// Signs a log's newest head with its node's key, which is made where there is none, the directory is this user's and
@@ -136,6 +139,20 @@ public struct SalvagedTables: Sendable {
   public init(rows: [SalvagedRow] = [], problem: String? = nil) {
     self.rows = rows
     self.problem = problem
+  }
+}
+
+/// What an operator says of whose log it is.
+public struct StatedOwner: Sendable, Hashable {
+  /// The log's node.
+  public var node: NodeID?
+  /// The log's id.
+  public var id: EventID?
+
+  /// An owner by its parts; nothing is said without any.
+  public init(node: NodeID? = nil, id: EventID? = nil) {
+    self.node = node
+    self.id = id
   }
 }
 

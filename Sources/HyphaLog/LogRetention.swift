@@ -38,18 +38,26 @@ public protocol LogRetention: Sendable {
   ///   ``HyphaError/Code/logFull`` when there is no room for the copy.
   func compact(_ directory: String, progress: @escaping CopyProgress) throws -> CompactReport
 
-  /// Copies a data directory as it is at one moment, while its node runs or not.
+  /// Copies a data directory as it is at one moment, while its node runs or not, and verifies the copy before it gets its
+  /// name.
   ///
-  /// - Parameter output: is made by the call; it must not be there yet, or be empty.
+  /// - Parameters:
+  ///   - output: is made by the call; it must not be there yet, or be empty.
+  ///   - verify: reads a copy from end to end; where anything is wrong, what it throws is thrown, and no copy is left.
+  ///     Nil: this process reads it, which damaged pages may end where a disk fails.
   func backUp(
-    _ directory: String, to output: String, withKey: Bool, progress: @escaping CopyProgress
+    _ directory: String, to output: String, withKey: Bool, progress: @escaping CopyProgress,
+    verify: CopyVerification?
   ) throws -> CopyReport
 
-  /// Checks a backup from end to end and copies it to a data directory.
+  /// Copies a backup to a data directory, and verifies the copy before it gets its name.
   ///
-  /// - Parameter replaces: whether a directory that is not empty is moved aside; nothing is removed.
+  /// - Parameters:
+  ///   - replaces: whether a directory that is not empty is moved aside; nothing is removed.
+  ///   - verify: as in ``backUp(_:to:withKey:progress:verify:)``.
   func restore(
-    _ backup: String, to directory: String, replaces: Bool, progress: @escaping CopyProgress
+    _ backup: String, to directory: String, replaces: Bool, progress: @escaping CopyProgress,
+    verify: CopyVerification?
   ) throws -> RestoreReport
 
   /// The processes that have the log open for reading.
@@ -75,6 +83,9 @@ public struct LoosePayloads: Hashable, Sendable, Codable {
 
 /// Told now and then, on any thread, of how many bytes were written and of how many there will be, about.
 public typealias CopyProgress = @Sendable (_ written: UInt64, _ total: UInt64) -> Void
+
+/// Reads the copy of a log in a directory from end to end; throws where anything is wrong with it.
+public typealias CopyVerification = (_ copy: String) throws -> Void
 
 /// A process's mark in a log that it reads.
 public struct LogReaderMark: Hashable, Sendable {
@@ -107,6 +118,8 @@ public struct PruneReport: Hashable, Sendable {
 
   /// The size of the payloads beside the log that went with them.
   public let payloadByteCount: UInt64
+  /// How often a block was looked at on the writer's thread.
+  package var lookCount = 0
 
   /// A report by its parts.
   public init(event: Position, through: Position, keyCount: Int, payloadByteCount: UInt64) {

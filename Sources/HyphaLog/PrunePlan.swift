@@ -107,12 +107,13 @@ public struct PrunePlan: Hashable, Sendable {
   /// The guard that needs the most.
   public let lowestGuard: PruneGuard?
   /// Positions whose blocks stay where they are, while what is around them goes.
-  public let spared: Set<Position>
+  package let spared: SparedPositions
   /// How many blocks stay for these.
   public private(set) var sparedBlockCount = 0
   /// The bytes of all blocks.
-  private let byteCountBefore: UInt64
-  private let now: Timestamp
+  public let byteCountBefore: UInt64
+  /// The moment from which ages count.
+  public let now: Timestamp
   private let hasConsumers: Bool
 
   /// A plan that removes nothing yet.
@@ -125,7 +126,7 @@ public struct PrunePlan: Hashable, Sendable {
     _ policy: RetentionPolicy, head: Position, byteCount: UInt64, guards: [PruneGuard],
     sparing spared: Set<Position> = [], now: Timestamp
   ) {
-    self.spared = spared
+    self.spared = SparedPositions(spared)
     self.policy = policy
     self.head = head
     byteCountBefore = byteCount
@@ -141,7 +142,7 @@ public struct PrunePlan: Hashable, Sendable {
       heldBackBy = lowestGuard
       return false
     }
-    if spared.contains(where: block.range.contains) {
+    if spared.hasAny(in: block.range) {
       sparedBlockCount += 1
       return true
     }

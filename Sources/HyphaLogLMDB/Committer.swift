@@ -64,9 +64,18 @@ final class Committer: @unchecked Sendable {
   }
 
   /// Commits other work than a group, between groups. `body` may run several times.
+  ///
+  /// - Throws: also when the file has other commits than this writer's; nothing is written over them.
   func commit(_ body: (borrowing WriteTransaction, inout CommitHead) throws -> Void) throws {
     var next = head
     try store.environment.write { transaction in
+      guard transaction.commitNumber == head.commitNumber + 1 else {
+        throw HyphaError(
+          .logFailed,
+          "the log in \(store.environment.failure.log) was written by someone else: it is at commit "
+            + "\(transaction.commitNumber - 1), not \(head.commitNumber)",
+          remedy: "let only Hypha write it, and start the node again")
+      }
       next = head
       next.commitNumber = transaction.commitNumber
       try body(transaction, &next)

@@ -121,12 +121,27 @@ final class Environment: @unchecked Sendable {
       var descriptor: mdb_filehandle_t = -1
       try failure.check(mdb_env_get_fd(handle, &descriptor), "mdb_env_get_fd")
       _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+      if mode != .reading { try takeOver(handle, failure) }
       return handle
     } catch {
       // lmdb.h: after a failed open, the handle must be closed.
       mdb_env_close(handle)
       throw error
     }
+  }
+
+  /// Makes the newest commit on the disk what everyone goes on from, whoever died while it was made.
+  ///
+  /// While another process has the file open, its table of readers outlives a writer that was killed, and names the
+  /// commit before the last: LMDB writes a meta page first, and that number only when the page is synced. Whoever
+  /// begins to write takes over the dead one's lock, which sets the number right (mdb.c: `mdb_mutex_failed`); whoever
+  /// reads before that sees an older log than the one that will be written to. And a page whose writer died in its sync
+  /// is not on the disk yet.
+  private static func takeOver(_ handle: OpaquePointer, _ failure: LogFailure) throws {
+    var begun: OpaquePointer?
+    try failure.check(mdb_txn_begin(handle, nil, 0, &begun), "mdb_txn_begin")
+    mdb_txn_abort(begun)
+    try failure.check(mdb_env_sync(handle, 1), "mdb_env_sync")
   }
 
   /// LMDB writes its table of readers through a map: without room on the disk for that, the process would end by SIGBUS.

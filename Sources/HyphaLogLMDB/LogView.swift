@@ -82,6 +82,19 @@ final class LogView {
     return gaps
   }
 
+  /// The gaps that begin or end in a range, in ascending order.
+  func gaps(from first: Position, through last: Position) throws -> [LogGap] {
+    try transaction.confirmPages(of: environment.gaps)
+    let cursor = try transaction.cursor(in: environment.gaps)
+    var gaps: [LogGap] = []
+    var place = try BlockLayout.withKey(first) { try cursor.seek($0) }
+    while let gap = try place.map(Self.gap), gap.range.lowerBound <= last {
+      gaps.append(gap)
+      place = try cursor.next()
+    }
+    return gaps
+  }
+
   private static func gap(_ place: ReadCursor.Place) throws -> LogGap {
     let last = try BlockLayout.position(ofKey: place.key, table: "gaps")
     var reader = try TableLayout.unseal(place.value, key: place.key, table: "gaps")

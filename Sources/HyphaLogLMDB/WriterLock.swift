@@ -17,7 +17,7 @@ final class WriterLock: Sendable {
     guard descriptor >= 0 else { throw DataDirectory.unavailable(path, "open", errno) }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
-      let holder = Self.readHolder(descriptor)
+      let holder = Self.holder(of: descriptor)
       // The object is whole, so its end closes the file, also when this throws; a second close would hit whatever
       // another thread has opened meanwhile.
       guard code == EWOULDBLOCK else { throw DataDirectory.unavailable(path, "flock", code) }
@@ -37,7 +37,8 @@ final class WriterLock: Sendable {
     _ = Glibc.close(descriptor)
   }
 
-  private static func readHolder(_ descriptor: Int32) -> String {
+  /// Who has written its process's id into a file that is locked, in words.
+  static func holder(of descriptor: Int32) -> String {
     let text = String(unsafeUninitializedCapacity: 32) { max(0, pread(descriptor, $0.baseAddress, 32, 0)) }
     guard let process = Int32(text.prefix { $0.isNumber }) else { return "another process" }
     return process == getpid() ? "this process (\(process))" : "process \(process)"

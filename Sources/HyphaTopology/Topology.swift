@@ -210,17 +210,21 @@ public struct NodeSpec: Sendable, Hashable {
   public var key: LinkKey?
   /// Which other nodes hold copies of all that its agents state.
   public var replicas: ReplicationSettings
+  /// How much of its log it keeps, where it says so itself.
+  public var retention: RetentionSettings
 
   /// A node at an address.
   public init(
     id: NodeID, address: NodeAddress = .local, listen: NodeAddress? = nil, key: LinkKey? = nil,
-    replicas: ReplicationSettings = ReplicationSettings()
+    replicas: ReplicationSettings = ReplicationSettings(),
+    retention: RetentionSettings = RetentionSettings()
   ) {
     self.id = id
     self.address = address
     self.listen = listen
     self.key = key
     self.replicas = replicas
+    self.retention = retention
   }
 }
 
@@ -281,10 +285,16 @@ public struct LogSettings: Sendable, Hashable {
   public var mapByteCount: UInt64
   /// A payload of more bytes is stored once by its content, beside the log, and the record refers to it.
   public var inlinePayloadByteCountMax: UInt64
+  /// How much of its log a node keeps that says nothing of its own.
+  public var retention: RetentionSettings
 
-  /// Default: 64 TiB, which is no bound, and 64 KiB.
-  public init(mapByteCount: UInt64 = 64 << 40, inlinePayloadByteCountMax: UInt64 = 64 << 10) {
+  /// Default: 64 TiB, which is no bound, 64 KiB, and everything is kept.
+  public init(
+    mapByteCount: UInt64 = 64 << 40, inlinePayloadByteCountMax: UInt64 = 64 << 10,
+    retention: RetentionSettings = RetentionSettings()
+  ) {
     self.mapByteCount = mapByteCount
     self.inlinePayloadByteCountMax = inlinePayloadByteCountMax
+    self.retention = retention
   }
 }

@@ -1,5 +1,7 @@
 import Foundation
 import HyphaCore
+import HyphaLog
+import HyphaLogLMDB
 import HyphaOperator
 import Testing
 
@@ -139,6 +141,35 @@ extension Processes {
       let verify = try await scratch.hypha("log", "verify", scratch("copy"))
       #expect(verify.status == 0 && verify.output.contains(": sound; "), "\(verify)")
       scratch.expectNothingLeft()
+    }
+
+    @Test func `a damaged log is not backed up, and a damaged backup not restored`() async throws {
+      let scratch = try Scratch()
+      let (_, node) = try await finished(scratch)
+      let (good, bad) = (scratch("good"), scratch("bad"))
+      #expect(try await scratch.hypha("log", "backup", node, "-o", good).status == 0)
+      #expect(try await scratch.hypha("log", "backup", node, "-o", bad).status == 0)
+      for place in [node, bad] {
+        let file = URL(fileURLWithPath: place + "/log/data.mdb")
+        var data = try Data(contentsOf: file)
+        let record = try #require(
+          try LMDBLogReader(directory: place).entry(at: Position(rawValue: 40))?.record)
+        let found = try #require(data.range(of: Data(record.bytes)))
+        data[found.upperBound - 9] ^= 1
+        try data.write(to: file)
+      }
+      let backup = try await scratch.hypha("log", "backup", node, "-o", scratch("second"))
+      #expect(
+        backup.status == 1 && backup.output == "" && backup.errors.contains("\(node) is damaged: ")
+          && backup.errors.contains("position 40") && backup.errors.contains("log salvage"), "\(backup)")
+      let restore = try await scratch.hypha("log", "restore", bad, "--data", scratch("fresh"))
+      #expect(
+        restore.status == 1 && restore.errors.contains("\(bad) is damaged: ")
+          && restore.errors.contains("use another backup"), "\(restore)")
+      for path in ["second", "second.partial", "fresh", "fresh.partial"] {
+        #expect(!FileManager.default.fileExists(atPath: scratch(path)))
+      }
+      #expect(try await scratch.hypha("log", "verify", good).status == 0)
     }
 
     @Test func `a backup is restored to an empty directory, or to another one's place`() async throws {

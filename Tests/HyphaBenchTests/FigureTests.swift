@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import HyphaBench
@@ -58,7 +59,15 @@ import Testing
     #expect(BenchGoal.loneLatency.isMet(ours: 0, bare: 0, ratio: .nan) == false)
   }
 
-  @Test func `each goal says what it is and quotes the words that set it`() {
+  @Test func `each goal says what it is and quotes the words that set it`() throws {
+    // Those that are left out would be in no table of goals.
+    let file = URL(filePath: #filePath).deletingLastPathComponent()
+      .appending(path: "../../Sources/HyphaBench/Figures/BenchGoal.swift")
+    let source = try String(contentsOf: file, encoding: .utf8)
+    let names = source.matches(of: /static let (\w+) = BenchGoal\(/).map { String($0.1) }
+    let list = try #require(source.firstMatch(of: /static let all = \[([^\]]*)\]/)).1
+    let listed = Set(list.split { !$0.isLetter && !$0.isNumber }.map(String.init))
+    #expect(names.count > 20 && names.allSatisfy(listed.contains), "\(Set(names).subtracting(listed))")
     for goal in BenchGoal.all { #expect(!goal.text.isEmpty && goal.source.count > 20) }
     #expect(Set(BenchGoal.all.map(\.source)).count == BenchGoal.all.count)
   }

@@ -46,6 +46,40 @@ import Testing
     }
   }
 
+  @Test(.enabled(if: FaultShim.library != nil, FaultShim.isMissing), arguments: ["any", "meta"])
+  func `a log whose writer is killed while others read it goes on from its last commit`(_ calls: String)
+    throws
+  {
+    let seed = SeededGenerator.seed
+    var random = SeededGenerator(seed: seed)
+    let judge = try Judge()
+    let run = try CrasherRun()
+    try run.work(seed: seed, roundCount: 2)
+    // It keeps LMDB's table of readers, and with it the number of the newest commit, through every death.
+    let reader = try Child("follow", run.directory)
+    #expect(reader.readLine() == "open")
+    var killCount = 0
+    for epoch in 2...9 {
+      let call = Int.random(in: 1...(calls == "any" ? 40 : 5), using: &random)
+      let faults = ["CALLS": calls, "AT": "\(call)", "DO": "kill-after"]
+      let isAlive = try run.work(epoch: epoch * 2, seed: seed, roundCount: 12, faults: faults)
+      killCount += isAlive ? 0 : 1
+      let context: Comment = "HYPHA_SEED=\(seed), epoch \(epoch), \(calls) call \(call)"
+      let refusals = try run.lines().filter { $0.hasPrefix("fail ") || $0.hasPrefix("error ") }
+      #expect(refusals == [], context)
+      if epoch % 2 == 0 {
+        let answer = try judge.see(run)
+        #expect(answer == "sound", context)
+      }
+      reader.write("look")
+      #expect(reader.readLine()?.hasSuffix(" sound") == true, context)
+    }
+    #expect(killCount > 4, "HYPHA_SEED=\(seed)")
+    let answer = try judge.check(run)
+    #expect(answer == "sound", "HYPHA_SEED=\(seed)")
+    reader.endInput()
+  }
+
   @Test func `a file that was cut anywhere is named, and no signal`() throws {
     let seed = SeededGenerator.seed
     var random = SeededGenerator(seed: seed)

@@ -59,6 +59,19 @@ import Testing
     #expect(answer == "sound", "HYPHA_SEED=\(seed)")
   }
 
+  @Test func `a log is not opened for writing before what it has is synced`() throws {
+    let run = try CrasherRun()
+    try run.work(seed: 1, roundCount: 3)
+    let child = try Child(
+      "hold", run.directory, faults: ["DIR": run.directory, "CALLS": "sync", "AT": "1", "DO": "eio"])
+    #expect(child.readLine() == "fault 1 \(run.directory)/log/data.mdb")
+    let refusal = child.readLine()
+    #expect(refusal?.hasPrefix("error logFailed: ") == true, "\(refusal ?? "")")
+    child.endInput()
+    let answer = try Judge().check(run)
+    #expect(answer == "sound")
+  }
+
   @Test(arguments: ["eio", "enospc", "short", "late"], [1, 2])
   func `after a meta page that could not be written the log goes on by itself`(
     _ what: String, _ count: Int

@@ -188,6 +188,27 @@ import Testing
     #expect(try LMDBLogReader(directory: "\(data).replaced-2").head().rawValue == 3)
   }
 
+  @Test func `a damaged log is not backed up, and the backup before stays`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    try await fill(log, isPruned: false)
+    log.close()
+    let (first, second) = (home.directory + "/first", home.directory + "/second")
+    _ = try retention.backUp(home.directory, to: first, withKey: false) { _, _ in }
+    let names = try FileManager.default.contentsOfDirectory(atPath: first + "/log")
+    #expect(names == ["data.mdb"])
+    var data = try #require(FileManager.default.contents(atPath: home.dataFile))
+    let place = try #require(data.range(of: Data(repeating: 10, count: 50_000)))
+    data[place.lowerBound + 9] ^= 1
+    try data.write(to: URL(fileURLWithPath: home.dataFile))
+    expectError(.logInvalid, "the log in \(home.directory) is damaged", "keep the backups") {
+      _ = try retention.backUp(home.directory, to: second, withKey: false) { _, _ in }
+    }
+    #expect(!FileManager.default.fileExists(atPath: second))
+    #expect(!FileManager.default.fileExists(atPath: second + ".partial"))
+    #expect(try LMDBLogInspection().verify(first, linksAt: []) { _ in }.isSound)
+  }
+
   @Test func `a damaged backup is not restored`() async throws {
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()

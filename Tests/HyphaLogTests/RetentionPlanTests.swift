@@ -35,6 +35,48 @@ import Testing
     #expect(plan.byteCount == 600 && plan.heldBackBy == nil)
   }
 
+  @Test func `a hundred thousand blocks that stay are looked at once, and no step is long`() {
+    // Of two blocks one stays, and of those between every second one went before.
+    var blocks = (UInt64(1)...200_000).filter { $0 % 4 != 3 }
+    let spared = SparedPositions(blocks.lazy.filter { $0 % 2 == 0 }.map { Position(rawValue: $0) })
+    let last = Position(rawValue: 199_999)
+    var (begin, lookCount, stepCount, isOver) = (Position(rawValue: 1), 0, 0, false)
+    var isBounded = true
+    var gone: Set<UInt64> = []
+    var next = blocks[...]
+    while !isOver {
+      var walk = PruneWalk(from: begin, through: last, sparing: spared)
+      // What a step finds is what is there from its begin on.
+      next = next.drop { $0 < begin.rawValue || gone.contains($0) }
+      isOver = true
+      for block in next where !gone.contains(block) {
+        let position = Position(rawValue: block)
+        guard walk.look(at: position...position, byteCount: 100, link: .zero) else {
+          isOver = !walk.goesOn
+          break
+        }
+      }
+      gone.formUnion(walk.blocks.map(\.rawValue))
+      isBounded = isBounded && walk.lookCount <= PruneWalk.lookCountMax && walk.begin >= begin
+      isOver = isOver && walk.blocks.isEmpty
+      (begin, lookCount, stepCount) = (walk.begin, lookCount + walk.lookCount, stepCount + 1)
+    }
+    #expect(isBounded && gone == Set(blocks.filter { $0 % 2 == 1 }))
+    #expect(stepCount <= 50_000 + 2 && lookCount <= blocks.count + 2 * stepCount)
+    // With nothing left to remove, a step passes over as many as it may.
+    blocks.removeAll { $0 % 2 == 1 }
+    (begin, stepCount) = (Position(rawValue: 1), 0)
+    while begin < last {
+      var walk = PruneWalk(from: begin, through: last, sparing: spared)
+      for block in blocks[(Int(begin.rawValue) / 2)...] {
+        let position = Position(rawValue: block)
+        guard walk.look(at: position...position, byteCount: 100, link: .zero) else { break }
+      }
+      (begin, stepCount) = (walk.begin, stepCount + 1)
+    }
+    #expect(stepCount == (blocks.count + PruneWalk.lookCountMax - 1) / PruneWalk.lookCountMax)
+  }
+
   @Test func `a policy without limits keeps everything`() {
     #expect(through(RetentionPolicy()) == 0)
     #expect(RetentionPolicy().description == "everything")

@@ -182,6 +182,27 @@ import Testing
     log.close()
   }
 
+  @Test func `each step of a prune begins where the one before it ended`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    for _ in 0..<400 { _ = try await log.append(ana.batch(1)) }
+    let spared = Set((UInt64(1)...180).map { Position(rawValue: 2 * $0) })
+    var plan = try log.planPrune(RetentionPolicy(entryCountMax: 20), sparing: spared, now: now)
+    #expect(plan.blockCount == 200 && plan.sparedBlockCount == 180)
+    let report = try await log.prune(plan, principal: "ops", time: TestTime())
+    // One look at each block, and one more at what ended a step.
+    #expect(report.through.rawValue == 380 && report.lookCount <= 380 + 2 * 181, "\(report.lookCount)")
+    #expect(try log.gaps().count == 181 && log.verify().isSound)
+    // What is spared no more goes with what is around it.
+    plan = try log.planPrune(
+      RetentionPolicy(entryCountMax: 20), sparing: [Position(rawValue: 200)], now: now)
+    _ = try await log.prune(plan, principal: "ops", time: TestTime())
+    #expect(try log.gaps().map(\.range.upperBound.rawValue) == [199, 381])
+    #expect(try LMDBLogInspection().verify(home.directory, linksAt: []) { _ in }.isSound)
+    log.close()
+  }
+
   @Test func `a block that is spared keeps the keys of its entries`() async throws {
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()

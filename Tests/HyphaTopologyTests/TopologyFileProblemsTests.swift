@@ -40,7 +40,8 @@ private func problems(agents: String) -> [String] {
         "f:3:10: version must be a whole number; write a number from 1 to 4294967295, without quotes",
         "f:4:17: map-size '12 parsecs' is not a size in whole bytes; "
           + "write a number with a unit, such as 512MiB or 64GiB",
-        "f:4:29: log has an unknown key, 'sync'; use one of map-size, inline-payload",
+        "f:4:29: log has an unknown key, 'sync'; "
+          + "use one of map-size, inline-payload, keep-newer-than, keep-at-most, keep-newest, keep-handled",
         "f:6:7: node 'hq' must be a mapping, not a list; "
           + "write lines of the form 'key: value', indented below it",
         "f:7:9: node 'ops' has an unknown key, 'adress'; did you mean 'address'?",

@@ -105,6 +105,7 @@ extension BenchGoal {
   static let all = [
     replayLook, replayJSON, traceTime, rerunTime, reportTime, reportSize,
     concurrentAppendRatio, concurrentAppendRate, loneLatency, scanRate, scanAllocations, openTime, openMemory,
+    verifyRate,
     realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, observed, laneMemory, localRate,
     stepRate,
     askLatency, idleStart, liveRelays, liveHops, liveLatency, liveFaults, liveSimulated,

@@ -54,6 +54,17 @@ struct DirectoryCopy {
     }
   }
 
+  /// Lets `verify` read the copy, which is removed where that throws.
+  func confirm(_ verify: CopyVerification) throws {
+    do {
+      try verify(partial)
+      unlink(DataDirectory.lockFile(in: DataDirectory(path: partial).log))
+    } catch {
+      discard()
+      throw error
+    }
+  }
+
   /// Gives the copy its name, where there is nothing or an empty directory.
   func adopt() throws {
     try FileTree.rename(partial, to: target)

@@ -59,10 +59,13 @@ extension LMDBLog {
   ) async throws -> PruneReport {
     let record = try record(of: event, time: Timestamp(microseconds: time.microseconds()))
     let receipt = try await withReserve { try await append(LogBatch(appends: [.init(record)])) }
-    var through = Position.start
-    while let end = try await withReserve({
-      try await onWriter { try $0.pruneNext(through: last, sparing: plan.spared) }
+    var (through, begin, lookCount) = (Position.start, Position(rawValue: 1), 0)
+    while let step = try await withReserve({ [begin] in
+      try await onWriter { try $0.pruneNext(from: begin, through: last, sparing: plan.spared) }
     }) {
+      begin = step.next
+      lookCount += step.lookCount
+      guard let end = step.end else { continue }
       through = end
       progress(end)
     }
@@ -77,8 +80,10 @@ extension LMDBLog {
     try await onWriter { try $0.commit { _, _ in } }
     try await waitForOldViews()
     try await onWriter { try $0.store.environment.returnReserve() }
-    return PruneReport(
+    var report = PruneReport(
       event: receipt.first, through: through, keyCount: keyCount, payloadByteCount: try sweepPayloads())
+    report.lookCount = lookCount
+    return report
   }
 
   /// The event's record, the first of a new activation of the agent `log`.

@@ -49,7 +49,8 @@ public struct LMDBRetention: LogRetention {
   }
 
   public func backUp(
-    _ directory: String, to output: String, withKey: Bool, progress: @escaping CopyProgress
+    _ directory: String, to output: String, withKey: Bool, progress: @escaping CopyProgress,
+    verify: CopyVerification? = nil
   ) throws -> CopyReport {
     guard try FileTree.names(in: output)?.isEmpty ?? true else {
       throw HyphaError(
@@ -57,12 +58,19 @@ public struct LMDBRetention: LogRetention {
     }
     let copy = DirectoryCopy(from: directory, to: output)
     let report = try copy.make(withKey: withKey, progress: progress)
+    try copy.confirm(
+      verify ?? {
+        try Self.confirmIsSound(
+          $0, "the log in \(directory)", remedy: "keep the backups that there are, and run 'hypha log verify'"
+        )
+      })
     try copy.adopt()
     return report
   }
 
   public func restore(
-    _ backup: String, to directory: String, replaces: Bool, progress: @escaping CopyProgress
+    _ backup: String, to directory: String, replaces: Bool, progress: @escaping CopyProgress,
+    verify: CopyVerification? = nil
   ) throws -> RestoreReport {
     let isEmpty = try FileTree.names(in: directory)?.isEmpty ?? true
     guard isEmpty || replaces else {
@@ -75,12 +83,11 @@ public struct LMDBRetention: LogRetention {
     defer { withExtendedLifetime(lock) {} }
     let copy = DirectoryCopy(from: backup, to: directory)
     let report = try copy.make(withKey: true, progress: progress)
-    do {
-      try Self.verify(copy.partial, of: backup)
-    } catch {
-      copy.discard()
-      throw error
-    }
+    try copy.confirm(
+      verify ?? {
+        try Self.confirmIsSound(
+          $0, "the backup \(backup)", remedy: "run 'hypha log verify \(backup)', and use another backup")
+      })
     guard !isEmpty else {
       try copy.adopt()
       return RestoreReport(copy: report, movedAside: nil)
@@ -90,15 +97,11 @@ public struct LMDBRetention: LogRetention {
     return RestoreReport(copy: report, movedAside: aside)
   }
 
-  /// Reads what was copied from end to end, before anything takes it for a log.
-  private static func verify(_ copy: String, of backup: String) throws {
-    defer { unlink(DataDirectory.lockFile(in: DataDirectory(path: copy).log)) }
-    let verification = try LMDBLogReader(directory: copy).verify()
-    guard verification.isSound else {
-      throw HyphaError(
-        .logInvalid, "the backup \(backup) is damaged: \(verification.findings[0])",
-        remedy: "run 'hypha log verify \(backup)', and use another backup")
-    }
+  /// Reads a copy from end to end in this process, before anything takes it for a log.
+  private static func confirmIsSound(_ copy: String, _ source: String, remedy: String) throws {
+    let found = try LMDBLogInspection().verify(copy, linksAt: []) { _ in }
+    guard let problem = found.findings.first else { return }
+    throw HyphaError(.logInvalid, "\(source) is damaged: \(problem)", remedy: remedy)
   }
 
   private static func freeName(_ wanted: String) -> String {

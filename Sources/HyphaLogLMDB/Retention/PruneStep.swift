@@ -6,44 +6,36 @@ import HyphaLog
 /// Whoever opens the log after any of these transactions finds it sound: what the gap covers is gone, and what is not
 /// gone is not covered.
 struct PruneStep {
-  /// The keys of the blocks.
-  private(set) var blocks: [Position] = []
-  /// What they take on the disk.
-  private(set) var byteCount: UInt64 = 0
+  /// Which blocks go.
+  let walk: PruneWalk
   /// The chain's link at the gap's end.
-  private(set) var anchor: Digest?
+  private var anchor: Digest?
   /// The gaps that become part of the new one.
   private var gaps: [LogGap] = []
-  /// Where the new gap begins: with the log, or behind a block that stays.
-  private var begin = Position(rawValue: 1)
   /// Where it ends: with the last block, or with a gap behind it.
   private var gapEnd = Position.start
 
-  /// More than this would keep the writer from its groups too long.
-  static let blockCountMax = 64
-  private static let byteCountMax: UInt64 = 4 << 20
-
-  /// The next step of a prune; it has no blocks where nothing is left to do.
-  init(of view: LogView, through last: Position, sparing spared: Set<Position>, blockCountMax: Int) throws {
-    try view.visitFront(after: nil) { block in
-      if spared.contains(where: (block.first...block.last).contains) {
-        // The gap ends before what stays, or begins behind it.
-        guard blocks.isEmpty, block.last <= last else { return false }
-        begin = block.last.next
-        return true
-      }
-      guard block.last <= last, blocks.count < blockCountMax,
-        blocks.isEmpty || byteCount + block.byteCountOnDisk <= Self.byteCountMax
-      else { return false }
-      blocks.append(block.last)
-      byteCount += block.byteCountOnDisk
-      anchor = block.link
-      return true
+  /// The next step of a prune, from where the walk before it ended; it may have no blocks.
+  ///
+  /// - Complexity: a look at ``PruneWalk/lookCountMax`` blocks and the gaps between them at most.
+  init(
+    of view: LogView, from begin: Position, through last: Position, sparing spared: SparedPositions,
+    blockCountMax: Int
+  ) throws {
+    var walk = PruneWalk(from: begin, through: last, sparing: spared, blockCountMax: blockCountMax)
+    var isStopped = false
+    try view.visitFront(after: Position(rawValue: begin.rawValue - 1)) { block in
+      isStopped = !walk.look(
+        at: block.first...block.last, byteCount: block.byteCountOnDisk, link: block.link)
+      return !isStopped
     }
-    guard let end = blocks.last else { return }
-    try view.checkAround(blocks)
-    let known = try view.gaps()
-    gaps = known.filter { $0.range.lowerBound >= begin && $0.range.upperBound <= end }
+    self.walk = walk
+    isAtEnd = !isStopped || !walk.goesOn
+    guard let end = walk.blocks.last else { return }
+    anchor = walk.anchor
+    try view.checkAround(walk.blocks)
+    let known = try view.gaps(from: walk.begin, through: end.next)
+    gaps = known.filter { $0.range.upperBound <= end }
     // What was pruned up to a block that was spared then.
     if let next = known.first(where: { $0.range.lowerBound == end.next && $0.kind == .pruned }),
       let link = next.anchor
@@ -55,38 +47,55 @@ struct PruneStep {
     }
   }
 
+  /// Whether nothing is left behind this step.
+  let isAtEnd: Bool
+
   /// How many pages beyond the file's end the transaction may take: copies of the pages that it changes, and the list
   /// of those that become free.
-  var pageCountMax: Int { 256 + Int(byteCount / 4_096 / 256) }
+  var pageCountMax: Int { 256 + Int(walk.byteCount / 4_096 / 256) }
 
   /// Removes the blocks and remembers that they are gone.
   func apply(to transaction: borrowing WriteTransaction, in environment: Environment) throws {
-    guard !blocks.isEmpty, let anchor else { return }
-    for block in blocks {
+    guard !walk.blocks.isEmpty, let anchor else { return }
+    for block in walk.blocks {
       try BlockLayout.withKey(block) { try transaction.remove($0, from: environment.blocks) }
     }
     for gap in gaps {
       try BlockLayout.withKey(gap.range.upperBound) { try transaction.remove($0, from: environment.gaps) }
     }
     // Nothing is left between.
-    let gap = LogGap(range: begin...gapEnd, kind: .pruned, anchor: anchor)
+    let gap = LogGap(range: walk.begin...gapEnd, kind: .pruned, anchor: anchor)
     let key = BlockLayout.withKey(gapEnd) { Array($0) }
     try transaction.putSealed(TableLayout.value(of: gap), at: key, in: environment.gaps)
   }
 }
 
 extension Committer {
-  /// Removes the next few blocks up to `last`; returns how far the log is pruned then, or nil when nothing was left.
+  /// What one call of ``pruneNext(from:through:sparing:)`` came to.
+  struct PruneProgress: Sendable {
+    /// Where the next call begins.
+    let next: Position
+    /// How far the log is pruned; nil where only blocks that stay were met.
+    let end: Position?
+    /// How many blocks were looked at.
+    let lookCount: Int
+  }
+
+  /// Removes the next few blocks up to `last`, of those behind where the call before ended; nil when nothing was left.
   ///
   /// A disk without room gets smaller and smaller steps: LMDB needs free pages to change any, and the fewer blocks go,
   /// the fewer it needs.
-  func pruneNext(through last: Position, sparing spared: Set<Position>) throws -> Position? {
-    var blockCountMax = PruneStep.blockCountMax
+  func pruneNext(
+    from begin: Position, through last: Position, sparing spared: SparedPositions
+  ) throws -> PruneProgress? {
+    var blockCountMax = PruneWalk.blockCountMax
     while true {
       let step = try PruneStep(
-        of: store.view(), through: min(last, head.headsThrough), sparing: spared,
+        of: store.view(), from: begin, through: min(last, head.headsThrough), sparing: spared,
         blockCountMax: blockCountMax)
-      guard let end = step.blocks.last else {
+      guard let end = step.walk.blocks.last else {
+        let passed = PruneProgress(next: step.walk.begin, end: nil, lookCount: step.walk.lookCount)
+        guard step.isAtEnd else { return passed }
         guard head.headsThrough < last else { return nil }
         // The heads of what goes could not be read from it any more. Not before that is so: it takes room.
         try writeHeads()
@@ -97,9 +106,9 @@ extension Committer {
         try commit { transaction, _ in
           try step.apply(to: transaction, in: store.environment)
         }
-        return end
-      } catch let error as HyphaError where error.code == .logFull && step.blocks.count > 1 {
-        blockCountMax = step.blocks.count / 4 + 1
+        return PruneProgress(next: step.walk.begin, end: end, lookCount: step.walk.lookCount)
+      } catch let error as HyphaError where error.code == .logFull && step.walk.blocks.count > 1 {
+        blockCountMax = step.walk.blocks.count / 4 + 1
       }
     }
   }

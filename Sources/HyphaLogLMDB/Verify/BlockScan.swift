@@ -30,6 +30,8 @@ struct BlockScan {
   /// Rows of the table `state` of which a log has one, by how often they were found.
   private(set) var identities: [[UInt8]: Int] = [:]
   private(set) var heads: Set<[UInt8]> = []
+  /// The numbers of the pages that list the log's tables, old copies among them.
+  private(set) var listings: Set<UInt64> = []
 
   private static let blockMagic = BlockLayout.magic
   /// `HYR1`.
@@ -181,6 +183,7 @@ extension BlockScan {
       for slot in stride(from: 16, to: min(word(12), page.count - 1), by: 2) {
         let node = word(slot)
         notePlace(page, node, at: offset + start)
+        if Self.isListing(page, node) { listings.insert(number) }
         // Both keys are one byte long.
         guard node >= 16, node + 9 <= page.count, word(node + 4) == 0, word(node + 6) == 1 else { continue }
         let byteCount = word(node) | word(node + 2) << 16
@@ -192,6 +195,15 @@ extension BlockScan {
         if key.elementsEqual(TableLayout.headKey) { heads.insert(Array(value)) }
       }
     }
+  }
+
+  /// Whether a node of a leaf page is that of the table `state`.
+  private static func isListing(_ page: UnsafeRawBufferPointer, _ node: Int) -> Bool {
+    let name = "state".utf8
+    guard node >= 16, node + 8 + name.count + TreeRecord.byteCount <= page.count else { return false }
+    return page.loadUnaligned(fromByteOffset: node + 4, as: UInt16.self) == 2
+      && Int(page.loadUnaligned(fromByteOffset: node + 6, as: UInt16.self)) == name.count
+      && page[(node + 8)..<(node + 8 + name.count)].elementsEqual(name)
   }
 
   /// Notes where a node of a leaf page, which stands at `offset`, says that a block lies: in the page, or on pages of its

@@ -34,10 +34,11 @@ public struct LMDBLogInspection: LogInspection {
   }
 
   public func salvage(
-    _ directory: String, to output: String, tables: SalvagedTables, loose: (LooseRecord) throws -> Void,
-    progress: (UInt64, UInt64) throws -> Void
+    _ directory: String, to output: String, tables: SalvagedTables, owner: StatedOwner,
+    loose: (LooseRecord) throws -> Void, progress: (UInt64, UInt64) throws -> Void
   ) throws -> SalvageReport {
-    try Salvager.salvage(directory, to: output, tables: tables, loose: loose, progress: progress)
+    try Salvager.salvage(
+      directory, to: output, tables: tables, owner: owner, loose: loose, progress: progress)
   }
 
   public func signedHead(_ directory: String) throws -> SignedHead {

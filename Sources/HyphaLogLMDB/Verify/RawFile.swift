@@ -12,11 +12,7 @@ final class RawFile {
     descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw DataDirectory.unavailable(path, "open", errno) }
     var status = stat()
-    guard fstat(descriptor, &status) == 0 else {
-      let code = errno
-      _ = Glibc.close(descriptor)
-      throw DataDirectory.unavailable(path, "fstat", code)
-    }
+    guard fstat(descriptor, &status) == 0 else { throw DataDirectory.unavailable(path, "fstat", errno) }
     byteCount = Int(status.st_size)
   }
 

@@ -17,49 +17,57 @@ struct Salvager {
   /// A commit of the new log has so many bytes of blocks.
   private static let commitByteCount = 32 << 20
 
-  /// As ``LogInspection/salvage(_:to:tables:loose:progress:)`` says.
+  /// As ``LogInspection/salvage(_:to:tables:owner:loose:progress:)`` says.
   static func salvage(
-    _ directory: String, to output: String, tables: SalvagedTables, loose: (LooseRecord) throws -> Void,
-    progress: (UInt64, UInt64) throws -> Void
+    _ directory: String, to output: String, tables: SalvagedTables, owner: StatedOwner,
+    loose: (LooseRecord) throws -> Void, progress: (UInt64, UInt64) throws -> Void
   ) throws -> SalvageReport {
     let place = DataDirectory(path: output)
     let quiet = try WriterAbsence(DataDirectory(path: directory))
     defer { withExtendedLifetime(quiet) {} }
     let file = try RawFile(DataDirectory.dataFile(in: DataDirectory(path: directory).log))
-    try place.create()
-    let lock = try WriterLock(place)
+    try confirmNoLog(place)
+    let scan = try BlockScan(file, progress: progress)
+    // LMDB's own answer is whole or cut off; what the pages say is known to be of one commit.
+    let raw = tables.problem == nil ? nil : RawTables(scan, in: file)
+    let rows = RowsByTable(raw?.tables ?? tables.withoutUnprovenAgents)
+    let identity = try SalvageIdentity(directory, rows, scan, file, stated: owner)
+    let wasThere = try FileTree.names(in: output) != nil
+    do {
+      try place.create()
+      let lock = try WriterLock(place)
+      try confirmNoLog(place)
+      var salvager = Salvager(
+        file, scan, place, payloads: PayloadStore(in: directory), tables: rows, identity: identity.identity)
+      salvager.report.notes = identity.notes + (raw?.notes ?? [])
+      try withExtendedLifetime(lock) {
+        try salvager.run(scan)
+        try salvager.takeKey(from: directory)
+      }
+      try salvager.tellLoose(loose)
+      return salvager.report
+    } catch {
+      if !wasThere { FileTree.remove(output) }
+      throw error
+    }
+  }
+
+  private static func confirmNoLog(_ place: DataDirectory) throws {
     guard try !place.hasLog() else {
       throw HyphaError(
-        .fileUnavailable, "\(output) holds a log already", remedy: "give a directory that holds none")
+        .fileUnavailable, "\(place.path) holds a log already", remedy: "give a directory that holds none")
     }
-    let scan = try BlockScan(file, progress: progress)
-    var salvager = try Salvager(
-      file, scan, place, payloads: PayloadStore(in: directory), tables: RowsByTable(tables))
-    try withExtendedLifetime(lock) {
-      try salvager.run(scan)
-      try salvager.takeKey(from: directory)
-    }
-    try salvager.tellLoose(loose)
-    return salvager.report
   }
 
   private init(
-    _ file: RawFile, _ scan: BlockScan, _ place: DataDirectory, payloads: PayloadStore, tables: RowsByTable
-  ) throws {
+    _ file: RawFile, _ scan: BlockScan, _ place: DataDirectory, payloads: PayloadStore, tables: RowsByTable,
+    identity: LogIdentity
+  ) {
     self.file = file
     self.place = place
     self.tables = tables
     oldPayloads = payloads
     self.payloads = PayloadStore(in: place.path)
-    // LMDB's own answer comes first; else what most pages say.
-    let found = scan.identities.sorted { $0.value > $1.value }.map(\.key)
-    let sealed = tables.state(TableLayout.identityKey) ?? found.first
-    guard let sealed, let identity = try? Self.open(sealed, TableLayout.identityKey, TableLayout.identity)
-    else {
-      throw HyphaError(
-        .logInvalid, "nothing in the file says whose log it is: \(file.byteCount) bytes were searched",
-        remedy: "restore it from a copy")
-    }
     self.identity = identity
     report = SalvageReport(id: identity.id, node: identity.node)
     for record in scan.records {
@@ -347,13 +355,27 @@ private final class WriterAbsence {
     descriptor = Glibc.open(place.writerLock, O_RDONLY | O_CLOEXEC)
     // Where there is no such file, nobody has ever written.
     guard descriptor >= 0, flock(descriptor, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK else { return }
-    _ = Glibc.close(descriptor)
+    // Its end closes the file, also when this throws; a second close would hit what another thread has opened meanwhile.
     throw HyphaError(
-      .logLocked, "the log in \(place.path) is open for writing by another process",
+      .logLocked,
+      "the log in \(place.path) is open for writing by \(WriterLock.holder(of: descriptor))",
       remedy: "stop that process first")
   }
 
   deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
+}
+
+extension SalvagedTables {
+  /// The rows but for agents' places and snapshots: those that were read may be of one commit without the others that
+  /// were committed with them.
+  fileprivate var withoutUnprovenAgents: SalvagedTables {
+    guard problem != nil else { return self }
+    let consumer = TableLayout.Kind.cursor.rawValue
+    let rest = rows.filter {
+      $0.table != "snapshots" && !($0.table == "state" && $0.keyBytes.first == consumer)
+    }
+    return SalvagedTables(rows: rest, problem: problem)
+  }
 }
 
 /// The rows of the small tables that could be read, with what salvage asks of them.

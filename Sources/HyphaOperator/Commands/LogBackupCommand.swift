@@ -7,7 +7,8 @@ struct LogBackupCommand: Command {
     name: "backup", abstract: "Copy a node's log and payloads as they are at one moment.",
     discussion: """
       The node may be running. The copy is a data directory itself, so every 'hypha log' command reads it; it has \
-      its name only once it is whole and on the disk. Keep the printed link: it stands for every event up to the \
+      its name only once it was verified from end to end and is on the disk. A damaged log is refused, and nothing \
+      is left of its copy. Keep the printed link: it stands for every event up to the \
       position.
 
       Pages that the log frees meanwhile cannot be used again before the copy is made, so its file grows; by how \
@@ -28,15 +29,37 @@ struct LogBackupCommand: Command {
   func run() async throws {
     let path = try DataPlaces.log(at: data)
     let retention = try Program.require().retention
+    // What ends this process ends the one that verifies.
+    let stop = StopSignal([])
     let report = try await LiveRegion.run { region in
       try retention.backUp(
-        path, to: output, withKey: withKey, progress: region.progress("\(output): copying"))
+        path, to: output, withKey: withKey, progress: region.progress("\(output): copying"),
+        verify: region.verification(of: path, as: output, stop, remedy: Self.remedy(path)))
     }
     if json { return try Output.standard.writeLine(JSON.text(CopyJSON(report, path: output))) }
     try Output.standard.writeLine("\(output): \(report.line)")
     if report.grownByteCount > 0 {
       try Output.standard.writeLine(
         "  the log's file grew by \(Human.bytes(report.grownByteCount)) meanwhile")
+    }
+  }
+
+  private static func remedy(_ path: String) -> String {
+    "run '\(Program.calledAs) log verify \(path)', keep the backups that there are, and restore one or run "
+      + "'\(Program.calledAs) log salvage \(path) --output NEW'"
+  }
+}
+
+extension LiveRegion {
+  /// What verifies a copy in a process of its own, and says how far it is.
+  func verification(
+    of source: String, as name: String, _ stop: StopSignal, remedy: String
+  ) -> CopyVerification {
+    { copy in
+      try LogExamination(data: copy, stop: stop).confirmCopy(of: source, remedy: remedy) { progress in
+        let (done, head) = (Human.count(progress.position.rawValue), Human.count(progress.head.rawValue))
+        try self.draw(["\(name): verifying, \(done) of \(head) entries"])
+      }
     }
   }
 }

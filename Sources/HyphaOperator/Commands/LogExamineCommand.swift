@@ -14,6 +14,8 @@ struct LogExamineCommand: Command {
   @Argument(help: "A node's data directory.", completion: .directory) var data: String
   @Option(help: "Look up the chain there.", valueName: "position") var linkAt: [UInt64] = []
   @Option(help: "Salvage to this directory.", valueName: "directory", completion: .directory) var output = ""
+  @Option(help: "Whose log it is.", valueName: "node") var node: NodeID?
+  @Option(help: "Which log it is.", valueName: "id") var logID: EventID?
   @Flag(help: "Tell of salvaged records without a place.") var loose = false
 
   func run() async throws {
@@ -66,7 +68,8 @@ struct LogExamineCommand: Command {
   /// The tables are LMDB's to read, so that is done by one more process.
   private func salvage(_ inspection: any LogInspection) throws {
     let tables = try LogExamination(data: data, stop: StopSignal([])).tables()
-    let report = try inspection.salvage(data, to: output, tables: tables) { record in
+    let owner = StatedOwner(node: node, id: logID)
+    let report = try inspection.salvage(data, to: output, tables: tables, owner: owner) { record in
       if loose { try tell(ExaminationLine(loose: LooseLine(record))) }
     } progress: { done, all in
       try tell(ExaminationLine(searched: .init(done: done, all: all)))

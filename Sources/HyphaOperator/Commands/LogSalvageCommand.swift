@@ -11,7 +11,8 @@ struct LogSalvageCommand: Command {
       writes them to a new data directory, at the same positions and byte by byte: the chain and all signed heads \
       before the damage go on to hold. What cannot be kept is quarantined there, and reading it says so. Consumers' \
       places, snapshots, idempotency keys, payloads and the node's key are taken along as far as they can be read. \
-      The node must not run. All of that is done by a process of its own: should damaged bytes end it, that is said.
+      The node must not run. Where the pages are lost that say whose log it is, its index and the chain do, or --node \
+      and --log-id, as a signed head or a backup has them; with --node alone the new log gets a new id. All of that is done by a process of its own: should damaged bytes end it, that is said.
 
       --loose writes the records that are whole while nothing says where in the log they stood: a line of JSON \
       each, with the record's bytes as base64.
@@ -26,6 +27,8 @@ struct LogSalvageCommand: Command {
   var output: String
   @Option(help: "Write records without a place here.", valueName: "file", completion: .file) var loose:
     String?
+  @Option(help: "Whose log it is, where nothing else says so.", valueName: "name") var node: NodeID?
+  @Option(help: "Which log it is, where nothing else says so.", valueName: "id") var logID: EventID?
   @Flag(help: "Print the report as JSON, on one line.") var json = false
 
   func run() async throws {
@@ -33,7 +36,8 @@ struct LogSalvageCommand: Command {
     let examination = LogExamination(data: path, stop: StopSignal())
     let file = try loose.map { try LooseFile($0) }
     let report = try await LiveRegion.run { region in
-      let report = try examination.salvage(to: output, isLooseWanted: file != nil) { line in
+      let owner = StatedOwner(node: node, id: logID)
+      let report = try examination.salvage(to: output, owner: owner, isLooseWanted: file != nil) { line in
         if let record = line.loose { try file?.write(record) }
         guard let searched = line.searched else { return }
         let share = searched.all == 0 ? 100 : searched.done * 100 / searched.all

@@ -7,9 +7,7 @@ import HyphaTopology
 struct NodeOperations: Sendable {
   let current: CurrentNode
   let log: any EventLog
-  let directory: String
-  let retention: any LogRetention
-  let time: any Scheduler
+  let pruning: NodePruning
 
   private var node: Node { current.node }
 
@@ -26,7 +24,7 @@ struct NodeOperations: Sendable {
       },
       "dead-letters.resolve": { request, _ in try await resolve(request) },
       "log.prune.plan": { request, _ in
-        try Self.value(PruneResult(path: directory, plan(request), nil))
+        try Self.value(PruneResult(path: pruning.directory, plan(request), nil))
       },
       "log.prune": { request, progress in try await prune(request, progress) },
     ]
@@ -226,12 +224,8 @@ struct NodeOperations: Sendable {
 
   private func plan(_ request: OperatorRequest) throws -> PrunePlan {
     let wanted = try Self.parameters(Prune.self, of: request)
-    return try retention.planPrune(
-      of: directory, wanted.policy,
-      guards: wanted.protected.map { PruneGuard(keeping: Position(rawValue: $0)) }
-        + AlertReading.guards(node.openAlerts) + RestartNeeds.guards(in: log),
-      sparing: RestartNeeds.positions(in: log), places: node.idlePlaces(),
-      now: Timestamp(microseconds: time.microseconds()))
+    return try pruning.plan(
+      wanted.policy, guards: wanted.protected.map { PruneGuard(keeping: Position(rawValue: $0)) })
   }
 
   private func prune(_ request: OperatorRequest, _ progress: @escaping @Sendable (String) -> Void)
@@ -240,10 +234,10 @@ struct NodeOperations: Sendable {
     let plan = try plan(request)
     var report: PruneReport?
     if let range = plan.range {
-      report = try await retention.prune(log, plan, principal: request.by, time: time) { position in
+      report = try await pruning.carryOut(plan, principal: request.by) { position in
         progress("pruned through \(position) of \(range.upperBound)")
       }
     }
-    return try Self.value(PruneResult(path: directory, plan, report))
+    return try Self.value(PruneResult(path: pruning.directory, plan, report))
   }
 }

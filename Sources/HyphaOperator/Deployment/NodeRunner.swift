@@ -55,8 +55,13 @@ struct NodeRunner {
     var turn = try begin(0)
     let current = CurrentNode(turn.node)
     notes.pass { current.node.note($0) }
-    let server = openSocket(current, log, directory, scheduler)
+    let pruning = NodePruning(
+      current: current, log: log, directory: directory, retention: program.retention, time: scheduler)
+    let server = openSocket(current, log, pruning)
     defer { server?.stop() }
+    let retention = StandingRetention(topology.retention(of: node), node: node, pruning: pruning)
+    let keeping = retention.map { retention in Task { await retention.run() } }
+    defer { keeping?.cancel() }
     // Also while it waits for its neighbours at the start.
     stop.whenRaised { Task { await current.node.stop() } }
     while true {
@@ -123,13 +128,12 @@ struct NodeRunner {
   }
 
   /// Lets operators ask the node. Where no socket can be, it runs without.
-  private func openSocket(
-    _ current: CurrentNode, _ log: any EventLog, _ directory: String, _ scheduler: SystemScheduler
-  ) -> OperatorServer? {
-    let operations = NodeOperations(
-      current: current, log: log, directory: directory, retention: program.retention, time: scheduler)
+  private func openSocket(_ current: CurrentNode, _ log: any EventLog, _ pruning: NodePruning)
+    -> OperatorServer?
+  {
+    let operations = NodeOperations(current: current, log: log, pruning: pruning)
     do {
-      return try OperatorServer(in: directory, operations: operations.all)
+      return try OperatorServer(in: pruning.directory, operations: operations.all)
     } catch {
       current.node.note("operators cannot ask this node: \(error)")
       return nil

@@ -66,6 +66,22 @@ struct LogExamination {
     return found
   }
 
+  /// Reads a copy of the log `source` from end to end.
+  ///
+  /// - Throws: ``HyphaError/Code/logInvalid`` naming the first thing that is wrong and `remedy`;
+  ///   ``HyphaError/Code/failed`` where it could not be read to its end.
+  func confirmCopy(of source: String, remedy: String, progress: (LogProgress) throws -> Void) throws {
+    let found = try verify(linksAt: [], progress: progress)
+    if let problem = found.findings.first {
+      let more = found.findings.count > 1 ? ", and \(found.findings.count - 1) more" : ""
+      throw HyphaError(.logInvalid, "\(source) is damaged: \(problem)\(more)", remedy: remedy)
+    }
+    if let interruption = found.interruption {
+      throw HyphaError(
+        .failed, "the copy of \(source) could not be verified", remedy: "run this again", cause: interruption)
+    }
+  }
+
   /// Looks up the chain's links.
   func chain(at positions: [Position]) throws -> ChainLookup {
     var found: ChainLookup?
@@ -111,11 +127,13 @@ struct LogExamination {
   ///
   /// - Throws: what salvage throws; ``HyphaError/Code/failed`` when the child has died.
   func salvage(
-    to output: String, isLooseWanted: Bool, _ take: (ExaminationLine) throws -> Void
+    to output: String, owner: StatedOwner, isLooseWanted: Bool, _ take: (ExaminationLine) throws -> Void
   ) throws -> SalvageReport {
+    let stated =
+      (owner.node.map { ["--node", $0.text] } ?? []) + (owner.id.map { ["--log-id", "\($0)"] } ?? [])
     var report: SalvageReport?
     do {
-      try run("salvage", ["--output", output] + (isLooseWanted ? ["--loose"] : [])) { line in
+      try run("salvage", ["--output", output] + stated + (isLooseWanted ? ["--loose"] : [])) { line in
         report = line.salvage ?? report
         try take(line)
       }
@@ -206,7 +224,7 @@ extension LogExamination {
 
   /// What a child may have met.
   private static let codes: [HyphaError.Code] = [
-    .logInvalid, .logTooNew, .logLocked, .logFull, .logFailed, .fileUnavailable, .failed,
+    .logInvalid, .logTooNew, .logLocked, .logFull, .logFailed, .fileUnavailable, .invalidInput, .failed,
   ]
 
   private func forEachLine(of handle: FileHandle, _ body: ([UInt8]) throws -> Void) throws {

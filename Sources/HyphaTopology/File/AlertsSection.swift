@@ -13,7 +13,10 @@ extension TopologyDecoder {
     return alerts
   }
 
-  mutating func duration(_ member: Member?, _ name: String) -> Duration? {
+  /// The duration that a setting has; nil where it has none, or none of the range, which is reported.
+  mutating func duration(
+    _ member: Member?, _ name: String, in range: ClosedRange<Duration> = AlertSettings.range
+  ) -> Duration? {
     guard let member, let text = problems.text(of: member.value, in: name) else { return nil }
     guard let duration = DurationText.parse(text) else {
       problems.report(
@@ -21,9 +24,11 @@ extension TopologyDecoder {
         remedy: "write a whole number with a unit, such as 500ms, 30s, 5m or 1h")
       return nil
     }
-    guard AlertSettings.range.contains(duration) else {
+    guard range.contains(duration) else {
+      let (low, high) = (DurationText.text(range.lowerBound), DurationText.text(range.upperBound))
       problems.report(
-        member.mark, "\(name) \(quoted(text)) is out of range", remedy: "use a duration from 1ms to 7d")
+        member.mark, "\(name) \(quoted(text)) is out of range",
+        remedy: "use a duration from \(low) to \(high)")
       return nil
     }
     return duration

@@ -83,6 +83,17 @@ extension DiagnosticCollector {
     return text
   }
 
+  /// `true` or `false`.
+  mutating func truth(of node: DocumentNode, in what: String) -> Bool? {
+    guard case .scalar(let text, quoted: false) = node.content,
+      case .bool(let value)? = CoreSchema.value(ofPlain: text)
+    else {
+      report(node.mark, "\(what) must be true or false", remedy: "write one of the two, without quotes")
+      return nil
+    }
+    return value
+  }
+
   /// A whole number from `range`.
   mutating func integer(of node: DocumentNode, in what: String, from range: ClosedRange<Int64>) -> Int64? {
     guard case .scalar(let text, quoted: false) = node.content,

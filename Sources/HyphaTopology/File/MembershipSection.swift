@@ -8,10 +8,10 @@ extension TopologyDecoder {
     guard let member,
       let members = problems.members(of: member.value, in: "membership", at: member.mark, keys: keys)
     else { return settings }
-    if let heartbeat = duration(members, "heartbeat", in: MembershipSettings.heartbeatRange) {
+    if let heartbeat = duration(members["heartbeat"], "heartbeat", in: MembershipSettings.heartbeatRange) {
       settings.heartbeat = heartbeat
     }
-    if let downAfter = duration(members, "down-after", in: MembershipSettings.silenceRange) {
+    if let downAfter = duration(members["down-after"], "down-after", in: MembershipSettings.silenceRange) {
       settings.downAfter = downAfter
     }
     if let suspicion = suspicion(members) { settings.suspicion = suspicion }
@@ -27,7 +27,9 @@ extension TopologyDecoder {
           other.keyMark, "membership has both suspect-after and \(other.name)",
           remedy: "keep suspect-after for a fixed silence, or remove it")
       }
-      return duration(members, "suspect-after", in: MembershipSettings.silenceRange).map { .fixed(after: $0) }
+      return duration(members["suspect-after"], "suspect-after", in: MembershipSettings.silenceRange).map {
+        .fixed(after: $0)
+      }
     }
     let range = MembershipSettings.Suspicion.levelRange
     if let member = members["suspect-level"],
@@ -37,7 +39,9 @@ extension TopologyDecoder {
       level = Int(number)
     }
     pause =
-      duration(members, "suspect-pause", in: .zero...MembershipSettings.silenceRange.upperBound) ?? pause
+      duration(
+        members["suspect-pause"], "suspect-pause", in: .zero...MembershipSettings.silenceRange.upperBound)
+      ?? pause
     return .phi(level: level, pause: pause)
   }
 
@@ -61,26 +65,5 @@ extension TopologyDecoder {
       "down-after \(DurationText.text(settings.downAfter)) is less than \(DurationText.text(least)), "
         + "when a node is suspected at the earliest",
       remedy: "wait longer, or shorten the heartbeat")
-  }
-
-  private mutating func duration(
-    _ members: [String: Member], _ name: String, in range: ClosedRange<Duration>
-  ) -> Duration? {
-    guard let member = members[name], let text = problems.text(of: member.value, in: name) else { return nil }
-    guard let duration = DurationText.parse(text) else {
-      problems.report(
-        member.mark, "\(name) \(quoted(text)) is not a duration",
-        remedy: "write a whole number with a unit, such as 500ms, 3s or 1m")
-      return nil
-    }
-    guard range.contains(duration) else {
-      problems.report(
-        member.mark, "\(name) \(quoted(text)) is out of range",
-        remedy:
-          "use a duration from \(DurationText.text(range.lowerBound)) to \(DurationText.text(range.upperBound))"
-      )
-      return nil
-    }
-    return duration
   }
 }

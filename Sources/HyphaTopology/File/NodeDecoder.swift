@@ -43,10 +43,11 @@ extension TopologyDecoder {
       guard
         let parts = problems.members(
           of: member.value, in: what, at: member.mark,
-          keys: ["address", "listen", "key", "replicas", "replicated", "in-doubt-after"])
+          keys: ["address", "listen", "key", "replicas", "replicated", "in-doubt-after"] + Self.retentionKeys)
       else { continue }
       var node = decodeNode(id, parts)
       node.replicas = decodeReplicas(of: id, parts, among: names) ?? ReplicationSettings()
+      node.retention = decodeRetention(parts)
       nodes[nodes.count - 1] = node
       if let part = parts["address"] { checkPorts(of: node, at: part.mark, &taken) }
     }

@@ -96,38 +96,6 @@ struct TopologyDecoder {
     return true
   }
 
-  private mutating func decodeLog(_ member: Member?) -> LogSettings {
-    var log = LogSettings()
-    guard let member,
-      let members = problems.members(
-        of: member.value, in: "log", at: member.mark, keys: ["map-size", "inline-payload"])
-    else { return log }
-    if let size = size(members["map-size"], in: ByteCountText.mapRange) { log.mapByteCount = size }
-    if let size = size(members["inline-payload"], in: ByteCountText.inlinePayloadRange) {
-      log.inlinePayloadByteCountMax = size
-    }
-    return log
-  }
-
-  /// The size that a setting has; nil where it has none, or none of the range, which is reported.
-  private mutating func size(_ setting: Member?, in range: ClosedRange<UInt64>) -> UInt64? {
-    guard let setting, let text = problems.text(of: setting.value, in: setting.name) else { return nil }
-    guard let byteCount = ByteCountText.parse(text) else {
-      problems.report(
-        setting.mark, "\(setting.name) \(quoted(text)) is not a size in whole bytes",
-        remedy: "write a number with a unit, such as 512MiB or 64GiB")
-      return nil
-    }
-    guard range.contains(byteCount) else {
-      let (low, high) = (ByteCountText.text(range.lowerBound), ByteCountText.text(range.upperBound))
-      problems.report(
-        setting.mark, "\(setting.name) \(quoted(text)) is out of range",
-        remedy: "use a size from \(low) to \(high)")
-      return nil
-    }
-    return byteCount
-  }
-
   private mutating func decodeKinds(_ section: Member) {
     guard let members = problems.members(of: section.value, in: "kinds", at: section.mark) else { return }
     for member in members {

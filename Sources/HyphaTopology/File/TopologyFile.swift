@@ -10,6 +10,10 @@ public import HyphaCore
 /// log:
 ///   map-size: 64GiB             # the largest size of a node's log: KiB to TiB, or kB to TB. Default: 64TiB
 ///   inline-payload: 64KiB       # a payload of more bytes lies beside the log, once: 1KiB to 1MiB. Default: 64KiB
+///   keep-newer-than: 30d        # what nodes keep of their logs by themselves; what lies beyond any of these goes, oldest
+///   keep-at-most: 16GiB         # first, but for what somebody still needs. Default: everything is kept
+///   keep-newest: 10000000       # that many events
+///   keep-handled: true          # false: what all consumers have handled goes
 ///
 /// alerts:
 ///   deadline: 30s               # how soon an alert is to be answered: d, h, m, s, ms. Default: 30s
@@ -68,6 +72,7 @@ public import HyphaCore
 ///     replicas: [hq, ops]       # who holds copies of all that agents of this node state. Default: nobody
 ///     replicated: 1             # on how many of them it must be before it leaves. Default: 0, none is waited for
 ///     in-doubt-after: 5s        # how long that may take; then it leaves in doubt. Default: 5s
+///     keep-newer-than: 365d     # each of the keep- settings replaces the deployment's
 ///
 /// kinds:                        # settings that all agents of a kind share
 ///   trace: {file: handovers.csv, speed: 3600}

@@ -28,6 +28,7 @@ public struct TopologyWriter {
       if payload != LogSettings().inlinePayloadByteCountMax {
         writer.line("  inline-payload: \(ByteCountText.text(payload))")
       }
+      for part in topology.log.retention.parts { writer.line("  \(part)") }
     }
     if topology.alerts != AlertSettings() {
       writer.section("alerts")
@@ -115,6 +116,7 @@ public struct TopologyWriter {
         parts.append("in-doubt-after: \(DurationText.text(replicas.within))")
       }
     }
+    parts += node.retention.parts
     line("  \(YAMLText.scalar(node.id.text)): {\(parts.joined(separator: ", "))}")
   }
 

@@ -27,17 +27,18 @@ func judge(copy: String) throws {
         say("history")
       case "check", "see":
         if history.head > 0 { try LMDBLogReader(directory: words[1]).hold(against: history) }
-        let log = try openLog(words[1])
-        defer { log.close() }
-        try log.hold(against: history)
-        if words[0] == "check" { try log.goOn(epoch: history.nextEpoch) }
+        try withLog(words[1]) { log in
+          try log.hold(against: history)
+          if words[0] == "check" { try log.goOn(epoch: history.nextEpoch) }
+        }
         say("sound")
       default:
         try damage(words, copy: copy)
-        let isReading = answerCount % 2 == 0
-        let log: any LogReader = try isReading ? LMDBLogReader(directory: copy) : openLog(copy)
-        defer { (log as? LMDBLog)?.close() }
-        try log.hold(against: history)
+        if answerCount % 2 == 0 {
+          try LMDBLogReader(directory: copy).hold(against: history)
+        } else {
+          try withLog(copy) { try $0.hold(against: history) }
+        }
         say("sound")
       }
     } catch let wrong as Wrong {
@@ -47,6 +48,13 @@ func judge(copy: String) throws {
       say("\(words.count == 2 ? "WRONG" : "found") \((error as? Found)?.what ?? "\(error)")")
     }
   }
+}
+
+/// Lets go of the log before anybody is told: the next to write it may be started then.
+private func withLog(_ directory: String, _ body: (LMDBLog) throws -> Void) throws {
+  let log = try openLog(directory)
+  defer { log.close() }
+  try body(log)
 }
 
 /// Puts a copy of a log in its place, with what the words say done to one of its files.
