@@ -18,10 +18,11 @@ enum ExportTools {
     return process.terminationStatus == 0
   }()
 
-  /// What the tool that `format` is for finds in a file.
-  static func findings(_ format: String, _ path: String, in scratch: Scratch) async throws -> JSONValue {
+  /// What the tool that `format` is for finds in a file, or in two.
+  static func findings(_ format: String, _ paths: String..., in scratch: Scratch) async throws -> JSONValue {
     let result = try await Hypha(
-      [python, script, format, path], in: scratch, program: "/usr/bin/env", environment: ["MPLBACKEND": "Agg"]
+      [python, script, format] + paths, in: scratch, program: "/usr/bin/env",
+      environment: ["MPLBACKEND": "Agg"]
     ).end(within: .seconds(300))
     let line = try #require(result.lines.last { $0.hasPrefix("{") }, "\(result.errors.suffix(2_000))")
     return try JSON.decode(JSONValue.self, from: line.utf8)

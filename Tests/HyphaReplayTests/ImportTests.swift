@@ -169,8 +169,8 @@ import Testing
     }
     let expected = try HandOvers.read(path: Self.path(name), options: .init(resourceKey: resourceKey))
     try withFile(export([log], .xes).utf8) { path in
-      #expect(try cases(path, .init(placeholders: [""])) == cases(Self.path(name), source))
-      let again = try HandOvers.read(path: path)
+      #expect(try cases(path, source) == cases(Self.path(name), source))
+      let again = try HandOvers.read(path: path, options: .init(resourceKey: resourceKey))
       #expect(again.all.count == expected.all.count && !again.all.isEmpty)
       #expect(again.counts == expected.counts)
     }

@@ -164,6 +164,63 @@ import Testing
     #expect(exporter.eventCount == 2)
   }
 
+  @Test func `a definition counts for values that came before it, and a real number stays one`() throws {
+    let events = (1...3).map {
+      """
+      {"id":"e\($0)","type":"t","time":"2024-01-0\($0)T00:00:00Z","attributes":[{"name":"x","value":\($0).0},
+      {"name":"said","value":true},{"name":"at","value":"2024"}],"relationships":[
+      {"objectId":"b","qualifier":"z"},{"objectId":"b","qualifier":"a"},{"objectId":"a","qualifier":"m"}]}
+      """
+    }
+    let text = """
+      {"events":[\(events.joined(separator: ","))],"objects":[{"id":"b","type":"o","attributes":[
+      {"name":"n","time":"1970-01-01T00:00:00Z","value":2.0}]}],
+      "objectTypes":[{"name":"o","attributes":[{"name":"n","type":"float"}]}],
+      "eventTypes":[{"name":"t","attributes":[{"name":"x","type":"float"},{"name":"said","type":"string"},
+      {"name":"at","type":"date"}]}]}
+      """
+    let log = try imported(text)
+    #expect(try json([log]).contains(#"{"name":"x","value":1.0}"#))
+    let found = try json([throughDatabase([log])])
+    #expect(found.contains(#"{"name":"x","value":3.0}"#) && found.contains(#"Z","value":2.0}"#), "\(found)")
+    // What is not of the type that it was defined with is a text in a database.
+    #expect(found.contains(#"{"name":"said","value":"true"}"#) && found.contains(#""type":"date""#))
+    // Relations keep their order.
+    let relations = #""objectId":"b","qualifier":"z"},{"objectId":"b","qualifier":"a"},{"objectId":"a""#
+    #expect(found.ranges(of: relations).count == 3)
+  }
+
+  @Test func `a database whose objects have neither times nor changes is read`() throws {
+    try withPath { path in
+      let database = try SQLiteDatabase.making(path)
+      try database.run(
+        """
+        CREATE TABLE event_map_type (ocel_type, ocel_type_map); CREATE TABLE object_map_type (ocel_type, ocel_type_map);
+        CREATE TABLE event (ocel_id, ocel_type); CREATE TABLE object (ocel_id, ocel_type);
+        CREATE TABLE event_object (ocel_event_id, ocel_object_id, ocel_qualifier);
+        CREATE TABLE object_object (ocel_source_id, ocel_target_id, ocel_qualifier);
+        INSERT INTO object_map_type VALUES ('item line', 'ItemLine'); INSERT INTO object VALUES ('i', 'item line');
+        INSERT INTO event_map_type VALUES ('pay', 'Pay'); INSERT INTO event VALUES ('e', 'pay');
+        CREATE TABLE object_ItemLine (ocel_id TEXT, weight REAL);
+        INSERT INTO object_ItemLine VALUES ('i', 9e999), ('i', 5);
+        CREATE TABLE event_Pay (ocel_id TEXT, "ocel:activity" TEXT, ocel_time TIMESTAMP);
+        INSERT INTO event_Pay VALUES ('e', 'pay', '2024-03-31 10:00:00.123456+00:00');
+        """)
+      try database.finish()
+      let log = try emptyLog()
+      try LogImporter(into: log).addOCELDatabase(path: path)
+      let content = try Content(json([log]))
+      #expect(
+        content.objects.map(\.attributes) == [
+          [
+            .init(name: "weight", time: "1970-01-01T00:00:00Z", value: .integer(5))
+          ]
+        ])
+      #expect(content.events.map(\.attributes) == [[]])
+      #expect(content.events.map(\.time) == ["2024-03-31T10:00:00.123456Z"])
+    }
+  }
+
   @Test func `what is no OCEL is refused, and the error says where`() throws {
     for (text, problem) in [
       (

@@ -82,13 +82,29 @@ public enum RecordedEvents {
   public static func read(
     _ source: GzipInputStream, options: Options = Options(), _ body: (RecordedEvent) throws -> Void
   ) throws -> Format {
-    let format = try options.format ?? FormatSniffer.format(of: source.peek(), path: source.path)
+    let format = try options.format ?? format(of: source)
     switch format {
     case .xes: try XESReader(source: source, options: options).read(body)
     case .csv: try CSVReader(source: source, options: options).read(body)
     case .cloudEvents: try CloudEventsReader(source: source, options: options).read(body)
     }
     return format
+  }
+
+  /// Calls `body` with all that an XES file has: its declarations, traces and events, each whole, in the order of the file.
+  ///
+  /// - Throws: as ``read(path:options:_:)``.
+  public static func readXES(
+    _ source: GzipInputStream, options: Options = Options(), _ body: (XESPart) throws -> Void
+  ) throws {
+    try XESReader(source: source, options: options).readParts(body)
+  }
+
+  /// The format of a stream from which nothing was read yet, by its first bytes, which stay to be read.
+  ///
+  /// - Throws: `invalidInput` where it is none of them.
+  public static func format(of source: GzipInputStream) throws -> Format {
+    try FormatSniffer.format(of: source.peek(), path: source.path)
   }
 }
 

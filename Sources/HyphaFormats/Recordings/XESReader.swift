@@ -10,7 +10,8 @@ import HyphaCore
 /// - Resource and group are the event attributes that the options name.
 ///
 /// Only the direct attributes of a trace or event count: what is nested in another attribute, or stands in
-/// `global`, `classifier` and `extension` elements, is passed over. If an attribute occurs twice, the last one wins.
+/// `global`, `classifier` and `extension` elements, does not. If an attribute occurs twice, the last one wins.
+/// ``readParts(_:)`` gives all of it as well.
 ///
 /// Foundation's `XMLParser(stream:)` pulls 128 KiB at a time from its stream on Linux and holds no more
 /// (tried with a document of 74 MB: 22 MB resident), so parsing is bounded.
@@ -19,9 +20,17 @@ struct XESReader {
   let options: RecordedEvents.Options
 
   func read(_ body: (RecordedEvent) throws -> Void) throws {
+    try read(whole: false) { if case .event(let event, _) = $0 { try body(event) } }
+  }
+
+  /// Calls `body` with all that the file has, in its order.
+  func readParts(_ body: (XESPart) throws -> Void) throws { try read(whole: true, body) }
+
+  private func read(whole: Bool, _ body: (XESPart) throws -> Void) throws {
     try withoutActuallyEscaping(body) { body in
       let bytes = XMLByteStream(source)
       let delegate = XESDelegate(path: source.path, options: options, body: body)
+      delegate.keepsAll = whole
       let parser = XMLParser(stream: bytes)
       parser.shouldResolveExternalEntities = false
       parser.delegate = delegate
@@ -46,7 +55,9 @@ struct XESReader {
 private final class XESDelegate: NSObject, XMLParserDelegate {
   private let path: String
   private let options: RecordedEvents.Options
-  var body: (RecordedEvent) throws -> Void
+  var body: (XESPart) throws -> Void
+  /// Whether more than events is wanted.
+  var keepsAll = false
   /// The first thing that went wrong; after it nothing is looked at.
   private(set) var failure: (any Error)?
   private(set) var sawLog = false
@@ -64,10 +75,16 @@ private final class XESDelegate: NSObject, XMLParserDelegate {
   private var group: String?
   private var time: String?
 
+  // What is kept where all is wanted: elements that are open, and attributes of the trace and the event.
+  private var open: [XESElement] = []
+  private var traceAttributes: [XESElement] = []
+  private var eventAttributes: [XESElement] = []
+  private var traceIsTold = false
+
   /// XES nests attributes, never this deep.
   private static let maximumDepth = 256
 
-  init(path: String, options: RecordedEvents.Options, body: @escaping (RecordedEvent) throws -> Void) {
+  init(path: String, options: RecordedEvents.Options, body: @escaping (XESPart) throws -> Void) {
     self.path = path
     self.options = options
     self.body = body
@@ -79,6 +96,7 @@ private final class XESDelegate: NSObject, XMLParserDelegate {
   ) {
     guard failure == nil else { return }
     depth += 1
+    defer { if keepsAll { keep(element, attributes, parser) } }
     switch depth {
     case 1: startRoot(element, parser)
     case 2: startInLog(element, parser)
@@ -94,18 +112,55 @@ private final class XESDelegate: NSObject, XMLParserDelegate {
     _ parser: XMLParser, didEndElement element: String, namespaceURI: String?, qualifiedName: String?
   ) {
     guard failure == nil else { return }
-    if depth == 3, isInEvent {
-      isInEvent = false
-      do { try body(event()) } catch { fail(parser, error) }
-    } else if depth == 2 {
-      isInTrace = false
-    }
+    do {
+      if let element = open.popLast() {
+        try end(element)
+      } else if depth == 3, isInEvent {
+        isInEvent = false
+        try tellTrace()
+        try body(.event(event(), eventAttributes))
+      } else if depth == 2, isInTrace {
+        try tellTrace()
+        isInTrace = false
+      }
+    } catch { fail(parser, error) }
     depth -= 1
   }
 
   func parser(_ parser: XMLParser, parseErrorOccurred error: any Error) {
     guard failure == nil else { return }
     failure = malformed(error, line: parser.lineNumber)
+  }
+
+  /// Begins what is kept of an element; traces and events are told otherwise.
+  private func keep(_ element: String, _ attributes: [String: String], _ parser: XMLParser) {
+    guard failure == nil else { return }
+    let name = localName(element)
+    if depth == 1 {
+      do { try body(.declaration(XESElement("log", attributes))) } catch { fail(parser, error) }
+    } else if !open.isEmpty || (depth == 2 && name != "trace") || (depth == 3 && !isInEvent) || depth > 3 {
+      open.append(XESElement(String(name), attributes))
+    }
+  }
+
+  private func end(_ element: XESElement) throws {
+    if let last = open.indices.last {
+      if open[last].nested?.append(element) == nil { open[last].nested = [element] }
+    } else if isInEvent {
+      eventAttributes.append(element)
+    } else if isInTrace {
+      traceAttributes.append(element)
+    } else {
+      try body(.declaration(element))
+    }
+  }
+
+  /// Tells of the trace what was not told yet, where all is wanted.
+  private func tellTrace() throws {
+    guard keepsAll, !traceIsTold || !traceAttributes.isEmpty else { return }
+    traceIsTold = true
+    try body(.trace(XESTrace(number: traceCount, caseID: caseID, attributes: traceAttributes)))
+    traceAttributes = []
   }
 
   private func startRoot(_ element: String, _ parser: XMLParser) {
@@ -122,6 +177,8 @@ private final class XESDelegate: NSObject, XMLParserDelegate {
       isInTrace = true
       traceCount += 1
       traceHasEvents = false
+      traceIsTold = false
+      traceAttributes = []
       caseID = "case-\(traceCount)"
     case "event":
       fail(parser, problem(parser.lineNumber, "an event stands outside of a trace, so it has no case"))
@@ -134,6 +191,7 @@ private final class XESDelegate: NSObject, XMLParserDelegate {
       isInEvent = true
       traceHasEvents = true
       eventLine = parser.lineNumber
+      eventAttributes = []
       activity = nil
       resource = nil
       group = nil

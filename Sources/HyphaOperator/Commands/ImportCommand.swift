@@ -16,7 +16,8 @@ struct ImportCommand: Command {
       The log can be replayed, traced and exported as any other; no node runs on it. CloudEvents that Hypha has exported \
       become what they were; of others the whole event is the payload. OCEL keeps events, objects and definitions as they are, and is \
       exported as it was. XES and CSV become events of type recorded.Event \
-      by the agent that is called as the resource is, each caused by the one before it in its case.
+      by the agent that is called as the resource is, each caused by the one before it in its case; of XES all attributes, traces \
+      and declarations are kept, and exported as they were.
       """,
     examples: [
       "hypha import receipt.xes.gz --data data/receipt",

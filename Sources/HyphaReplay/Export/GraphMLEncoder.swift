@@ -44,7 +44,7 @@ struct GraphMLEncoder: ExportEncoder {
 
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
     let record = replayed.entry.record
-    guard !OCEL.isBackground(record.contentType), !record.isToNobody else { return }
+    guard !record.contentType.isBackground, !record.isToNobody else { return }
     let isType = record.addressee.isEmpty
     let to = isType ? record.type : record.addressee
     let pair = Pair(

@@ -88,7 +88,7 @@ public struct LogExporter {
   /// Writes one event.
   public mutating func add(_ replayed: ReplayedEntry) throws {
     try encoder.add(replayed, &sink)
-    if !OCEL.isBackground(replayed.entry.record.contentType) { eventCount += 1 }
+    if !replayed.entry.record.contentType.isBackground { eventCount += 1 }
     try sink.flushIfLarge()
   }
 
@@ -172,6 +172,7 @@ struct OTLPEncoder: ExportEncoder {
 
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
     let entry = replayed.entry
+    guard !entry.record.contentType.isBackground else { return }
     let end = entry.source.isImported ? entry.record.time : entry.appendedAt
     spans.append(entry.record, node: replayed.node, until: end, to: &sink.buffer)
   }

@@ -11,6 +11,10 @@ struct ProcessEvent {
   var resource: String?
   var group: String?
   var time: Timestamp
+  /// Where it was imported from XES: its trace, as the log's entry for it names it, and all attributes that the file had.
+  var recorded: (trace: UInt64, attributes: [XESElement])?
+  /// Where it was imported from OCEL.
+  var objectCentric: OCEL.Event?
 
   /// The type of events that were imported from a recording.
   static let importedType: EventTypeName = "recorded.Event"
@@ -21,6 +25,13 @@ struct ProcessEvent {
     var caseID: String
     var group: String?
     var resource: String?
+    var trace: UInt64?
+    var attributes: [XESElement]?
+
+    init(_ recorded: RecordedEvent) {
+      (activity, caseID) = (recorded.activity, recorded.caseID)
+      (group, resource) = (recorded.group, recorded.resource)
+    }
   }
 
   init(_ record: RecordView) {
@@ -30,11 +41,13 @@ struct ProcessEvent {
       activity = event.type
       resource = event.object("by", without: "agent:")
       group = event.text("group").flatMap { $0.isEmpty ? nil : $0 }
+      objectCentric = event
     } else if record.type.elementsEqual(Self.importedType.text.utf8),
       let payload = try? JSON.decode(Payload.self, from: record.payload)
     {
       (caseName, activity) = (payload.caseID, payload.activity)
       (resource, group) = (payload.resource, payload.group)
+      if let trace = payload.trace, let attributes = payload.attributes { recorded = (trace, attributes) }
     } else {
       caseName = String(decoding: record.subject, as: UTF8.self)
       activity = String(decoding: record.type, as: UTF8.self)

@@ -1,65 +1,82 @@
 import HyphaCore
+import HyphaFormats
 import HyphaLog
 
 /// XES (IEEE 1849): a trace for each case, with its events in their order.
 ///
 /// Events come in order of time and are wanted case by case. Each goes to one of some files by its case's hash; at the end file
 /// after file is read and its events put together. So memory is that of one part, about 40,000 events, and a case of any size
-/// must fit.
+/// must fit. Traces of a log that was imported from XES go to the files in the order of that file, and keep it.
 struct XESEncoder: ExportEncoder {
   private let spill: Spill
+  private let expectedCount: UInt64
+  private var header = XESHeader()
 
   init(expectedCount: UInt64, spillDirectory: String) throws {
     let partCount = Int(min(max(expectedCount / 40_000, 1), 256))
+    self.expectedCount = max(expectedCount, 1)
     spill = try Spill(partCount: partCount, in: spillDirectory)
   }
 
   func begin(_ sink: inout ExportSink) {
-    sink.buffer.append(
-      """
-      <?xml version="1.0" encoding="UTF-8"?>
-      <log xes.version="1849-2016" xes.features="" xmlns="http://www.xes-standard.org/">
-      <extension name="Concept" prefix="concept" uri="http://www.xes-standard.org/concept.xesext"/>
-      <extension name="Time" prefix="time" uri="http://www.xes-standard.org/time.xesext"/>
-      <extension name="Organizational" prefix="org" uri="http://www.xes-standard.org/org.xesext"/>
-      <classifier name="Activity" keys="concept:name"/>
-
-      """)
+    sink.buffer.append("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")
   }
 
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) throws {
     let record = replayed.entry.record
-    guard !OCEL.isBackground(record.contentType) else { return }
-    let event = ProcessEvent(record)
-    // What is in the sink is written out first, so that the fragment can be made there.
+    // Fragments are made behind what is in the sink.
     let start = sink.buffer.bytes.count
-    sink.buffer.append("<event>")
-    attribute("string", "concept:name", event.activity, &sink)
-    if let resource = event.resource { attribute("string", "org:resource", resource, &sink) }
-    if let group = event.group { attribute("string", "org:group", group, &sink) }
-    sink.buffer.append("<date key=\"time:timestamp\" value=\"")
-    sink.buffer.append(record.time)
-    sink.buffer.append("\"/>")
-    attribute("id", "identity:id", record.id.description, &sink)
-    if !record.addressee.isEmpty {
-      attribute("string", "hypha:addressee", String(decoding: record.addressee, as: UTF8.self), &sink)
+    defer { sink.buffer.truncate(to: start) }
+    switch record.contentType {
+    case .xesDeclaration:
+      if let element = try? JSON.decode(XESElement.self, from: record.payload) { header.add(element) }
+    case .xesTrace:
+      guard let trace = try? JSON.decode(XESBackground.Trace.self, from: record.payload) else { return }
+      for attribute in trace.attributes { sink.buffer.append(attribute) }
+      let key = Spill.Case(name: trace.caseID, trace: trace.trace)
+      try spill.add(key, part: part(trace.trace), isHead: true, sink.buffer.bytes[start...])
+      header.hasTraces = true
+    case _ where record.contentType.isBackground: break
+    default:
+      let event = ProcessEvent(record)
+      sink.buffer.append("<event>")
+      guard let recorded = event.recorded else {
+        sink.buffer.appendXESAttributes(of: event, record)
+        sink.buffer.append("</event>\n")
+        header.hasOwn = true
+        return try spill.add(Spill.Case(name: event.caseName), sink.buffer.bytes[start...])
+      }
+      for attribute in recorded.attributes { sink.buffer.append(attribute) }
+      sink.buffer.append("</event>\n")
+      header.hasTraces = true
+      let key = Spill.Case(name: event.caseName, trace: recorded.trace)
+      try spill.add(key, part: part(recorded.trace), sink.buffer.bytes[start...])
     }
-    sink.buffer.append("<string key=\"hypha:channel\" value=\"")
-    sink.buffer.append(record.channel.name)
-    sink.buffer.append("\"/></event>\n")
-    try spill.add(case: event.caseName, fragment: sink.buffer.bytes[start...])
-    sink.buffer.truncate(to: start)
+  }
+
+  /// The part of an imported trace, by how many entries came before it, so that parts are in the order of traces.
+  private func part(_ place: UInt64) -> Int {
+    let count = UInt64(spill.partCount)
+    let (product, overflows) = place.multipliedReportingOverflow(by: count)
+    return overflows ? spill.partCount - 1 : Int(min(product / expectedCount, count - 1))
   }
 
   mutating func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) throws {
     // Each is read, and written.
     pace.total = 2 * spill.fragmentCount
+    header.write(to: &sink.buffer)
     for part in 0..<spill.partCount {
-      try spill.forEachCase(in: part, read: { try pace.step() }) { name, fragments in
+      try spill.forEachCase(in: part, read: { try pace.step() }) { key, fragments in
         sink.buffer.append("<trace>")
-        attribute("string", "concept:name", name, &sink)
+        if fragments.heads.isEmpty {
+          sink.buffer.append(XESElement("string", ["key": "concept:name", "value": key.name]))
+        }
+        for fragment in fragments.heads {
+          try pace.step()
+          sink.buffer.append(fragment)
+        }
         sink.buffer.append("\n")
-        for fragment in fragments {
+        for fragment in fragments.events {
           try pace.step()
           sink.buffer.append(fragment)
           try sink.flushIfLarge()
@@ -69,16 +86,63 @@ struct XESEncoder: ExportEncoder {
     }
     sink.buffer.append("</log>\n")
   }
+}
 
-  private func attribute(
-    _ kind: StaticString, _ key: StaticString, _ value: String, _ sink: inout ExportSink
-  ) {
-    sink.buffer.append("<")
-    sink.buffer.append(kind)
-    sink.buffer.append(" key=\"")
-    sink.buffer.append(key)
-    sink.buffer.append("\" value=\"")
-    sink.buffer.appendXML(value)
-    sink.buffer.append("\"/>")
+/// What stands before the traces: what was imported, and for events of Hypha's own what those need.
+struct XESHeader {
+  /// Whether there are events that were not imported from XES, and traces that were.
+  var (hasOwn, hasTraces) = (false, false)
+  private var root: XESElement?
+  private var elements: [XESElement] = []
+  private var known: Set<XESElement> = []
+
+  /// Adds a declaration of an imported log; of several logs each comes once.
+  mutating func add(_ element: XESElement) {
+    if element.type == "log" {
+      root = root ?? element
+    } else if known.insert(element).inserted {
+      elements.append(element)
+    }
   }
+
+  func write(to buffer: inout TextBuffer) {
+    let isOwn = hasOwn || (root == nil && !hasTraces)
+    buffer.append("<log")
+    let own = ["xes.version": "1849-2016", "xes.features": "", "xmlns": Self.namespace]
+    for (name, value) in (root.map { $0.more ?? [:] } ?? own).sorted(by: { $0.key < $1.key }) {
+      buffer.append(xmlAttribute: name, value)
+    }
+    buffer.append(">\n")
+    if isOwn {
+      for extensionOfXES in Self.extensions where !declares("prefix", extensionOfXES) {
+        buffer.append(extensionOfXES)
+        buffer.append("\n")
+      }
+    }
+    var hasClassifier = !isOwn || declares("name", Self.classifier)
+    // Extensions, globals, classifiers and attributes come in that order.
+    for element in elements {
+      if !hasClassifier, !["extension", "global", "classifier"].contains(element.type) {
+        buffer.append(Self.classifier)
+        buffer.append("\n")
+        hasClassifier = true
+      }
+      buffer.append(element)
+      buffer.append("\n")
+    }
+    if !hasClassifier {
+      buffer.append(Self.classifier)
+      buffer.append("\n")
+    }
+  }
+
+  private func declares(_ name: String, _ element: XESElement) -> Bool {
+    elements.contains { $0.type == element.type && $0.more?[name] == element.more?[name] }
+  }
+
+  private static let namespace = "http://www.xes-standard.org/"
+  private static let extensions = [("Concept", "concept"), ("Time", "time"), ("Organizational", "org")].map {
+    XESElement("extension", ["name": $0, "prefix": $1, "uri": "\(namespace)\($1).xesext"])
+  }
+  private static let classifier = XESElement("classifier", ["name": "Activity", "keys": "concept:name"])
 }

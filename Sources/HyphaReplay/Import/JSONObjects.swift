@@ -144,7 +144,7 @@ struct JSONMembers {
   }
 
   /// Where the value that begins at `start` ends. The bytes are known to be JSON.
-  private static func endOfValue(_ bytes: [UInt8], from start: Int) -> Int {
+  static func endOfValue(_ bytes: [UInt8], from start: Int) -> Int {
     var place = start
     var depth = 0
     var isInString = false

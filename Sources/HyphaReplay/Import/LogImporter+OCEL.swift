@@ -18,10 +18,12 @@ extension LogImporter {
       ordinals[array, default: 0] += 1
       do {
         switch array {
-        case "events": try add(JSON.decode(OCEL.Event.self, from: element))
-        case "objects": try add(JSON.decode(OCEL.Object.self, from: element))
-        case "eventTypes": try add(JSON.decode(OCEL.TypeDefinition.self, from: element), isEvent: true)
-        case "objectTypes": try add(JSON.decode(OCEL.TypeDefinition.self, from: element), isEvent: false)
+        case "events": try add(JSON.decode(OCEL.Event.self, from: element), element)
+        case "objects": try add(JSON.decode(OCEL.Object.self, from: element), element)
+        case "eventTypes":
+          try add(JSON.decode(OCEL.TypeDefinition.self, from: element), isEvent: true, element)
+        case "objectTypes":
+          try add(JSON.decode(OCEL.TypeDefinition.self, from: element), isEvent: false, element)
         default: break
         }
       } catch let error as DecodingError {
@@ -49,7 +51,8 @@ extension LogImporter {
   public func addOCELDatabase(path: String, checkpoint: @escaping () throws -> Void = {}) throws {
     do {
       try OCELDatabaseReader(path, checkpoint: checkpoint).read(
-        definition: { try add($0, isEvent: $1) }, object: { try add($0) }, event: { try add($0) })
+        definition: { try add($0, isEvent: $1, $0.bytes) }, object: { try add($0, $0.bytes) },
+        event: { try add($0, $0.bytes) })
     } catch let problem as ImportProblem {
       throw HyphaError(
         .invalidInput, "\(path): event \(eventCount + 1) \(problem.text)",
@@ -58,7 +61,8 @@ extension LogImporter {
     try finish()
   }
 
-  private func add(_ event: OCEL.Event) throws {
+  /// The bytes of what is added go to the log as they are, so that a number keeps its digits.
+  private func add(_ event: OCEL.Event, _ bytes: [UInt8]) throws {
     guard let microseconds = RecordedTime.microseconds(event.time), microseconds >= 0 else {
       throw ImportProblem("has the time '\(event.time.shown(80))', which is none from 1970 on")
     }
@@ -75,28 +79,38 @@ extension LogImporter {
         subject: CloudEventReader.subject(about), contentType: .ocelEvent,
         causation: event.text("causation").flatMap { try? EventID($0) } ?? .none,
         correlation: event.text("correlation").flatMap { try? EventID($0) } ?? id,
-        payload: Array(try JSON.encode(event))))
+        payload: try Self.compacted(bytes)))
   }
 
-  private func add(_ object: OCEL.Object) throws {
-    try addBackground(object, OCEL.objectType, named: object.id, .ocelObject)
+  private func add(_ object: OCEL.Object, _ bytes: [UInt8]) throws {
+    try addBackground(bytes, OCEL.objectType, named: object.id, .ocelObject)
   }
 
-  private func add(_ definition: OCEL.TypeDefinition, isEvent: Bool) throws {
+  private func add(_ definition: OCEL.TypeDefinition, isEvent: Bool, _ bytes: [UInt8]) throws {
     try addBackground(
-      definition, OCEL.definitionType, named: definition.name, isEvent ? .ocelEventType : .ocelObjectType)
+      bytes, OCEL.definitionType, named: definition.name, isEvent ? .ocelEventType : .ocelObjectType)
   }
 
   /// What is no event, and has no time.
   private func addBackground(
-    _ value: some Encodable, _ type: EventTypeName, named name: String, _ contentType: ContentType
+    _ bytes: [UInt8], _ type: EventTypeName, named name: String, _ contentType: ContentType
   ) throws {
     let id = Self.id("\(type) \(contentType.rawValue) \(name)", at: .zero)
     try add(
       ImportedEvent(
         id: id, time: .zero, channel: .persistent, agent: agent(named: "ocel"), type: type,
         subject: CloudEventReader.subject(name), contentType: contentType, correlation: id,
-        payload: Array(try JSON.encode(value))))
+        payload: try Self.compacted(bytes)))
+  }
+
+  private static func compacted(_ bytes: [UInt8]) throws -> [UInt8] {
+    var compact: [UInt8] = []
+    let isJSON = bytes.withUnsafeBytes { bytes in
+      var scanner = JSONScanner(bytes)
+      return scanner.scan(into: &compact)
+    }
+    guard isJSON else { throw ImportProblem("is not JSON (RFC 8259)") }
+    return compact
   }
 
   private static func id(_ text: String, at time: Timestamp) -> EventID {

@@ -27,6 +27,8 @@ public final class LogImporter {
 
   /// How many events were appended or are about to be.
   public private(set) var eventCount = 0
+  /// How many entries, with those that are no events.
+  private(set) var entryCount = 0
   private let log: any EventLog
   private let progress: (Int) throws -> Void
   private var waiting: [LogBatch.Append] = []
@@ -85,41 +87,63 @@ public final class LogImporter {
   }
 
   /// Appends the events of a recorded process: of type `recorded.Event`, by the agent that is called as the resource is, about
-  /// `case.NAME`; a case is a conversation, in which each event is caused by the one before it.
+  /// `case.NAME`; a case is a conversation, in which each event is caused by the one before it. What else an XES file has is kept
+  /// as well, so that it is exported as it was.
   ///
   /// - Throws: as ``RecordedEvents/read(path:options:_:)``, and the errors of the log.
   public func addRecording(
     _ source: GzipInputStream, options: RecordedEvents.Options = RecordedEvents.Options()
   ) throws {
-    var newest: [String: (first: EventID, last: EventID)] = [:]
-    try RecordedEvents.read(source, options: options) { recorded in
-      guard recorded.time >= 0 else {
-        throw HyphaError(
-          .invalidInput, "\(source.path) event \(eventCount + 1) is from before 1970",
-          remedy: "leave it out, or correct it")
+    var cases = RecordedCases()
+    if try (options.format ?? RecordedEvents.format(of: source)) == .xes {
+      try addXES(source, options: options, &cases)
+    } else {
+      try RecordedEvents.read(source, options: options) { recorded in
+        let payload = ProcessEvent.Payload(recorded)
+        try add(recorded, payload: Array(try JSON.encode(payload)), of: source, &cases)
       }
-      let time = Timestamp(microseconds: UInt64(recorded.time))
-      let id = EventID(
-        time: time, random: SeededGenerator.fingerprint(of: "\(eventCount) \(recorded.caseID)"))
-      let before = newest[recorded.caseID]
-      newest[recorded.caseID] = (before?.first ?? id, id)
-      let payload = ProcessEvent.Payload(
-        activity: recorded.activity, caseID: recorded.caseID, group: recorded.group,
-        resource: recorded.resource)
-      let agent = agent(named: recorded.resource ?? "unknown")
-      try add(
-        ImportedEvent(
-          id: id, time: time, channel: .persistent, agent: agent, type: ProcessEvent.importedType,
-          subject: Self.subject(ofCase: recorded.caseID), causation: before?.last ?? .none,
-          correlation: before?.first ?? id, payload: Array(try JSON.encode(payload))))
     }
     try finish()
   }
 
-  // What an object-centric log has is added in LogImporter+OCEL.swift.
+  /// The newest event of each case, by which the next one is linked.
+  struct RecordedCases {
+    var newest: [String: (first: EventID, last: EventID)] = [:]
+  }
+
+  func add(
+    _ recorded: RecordedEvent, payload: [UInt8], of source: GzipInputStream, _ cases: inout RecordedCases
+  ) throws {
+    let time = try Self.time(recorded, "\(source.path) event \(eventCount + 1)")
+    let id = id(of: payload, at: time)
+    let before = cases.newest[recorded.caseID]
+    cases.newest[recorded.caseID] = (before?.first ?? id, id)
+    try add(
+      ImportedEvent(
+        id: id, time: time, channel: .persistent, agent: agent(named: recorded.resource ?? "unknown"),
+        type: ProcessEvent.importedType, subject: Self.subject(ofCase: recorded.caseID),
+        causation: before?.last ?? .none, correlation: before?.first ?? id, payload: payload))
+  }
+
+  /// The id of what a recording has here, the same each time, and another in any other recording.
+  func id(of payload: [UInt8], at time: Timestamp) -> EventID {
+    let text = "\(entryCount) \(String(decoding: payload, as: UTF8.self))"
+    return EventID(time: time, random: SeededGenerator.fingerprint(of: text))
+  }
+
+  /// The time of a recorded event, which a log can have from 1970 on.
+  static func time(_ recorded: RecordedEvent, _ place: @autoclosure () -> String) throws -> Timestamp {
+    guard recorded.time >= 0 else {
+      throw HyphaError(
+        .invalidInput, "\(place()) is from before 1970", remedy: "leave it out, or correct it")
+    }
+    return Timestamp(microseconds: UInt64(recorded.time))
+  }
+
+  // What an object-centric log has is added in LogImporter+OCEL.swift, and what an XES file has in LogImporter+XES.swift.
 
   /// The subject nearest to a case's name.
-  private static func subject(ofCase name: String) -> Subject {
+  static func subject(ofCase name: String) -> Subject {
     let token = name.map { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" ? $0 : "-" }
     return (try? Subject("case.\(String(token.prefix(60)))")) ?? "case"
   }
@@ -140,7 +164,8 @@ public final class LogImporter {
     }
     let record = try event.record(linkedTo: &laneEnds)
     waiting.append(LogBatch.Append(record, source: .received(hops: 0)))
-    if !OCEL.isBackground(event.contentType) { eventCount += 1 }
+    entryCount += 1
+    if !event.contentType.isBackground { eventCount += 1 }
     if waiting.count >= Self.batchEventCount { try submit() }
   }
 

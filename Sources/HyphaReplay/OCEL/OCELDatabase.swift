@@ -25,9 +25,9 @@ public final class OCELDatabase {
       CREATE TABLE event (ocel_id TEXT PRIMARY KEY, ocel_type TEXT);
       CREATE TABLE object (ocel_id TEXT PRIMARY KEY, ocel_type TEXT);
       CREATE TABLE event_object (ocel_event_id TEXT, ocel_object_id TEXT, ocel_qualifier TEXT,
-        PRIMARY KEY (ocel_event_id, ocel_object_id, ocel_qualifier)) WITHOUT ROWID;
+        PRIMARY KEY (ocel_event_id, ocel_object_id, ocel_qualifier));
       CREATE TABLE object_object (ocel_source_id TEXT, ocel_target_id TEXT, ocel_qualifier TEXT,
-        PRIMARY KEY (ocel_source_id, ocel_target_id, ocel_qualifier)) WITHOUT ROWID;
+        PRIMARY KEY (ocel_source_id, ocel_target_id, ocel_qualifier));
       CREATE TABLE event_map_type (ocel_type TEXT PRIMARY KEY, ocel_type_map TEXT);
       CREATE TABLE object_map_type (ocel_type TEXT PRIMARY KEY, ocel_type_map TEXT);
       """)
@@ -49,6 +49,7 @@ public final class OCELDatabase {
       try add(try JSON.decode(OCEL.Object.self, from: record.payload))
     case .ocelEventType: try define(record, &eventTables)
     case .ocelObjectType: try define(record, &objectTables)
+    case .xesDeclaration, .xesTrace: break
     default:
       let isOwn = record.contentType != .ocelEvent
       try add(OCEL.Event(record), isOwn: isOwn)
@@ -59,6 +60,8 @@ public final class OCELDatabase {
   /// Commits what was written and closes the file. Nothing may be added then.
   public func finish() throws {
     if eventCount == 0, !isImported { for type in ["agent", "case"] { try objectTables.declare(type) } }
+    try eventTables.finish()
+    try objectTables.finish()
     try file.finish()
   }
 
@@ -67,7 +70,7 @@ public final class OCELDatabase {
     let definition = try JSON.decode(OCEL.TypeDefinition.self, from: record.payload)
     try tables.declare(definition.name)
     for attribute in definition.attributes {
-      try tables.declare(attribute.name, of: definition.name, as: attribute.type)
+      try tables.define(attribute.name, of: definition.name, as: attribute.type)
     }
   }
 
@@ -115,88 +118,5 @@ public final class OCELDatabase {
     var isNew = false
     try file.forEachRow(of: self.object, [.text(object), .text(type)]) { _ in isNew = true }
     return isNew
-  }
-}
-
-/// The tables that OCEL has for each type of events, or of objects, with a column for each attribute.
-struct OCELTables {
-  private struct Table {
-    let name: String
-    var columns: [String: Int] = [:]
-    var statement: SQLiteDatabase.Statement?
-  }
-
-  private let file: SQLiteDatabase
-  private let kind: String
-  private let fixedColumns: [String]
-  private var tables: [String: Table] = [:]
-
-  init(_ file: SQLiteDatabase, _ kind: String, _ fixedColumns: [String]) {
-    (self.file, self.kind, self.fixedColumns) = (file, kind, fixedColumns)
-  }
-
-  /// Makes the table of a type, unless there is one.
-  mutating func declare(_ type: String) throws {
-    guard tables[type] == nil else { return }
-    // A name that no type can break, and none has twice.
-    let map = "Type\(tables.count + 1)"
-    try file.run("CREATE TABLE \(kind)_\(map) (\(fixedColumns.joined(separator: ", ")))")
-    try file.run(
-      try file.prepare("INSERT INTO \(kind)_map_type VALUES (?, ?)"), [.text(type), .text(map)])
-    tables[type] = Table(name: "\(kind)_\(map)")
-  }
-
-  /// Makes the column of an attribute, unless there is one; `form` is its type as OCEL names it.
-  mutating func declare(_ attribute: String, of type: String, as form: String) throws {
-    try declare(type)
-    guard var table = tables[type], table.columns[attribute] == nil else { return }
-    let declared = Self.forms.first { $0.ocel == form }?.sql ?? "TEXT"
-    try file.run("ALTER TABLE \(table.name) ADD COLUMN \(SQLiteDatabase.quoted(attribute)) \(declared)")
-    table.columns[attribute] = fixedColumns.count + table.columns.count
-    table.statement = nil
-    tables[type] = table
-  }
-
-  /// Writes a row of a type's table.
-  mutating func insert(
-    _ fixed: [SQLiteValue], _ attributes: [(String, JSONValue)], type: String
-  ) throws {
-    try declare(type)
-    for (name, value) in attributes { try declare(name, of: type, as: Self.form(of: value)) }
-    guard var table = tables[type] else { return }
-    let count = fixedColumns.count + table.columns.count
-    var row = fixed + Array(repeating: SQLiteValue.null, count: count - fixed.count)
-    for (name, value) in attributes { if let place = table.columns[name] { row[place] = Self.value(value) } }
-    let marks = Array(repeating: "?", count: count).joined(separator: ", ")
-    let statement = try table.statement ?? file.prepare("INSERT INTO \(table.name) VALUES (\(marks))")
-    table.statement = statement
-    tables[type] = table
-    try file.run(statement, row)
-  }
-
-  /// The types of attributes, as OCEL and as SQLite name them.
-  static let forms: [(ocel: String, sql: String)] = [
-    ("string", "TEXT"), ("integer", "INTEGER"), ("float", "REAL"), ("boolean", "BOOLEAN"),
-    ("time", "TIMESTAMP"),
-  ]
-
-  private static func form(of value: JSONValue) -> String {
-    switch value {
-    case .integer: "integer"
-    case .number: "float"
-    case .bool: "boolean"
-    default: "string"
-    }
-  }
-
-  private static func value(_ value: JSONValue) -> SQLiteValue {
-    switch value {
-    case .null: .null
-    case .bool(let value): .integer(value ? 1 : 0)
-    case .integer(let value): .integer(value)
-    case .number(let value): .real(value)
-    case .string(let value): .text(value)
-    case .array, .object: .text((try? JSON.text(value)) ?? "")
-    }
   }
 }

@@ -20,6 +20,9 @@ struct OCELDatabaseReader {
     let table: String
     /// The columns of attributes, with the types that OCEL has for them, and where each stands in a row.
     var attributes: [(name: String, form: String, place: Int)] = []
+    /// Whether its objects may change, which not all tools give columns where none does.
+    var isTimed = false
+    var isChanging = false
   }
 
   func read(
@@ -51,7 +54,11 @@ struct OCELDatabaseReader {
       var place = 0
       try file.forEachRow(of: "PRAGMA table_info(\(tables[index].table))") { row in
         defer { place += 1 }
-        guard let name = row[1].text, !name.hasPrefix("ocel_") else { return }
+        guard let name = row[1].text else { return }
+        if name == "ocel_time" { tables[index].isTimed = true }
+        if name == "ocel_changed_field" { tables[index].isChanging = true }
+        // Such names are not for attributes; what pm4py writes so stands elsewhere too.
+        guard !name.hasPrefix("ocel_"), !name.hasPrefix("ocel:") else { return }
         tables[index].attributes.append((name, Self.form(row[2].text ?? ""), place))
       }
     }
@@ -65,6 +72,7 @@ struct OCELDatabaseReader {
     case "REAL", "FLOAT", "DOUBLE", "NUMERIC": "float"
     case "BOOLEAN", "BOOL": "boolean"
     case "TIMESTAMP", "DATETIME": "time"
+    case "DATE": "date"
     default: "string"
     }
   }
@@ -76,11 +84,16 @@ struct OCELDatabaseReader {
     for (number, table) in tables.enumerated() {
       try file.run("CREATE TEMP TABLE rows\(number) AS SELECT * FROM main.\(table.table)")
       try file.run("CREATE INDEX temp.rows\(number)_id ON rows\(number) (ocel_id)")
-      let columns = (["ocel_time", "ocel_changed_field"] + table.attributes.map(\.name)).map(
-        SQLiteDatabase.quoted)
+      // A name in quotes that no column has would be a text.
+      let columns =
+        [table.isTimed ? "ocel_time" : "NULL", table.isChanging ? "ocel_changed_field" : "NULL"]
+        + table.attributes.map { SQLiteDatabase.quoted($0.name) }
+      let order =
+        (table.isChanging ? ["ocel_changed_field IS NOT NULL"] : [])
+        + (table.isTimed ? ["ocel_time"] : []) + ["rowid"]
       let rows = try file.prepare(
         "SELECT \(columns.joined(separator: ", ")) FROM temp.rows\(number) WHERE ocel_id = ? "
-          + "ORDER BY ocel_changed_field IS NOT NULL, ocel_time, rowid")
+          + "ORDER BY \(order.joined(separator: ", "))")
       let ids = try file.prepare("SELECT ocel_id FROM object WHERE ocel_type = ? ORDER BY rowid")
       try file.forEachRow(of: ids, [.text(table.type)]) { row in
         var object = OCEL.Object(id: try text(row[0], "an object's id"), type: table.type)
@@ -152,7 +165,8 @@ struct OCELDatabaseReader {
     switch value {
     case .null: nil
     case .integer(let number): form == "boolean" ? .bool(number != 0) : .integer(number)
-    case .real(let number): .number(number)
+    // JSON has no other numbers.
+    case .real(let number): number.isFinite ? .number(number) : nil
     case .text(let text): .string(text)
     }
   }

@@ -28,6 +28,7 @@ struct OCELEncoder: ExportEncoder {
         definedTypes.insert(type.name)
       }
       return Self.keep(record, in: &eventTypes)
+    case .xesDeclaration, .xesTrace: return
     default: break
     }
     let event = ProcessEvent(record)

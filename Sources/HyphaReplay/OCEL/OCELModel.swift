@@ -129,6 +129,6 @@ extension ContentType {
 
   /// Whether the payload is JSON.
   var isJSON: Bool {
-    self == .json || self == .cloudEvent || self == .ocelEvent || OCEL.isBackground(self)
+    self == .json || self == .cloudEvent || self == .ocelEvent || isBackground
   }
 }
