@@ -37,6 +37,7 @@ bench: setup ## Build for release and measure log and channels beside their bare
 	@$(HYPHA) bench channels $(if $(DATA),--data "$(DATA)")
 	@$(HYPHA) bench e2e $(if $(DATA),--data "$(DATA)")
 	@$(HYPHA) bench observer
+	@$(HYPHA) bench replay $(if $(DATA),--data "$(DATA)")
 	@$(HYPHA) bench agents $(if $(DATA),--data "$(DATA)")
 	@tools/trace-table
 

@@ -80,7 +80,8 @@ extension Processes {
         "no Python with what tools/check-exports names, or no recordings in ../shared/data"),
       arguments: [
         ("running-example.xes", 32), ("coselog-receipt.xes.gz", 1_208),
-        ("bpic2020-PrepaidTravelCost.xes.gz", 1_957),
+        ("bpic2020-PrepaidTravelCost.xes.gz", 1_957), ("bpic2020-DomesticDeclarations.xes.gz", 9_919),
+        ("bpic2012.xes.gz", 51_712),
       ])
     func `who hands over to whom in a recording is what pm4py finds in the export of its run`(
       _ name: String, _ count: Int64

@@ -63,7 +63,7 @@ struct ReplayView {
       }
     let time = self.place.time.map { String($0.text.prefix(19)).replacing("T", with: " ") } ?? "–"
     var parts = [state, time, "\(Human.count(count)) shown"]
-    if player.leftCount > 0 { parts.append("\(Human.count(player.leftCount)) left") }
+    if player.leftCount > 0 { parts.append("\(Human.count(player.leftCount)) entries left") }
     if player.pace.isPaused { parts.append(rate(player.pace)) }
     return parts.joined(separator: style.dim("  │  "))
   }

@@ -107,14 +107,18 @@ struct TraceView {
         + "\(Human.duration(whole)) along the longest path of \(path.count): "
         + "travel \(Human.duration(travel)), handling \(Human.duration(handling))",
     ]
-    if let slowest, let delays = steps[slowest].delays, let parent = steps[slowest].parent {
-      let cause = steps[parent].record.header
-      let (what, lost) =
-        delays.travel > delays.handling
-        ? ("on the way from \(cause.agent) to \(steps[slowest].record.header.agent)", delays.travel)
-        : ("at \(steps[slowest].record.header.agent)", delays.handling)
-      lines.append("most time was lost \(what): \(style.red(Human.duration(lost)))")
+    if let (place, lost) = slowestPlace {
+      lines.append("most time was lost \(place): \(style.red(Human.duration(lost)))")
     }
     return lines
+  }
+
+  /// Where the slowest step took its time, and how much.
+  private var slowestPlace: (String, Duration)? {
+    guard let slowest, let delays = trace.steps[slowest].delays, let parent = trace.steps[slowest].parent
+    else { return nil }
+    let (from, to) = (trace.steps[parent].record.header.agent, trace.steps[slowest].record.header.agent)
+    guard delays.travel > delays.handling else { return ("at \(to)", delays.handling) }
+    return (from == to ? "between two events of \(to)" : "on the way from \(from) to \(to)", delays.travel)
   }
 }
