@@ -57,7 +57,7 @@ soak: setup ## Try lanes on 100,000 seeds; kill, starve and damage logs and node
 	@HYPHA_SEEDS=$(or $(SEEDS),100000) swift test --skip-build --filter 'LaneSimulationTests'
 	@HYPHA_SOAK_SECONDS=$(or $(SECONDS),600) swift test --skip-build --no-parallel \
 		--filter 'SoakTests|CrashMatrixTests|DiskFaultTests|PowerCutTests|PageDamageTests' \
-		--filter 'HyphaLogTests.ModelTests|AgentCrashTests'
+		--filter 'HyphaLogTests.ModelTests|AgentCrashTests|MainScenarioTests'
 
 fuzz: setup ## Fuzz the wire and damaged logs for long: SECONDS=600
 	@tools/fuzz wire $(or $(SECONDS),600)

@@ -29,12 +29,14 @@ extension Processes {
       let types = real.values.joined().map { $0.prefix { $0 != " " } }
       #expect(types.count { $0 == "work.HandedOver" } == room.handOverCount)
       #expect(types.count { $0 == "load.Alarm" } == 120 + 2 * 40)
+      let times = AgentCrashTests.soakSeconds == nil ? 5 : 100
       for backend in [[], ["--in-memory"]] {
         let again = try await Hypha(
-          ["rerun", room.file, "--data", scratch("data"), "--verify", "--times", "100"] + backend, in: scratch
+          ["rerun", room.file, "--data", scratch("data"), "--verify", "--times", "\(times)"] + backend,
+          in: scratch
         ).end(within: .seconds(300))
         #expect(
-          again.status == 0 && again.output.contains("all is as recorded, 100 times: "),
+          again.status == 0 && again.output.contains("all is as recorded, \(times) times: "),
           "\(again.output)\(again.errors)")
       }
       scratch.expectNothingLeft()
