@@ -79,8 +79,15 @@ struct RerunCommand: Command {
     var session = RerunSession(
       topology, kinds: program.kinds, agents: agent.isEmpty ? nil : Set(agent), isVerifying: verify,
       shownCountMax: verify ? 1 : limit.value)
-    if let output { session.writers = try RerunWriters(output, for: logs, program) }
+    // From here on there may be something to take back.
     let stop = StopSignal()
+    if let output { session.writers = try RerunWriters(output, for: logs, program) }
+    // Who asks twice does not wait for a handler that takes its time.
+    let partial = session.writers?.partial.path
+    stop.whenUrgent { signal in
+      if let partial { try? FileManager.default.removeItem(atPath: partial) }
+      _exit(128 + signal)
+    }
     do {
       let view = RerunView(directory, isJSON: json, style: Terminal.current.style())
       try await LiveRegion.run { region in
@@ -103,7 +110,7 @@ struct RerunCommand: Command {
       try session.writers?.finish()
       try view.show(session)
     } catch {
-      session.writers?.abandon(program)
+      session.writers?.abandon()
       throw error
     }
     if verify && session.differenceCount > 0 { throw ExitStatus.failure }

@@ -1,10 +1,12 @@
 import Dispatch
+import Foundation
 import HyphaCore
 import HyphaLog
 import HyphaTopology
 import Synchronization
 
-/// New logs of what agents state when they are run again, one for each node.
+/// New logs of what agents state when they are run again, one for each node. They have their place only when all of them are
+/// whole: until then they are in a directory beside it, `PLACE.XXXXXXXX.partial`, which a run that is killed leaves.
 final class RerunWriters {
   private struct Writer {
     let log: any EventLog
@@ -13,6 +15,8 @@ final class RerunWriters {
   }
 
   let directory: String
+  /// Where the logs are until then.
+  let partial: NewDirectory
   private var writers: [NodeID: Writer] = [:]
   private let failure = Failure()
   /// Batches that were submitted and are not durable yet.
@@ -31,17 +35,25 @@ final class RerunWriters {
   ///
   /// - Throws: ``HyphaError/Code/fileUnavailable`` where there is one already, and what opening throws.
   init(_ directory: String, for logs: [any LogReader], _ program: Program) throws {
-    self.directory = directory
+    let directory = String(directory.reversed().drop { $0 == "/" }.reversed())
+    self.directory = directory.isEmpty ? "/" : directory
+    partial = NewDirectory("\(self.directory).\(UUID().uuidString.prefix(8)).partial")
     if (try? DataPlaces.logs(in: directory)) != nil {
       throw HyphaError(
         .fileUnavailable, "\(directory) holds logs already", remedy: "give another directory to -o")
     }
-    for log in logs {
-      let node = log.identity.node
-      let clock = RecordedClock()
-      let place = DataPlaces.directory(of: node, in: directory)
-      writers[node] = Writer(
-        log: try program.openLog(place, node, LogSettings(), clock) { _ in }, clock: clock)
+    try partial.make()
+    do {
+      for log in logs {
+        let node = log.identity.node
+        let clock = RecordedClock()
+        let place = DataPlaces.directory(of: node, in: partial.path)
+        writers[node] = Writer(
+          log: try program.openLog(place, node, LogSettings(), clock) { _ in }, clock: clock)
+      }
+    } catch {
+      abandon()
+      throw error
     }
   }
 
@@ -64,16 +76,34 @@ final class RerunWriters {
     if let error = failure.error.withLock({ $0 }) { throw error }
   }
 
-  /// Waits until all is durable, and closes the logs.
+  /// Waits until all is durable, closes the logs, and gives them their place.
+  ///
+  /// - Throws: what writing them did; ``HyphaError/Code/fileUnavailable`` where they cannot be put there.
   func finish() throws {
     for node in writers.keys.sorted() { try submit(node) }
     for writer in writers.values { writer.log.close() }
     if let error = failure.error.withLock({ $0 }) { throw error }
+    // A directory that is there and empty is replaced.
+    if rename(partial.path, directory) == 0 { return }
+    guard errno == ENOTEMPTY || errno == EEXIST else { throw cannotMove() }
+    for node in writers.keys.sorted() {
+      let (from, to) = (partial.path, directory)
+      guard
+        rename(DataPlaces.directory(of: node, in: from), DataPlaces.directory(of: node, in: to)) == 0
+      else { throw cannotMove() }
+    }
+    rmdir(partial.path)
+  }
+
+  private func cannotMove() -> HyphaError {
+    HyphaError(
+      .fileUnavailable, "the new logs cannot be put to \(directory)", remedy: "give another directory to -o",
+      cause: "rename: \(String(cString: strerror(errno)))")
   }
 
   /// Removes what was written: half a re-run is none.
-  func abandon(_ program: Program) {
+  func abandon() {
     for writer in writers.values { writer.log.close() }
-    try? program.removeLogs(writers.keys.sorted().map { DataPlaces.directory(of: $0, in: directory) })
+    partial.remove()
   }
 }
