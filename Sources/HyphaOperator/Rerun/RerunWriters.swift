@@ -15,8 +15,7 @@ final class RerunWriters {
   }
 
   let directory: String
-  /// Where the logs are until then.
-  let partial: NewDirectory
+  let place: NewDirectory
   private var writers: [NodeID: Writer] = [:]
   private let failure = Failure()
   /// Batches that were submitted and are not durable yet.
@@ -35,19 +34,22 @@ final class RerunWriters {
   ///
   /// - Throws: ``HyphaError/Code/fileUnavailable`` where there is one already, and what opening throws.
   init(_ directory: String, for logs: [any LogReader], _ program: Program) throws {
-    let directory = String(directory.reversed().drop { $0 == "/" }.reversed())
-    self.directory = directory.isEmpty ? "/" : directory
-    partial = NewDirectory("\(self.directory).\(UUID().uuidString.prefix(8)).partial")
-    if (try? DataPlaces.logs(in: directory)) != nil {
+    let path = String(directory.reversed().drop { $0 == "/" }.reversed())
+    (self.directory, place) = (path, NewDirectory(path))
+    if (try? DataPlaces.logs(in: path)) != nil {
       throw HyphaError(
         .fileUnavailable, "\(directory) holds logs already", remedy: "give another directory to -o")
     }
-    try partial.make()
+    // An empty directory is as good as none.
+    rmdir(path)
+    do { try place.make() } catch let error as HyphaError {
+      throw HyphaError(error.code, error.problem, remedy: "give another directory to -o", cause: error.cause)
+    }
     do {
       for log in logs {
         let node = log.identity.node
         let clock = RecordedClock()
-        let place = DataPlaces.directory(of: node, in: partial.path)
+        let place = DataPlaces.directory(of: node, in: place.partial)
         writers[node] = Writer(
           log: try program.openLog(place, node, LogSettings(), clock) { _ in }, clock: clock)
       }
@@ -78,32 +80,17 @@ final class RerunWriters {
 
   /// Waits until all is durable, closes the logs, and gives them their place.
   ///
-  /// - Throws: what writing them did; ``HyphaError/Code/fileUnavailable`` where they cannot be put there.
+  /// - Throws: what writing them did; ``HyphaError/Code/fileUnavailable`` where there is something in their place by now.
   func finish() throws {
     for node in writers.keys.sorted() { try submit(node) }
     for writer in writers.values { writer.log.close() }
     if let error = failure.error.withLock({ $0 }) { throw error }
-    // A directory that is there and empty is replaced.
-    if rename(partial.path, directory) == 0 { return }
-    guard errno == ENOTEMPTY || errno == EEXIST else { throw cannotMove() }
-    for node in writers.keys.sorted() {
-      let (from, to) = (partial.path, directory)
-      guard
-        rename(DataPlaces.directory(of: node, in: from), DataPlaces.directory(of: node, in: to)) == 0
-      else { throw cannotMove() }
-    }
-    rmdir(partial.path)
-  }
-
-  private func cannotMove() -> HyphaError {
-    HyphaError(
-      .fileUnavailable, "the new logs cannot be put to \(directory)", remedy: "give another directory to -o",
-      cause: "rename: \(String(cString: strerror(errno)))")
+    try place.finish()
   }
 
   /// Removes what was written: half a re-run is none.
   func abandon() {
     for writer in writers.values { writer.log.close() }
-    partial.remove()
+    place.remove()
   }
 }
