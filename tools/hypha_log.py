@@ -3,12 +3,12 @@
 
     python3 tools/hypha_log.py data/incident-room                       what there is, in a few lines
     python3 tools/hypha_log.py data/incident-room --output events.csv   a table: .csv, .jsonl or .parquet
-    python3 tools/hypha_log.py data/incident-room --plots plots         three plots: rates, latencies, who talks to whom
 
 From Python: ``entries(directory)`` yields one log's entries as dicts, a few at a time in memory;
-``frame(data)`` is a pandas table of a deployment's events, each once, in the order that ``hypha replay`` shows.
+``frame(data)`` is a pandas table of a deployment's events, each once, in the order that ``hypha replay`` shows, and takes as
+much memory as they do. tools/hypha_notebook.py goes on from there to three plots.
 
-Needs the packages lmdb and, but for ``entries``, pandas; plots need matplotlib, Parquet needs pyarrow. The layouts of
+Needs the packages lmdb and, but for ``entries``, pandas; Parquet needs pyarrow. The layouts of
 blocks and records are those of docs/wire-format.md and Sources/HyphaLogLMDB/BlockLayout.swift, version 2. Checksums are not
 looked at: ``hypha log verify`` does that.
 """
@@ -113,16 +113,19 @@ def _entries(node: str, key: bytes, block: bytes) -> Iterator[dict]:
 
 
 def frame(data: str | pathlib.Path, copies: bool = False):
-    """A deployment's events as a pandas table: by time, then by node, each once, as its origin's entry where that is there; with
-    ``copies`` every entry of every log. ``json`` has the payload where it is JSON."""
+    """A deployment's events as a pandas table: those of one log as they stand there; of several by time, then by node, each once,
+    as its origin's entry where that is there, and with ``copies`` every entry of every log. ``json`` has the payload where it is
+    JSON."""
     import pandas
 
-    table = pandas.DataFrame(entry for log in logs(data) for entry in entries(log))
+    places = logs(data)
+    table = pandas.DataFrame(entry for log in places for entry in entries(log))
     if table.empty:
         return table
-    table = table.sort_values(
-        ["time", "source", "node", "position"], key=lambda column: column != "stated" if column.name == "source" else column,
-        kind="stable")  # fmt: skip
+    if len(places) > 1:
+        table = table.sort_values(
+            ["time", "source", "node", "position"], key=lambda column: column != "stated" if column.name == "source" else column,
+            kind="stable")  # fmt: skip
     if not copies:
         table = table.drop_duplicates("id")
     for name in ("time", "appendedAt"):
@@ -134,71 +137,11 @@ def frame(data: str | pathlib.Path, copies: bool = False):
     return table.reset_index(drop=True)
 
 
-def plot(data: str | pathlib.Path, directory: str | pathlib.Path) -> list[pathlib.Path]:
-    """From a log to three plots: events a second by channel, latencies between nodes, and who talks to whom."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as pyplot
-
-    directory = pathlib.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    table = frame(data, copies=True)
-    events = table.drop_duplicates("id")
-    paths = []
-
-    def save(figure, name: str) -> None:
-        paths.append(directory / f"{name}.png")
-        figure.savefig(paths[-1], dpi=120, bbox_inches="tight")
-        pyplot.close(figure)
-
-    # 1. When was there how much?
-    figure, axes = pyplot.subplots(figsize=(9, 3.5))
-    seconds = (events["time"] - events["time"].min()).dt.total_seconds()
-    step = max(seconds.max() / 100, 1e-6)
-    for channel, part in events.groupby("channel"):
-        rate = (seconds[part.index] // step).value_counts().sort_index() / step
-        axes.step(rate.index * step, rate.values, where="post", label=channel)
-    axes.set(xlabel="seconds since the first event", ylabel="events a second", title="Rate by channel")
-    axes.legend(frameon=False)
-    save(figure, "rates")
-
-    # 2. How long until another node had it?
-    figure, axes = pyplot.subplots(figsize=(9, 3.5))
-    received = table[table["source"] == "received"]
-    for channel, part in received.groupby("channel"):
-        delays = ((part["appendedAt"] - part["time"]).dt.total_seconds() * 1000).clip(lower=1e-3).sort_values()
-        axes.plot(delays.values, [(index + 1) / len(delays) for index in range(len(delays))], label=channel)
-    axes.set(xscale="log", xlabel="milliseconds until another node's log had it", ylabel="share", title="Latency")
-    if len(received):
-        axes.legend(frameon=False)
-    save(figure, "latencies")
-
-    # 3. Who talks to whom?
-    pairs = events[events["addressee"].notna()].groupby(["agent", "addressee"]).size().unstack(fill_value=0)
-    names = sorted(set(pairs.index) | set(pairs.columns))
-    figure, axes = pyplot.subplots(figsize=(7, 6))
-    if names:
-        matrix = pairs.reindex(index=names, columns=names, fill_value=0)
-        image = axes.imshow(matrix.values, cmap="viridis")
-        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
-        axes.set_yticks(range(len(names)), names, fontsize=6)
-        figure.colorbar(image, label="events")
-    axes.set(xlabel="to", ylabel="from", title="Who talks to whom")
-    save(figure, "pairs")
-    return paths
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="a deployment's data directory, or a node's")
     parser.add_argument("--output", help="write the table to this file: .csv, .jsonl or .parquet")
-    parser.add_argument("--plots", help="write three plots to this directory")
     options = parser.parse_args()
-    if options.plots:
-        for path in plot(options.data, options.plots):
-            print(path)
-        return 0
     table = frame(options.data)
     if options.output:
         plain = table.drop(columns=["payload"])

@@ -131,7 +131,22 @@ extension Processes {
       #expect(
         table.map { $0["json"]?.text } == shown.map { line in line["payload"].flatMap { try? JSON.text($0) } }
       )
-      let plots = try await read("--plots", scratch("plots"))
+      let notebook = Places.package.appending(path: "tools/hypha_notebook.py").path
+      let plots = try await Hypha(
+        [ExportTools.python, notebook, logs.data, scratch("plots")], in: scratch, program: "/usr/bin/env",
+        environment: ["MPLBACKEND": "Agg"]
+      ).end(within: .seconds(300))
+      // A single log is in its own order.
+      let single = try await Hypha(
+        [ExportTools.python, reader, "\(logs.data)/hq", "--output", scratch("one.jsonl")], in: scratch,
+        program: "/usr/bin/env"
+      ).end(within: .seconds(300))
+      #expect(single.status == 0)
+      let positions = try String(contentsOfFile: scratch("one.jsonl"), encoding: .utf8).split(separator: "\n")
+        .map { try JSON.decode(JSONValue.self, from: $0.utf8)["position"] }
+      let own = try await scratch.hypha("replay", "--data", "\(logs.data)/hq", "--json").lines
+        .map { try JSON.decode(JSONValue.self, from: $0.utf8)["position"] }
+      #expect(positions == own && !own.isEmpty)
       #expect(plots.status == 0 && plots.lines.count == 3, "\(plots.errors.suffix(2_000))")
       for path in plots.lines {
         #expect(FileManager.default.contents(atPath: path).map { $0.count > 5_000 } == true, "\(path)")
@@ -163,6 +178,38 @@ extension Processes {
       let piped = try await scratch.hypha("export", "--data", logs.data, "--format", "cloudevents")
       #expect(piped.status == 0 && piped.lines.count == 10)
       #expect(try await scratch.hypha("export", "--data", logs.data, "--format", "word").status == 2)
+    }
+
+    @Test func `links are followed, and pipes are written to as it comes`() async throws {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 5)
+      func export(_ path: String, _ format: String = "csv") throws -> Hypha {
+        try scratch.start("export", "--data", logs.data, "--format", format, "-o", path)
+      }
+      let files = FileManager.default
+      try files.createDirectory(atPath: scratch("far"), withIntermediateDirectories: true)
+      for target in ["far/new.csv", "far/old.csv"] {
+        if target == "far/old.csv" { _ = try scratch.file(target, "what was there") }
+        let link = scratch("\(target.split(separator: "/")[1])")
+        try files.createSymbolicLink(atPath: link, withDestinationPath: target)
+        #expect(await (try export(link)).end().status == 0)
+        #expect(try files.destinationOfSymbolicLink(atPath: link) == target)
+        #expect(
+          try String(contentsOfFile: scratch(target), encoding: .utf8).split(separator: "\n").count == 11)
+      }
+      #expect(mkfifo(scratch("fifo"), 0o600) == 0)
+      let writing = try export(scratch("fifo"))
+      let reading = try Hypha(["-c", "cat fifo"], in: scratch, program: "/bin/sh")
+      #expect(await reading.end().lines.count == 11)
+      #expect(await writing.end().status == 0)
+      var status = stat()
+      #expect(stat(scratch("fifo"), &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+      let holder = open(scratch("fifo"), O_RDWR)
+      let database = await (try export(scratch("fifo"), "ocel-sqlite")).end()
+      close(holder)
+      #expect(database.status == 2 && database.errors.contains("is no file"), "\(database)")
+      let left = try files.subpathsOfDirectory(atPath: scratch.path)
+      #expect(left.allSatisfy { !$0.contains("partial") }, "\(left)")
     }
 
     @Test func `what was exported is imported, and half an import leaves nothing`() async throws {

@@ -109,9 +109,54 @@ extension Processes {
     }
 
     /// A table with so many events, each a case of its own.
-    private func largeTable(_ count: Int, in scratch: Scratch) throws -> String {
-      let rows = (1...count).map { "case \($0),do,Ana,2020-01-01T00:00:00Z\n" }
+    private func largeTable(_ count: Int, on day: Int = 1, in scratch: Scratch) throws -> String {
+      let rows = (1...count).map { "case \($0),do,Ana,2020-01-0\(day)T00:00:00Z\n" }
       return try scratch.file("large.csv", "case,activity,resource,time\n" + rows.joined())
+    }
+
+    @Test func `an import that is killed has no log's name, and does not hinder the next`() async throws {
+      let scratch = try Scratch()
+      let fifo = fifo(scratch)
+      let descriptor = open(fifo, O_RDWR)
+      defer { close(descriptor) }
+      #expect(write(descriptor, Array(Self.table.utf8), Self.table.utf8.count) == Self.table.utf8.count)
+      let run = try scratch.start("import", fifo, "--data", scratch("data"), "--format", "csv")
+      func names() -> [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: scratch("data"))) ?? []
+      }
+      #expect(await becomesTrue { names().contains { isThere("data/\($0)/log/data.mdb", scratch) } })
+      run.signal(SIGKILL)
+      _ = await run.end()
+      #expect(names().count == 1 && names()[0].hasPrefix("imported.") && names()[0].hasSuffix(".partial"))
+      let none = try await scratch.hypha("replay", "--data", scratch("data"))
+      #expect(none.status == 1 && none.errors.contains("holds no log"), "\(none)")
+      let table = try scratch.file("table.csv", Self.table)
+      let made = try await scratch.hypha("import", table, "--data", scratch("data"))
+      #expect(made.status == 0 && made.output.contains("1 events"), "\(made)")
+      #expect(made.errors.contains("\(names().max { $0.count < $1.count } ?? "?") is of an import"))
+      #expect(made.errors.contains("remove it if none runs"))
+      #expect(try await scratch.hypha("replay", "--data", scratch("data"), "--count").output.contains("1 "))
+    }
+
+    @Test func `recordings in which people have the same names stay two recordings`() async throws {
+      let scratch = try Scratch()
+      for (node, day) in [("one", 1), ("two", 2)] {
+        let table = try largeTable(6_000, on: day, in: scratch)
+        let made = try await scratch.hypha("import", table, "--data", scratch("data"), "--node", node)
+        #expect(made.status == 0, "\(made)")
+      }
+      let lines = try await scratch.hypha("replay", "--data", scratch("data"), "--json").lines
+      #expect(lines.count == 12_000)
+      let export = try await scratch.hypha("export", "--data", scratch("data"), "--format", "csv")
+      #expect(export.lines.count == 12_001)
+      for node in ["one", "two"] {
+        let log = scratch("data/\(node)")
+        let pruned = try await scratch.hypha("log", "prune", log, "--keep-newest", "2000", "--yes")
+        #expect(pruned.status == 0, "\(pruned)")
+      }
+      let prunes = try await scratch.hypha(
+        "replay", "--data", scratch("data"), "--type", "log.Pruned", "--json")
+      #expect(prunes.lines.count == 2)
     }
 
     @Test func `when it says that it is done, its log's index is too`() async throws {

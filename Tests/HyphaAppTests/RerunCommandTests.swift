@@ -52,6 +52,14 @@ extension Processes {
       #expect(
         books.lines.count == 1 && line["agent"] == .string("books") && line["differences"] == .integer(0))
       #expect(line["statedNow"] == .integer(Int64(JobRun.booked.count)))
+      // What cannot be run again is not verified, unless somebody says that it need not be.
+      for node in ["a", "b"] {
+        let pruned = try await scratch.hypha("log", "prune", "\(job.data)/\(node)", "--handled", "--yes")
+        #expect(pruned.status == 0, "\(pruned)")
+      }
+      let pruned = try await job.app("rerun", job.file, "--data", job.data, "--verify", "--json")
+      #expect(pruned.status == 1 && pruned.errors.contains("not all was verified: "), "\(pruned)")
+      #expect(pruned.errors.contains("--except"))
     }
 
     @Test func `what another setting changes is found, the first first, with both sides`() async throws {

@@ -52,6 +52,54 @@ extension Processes {
       #expect(terminal.text().contains("\(Self.escape)?25h"))
     }
 
+    @Test(
+      .enabled(if: PseudoTerminal.isAvailable, "there is no /usr/bin/setsid"), arguments: ["top", "replay"])
+    func `after Ctrl-Z and fg the keys are taken as before, and all is drawn anew`(_ command: String)
+      async throws
+    {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 20)
+      let more = command == "top" ? [] : ["--rate", "step"]
+      let terminal = try PseudoTerminal(
+        (command == "top" ? [command, logs.data] : [command, "--data", logs.data]) + more, in: scratch)
+      let mark = "q quit"
+      #expect(await becomesTrue { terminal.text().contains(mark) && terminal.isRaw })
+      let before = terminal.text().count
+      terminal.takeBack()
+      #expect(await becomesTrue { terminal.isRaw })
+      #expect(await becomesTrue { terminal.text().dropFirst(before).contains("\(Self.escape)?25l") })
+      #expect(await becomesTrue { terminal.text().dropFirst(before).contains(mark) })
+      terminal.type("q")
+      #expect(await terminal.end() == 0)
+      #expect(!terminal.isRaw)
+    }
+
+    @Test(.enabled(if: PseudoTerminal.isAvailable, "there is no /usr/bin/setsid"))
+    func `top is drawn in place, sorted by keys, paused, and gives the terminal back`() async throws {
+      let scratch = try Scratch()
+      let logs = try await AskedLogs(in: scratch, roundCount: 20)
+      let terminal = try PseudoTerminal(["top", logs.data, "--every", "200ms"], in: scratch)
+      func screens() -> Int { terminal.text().ranges(of: "\(Self.escape)H").count }
+      #expect(await becomesTrue { terminal.text().contains("q quit") && screens() > 3 })
+      let sorted = terminal.text()
+      terminal.type("\(Self.escape)C")
+      // The name of the column that sorts is marked.
+      #expect(await becomesTrue { terminal.text().dropFirst(sorted.count).contains("q quit") })
+      terminal.type("r")
+      terminal.type("p")
+      #expect(await becomesTrue { terminal.text().dropFirst(sorted.count).contains("paused") })
+      let paused = screens()
+      try await Task.sleep(for: .milliseconds(700), clock: .suspending)
+      #expect(screens() == paused, "nothing is drawn while it is paused")
+      terminal.type("p")
+      #expect(await becomesTrue { screens() > paused + 2 })
+      terminal.type("q")
+      #expect(await terminal.end() == 0)
+      let text = terminal.text()
+      #expect(text.contains("\(Self.escape)?1049h") && text.contains("\(Self.escape)?1049l"))
+      #expect(text.contains("looked ") && !terminal.isRaw)
+    }
+
     @Test func `a pipe gets plain lines, a running one every two seconds`() async throws {
       let scratch = try Scratch()
       let file = try scratch.file("topology.yaml", StoppingTests.endless)

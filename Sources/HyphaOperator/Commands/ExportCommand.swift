@@ -53,6 +53,10 @@ struct ExportCommand: Command {
     }
     let begin = ContinuousClock.now
     let file = try WholeFile(output)
+    guard !file.isStream || format != .ocelSQLite else {
+      throw HyphaError(
+        .usage, "\(output) is no file, and a database is written to and fro", remedy: "name a file with -o")
+    }
     let count = try await LiveRegion.run { region -> Int in
       let bar = ExportProgress(region, output, total: replay.leftCount)
       if format == .ocelSQLite {
@@ -61,7 +65,9 @@ struct ExportCommand: Command {
         try database.finish()
         return database.eventCount
       }
-      var exporter = try makeExporter(replay, spill: file.directory) { try file.write($0) }
+      var exporter = try makeExporter(replay, spill: file.isStream ? "/tmp" : file.directory) {
+        try file.write($0)
+      }
       try export(&replay, stop, progress: bar) { try exporter.add($0) }
       let count = exporter.eventCount
       try exporter.finish { done, total in

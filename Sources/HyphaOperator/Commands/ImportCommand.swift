@@ -42,13 +42,17 @@ struct ImportCommand: Command {
     let (stop, begin) = (StopSignal(), ContinuousClock.now)
     let place = NewDirectory(DataPlaces.directory(of: node, in: data))
     try place.confirmAbsence()
+    for path in place.leftovers {
+      try Output.standardError.writeLine(
+        "\(path) is of an import that runs or was killed; remove it if none runs")
+    }
     var (count, isIndexed) = (0, true)
     let format: LogImporter.Format
     do {
       let source = try open(stop)
       format = try self.format ?? LogImporter.Format(of: source)
       try place.make()
-      let log = try Program.require().openLog(place.path, node, LogSettings(), SystemScheduler()) { _ in }
+      let log = try Program.require().openLog(place.partial, node, LogSettings(), SystemScheduler()) { _ in }
       defer { log.close() }
       isIndexed = try await LiveRegion.run { region in
         let importer = try LogImporter(into: log) {
@@ -60,6 +64,8 @@ struct ImportCommand: Command {
         count = importer.eventCount
         return try await finishIndex(of: log, region, stop)
       }
+      log.close()
+      try place.finish()
     } catch {
       // Half an import is none.
       place.remove()
@@ -107,7 +113,7 @@ struct ImportCommand: Command {
     case .ocelSQLite:
       // A database is read to and fro, which what comes in pieces is not.
       let isThere = source.isRegularFile && !source.isGzip
-      let path = isThere ? source.path : "\(place.path)/\(node).sqlite"
+      let path = isThere ? source.path : "\(place.partial)/\(node).sqlite"
       if !isThere { try source.copy(to: path) }
       defer { if !isThere { unlink(path) } }
       try importer.addOCELDatabase(path: path) { try Self.heed(stop) }

@@ -18,7 +18,9 @@ struct RerunCommand: Command {
       This takes the program that has the agents' kinds, and the topology file that the logs were written under; settings in it \
       may be others, to see what they would have changed.
 
-      Exit status: 0; with --verify, 1 at the first difference.
+      Agents that were moved from node to node, and those of whose past the log does not have enough, are left out, which is said.
+
+      Exit status: 0; with --verify, 1 at the first difference, and where an agent was left out that --except does not name.
       """,
     examples: [
       "hypha rerun topologies/incident-room.yaml --verify",
@@ -31,6 +33,7 @@ struct RerunCommand: Command {
   var data: String?
   @Option(help: "Only the agents of these nodes; default all.", valueName: "name") var node: [NodeID] = []
   @Option(help: "Only these agents; default all.", valueName: "id") var agent: [AgentID] = []
+  @Option(help: "Not these agents.", valueName: "id") var except: [AgentID] = []
   @Flag(help: "Stop at the first difference, and fail.") var verify = false
   @Option(help: "Do it so many times: what chance decides shows sooner or later.", valueName: "count")
   var times: AtLeast<1> = 1
@@ -55,7 +58,7 @@ struct RerunCommand: Command {
     try Self.hashAsNodesDo()
     let program = try Program.require()
     let topology = try TopologyLoading.load(file, program.kinds)
-    for agent in agent where topology.agent(agent) == nil {
+    for agent in agent + except where topology.agent(agent) == nil {
       throw HyphaError(
         .usage, "\(file) has no agent '\(agent)'",
         remedy: "name one of \(topology.agents.prefix(20).map(\.id.text).joined(separator: ", "))")
@@ -69,16 +72,15 @@ struct RerunCommand: Command {
         remedy: "name a node that has one")
     }
     let moved = Set(try Moves.read(DataPlaces.logs(in: directory)).moves.newest.map(\.order.agent))
-    if let agent = topology.agents.map(\.id).first(where: { id in
-      moved.contains(id) && (agent.isEmpty || agent.contains(id))
-    }) {
-      throw HyphaError(
-        .usage, "agent '\(agent)' was moved from node to node, and a re-run does not follow that",
-        remedy: "name agents that were not moved with --agent")
+    let wanted = topology.agents.map(\.id).filter {
+      (agent.isEmpty || agent.contains($0)) && !except.contains($0)
     }
     var session = RerunSession(
-      topology, kinds: program.kinds, agents: agent.isEmpty ? nil : Set(agent), isVerifying: verify,
+      topology, kinds: program.kinds, agents: Set(wanted).subtracting(moved), isVerifying: verify,
       shownCountMax: verify ? 1 : limit.value)
+    session.leftOut = wanted.filter(moved.contains).map {
+      ($0, "it was moved from node to node, which a re-run does not follow")
+    }
     if let output { session.writers = try RerunWriters(output, for: logs, program) }
     let stop = StopSignal()
     do {
@@ -107,6 +109,7 @@ struct RerunCommand: Command {
       throw error
     }
     if verify && session.differenceCount > 0 { throw ExitStatus.failure }
+    if verify, let error = session.unverified { throw error }
   }
 
   /// Nothing is written to the copies.

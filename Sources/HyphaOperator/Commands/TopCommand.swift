@@ -85,6 +85,7 @@ struct TopCommand: Command {
           case .character(" "), .character("p"): settings.isPaused.toggle()
           case .character("r"): settings.isReversed.toggle()
           case .right: settings.column = settings.column.next
+          case .resumed: region.forgetDrawn()
           case .left: settings.column = settings.column.previous
           default: break
           }

@@ -49,7 +49,9 @@ struct TopologyWatchCommand: Command {
         try region.draw(view.lines(reading, now: clock.now - begin, width: width, height: height - 1))
         // Keys are looked at more often than the log.
         for _ in 0..<10 {
-          if keyboard.pressed().contains(.character("q")) { return }
+          let keys = keyboard.pressed()
+          if keys.contains(.character("q")) { return }
+          if keys.contains(.resumed) { region.forgetDrawn() }
           if stop.isRaised { return }
           try await clock.sleep(for: Self.interval / 10)
         }

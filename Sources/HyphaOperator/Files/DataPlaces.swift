@@ -26,6 +26,7 @@ enum DataPlaces {
   static func logs(in data: String) throws -> [String] {
     if holdsLog(data) { return [data] }
     let names = try? FileManager.default.contentsOfDirectory(atPath: data)
+      .filter { !$0.hasSuffix(NewDirectory.partialSuffix) }
     let places = (names ?? []).sorted().map { "\(data)/\($0)" }
     let found = places.filter(holdsLog)
     guard !found.isEmpty else {

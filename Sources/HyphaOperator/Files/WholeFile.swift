@@ -2,10 +2,13 @@ import Foundation
 import HyphaCore
 
 /// A file that has its name only when it is whole: until then it is beside its place under another one, and it is removed when
-/// it is not finished.
+/// it is not finished. Links are followed. What has the name and is no file, such as a device or a pipe, is written to as the
+/// bytes come.
 final class WholeFile {
   /// Where it will be.
   let path: String
+  /// Whether there is no file to make: the bytes go straight to a device or a pipe.
+  let isStream: Bool
   /// How many bytes were written.
   private(set) var byteCount = 0
   /// Where it is until then.
@@ -17,17 +20,20 @@ final class WholeFile {
   var directory: String { URL(fileURLWithPath: path).deletingLastPathComponent().path }
 
   /// - Throws: ``HyphaError/Code/fileUnavailable`` when there can be no file at `path`.
-  init(_ path: String) throws {
-    let partial = "\(path).\(UUID().uuidString.prefix(8)).partial"
-    var isDirectory: ObjCBool = false
-    let isTaken =
-      FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) && isDirectory.boolValue
-    let descriptor = isTaken ? -1 : open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+  init(_ given: String) throws {
+    var status = stat()
+    let type = stat(given, &status) == 0 ? status.st_mode & S_IFMT : S_IFREG
+    isStream = type != S_IFREG && type != S_IFDIR
+    let path = Self.target(of: given)
+    let partial = isStream ? path : "\(path).\(UUID().uuidString.prefix(8)).partial"
+    // A pipe waits here for its reader.
+    let flags = isStream ? O_WRONLY | O_CLOEXEC : O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+    let descriptor = type == S_IFDIR ? -1 : open(isStream ? given : partial, flags, 0o644)
     guard descriptor >= 0 else {
       throw HyphaError(
-        .fileUnavailable, "\(path) cannot be written",
+        .fileUnavailable, "\(given) cannot be written",
         remedy: "name a file in a directory that can be written",
-        cause: isTaken ? "it is a directory" : "open: \(String(cString: strerror(errno)))")
+        cause: type == S_IFDIR ? "it is a directory" : "open: \(String(cString: strerror(errno)))")
     }
     self.path = path
     self.partial = partial
@@ -37,7 +43,18 @@ final class WholeFile {
   deinit {
     guard !isFinished else { return }
     close(descriptor)
-    unlink(partial)
+    if !isStream { unlink(partial) }
+  }
+
+  /// Where links lead, also where nothing is there yet.
+  private static func target(of path: String) -> String {
+    var path = path
+    for _ in 0..<40 {
+      guard let next = try? FileManager.default.destinationOfSymbolicLink(atPath: path) else { break }
+      let base = URL(fileURLWithPath: path).deletingLastPathComponent()
+      path = next.hasPrefix("/") ? next : base.appendingPathComponent(next).path
+    }
+    return path
   }
 
   /// Appends bytes.
@@ -56,10 +73,10 @@ final class WholeFile {
   func finish() throws {
     // A pipe or a device has nothing to sync.
     guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure("fsync") }
-    guard rename(partial, path) == 0 else { throw failure("rename") }
+    if !isStream, rename(partial, path) != 0 { throw failure("rename") }
     isFinished = true
     // A database has written it itself.
-    byteCount = max(byteCount, Int(lseek(descriptor, 0, SEEK_END)))
+    if !isStream { byteCount = max(byteCount, Int(lseek(descriptor, 0, SEEK_END))) }
     close(descriptor)
   }
 

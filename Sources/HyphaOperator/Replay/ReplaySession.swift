@@ -123,6 +123,7 @@ struct ReplaySession {
     case .home:
       view.place.rewind()
       try seek(to: nil, &view)
+    case .resumed: view.resume()
     case .character("q"): return false
     default: break
     }

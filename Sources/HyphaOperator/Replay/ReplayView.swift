@@ -30,6 +30,12 @@ struct ReplayView {
     waiting += try lines.lines(replayed).map { truncated($0, to: width) }
   }
 
+  /// Draws anew on a terminal that was somebody else's.
+  mutating func resume() {
+    region.forgetDrawn()
+    drawnAt = nil
+  }
+
   mutating func addMark(_ text: String) { waiting.append(style.yellow(text)) }
 
   /// Shows what was added, and the line at the bottom where it is old.

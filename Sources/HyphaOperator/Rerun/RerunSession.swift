@@ -11,6 +11,8 @@ struct RerunSession {
   let isVerifying: Bool
   let shownCountMax: Int
   var writers: RerunWriters?
+  /// Agents that are not run again whatever their logs have, and why.
+  var leftOut: [(agent: AgentID, reason: String)] = []
 
   /// What the newest time came to, log by log.
   private(set) var summaries: [RerunSummary] = []
@@ -41,6 +43,18 @@ struct RerunSession {
     self.round = round
     earlierCallCount += summaries.reduce(0) { $0 + $1.callCount }
     summaries = []
+  }
+
+  /// The agents that were not run again, and why.
+  var notRun: [(agent: AgentID, reason: String)] { leftOut + summaries.flatMap(\.notRun) }
+
+  /// What keeps the comparison from being one of all that was asked for.
+  var unverified: HyphaError? {
+    guard let first = notRun.first else { return nil }
+    let others = notRun.count > 1 ? ", and \(notRun.count - 1) more" : ""
+    return HyphaError(
+      .failed, "not all was verified: '\(first.agent)' was not run again, since \(first.reason)\(others)",
+      remedy: "leave out with --except whom the logs do not have enough of")
   }
 
   /// Whether nothing more is to be found out.

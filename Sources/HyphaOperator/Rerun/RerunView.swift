@@ -228,14 +228,13 @@ struct RerunView {
 
   /// What was not run again, and why.
   static func remarks(_ session: RerunSession) -> [String] {
-    var lines: [String] = []
+    var lines = session.notRun.map { "\($0.agent) was not run again: \($0.reason)" }
     for summary in session.summaries {
       if summary.prunedThrough > .start {
         lines.append(
           "the log of \(summary.node) was pruned through position \(summary.prunedThrough): agents begin behind that"
         )
       }
-      for (agent, reason) in summary.notRun { lines.append("\(agent) was not run again: \(reason)") }
       let cutOff = summary.agents.reduce(0) { $0 + $1.cutOffCount }
       if cutOff > 0 {
         lines.append("\(Human.count(cutOff)) alerts on \(summary.node) are of calls that a crash has cut off")
@@ -255,6 +254,7 @@ struct RerunView {
     let pace =
       "\(Human.count(calls)) calls made again in \(Human.duration(session.took)), \(Human.decimal(speed, digits: 0)) times as fast as recorded"
     switch session.differenceCount {
+    case 0 where calls == 0: return "nothing was run again"
     case 0:
       let times = session.round > 1 ? ", \(Human.count(session.round)) times" : ""
       return "all is as recorded\(times): \(pace)"

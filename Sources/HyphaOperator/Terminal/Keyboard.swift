@@ -8,9 +8,12 @@ final class Keyboard {
   enum Key: Hashable, Sendable {
     case character(Character)
     case left, right, up, down, home
+    /// No key: the process was stopped (Ctrl-Z) and goes on, so what it has drawn may be gone.
+    case resumed
   }
 
   private var saved: termios
+  private var own: termios
 
   /// The keyboard of standard input; nil where that is no terminal.
   init?() {
@@ -23,6 +26,7 @@ final class Keyboard {
       control[Int(VMIN)] = 0
       control[Int(VTIME)] = 0
     }
+    own = settings
     tcsetattr(STDIN_FILENO, TCSANOW, &settings)
   }
 
@@ -32,10 +36,20 @@ final class Keyboard {
   func pressed() -> [Key] {
     // A process in the background that reads its terminal would be stopped.
     guard tcgetpgrp(STDIN_FILENO) == getpgrp() else { return [] }
+    if isTakenBack {
+      tcsetattr(STDIN_FILENO, TCSANOW, &own)
+      return [.resumed]
+    }
     var chunk = [UInt8](repeating: 0, count: 64)
     let count = read(STDIN_FILENO, &chunk, chunk.count)
     guard count > 0 else { return [] }
     return Self.keys(in: chunk[..<count])
+  }
+
+  /// Whether the shell has set the terminal to its own ways, as it does while a process is stopped.
+  private var isTakenBack: Bool {
+    var settings = termios()
+    return tcgetattr(STDIN_FILENO, &settings) == 0 && settings.c_lflag & tcflag_t(ICANON | ECHO) != 0
   }
 
   /// The keys that these bytes of a terminal stand for; sequences that are not known are left out.

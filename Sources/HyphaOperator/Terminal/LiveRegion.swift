@@ -76,6 +76,14 @@ public final class LiveRegion: Sendable {
     }
   }
 
+  /// Forgets what was drawn: the terminal was somebody else's meanwhile. The next ``draw(_:)`` begins anew.
+  public func forgetDrawn() {
+    state.withLock { state in
+      state.drawnLineCount = 0
+      state.isCursorHidden = false
+    }
+  }
+
   /// Writes `text` as lines of its own above the region, which is drawn again by the next ``draw(_:)``.
   ///
   /// - Throws: As ``Output/write(_:)``.

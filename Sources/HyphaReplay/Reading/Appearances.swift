@@ -4,11 +4,41 @@ import HyphaCore
 ///
 /// A log has each lane's events in ascending order and leaves none out between two that it has. So of each lane and
 /// epoch one range for each log says which of its events were seen there: some hundred bytes, however many they are.
+///
+/// Lanes of different origins may have one name: those of recordings that were imported, and those of the agent as which
+/// each log states its prunes. They are told apart by the ids of their events where they first meet: copies of an event have
+/// its time, so in the order of times they come one right after the other; and of two entries that their nodes have stated
+/// themselves none is a copy.
 struct Appearances {
+  /// The events of one lane that were seen in one log.
   private struct Seen {
-    var log: Int
-    var first: UInt64
+    let log: Int
+    /// Whether they are events of the log's own node.
+    let isStated: Bool
+    let first: UInt64
+    let firstID: EventID
     var last: UInt64
+    var lastID: EventID
+    /// Which others, by their places up to 63, are known to have other events under the same numbers.
+    var strangers: UInt64 = 0
+
+    init(_ sequence: UInt64, _ id: EventID, in log: Int, isStated: Bool) {
+      (self.log, self.isStated) = (log, isStated)
+      (first, last) = (sequence, sequence)
+      (firstID, lastID) = (id, id)
+    }
+
+    mutating func note(_ sequence: UInt64, _ id: EventID) {
+      if sequence >= last { (last, lastID) = (sequence, id) }
+    }
+
+    /// Whether it has an event of this number.
+    func has(_ sequence: UInt64) -> Bool { first <= sequence && sequence <= last }
+
+    /// The id of the event with this number, where it is still known.
+    func id(of sequence: UInt64) -> EventID? {
+      sequence == last ? lastID : sequence == first ? firstID : nil
+    }
   }
 
   private struct Lane {
@@ -20,29 +50,41 @@ struct Appearances {
   private var lanes: [Int: [Lane]] = [:]
 
   /// Whether the event, which now appears in `log`, has not appeared in another one before.
-  mutating func isFirst(_ record: RecordView, in log: Int) -> Bool {
-    let (hash, sequence) = (Self.hash(of: record), record.sequence)
-    let index = lanes[hash]?.firstIndex { Self.isName($0.name, of: record) }
-    guard let index else {
-      let seen = Seen(log: log, first: sequence, last: sequence)
+  ///
+  /// - Parameter isStated: whether it is an event of the log's own node.
+  mutating func isFirst(_ record: RecordView, in log: Int, isStated: Bool) -> Bool {
+    let (hash, sequence, id) = (Self.hash(of: record), record.sequence, record.id)
+    guard let index = lanes[hash]?.firstIndex(where: { Self.isName($0.name, of: record) }) else {
+      let seen = Seen(sequence, id, in: log, isStated: isStated)
       lanes[hash, default: []].append(Lane(name: Self.name(of: record), seen: [seen]))
       return true
     }
-    return Self.note(sequence, in: log, among: &lanes[hash, default: []][index].seen)
+    return Self.note(sequence, id, in: log, isStated: isStated, among: &lanes[hash, default: []][index].seen)
   }
 
-  private static func note(_ sequence: UInt64, in log: Int, among seen: inout [Seen]) -> Bool {
+  private static func note(
+    _ sequence: UInt64, _ id: EventID, in log: Int, isStated: Bool, among seen: inout [Seen]
+  ) -> Bool {
+    let own: Int
+    if let known = seen.firstIndex(where: { $0.log == log && $0.isStated == isStated }) {
+      own = known
+      seen[own].note(sequence, id)
+    } else {
+      own = seen.count
+      seen.append(Seen(sequence, id, in: log, isStated: isStated))
+    }
     var isFirst = true
-    var isNoted = false
-    for index in seen.indices {
-      if seen[index].log == log {
-        seen[index].last = max(seen[index].last, sequence)
-        isNoted = true
-      } else if seen[index].first <= sequence, sequence <= seen[index].last {
+    for other in seen.indices where seen[other].log != log && seen[other].has(sequence) {
+      if isStated && seen[other].isStated || seen[own].strangers >> other & 1 == 1 { continue }
+      if let known = seen[other].id(of: sequence), known != id {
+        if own < 64, other < 64 {
+          seen[own].strangers |= 1 << other
+          seen[other].strangers |= 1 << own
+        }
+      } else {
         isFirst = false
       }
     }
-    if !isNoted { seen.append(Seen(log: log, first: sequence, last: sequence)) }
     return isFirst
   }
 

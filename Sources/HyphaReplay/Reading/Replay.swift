@@ -118,7 +118,8 @@ public struct Replay {
       // When all is read, what came during the look waits for the next one.
       guard window.count > 0, window.dueCount > 0 || tails.contains(where: { !$0.isDry }) else { return true }
       let goesOn = try window.pop(due: { due[$0] }) { view, log in
-        let isCopy = !appearances.isFirst(view.record, in: log)
+        let isCopy = !appearances.isFirst(
+          view.record, in: log, isStated: view.source == .stated)
         return try body(ReplayedEntry(node: nodes[log], entry: view), isCopy)
       }
       if !goesOn { return false }

@@ -49,6 +49,20 @@ final class PseudoTerminal {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  /// Sets the terminal to lines and an echo, as a shell does when the program is stopped (Ctrl-Z).
+  func takeBack() {
+    var settings = termios()
+    tcgetattr(master, &settings)
+    settings.c_lflag |= tcflag_t(ICANON | ECHO)
+    tcsetattr(master, TCSANOW, &settings)
+  }
+
+  /// Whether keys come one by one and without an echo.
+  var isRaw: Bool {
+    var settings = termios()
+    return tcgetattr(master, &settings) == 0 && settings.c_lflag & tcflag_t(ICANON | ECHO) == 0
+  }
+
   func type(_ text: String) { _ = write(master, text, text.utf8.count) }
 
   /// The exit status, once the program has ended.
