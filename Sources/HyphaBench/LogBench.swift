@@ -5,7 +5,7 @@
 public struct LogBench: Sendable {
   /// What can be measured alone.
   public enum Part: String, CaseIterable, Sendable {
-    case append, index, lone, scan, lookup, follow, open, verify, replay
+    case append, index, lone, scan, lookup, follow, open, verify, replay, export
   }
 
   /// What is measured, and for how long.
@@ -65,6 +65,7 @@ public struct LogBench: Sendable {
         case .open: try await openRows()
         case .verify: try await verifyRows()
         case .replay: try await replayRows()
+        case .export: try await exportRows()
         }
       for row in rows { try take(row) }
     }

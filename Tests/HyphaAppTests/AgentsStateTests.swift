@@ -62,10 +62,53 @@ extension Processes {
         since == .array([.object(["member": .string("booked.5"), "before": .null, "after": numbers[5]])]))
       let text = try await job.app("agents", "state", job.data, "books")
       #expect(text.output.contains("books on node b, as of position") && text.output.contains("booked.0: "))
-      let whole = try await job.app("agents", "state", job.data, "worker")
+      let whole = try await job.app("agents", "state", job.data, "worker", "--why", "done")
       #expect(whole.status == 2 && whole.errors.contains("does not evolve by events"))
       let nobody = try await job.app("agents", "state", job.data, "nobody")
       #expect(nobody.status == 1 && nobody.errors.contains("an agent 'nobody' is there"))
+    }
+
+    @Test func `of a state that is committed whole, what the log keeps is shown`() async throws {
+      let scratch = try Scratch()
+      let job = try JobRun(in: scratch)
+      let run = try job.start()
+      func stated() throws -> [LogEntry] {
+        var stated: [LogEntry] = []
+        try job.log().scan { entry in
+          let header = entry.record.header
+          if header.agent == "worker", entry.source == .stated, !header.type.text.hasPrefix("hypha.") {
+            stated.append(entry)
+          }
+          return true
+        }
+        return stated
+      }
+      #expect(await becomesTrue { (try? stated().count) ?? 0 >= 6 })
+      run.signal(SIGTERM)
+      _ = await run.end()
+      let own = try stated()
+      let now = try decoded(try await job.app("agents", "state", job.data, "worker", "--json"))
+      let cursor = try #require(try job.log().cursor(CursorKey(agent: "worker", channel: .persistent)))
+      #expect(now["handled"]?["persistent"]?["events"] == .integer(Int64(cursor.handledCount)))
+      #expect(now["handled"]?["persistent"]?["position"] == .integer(Int64(cursor.position.rawValue)))
+      #expect(
+        now["stated"] == .integer(Int64(own.count)) && now["toBeGivenAgain"] != nil && now["timers"] != nil)
+      let last = try #require(own.last)
+      #expect(now["last"]?["id"] == .string(last.record.header.id.description))
+      // At a place, what was stated up to there, and because of what; nothing that only the newest moment has.
+      let place = own[own.count / 2]
+      let then = try decoded(
+        try await job.app("agents", "state", job.data, "worker", "--at", "\(place.position)", "--json"))
+      #expect(then["stated"] == .integer(Int64(own.count / 2 + 1)))
+      #expect(then["last"]?["position"] == .integer(Int64(place.position.rawValue)))
+      #expect(then["because"]?["id"] == .string(place.record.header.causation.description))
+      #expect(then["state"] == nil && then["handled"] == nil)
+      let text = try await job.app("agents", "state", job.data, "worker")
+      #expect(text.status == 0 && text.output.contains("whose state is committed whole"))
+      #expect(text.output.contains("handled: \(cursor.handledCount) persistent events, all up to position "))
+      #expect(text.output.contains("open questions: in no log"))
+      let earlier = try await job.app("agents", "state", job.data, "worker", "--at", "\(place.position)")
+      #expect(earlier.output.contains("see them without --at"), "\(earlier.output)")
     }
 
     @Test func `changes are told member by member`() {

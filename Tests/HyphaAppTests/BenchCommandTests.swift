@@ -33,6 +33,20 @@ extension Processes {
       #expect(!left.contains { $0.hasPrefix("hypha-bench") })
     }
 
+    @Test func `exports of ten times the events take no more memory`() async throws {
+      let scratch = try Scratch()
+      let bench = try await scratch.hypha(
+        "bench", "log", "--quick", "--only", "export", "--json", "--data", scratch.path, within: .seconds(120)
+      )
+      try #require(bench.status == 0 && bench.errors == "", "\(bench.errors)")
+      let lines = try bench.lines.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+      #expect(lines.count == 8 && Set(lines.map(\.name)).count == 8)
+      for line in lines {
+        #expect(line.name.hasPrefix("export-memory-") && line.workload.contains("100000 events"))
+        #expect(line.ours > 1_000_000 && (line.ratio ?? .infinity) <= 1.5, "\(line)")
+      }
+    }
+
     @Test func `delivery between processes is measured on every channel, beside bare libzmq`() async throws {
       let scratch = try Scratch()
       let bench = try await scratch.hypha(

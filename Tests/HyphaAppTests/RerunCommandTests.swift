@@ -121,5 +121,53 @@ extension Processes {
       #expect(changed.status == 1 && changed.output.contains("worker on b: its handler of test.Job "))
       #expect(changed.output.contains("differs in payload"), "\(changed.output)")
     }
+
+    @Test(
+      .enabled(if: Python.isThere, "no Python"),
+      arguments: [([SIGINT], 130), ([SIGTERM], 143), ([SIGTERM, SIGTERM], 143), ([SIGKILL], 137)]
+        as [([Int32], Int32)])
+    func `a re-run that is stopped leaves nothing that looks like logs`(signals: [Int32], status: Int32)
+      async throws
+    {
+      let scratch = try Scratch()
+      let exec = try ExecRun(in: scratch, ExecRun.worker)
+      let run = try exec.start()
+      #expect(await becomesTrue { (try? exec.stated().done.count >= 8) ?? false })
+      run.signal(SIGTERM)
+      _ = await run.end()
+      // With one signal it goes on to the end of a call; with a second one it does not even wait for that.
+      let pause = signals.count == 2 ? "600" : "0.4"
+      _ = try scratch.file(
+        "worker.py",
+        "import time\n" + ExecRun.worker.replacing("for line in", with: "time.sleep(\(pause))\nfor line in"))
+      let output = scratch("new/again")
+      func names() -> [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: scratch("new"))) ?? []
+      }
+      let rerun = try Hypha(
+        ["rerun", exec.file, "--data", exec.data, "--node", "b", "-o", output + "/"], in: scratch,
+        program: Places.testApp)
+      #expect(await becomesTrue { names().contains { $0.hasSuffix(".partial") } })
+      for signal in signals {
+        rerun.signal(signal)
+        if signals.count == 2 { try await Task.sleep(for: .milliseconds(200), clock: .suspending) }
+      }
+      let result = await rerun.end()
+      #expect(result.status == status, "\(result.errors)")
+      #expect(!FileManager.default.fileExists(atPath: output))
+      if signals == [SIGKILL] {
+        #expect(names().count == 1)
+      } else {
+        #expect(names() == [], "\(names())")
+      }
+      // Then it can be done, beside what a killed one has left.
+      _ = try scratch.file("worker.py", ExecRun.worker)
+      let again = try await Hypha(
+        ["rerun", exec.file, "--data", exec.data, "--node", "b", "--verify", "-o", output], in: scratch,
+        program: Places.testApp
+      ).end()
+      #expect(again.status == 0 && again.output.contains("all is as recorded"), "\(again)")
+      #expect(try LMDBLogReader(directory: "\(output)/b").verify().findings.isEmpty)
+    }
   }
 }

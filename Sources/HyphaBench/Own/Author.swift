@@ -45,15 +45,22 @@ struct Author {
   private var random: SeededGenerator
   private var event: Reading
   private var payload: [UInt8] = []
-  private let subject: Subject
+  private var subject: Subject
   private let chainLength: Int
+  /// What cases are called after, where each chain is about one of its own.
+  private let caseName: String?
+  private var chainCount = 0
   /// The event before in its chain and the first one of it, and how many the chain has.
   private var chain: (last: EventID, first: EventID, count: Int) = (.none, .none, 0)
 
   /// An author for the agents of these numbers.
   ///
-  /// - Parameter chainLength: so many events in a row are of one conversation, each caused by the one before.
-  init(agents: some Sequence<Int>, payloadByteCount: Int, chainLength: Int = 1) throws {
+  /// - Parameters:
+  ///   - chainLength: so many events in a row are of one conversation, each caused by the one before.
+  ///   - namesCases: whether each chain is about a subject of its own, and not all about one.
+  init(
+    agents: some Sequence<Int>, payloadByteCount: Int, chainLength: Int = 1, namesCases: Bool = false
+  ) throws {
     self.chainLength = chainLength
     streams = try agents.map { number in
       let agent = try AgentID("agent-\(number)")
@@ -63,6 +70,7 @@ struct Author {
     random = SeededGenerator(seed: SeededGenerator.fingerprint(of: first))
     event = Reading(number: 0, payloadByteCount: payloadByteCount)
     subject = "bench.reading"
+    caseName = namesCases ? first : nil
   }
 
   /// The next events, each of the next agent, at `now`.
@@ -80,7 +88,11 @@ struct Author {
     try event.encode(into: &payload)
     let id = EventID(time: now, random: random.next())
     if chain.count == chainLength { chain = (.none, .none, 0) }
-    if chain.count == 0 { chain.first = id }
+    if chain.count == 0 {
+      chain.first = id
+      chainCount += 1
+      if let caseName { subject = try Subject("case.\(caseName).\(chainCount)") }
+    }
     let previous = sequence == 0 ? LanePoint.start : LanePoint(epoch: 1, sequence: sequence)
     let header = RecordHeader(
       id: id, time: now, channel: .persistent, agent: streams[turn].agent, epoch: 1, sequence: sequence + 1,

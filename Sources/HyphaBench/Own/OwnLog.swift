@@ -13,10 +13,10 @@ final class OwnLog: Sendable {
   ///
   /// - Parameters:
   ///   - firstAgent: the number of its first agent: agents of several logs have names of their own.
-  ///   - chainLength: see ``Author``.
+  ///   - chainLength, namesCases: see ``Author``.
   init(
     _ directory: String, _ workload: AppendWorkload, node: NodeID = "bench", firstAgent: Int = 0,
-    chainLength: Int = 1
+    chainLength: Int = 1, namesCases: Bool = false
   ) throws {
     self.directory = directory
     var settings = LMDBLogSettings.standard
@@ -30,7 +30,8 @@ final class OwnLog: Sendable {
       return Appender(
         log,
         author: try Author(
-          agents: agents, payloadByteCount: workload.payloadByteCount, chainLength: chainLength),
+          agents: agents, payloadByteCount: workload.payloadByteCount, chainLength: chainLength,
+          namesCases: namesCases),
         batchEventCount: workload.batchEventCount, windowBatchCount: windowBatchCount)
     }
   }

@@ -7,8 +7,9 @@ struct AgentsStateCommand: Command {
   static let configuration = CommandConfiguration(
     name: "state", abstract: "Show an agent's state, now or at any place of its node's log.",
     discussion: """
-      For agents whose state is event-sourced: the agent's own events are folded once more by the rules of its kind, so \
-      this takes the program that has the kind. Nodes may run or not.
+      Of an agent whose state is event-sourced, its own events are folded once more by the rules of its kind, so \
+      this takes the program that has the kind. Of any other a log keeps the newest state alone, and how much it has handled, its \
+      timers and what it is to be given again; of an earlier place, what it had stated up to there is shown. Nodes may run or not.
 
       --at is a position of the node's log, or a time that the events state; both are included. --since shows what has \
       changed from there on; --why the event that made a member so: its name, or a path such as lines.0.amount.
@@ -29,6 +30,9 @@ struct AgentsStateCommand: Command {
 
   func run() async throws {
     let (log, kind) = try find()
+    guard try since != nil || why != nil || Program.require().kinds.isEventSourced(kind) else {
+      return try await showMoment(kind, in: log)
+    }
     var (now, before): (StateStep?, StateStep?)
     var reason: (entry: LogEntry?, value: JSONValue?)
     let (kinds, head) = (try Program.require().kinds, try log.head())
@@ -69,6 +73,20 @@ struct AgentsStateCommand: Command {
     throw HyphaError(
       .failed, "no log of \(data) says that an agent '\(agent)' is there, and of which kind",
       remedy: "give the deployment's data directory, and --kind for logs of an older version")
+  }
+
+  /// What there is to say of an agent whose state is committed whole.
+  private func showMoment(_ kind: String, in log: any LogReader) async throws {
+    let head = try log.head()
+    let moment = try await LongWork.run { work in
+      try AgentMoment(of: agent, in: log, at: at.map { at in { at.includes($0) } }) { position, count in
+        try work.pass(
+          "\(agent): \(Human.count(position.rawValue)) of \(Human.count(head.rawValue)) entries",
+          done: "\(Human.count(count)) events of \(agent); nothing was printed")
+      }
+    }
+    let view = AgentMomentView(moment, agent, kind, on: log.identity.node)
+    try Output.standard.writeLine(json ? JSON.text(view.json()) : view.text())
   }
 
   private func show(_ moment: StateStep, on node: NodeID) throws {

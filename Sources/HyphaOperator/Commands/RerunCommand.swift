@@ -81,8 +81,15 @@ struct RerunCommand: Command {
     session.leftOut = wanted.filter(moved.contains).map {
       ($0, "it was moved from node to node, which a re-run does not follow")
     }
-    if let output { session.writers = try RerunWriters(output, for: logs, program) }
+    // From here on there may be something to take back.
     let stop = StopSignal()
+    if let output { session.writers = try RerunWriters(output, for: logs, program) }
+    // Who asks twice does not wait for a handler that takes its time.
+    let partial = session.writers?.place.partial
+    stop.whenUrgent { signal in
+      if let partial { try? FileManager.default.removeItem(atPath: partial) }
+      _exit(128 + signal)
+    }
     do {
       let view = RerunView(directory, isJSON: json, style: Terminal.current.style())
       try await LiveRegion.run { region in
@@ -105,7 +112,7 @@ struct RerunCommand: Command {
       try session.writers?.finish()
       try view.show(session)
     } catch {
-      session.writers?.abandon(program)
+      session.writers?.abandon()
       throw error
     }
     if verify && session.differenceCount > 0 { throw ExitStatus.failure }

@@ -81,7 +81,7 @@ struct RerunSession {
       try Self.heed(stop, callCount)
     } _: { outcome in
       callCount += 1
-      if callCount.isMultiple(of: 256) { try Self.heed(stop, callCount) }
+      try Self.heed(stop, callCount)
       try session.writers?.add(outcome.stated, of: node)
       guard !outcome.differences.isEmpty else { return true }
       session.note(outcome.differences)

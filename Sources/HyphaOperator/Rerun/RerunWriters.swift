@@ -1,10 +1,12 @@
 import Dispatch
+import Foundation
 import HyphaCore
 import HyphaLog
 import HyphaTopology
 import Synchronization
 
-/// New logs of what agents state when they are run again, one for each node.
+/// New logs of what agents state when they are run again, one for each node. They have their place only when all of them are
+/// whole: until then they are in a directory beside it, `PLACE.XXXXXXXX.partial`, which a run that is killed leaves.
 final class RerunWriters {
   private struct Writer {
     let log: any EventLog
@@ -13,6 +15,7 @@ final class RerunWriters {
   }
 
   let directory: String
+  let place: NewDirectory
   private var writers: [NodeID: Writer] = [:]
   private let failure = Failure()
   /// Batches that were submitted and are not durable yet.
@@ -31,17 +34,28 @@ final class RerunWriters {
   ///
   /// - Throws: ``HyphaError/Code/fileUnavailable`` where there is one already, and what opening throws.
   init(_ directory: String, for logs: [any LogReader], _ program: Program) throws {
-    self.directory = directory
-    if (try? DataPlaces.logs(in: directory)) != nil {
+    let path = String(directory.reversed().drop { $0 == "/" }.reversed())
+    (self.directory, place) = (path, NewDirectory(path))
+    if (try? DataPlaces.logs(in: path)) != nil {
       throw HyphaError(
         .fileUnavailable, "\(directory) holds logs already", remedy: "give another directory to -o")
     }
-    for log in logs {
-      let node = log.identity.node
-      let clock = RecordedClock()
-      let place = DataPlaces.directory(of: node, in: directory)
-      writers[node] = Writer(
-        log: try program.openLog(place, node, LogSettings(), clock) { _ in }, clock: clock)
+    // An empty directory is as good as none.
+    rmdir(path)
+    do { try place.make() } catch let error as HyphaError {
+      throw HyphaError(error.code, error.problem, remedy: "give another directory to -o", cause: error.cause)
+    }
+    do {
+      for log in logs {
+        let node = log.identity.node
+        let clock = RecordedClock()
+        let place = DataPlaces.directory(of: node, in: place.partial)
+        writers[node] = Writer(
+          log: try program.openLog(place, node, LogSettings(), clock) { _ in }, clock: clock)
+      }
+    } catch {
+      abandon()
+      throw error
     }
   }
 
@@ -64,16 +78,19 @@ final class RerunWriters {
     if let error = failure.error.withLock({ $0 }) { throw error }
   }
 
-  /// Waits until all is durable, and closes the logs.
+  /// Waits until all is durable, closes the logs, and gives them their place.
+  ///
+  /// - Throws: what writing them did; ``HyphaError/Code/fileUnavailable`` where there is something in their place by now.
   func finish() throws {
     for node in writers.keys.sorted() { try submit(node) }
     for writer in writers.values { writer.log.close() }
     if let error = failure.error.withLock({ $0 }) { throw error }
+    try place.finish()
   }
 
   /// Removes what was written: half a re-run is none.
-  func abandon(_ program: Program) {
+  func abandon() {
     for writer in writers.values { writer.log.close() }
-    try? program.removeLogs(writers.keys.sorted().map { DataPlaces.directory(of: $0, in: directory) })
+    place.remove()
   }
 }

@@ -48,9 +48,9 @@ extension RecordView {
 
 /// Writes replayed events in a format that other tools open.
 ///
-/// What it writes goes to `write` in pieces of about 128 KiB. Memory does not grow with the number of events: it is that of a
-/// few pieces, and beside it, for OCEL and GraphML, of the names of agents, types, subjects and pairs; XES needs its events
-/// case by case, so they are sorted through files in `spillDirectory` that have no name.
+/// What it writes goes to `write` in pieces of about 128 KiB. Memory does not grow with the number of events, cases, agents or
+/// pairs: it is that of a few pieces, and what XES, OCEL and GraphML have to put together goes through files in `spillDirectory`
+/// that have no name, of which at most 4 MiB and what it takes to sort them are held.
 public struct LogExporter {
   private var sink: ExportSink
   private var encoder: any ExportEncoder
@@ -61,7 +61,7 @@ public struct LogExporter {
   ///
   /// - Parameters:
   ///   - expectedCount: about how many events will come, by which work is divided.
-  ///   - spillDirectory: where files may be made; only ``ExportFormat/xes`` needs it.
+  ///   - spillDirectory: where files may be made, as soon as there is more than some megabytes to put together.
   /// - Throws: what `write` does; ``HyphaError/Code/fileUnavailable`` when no file can be made;
   ///   ``HyphaError/Code/usage`` for ``ExportFormat/ocelSQLite``.
   public init(
@@ -73,14 +73,14 @@ public struct LogExporter {
       switch format {
       case .cloudEvents: CloudEventsEncoder(isBatch: false)
       case .cloudEventsBatch: CloudEventsEncoder(isBatch: true)
-      case .ocelJSON: OCELEncoder()
+      case .ocelJSON: OCELEncoder(expectedCount: expectedCount, spillDirectory: spillDirectory)
       case .ocelSQLite:
         throw HyphaError(
           .usage, "a database is no stream of bytes", remedy: "use OCELDatabase, which writes a file")
-      case .xes: try XESEncoder(expectedCount: expectedCount, spillDirectory: spillDirectory)
+      case .xes: XESEncoder(expectedCount: expectedCount, spillDirectory: spillDirectory)
       case .otlp: OTLPEncoder()
       case .csv: CSVEncoder()
-      case .graphML: GraphMLEncoder()
+      case .graphML: GraphMLEncoder(expectedCount: expectedCount, spillDirectory: spillDirectory)
       }
     try encoder.begin(&sink)
   }
@@ -123,6 +123,7 @@ struct ExportSink {
 struct FinishPace {
   private let progress: (_ done: Int, _ total: Int) throws -> Void
   private var done = 0
+  private var pauseCount = 0
   /// How many parts there are, once an encoder knows.
   var total = 0
 
@@ -135,6 +136,12 @@ struct FinishPace {
   mutating func step() throws {
     if done % Self.interval == 0 { try progress(done, total) }
     done += 1
+  }
+
+  /// Something else took a little time.
+  mutating func pause() throws {
+    pauseCount += 1
+    if pauseCount % Self.interval == 0 { try progress(done, total) }
   }
 }
 

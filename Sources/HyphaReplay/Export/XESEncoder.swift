@@ -4,18 +4,16 @@ import HyphaLog
 
 /// XES (IEEE 1849): a trace for each case, with its events in their order.
 ///
-/// Events come in order of time and are wanted case by case. Each goes to one of some files by its case's hash; at the end file
-/// after file is read and its events put together. So memory is that of one part, about 40,000 events, and a case of any size
-/// must fit. Traces of a log that was imported from XES go to the files in the order of that file, and keep it.
+/// Events come in order of time and are wanted case by case, so they go through a ``Spill``, however large a case is. Traces of a
+/// log that was imported from XES keep the order of that file.
 struct XESEncoder: ExportEncoder {
   private let spill: Spill
   private let expectedCount: UInt64
   private var header = XESHeader()
 
-  init(expectedCount: UInt64, spillDirectory: String) throws {
-    let partCount = Int(min(max(expectedCount / 40_000, 1), 256))
+  init(expectedCount: UInt64, spillDirectory: String, limits: Spill.Limits = .init()) {
     self.expectedCount = max(expectedCount, 1)
-    spill = try Spill(partCount: partCount, in: spillDirectory)
+    spill = Spill(partCount: Spill.partCount(for: expectedCount), in: spillDirectory, limits: limits)
   }
 
   func begin(_ sink: inout ExportSink) {
@@ -33,7 +31,8 @@ struct XESEncoder: ExportEncoder {
     case .xesTrace:
       guard let trace = try? JSON.decode(XESBackground.Trace.self, from: record.payload) else { return }
       for attribute in trace.attributes { sink.buffer.append(attribute) }
-      let key = Spill.Case(name: trace.caseID, trace: trace.trace)
+      sink.buffer.append("\n")
+      let key = Spill.Key(name: trace.caseID, trace: trace.trace)
       try spill.add(key, part: part(trace.trace), isHead: true, sink.buffer.bytes[start...])
       header.hasTraces = true
     case _ where record.contentType.isBackground: break
@@ -44,12 +43,12 @@ struct XESEncoder: ExportEncoder {
         sink.buffer.appendXESAttributes(of: event, record)
         sink.buffer.append("</event>\n")
         header.hasOwn = true
-        return try spill.add(Spill.Case(name: event.caseName), sink.buffer.bytes[start...])
+        return try spill.add(Spill.Key(name: event.caseName), sink.buffer.bytes[start...])
       }
       for attribute in recorded.attributes { sink.buffer.append(attribute) }
       sink.buffer.append("</event>\n")
       header.hasTraces = true
-      let key = Spill.Case(name: event.caseName, trace: recorded.trace)
+      let key = Spill.Key(name: event.caseName, trace: recorded.trace)
       try spill.add(key, part: part(recorded.trace), sink.buffer.bytes[start...])
     }
   }
@@ -65,24 +64,17 @@ struct XESEncoder: ExportEncoder {
     // Each is read, and written.
     pace.total = 2 * spill.fragmentCount
     header.write(to: &sink.buffer)
-    for part in 0..<spill.partCount {
-      try spill.forEachCase(in: part, read: { try pace.step() }) { key, fragments in
+    try spill.visit(&pace) { step in
+      switch step {
+      case .begin(let key, let hasHeads):
         sink.buffer.append("<trace>")
-        if fragments.heads.isEmpty {
-          sink.buffer.append(XESElement("string", ["key": "concept:name", "value": key.name]))
-        }
-        for fragment in fragments.heads {
-          try pace.step()
-          sink.buffer.append(fragment)
-        }
+        guard !hasHeads else { break }
+        sink.buffer.append(XESElement("string", ["key": "concept:name", "value": key.name]))
         sink.buffer.append("\n")
-        for fragment in fragments.events {
-          try pace.step()
-          sink.buffer.append(fragment)
-          try sink.flushIfLarge()
-        }
-        sink.buffer.append("</trace>\n")
+      case .head(let fragment), .fragment(let fragment): sink.buffer.append(fragment)
+      case .end: sink.buffer.append("</trace>\n")
       }
+      try sink.flushIfLarge()
     }
     sink.buffer.append("</log>\n")
   }

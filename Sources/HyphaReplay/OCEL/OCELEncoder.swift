@@ -4,24 +4,31 @@ import HyphaLog
 /// OCEL 2.0 in JSON (ocel-standard.org): events of types, related to objects: agents, and cases.
 ///
 /// Events are written as they come; objects and types behind them, since all members of a JSON object may come in any order.
-/// Memory is that of the names of agents, cases and types, and of the objects of a log that was imported from OCEL.
+/// Objects go through a ``Spill`` until then. Memory is that of the types.
 struct OCELEncoder: ExportEncoder {
   private var types: Set<String> = []
-  private var agents: Set<String> = []
-  private var cases: Set<String> = []
+  private var agents: OCELNames
+  private var cases: OCELNames
   private var isFirst = true
   /// What an imported log has of objects and definitions, as it was.
-  private var objects = TextBuffer(capacity: 0)
+  private let objects: Spill
   private var (eventTypes, objectTypes) = (TextBuffer(capacity: 0), TextBuffer(capacity: 0))
   private var definedTypes: Set<String> = []
 
+  init(expectedCount: UInt64, spillDirectory: String, limits: Spill.Limits = .init()) {
+    let partCount = Spill.partCount(for: expectedCount)
+    agents = OCELNames(Spill(partCount: partCount, in: spillDirectory, limits: limits), limits)
+    cases = OCELNames(Spill(partCount: partCount, in: spillDirectory, limits: limits), limits)
+    objects = Spill(partCount: 1, in: spillDirectory, limits: limits)
+  }
+
   func begin(_ sink: inout ExportSink) { sink.buffer.append("{\"events\":[") }
 
-  mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
+  mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) throws {
     let record = replayed.entry.record
     switch record.contentType {
     case .ocelEvent: return addImported(record, &sink)
-    case .ocelObject: return Self.keep(record, in: &objects)
+    case .ocelObject: return try objects.add(Spill.Key(name: ""), Array(record.payload))
     case .ocelObjectType: return Self.keep(record, in: &objectTypes)
     case .ocelEventType:
       if let type = try? JSON.decode(OCEL.TypeDefinition.self, from: record.payload) {
@@ -33,7 +40,7 @@ struct OCELEncoder: ExportEncoder {
     }
     let event = ProcessEvent(record)
     types.insert(event.activity)
-    cases.insert(event.caseName)
+    try cases.insert(event.caseName)
     sink.buffer.append(isFirst ? "\n{\"id\":\"" : ",\n{\"id\":\"")
     isFirst = false
     sink.buffer.append(record.id)
@@ -52,13 +59,13 @@ struct OCELEncoder: ExportEncoder {
     sink.buffer.append("}],\"relationships\":[{\"objectId\":")
     relate("case:", event.caseName, "case", &sink)
     if let resource = event.resource {
-      agents.insert(resource)
+      try agents.insert(resource)
       sink.buffer.append(",{\"objectId\":")
       relate("agent:", resource, "by", &sink)
     }
     if !record.addressee.isEmpty {
       let addressee = String(decoding: record.addressee, as: UTF8.self)
-      agents.insert(addressee)
+      try agents.insert(addressee)
       sink.buffer.append(",{\"objectId\":")
       relate("agent:", addressee, "for", &sink)
     }
@@ -77,18 +84,26 @@ struct OCELEncoder: ExportEncoder {
   }
 
   mutating func finish(_ sink: inout ExportSink, _ pace: inout FinishPace) throws {
-    pace.total = agents.count + cases.count
+    // Each is read, and written.
+    pace.total = 2 * (objects.fragmentCount + agents.spill.fragmentCount + cases.spill.fragmentCount)
+    let hasCases = cases.spill.fragmentCount > 0
     sink.buffer.append("\n],\"objects\":[")
-    objects.bytes.withUnsafeBytes { sink.buffer.append($0) }
-    var isFirst = objects.bytes.isEmpty
+    var isFirst = true
+    try objects.visit(&pace) { step in
+      guard case .fragment(let payload) = step else { return }
+      sink.buffer.append(isFirst ? "\n" : ",\n")
+      isFirst = false
+      if !sink.buffer.appendCompacted(payload) { sink.buffer.append("null") }
+      try sink.flushIfLarge()
+    }
     for (names, kind, prefix) in [(agents, "agent", "agent:"), (cases, "case", "case:")]
-      as [(Set<String>, StaticString, String)]
+      as [(OCELNames, StaticString, String)]
     {
-      for name in names.sorted() {
-        try pace.step()
+      try names.spill.visit(sorted: true, &pace) { step in
+        guard case .begin(let key, _) = step else { return }
         sink.buffer.append(isFirst ? "\n{\"id\":" : ",\n{\"id\":")
         isFirst = false
-        sink.buffer.appendJSON(prefix + name)
+        sink.buffer.appendJSON(prefix + key.name)
         sink.buffer.append(",\"type\":\"")
         sink.buffer.append(kind)
         sink.buffer.append("\",\"attributes\":[],\"relationships\":[]}")
@@ -98,7 +113,7 @@ struct OCELEncoder: ExportEncoder {
     sink.buffer.append("\n],\"objectTypes\":[")
     objectTypes.bytes.withUnsafeBytes { sink.buffer.append($0) }
     // Those of Hypha's own events, and of a file without any.
-    if !cases.isEmpty || objectTypes.bytes.isEmpty {
+    if hasCases || objectTypes.bytes.isEmpty {
       if !objectTypes.bytes.isEmpty { sink.buffer.append(",") }
       sink.buffer.append("{\"name\":\"agent\",\"attributes\":[]},{\"name\":\"case\",\"attributes\":[]}")
     }
@@ -127,5 +142,22 @@ struct OCELEncoder: ExportEncoder {
     sink.buffer.append(",\"qualifier\":\"")
     sink.buffer.append(qualifier)
     sink.buffer.append("\"}")
+  }
+}
+
+/// Names of objects, each of which is wanted once at the end.
+private struct OCELNames {
+  let spill: Spill
+  /// Those of late, which are in the spill already.
+  private var recent: Set<String> = []
+
+  private let countMax: Int
+
+  init(_ spill: Spill, _ limits: Spill.Limits) { (self.spill, countMax) = (spill, limits.nameCountMax) }
+
+  mutating func insert(_ name: String) throws {
+    guard recent.insert(name).inserted else { return }
+    try spill.add(Spill.Key(name: name), [])
+    if recent.count >= countMax { recent = [] }
   }
 }
