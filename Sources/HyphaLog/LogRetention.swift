@@ -179,11 +179,14 @@ public struct RestoreReport: Hashable, Sendable {
   public let copy: CopyReport
   /// Where the directory is now that stood in its place; nil where none did.
   public let movedAside: String?
+  /// Whether the directory has the node's key: from the backup, or from what was moved aside.
+  public let hasKey: Bool
 
   /// A report by its parts.
-  public init(copy: CopyReport, movedAside: String?) {
+  public init(copy: CopyReport, movedAside: String?, hasKey: Bool) {
     self.copy = copy
     self.movedAside = movedAside
+    self.hasKey = hasKey
   }
 }
 

@@ -58,11 +58,11 @@ extension Environment {
     }
   }
 
-  /// Copies the environment as it is now to an open, empty file.
+  /// Copies the environment as it is now to an open, empty file, whose `path` errors of its file system name.
   ///
   /// It holds a view for as long as it takes. A compact copy has only pages in use, in order, and begins with commit
   /// number 1 anew; another one is what the file is, byte for byte, with its commit number.
-  func copy(to target: Int32, isCompact: Bool, progress: @escaping CopyProgress) throws {
+  func copy(to target: Int32, at path: String, isCompact: Bool, progress: @escaping CopyProgress) throws {
     // Takes the map's size of now, and keeps it from being moved meanwhile.
     let view = try beginReading()
     defer { _ = view.commitNumber }
@@ -76,6 +76,8 @@ extension Environment {
     timer.resume()
     defer { timer.cancel() }
     let code = try withHandle { mdb_env_copyfd2($0, target, isCompact ? UInt32(MDB_CP_COMPACT) : 0) }
+    // Nothing is written to the log itself.
+    if [ENOSPC, EDQUOT, EFBIG].contains(code) { throw DurableFile.failure(path, "mdb_env_copyfd2", code) }
     try failure.check(code, "mdb_env_copyfd2")
   }
 
