@@ -81,8 +81,9 @@ public struct LoosePayloads: Hashable, Sendable, Codable {
   public init() {}
 }
 
-/// Told now and then, on any thread, of how many bytes were written and of how many there will be, about.
-public typealias CopyProgress = @Sendable (_ written: UInt64, _ total: UInt64) -> Void
+/// Told now and then, on any thread, of how many bytes were written and of how many there will be, about. Where it throws, the
+/// copy ends with that, and nothing is left of it.
+public typealias CopyProgress = @Sendable (_ written: UInt64, _ total: UInt64) throws -> Void
 
 /// Reads the copy of a log in a directory from end to end; throws where anything is wrong with it.
 public typealias CopyVerification = (_ copy: String) throws -> Void

@@ -348,6 +348,26 @@ extension Processes {
       #expect(stopped.output.contains("\"isSound\":false") && stopped.output.contains("\"findings\":[]"))
     }
 
+    @Test(arguments: [SIGINT, SIGTERM])
+    func `a backup that is stopped leaves nothing, and says so`(_ signal: Int32) async throws {
+      let scratch = try Scratch()
+      try await append(3_000, to: scratch("hq"), payload: [UInt8](repeating: 1, count: 4_000), perBatch: 300)
+      var last: Hypha.Result?
+      // It may be through before it is stopped.
+      for round in 0..<50 where last?.status != 128 + signal {
+        let copy = scratch("copy-\(round)")
+        let backup = try scratch.start("log", "backup", scratch("hq"), "--output", copy)
+        while backup.isRunning, !FileManager.default.fileExists(atPath: copy + ".partial") {}
+        kill(backup.id, signal)
+        last = await backup.end()
+        let isWhole = last?.status == 0
+        #expect(FileManager.default.fileExists(atPath: copy) == isWhole, "\(String(describing: last))")
+        #expect(!FileManager.default.fileExists(atPath: copy + ".partial"), "\(String(describing: last))")
+      }
+      let stopped = try #require(last)
+      #expect(stopped.status == 128 + signal && stopped.errors.contains("nothing is left of"), "\(stopped)")
+    }
+
     @Test func `a log that may not be read is no finding of damage`() async throws {
       let scratch = try Scratch()
       try await append(30, to: scratch("data/hq"))

@@ -89,10 +89,7 @@ import Testing
     for name in ["log.reserve", "index/data.mdb", "index/lock.mdb", "index"] {
       try? FileManager.default.removeItem(atPath: "\(data)/\(name)")
     }
-    let filler = try #require(fopen(disk.path + "/filler", "w"))
-    let block = [UInt8](repeating: 1, count: 4_096)
-    while fwrite(block, 1, block.count, filler) == block.count, fflush(filler) == 0 {}
-    fclose(filler)
+    try disk.fill()
     expectError(.logFull, "free space") { try LMDBLog.reindex(directory: data) }
     #expect(!FileManager.default.fileExists(atPath: data + "/index.new"))
     withExtendedLifetime((disk, home)) {}

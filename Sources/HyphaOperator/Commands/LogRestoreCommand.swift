@@ -28,14 +28,15 @@ struct LogRestoreCommand: Command {
   func run() async throws {
     let path = try DataPlaces.log(at: backup)
     let retention = try Program.require().retention
-    // What ends this process ends the one that verifies.
-    let stop = StopSignal([])
+    let stop = StopSignal()
     let report = try await LiveRegion.run { region in
-      try retention.restore(
-        path, to: data, replaces: replace, progress: region.progress("\(data): copying"),
-        verify: region.verification(
-          of: path, as: data, stop,
-          remedy: "run '\(Program.calledAs) log verify \(path)', and use another backup"))
+      try stop.cleaningUp("\(data) is as it was") {
+        try retention.restore(
+          path, to: data, replaces: replace, progress: region.progress("\(data): copying", stop),
+          verify: region.verification(
+            of: path, as: data, stop,
+            remedy: "run '\(Program.calledAs) log verify \(path)', and use another backup"))
+      }
     }
     if json {
       return try Output.standard.writeLine(
