@@ -72,11 +72,6 @@ extension Processes {
       #expect(compact.status == 0 && compact.output.contains("\"bytesAfter\":"), "\(compact)")
       #expect(try await scratch.hypha("log", "cat", node, "--json").lines == after)
       // The node goes on.
-      func key(_ place: String) throws -> Data {
-        try Data(contentsOf: URL(fileURLWithPath: place + "/node.key"))
-      }
-      #expect(try key(node) == key(node + ".replaced"), "the key goes with its log")
-      #expect(fresh.output.contains("there is no node.key"))
       let again = try await scratch.hypha("run", room.file, "--data", scratch("data"))
       #expect(again.status == 0, "\(again.errors)")
     }
