@@ -81,8 +81,9 @@ public struct LoosePayloads: Hashable, Sendable, Codable {
   public init() {}
 }
 
-/// Told now and then, on any thread, of how many bytes were written and of how many there will be, about.
-public typealias CopyProgress = @Sendable (_ written: UInt64, _ total: UInt64) -> Void
+/// Told now and then, on any thread, of how many bytes were written and of how many there will be, about. Where it throws, the
+/// copy ends with that, and nothing is left of it.
+public typealias CopyProgress = @Sendable (_ written: UInt64, _ total: UInt64) throws -> Void
 
 /// Reads the copy of a log in a directory from end to end; throws where anything is wrong with it.
 public typealias CopyVerification = (_ copy: String) throws -> Void
@@ -179,11 +180,14 @@ public struct RestoreReport: Hashable, Sendable {
   public let copy: CopyReport
   /// Where the directory is now that stood in its place; nil where none did.
   public let movedAside: String?
+  /// Whether the directory has the node's key: from the backup, or from what was moved aside.
+  public let hasKey: Bool
 
   /// A report by its parts.
-  public init(copy: CopyReport, movedAside: String?) {
+  public init(copy: CopyReport, movedAside: String?, hasKey: Bool) {
     self.copy = copy
     self.movedAside = movedAside
+    self.hasKey = hasKey
   }
 }
 

@@ -1,3 +1,5 @@
+// Whichever module is loaded first has `stat` and `timespec`, and Dispatch does not show them.
+import CLMDB
 import Dispatch
 import HyphaCore
 import HyphaLog

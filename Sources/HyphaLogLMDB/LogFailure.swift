@@ -121,7 +121,11 @@ struct LogFailure: Sendable {
 
   private var isFileSystemFull: Bool {
     var status = statvfs()
-    guard statvfs(DataDirectory.dataFile(in: log), &status) == 0 else { return false }
+    // An index is made under another name than the one that it gets.
+    guard
+      statvfs(DataDirectory.dataFile(in: log), &status) == 0
+        || statvfs(FileTree.parent(of: log), &status) == 0
+    else { return false }
     return status.f_bavail * status.f_frsize < 65_536
   }
 }

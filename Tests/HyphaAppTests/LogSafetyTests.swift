@@ -94,11 +94,37 @@ extension Processes {
       #expect(rewritten.status == 1 && rewritten.output.contains("\"verdict\":\"altered\""), "\(rewritten)")
       let checked = try await scratch.hypha("log", "head", hq, "--check", desk)
       #expect(checked.status == 1 && checked.output.contains("altered"), "\(checked)")
-      // Another log in its place is told of, and nothing is held against it.
+      // Another log in its place counts against it, until somebody says that it is there on purpose.
       try FileManager.default.removeItem(atPath: hq)
       try await append(3, to: hq)
-      let replaced = try await scratch.hypha("log", "verify", scratch("data"))
-      #expect(replaced.status == 0 && replaced.errors.contains("node hq had another log then"), "\(replaced)")
+      for arguments in [[scratch("data")], [hq, "--witness", desk]] {
+        let replaced = try await scratch.hypha(["log", "verify"] + arguments)
+        #expect(
+          replaced.status == 1 && replaced.output.contains("replaced: node hq had another log then")
+            && replaced.output.contains("--accept-new hq"), "\(replaced)")
+      }
+      let json = try await scratch.hypha("log", "verify", scratch("data"), "--json")
+      #expect(json.output.contains("\"verdict\":\"replaced\""), "\(json)")
+      let accepted = try await scratch.hypha("log", "verify", scratch("data"), "--accept-new", "hq")
+      #expect(accepted.status == 0 && accepted.output.contains("accepted: node hq"), "\(accepted)")
+      // A witness that has no head of a log says nothing for it.
+      for arguments in [["verify", desk, "--witness", hq], ["head", desk, "--check", hq]] {
+        let silent = try await scratch.hypha(["log"] + arguments)
+        #expect(
+          silent.status == 1 && silent.output.contains("no log there has taken a head of this one"),
+          "\(silent)")
+      }
+      // A file is compared beside what the logs have of each other.
+      let line = try await scratch.hypha("log", "head", hq)
+      try Data(line.output.utf8).write(to: URL(fileURLWithPath: scratch("hq.head")))
+      let both = try await scratch.hypha("log", "verify", scratch("data"), "--witness", scratch("hq.head"))
+      #expect(
+        both.status == 1 && both.output.contains("hq.head: agrees") && both.output.contains("replaced: "),
+        "\(both)")
+      // What a restore has moved aside is no node, and no witness.
+      try copy(desk, desk + ".replaced-2")
+      let aside = try await scratch.hypha("log", "verify", scratch("data"), "--accept-new", "hq")
+      #expect(aside.status == 0 && !aside.output.contains(".replaced-2"), "\(aside)")
     }
 
     @Test func `a kept head tells what became of a log`() async throws {
@@ -301,6 +327,47 @@ extension Processes {
       #expect((row.entries > 0) == !interruption.contains("at position 0 "), "\(interruption)")
     }
 
+    @Test func `a verification that is stopped says how far it came`() async throws {
+      let scratch = try Scratch()
+      try await append(6_000, to: scratch("hq"), perBatch: 300)
+      var last: Hypha.Result?
+      // The process may be through before it is stopped.
+      for _ in 0..<50 where last?.status != 130 {
+        let verify = try scratch.start("log", "verify", scratch("hq"), "--json")
+        var hasReader = false
+        while !hasReader, verify.isRunning {
+          hasReader = ProcessTable.children(of: verify.id).contains {
+            $0.command.contains("log examine verify")
+          }
+        }
+        kill(verify.id, SIGINT)
+        last = await verify.end()
+      }
+      let stopped = try #require(last)
+      #expect(stopped.status == 130 && stopped.output.contains("it was stopped at position "), "\(stopped)")
+      #expect(stopped.output.contains("\"isSound\":false") && stopped.output.contains("\"findings\":[]"))
+    }
+
+    @Test(arguments: [SIGINT, SIGTERM])
+    func `a backup that is stopped leaves nothing, and says so`(_ signal: Int32) async throws {
+      let scratch = try Scratch()
+      try await append(3_000, to: scratch("hq"), payload: [UInt8](repeating: 1, count: 4_000), perBatch: 300)
+      var last: Hypha.Result?
+      // It may be through before it is stopped.
+      for round in 0..<50 where last?.status != 128 + signal {
+        let copy = scratch("copy-\(round)")
+        let backup = try scratch.start("log", "backup", scratch("hq"), "--output", copy)
+        while backup.isRunning, !FileManager.default.fileExists(atPath: copy + ".partial") {}
+        kill(backup.id, signal)
+        last = await backup.end()
+        let isWhole = last?.status == 0
+        #expect(FileManager.default.fileExists(atPath: copy) == isWhole, "\(String(describing: last))")
+        #expect(!FileManager.default.fileExists(atPath: copy + ".partial"), "\(String(describing: last))")
+      }
+      let stopped = try #require(last)
+      #expect(stopped.status == 128 + signal && stopped.errors.contains("nothing is left of"), "\(stopped)")
+    }
+
     @Test func `a log that may not be read is no finding of damage`() async throws {
       let scratch = try Scratch()
       try await append(30, to: scratch("data/hq"))
@@ -330,6 +397,11 @@ extension Processes {
         }
         try permit(mode, path)
       }
+      // Below a directory that this user may not look into, nothing is known of a log.
+      try permit(0, "data")
+      let below = try await hypha("log", "verify", scratch("data/hq"))
+      try permit(0o700, "data")
+      #expect(below.status == 1 && below.errors.contains("may not be read by this user"), "\(below)")
     }
 
     @Test func `the death of the process that salvages a log is told, and it can be run again`() async throws

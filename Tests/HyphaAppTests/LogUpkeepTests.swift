@@ -191,6 +191,11 @@ extension Processes {
       let replaced = try await scratch.hypha("log", "restore", copy, "--data", node, "--replace", "--json")
       #expect(replaced.status == 0 && replaced.output.contains("desk.replaced"), "\(replaced)")
       #expect(try await scratch.hypha("log", "cat", node + ".replaced", "--json").output == events)
+      func key(_ place: String) throws -> Data {
+        try Data(contentsOf: URL(fileURLWithPath: place + "/node.key"))
+      }
+      #expect(try key(node) == key(node + ".replaced"), "the key goes with its log")
+      #expect(fresh.output.contains("there is no node.key"))
       let again = try await scratch.hypha("run", room.file, "--data", scratch("data"))
       #expect(again.status == 0, "\(again.errors)")
     }

@@ -94,6 +94,7 @@ import Testing
     }
     let verification = try LMDBLogInspection().verify(home.directory, linksAt: []) { _ in }
     #expect(verification.findings.contains { $0.contains(problem) }, "\(verification.findings)")
+    #expect(verification.firstBroken != nil && verification.findings.count == 1)
   }
 
   /// A log on one of whose pages of blocks stands what is on another one, under its own number or the other's; and that page.
@@ -104,7 +105,8 @@ import Testing
     for _ in 0..<300 { _ = try await log.append(ana.batch(1)) }
     log.close()
     var file = PageFile(try Data(contentsOf: URL(fileURLWithPath: home.dataFile)))
-    let (first, second) = try file.leaves(of: "blocks")
+    let leaves = try file.leaves(of: "blocks")
+    let (first, second) = (leaves[1].page, leaves[2].page)
     file.copy(first, to: second, keepsNumber: keepsNumber)
     try Data(file.bytes).write(to: URL(fileURLWithPath: home.dataFile))
     return (home, second)
@@ -166,7 +168,7 @@ import Testing
 }
 
 /// The pages of a file of LMDB's, and how a number on one is made to lead back.
-private struct PageFile {
+struct PageFile {
   private(set) var bytes: [UInt8]
   private static let byteCount = 4_096
 
@@ -180,12 +182,25 @@ private struct PageFile {
     return page
   }
 
-  /// The second and the third leaf of a table whose root is a branch.
-  func leaves(of table: String) throws -> (UInt64, UInt64) {
+  /// The leaves of a table whose root is a branch, each with the positions that its keys are.
+  func leaves(of table: String) throws -> [(page: UInt64, keys: [Position])] {
     try withPages { pages in
       let root = try pages.page(Self.tree(of: table, pages).root, isLeaf: false)
-      return (try root.child(1), try root.child(2))
+      return try (0..<root.count).map { index in
+        let leaf = try pages.page(root.child(index), isLeaf: true)
+        return (leaf.number, try leaf.nodes.map { try BlockLayout.position(ofKey: $0.key) })
+      }
     }
+  }
+
+  /// The page that a table's tree begins with.
+  func root(of table: String) throws -> UInt64 { try withPages { try Self.tree(of: table, $0).root } }
+
+  /// Leaves nothing on a page.
+  mutating func clear(_ page: UInt64) {
+    let begin = Int(page) * Self.byteCount
+    bytes.replaceSubrange(
+      begin..<begin + Self.byteCount, with: [UInt8](repeating: 0, count: Self.byteCount))
   }
 
   /// Puts what is on a page on another one, with its number or the other's own.

@@ -63,6 +63,38 @@ import Testing
     withExtendedLifetime(disk) {}
   }
 
+  @Test func `where a copy does not fit, or an index, its disk is named as full, and nothing is left of it`()
+    async throws
+  {
+    guard let disk = ScratchDisk() else { return }
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    for _ in 0..<400 {
+      let records = try (0..<100).map { _ in try ana.next(payload: [UInt8](repeating: 1, count: 900)) }
+      _ = try await log.append(LogBatch(appends: records.map { .init($0) }))
+    }
+    log.close()
+    let backup = disk.path + "/backup"
+    expectError(.logFull, backup, "there is no room") {
+      _ = try LMDBRetention().backUp(home.directory, to: backup, withKey: false, progress: { _, _ in })
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path) == [])
+    // A log on the full disk itself, of which nothing is written: its index has no room.
+    let data = disk.path + "/data"
+    let small = try LMDBLog(directory: data, node: "hq", settings: .small, time: TestTime())
+    var bob = Author("bob")
+    for _ in 0..<40 { _ = try await small.append(bob.batch(100)) }
+    small.close()
+    for name in ["log.reserve", "index/data.mdb", "index/lock.mdb", "index"] {
+      try? FileManager.default.removeItem(atPath: "\(data)/\(name)")
+    }
+    try disk.fill()
+    expectError(.logFull, "free space") { try LMDBLog.reindex(directory: data) }
+    #expect(!FileManager.default.fileExists(atPath: data + "/index.new"))
+    withExtendedLifetime((disk, home)) {}
+  }
+
   @Test func `on a full disk the map grows, nothing acknowledged is lost, and it goes on with room`()
     async throws
   {

@@ -38,7 +38,8 @@ extension LogBench {
     if isGoal, workload.isGrouped {
       rows.append(
         comparison.row(
-          "append-rate-absolute", text, .eventsPerSecond, against: 1, goal: .concurrentAppendRate, \.rate))
+          "append-rate-absolute", text, .eventsPerSecond, against: 1, goal: .concurrentAppendRate,
+          \.indexedRate))
     }
     return rows + [
       comparison.row(

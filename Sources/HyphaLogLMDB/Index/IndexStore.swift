@@ -140,6 +140,13 @@ extension DataDirectory {
   ///
   /// It is opened before it stands in its place, so that no reader of this process can be the first.
   func makeIndex(for log: any IndexedLog, settings: LogIndexSettings) throws -> IndexStore {
+    do { return try makeNewIndex(for: log, settings: settings) } catch {
+      try? removeIndex(newIndex)
+      throw error
+    }
+  }
+
+  private func makeNewIndex(for log: any IndexedLog, settings: LogIndexSettings) throws -> IndexStore {
     try removeIndex(newIndex)
     guard mkdir(newIndex, 0o700) == 0 else { throw Self.unavailable(newIndex, "mkdir", errno) }
     let (begin, max) = (settings.mapByteCount, settings.mapByteCountMax)

@@ -34,8 +34,9 @@ struct DirectoryCopy {
       var byteCount = try copyMissing(payloads)
       let copied = DataDirectory(path: partial)
       try FileTree.makeDirectory(copied.log)
-      try FileTree.withNewFile(DataDirectory.dataFile(in: copied.log)) { file in
-        try store.environment.copy(to: file, isCompact: false, progress: progress)
+      let path = DataDirectory.dataFile(in: copied.log)
+      try FileTree.withNewFile(path) { file in
+        try store.environment.copy(to: file, at: path, isCompact: false, progress: progress)
       }
       let grown = try store.environment.fileByteCount() - sizeBefore
       byteCount += try copyMissing(payloads)
@@ -63,6 +64,22 @@ struct DirectoryCopy {
       discard()
       throw error
     }
+  }
+
+  /// Gives a copy of a log the key of the directory whose place it takes, where that is the same log's. One that cannot be
+  /// read any more is taken for the same: the directory is that node's.
+  ///
+  /// - Returns: whether the copy has a key now.
+  func takeKey(ofReplaced directory: String) throws -> Bool {
+    if access(NodeKey.path(in: partial), F_OK) == 0 { return true }
+    let copied = try LogOpening.openForReading(DataDirectory(path: partial)).identity
+    defer { unlink(DataDirectory.lockFile(in: DataDirectory(path: partial).log)) }
+    let replaced = try? LogOpening.openForReading(DataDirectory(path: directory)).identity
+    guard replaced ?? copied == copied,
+      try FileTree.copy(NodeKey.path(in: directory), to: NodeKey.path(in: partial)) != nil
+    else { return false }
+    try DurableFile.syncDirectory(partial)
+    return true
   }
 
   /// Gives the copy its name, where there is nothing or an empty directory.

@@ -3,6 +3,7 @@ import Dispatch
 import Glibc
 import HyphaCore
 import HyphaLog
+import Synchronization
 
 /// What making room, copying and watching need of LMDB.
 extension Environment {
@@ -58,25 +59,59 @@ extension Environment {
     }
   }
 
-  /// Copies the environment as it is now to an open, empty file.
+  /// Copies the environment as it is now to an open, empty file, whose `path` errors of its file system name.
   ///
   /// It holds a view for as long as it takes. A compact copy has only pages in use, in order, and begins with commit
   /// number 1 anew; another one is what the file is, byte for byte, with its commit number.
-  func copy(to target: Int32, isCompact: Bool, progress: @escaping CopyProgress) throws {
+  func copy(to target: Int32, at path: String, isCompact: Bool, progress: @escaping CopyProgress) throws {
     // Takes the map's size of now, and keeps it from being moved meanwhile.
     let view = try beginReading()
     defer { _ = view.commitNumber }
     let total = UInt64(try facts().usedByteCount)
+    let watch = CopyWatch()
     let timer = DispatchSource.makeTimerSource(queue: .global())
     timer.schedule(deadline: .now() + .milliseconds(100), repeating: .milliseconds(100))
     timer.setEventHandler {
-      var status = stat()
-      if fstat(target, &status) == 0 { progress(UInt64(status.st_size), total) }
+      watch.state.withLock { state in
+        var status = stat()
+        guard !state.isOver, state.failure == nil, fstat(target, &status) == 0 else { return }
+        do { try progress(UInt64(status.st_size), total) } catch {
+          state.failure = error
+          Self.refuseWrites(to: target)
+        }
+      }
     }
     timer.resume()
     defer { timer.cancel() }
     let code = try withHandle { mdb_env_copyfd2($0, target, isCompact ? UInt32(MDB_CP_COMPACT) : 0) }
+    let end = watch.state.withLock { state in
+      state.isOver = true
+      return state.failure
+    }
+    if let end { throw end }
+    // Nothing is written to the log itself.
+    if [ENOSPC, EDQUOT, EFBIG].contains(code) { throw DurableFile.failure(path, "mdb_env_copyfd2", code) }
     try failure.check(code, "mdb_env_copyfd2")
+  }
+
+  /// What the thread that copies and the one that tells of it have in common.
+  private final class CopyWatch: Sendable {
+    let state = Mutex(State())
+
+    struct State {
+      /// LMDB has returned, so the file is no longer the copy's.
+      var isOver = false
+      /// What `progress` threw.
+      var failure: (any Error)?
+    }
+  }
+
+  /// Lets every write to an open file fail from now on: LMDB's copy ends in no other way.
+  private static func refuseWrites(to target: Int32) {
+    let full = Glibc.open("/dev/full", O_WRONLY | O_CLOEXEC)
+    guard full >= 0 else { return }
+    _ = dup2(full, target)
+    _ = Glibc.close(full)
   }
 
   /// The bytes of the pages that a table takes.

@@ -89,12 +89,18 @@ public struct LMDBRetention: LogRetention {
           $0, "the backup \(backup)", remedy: "run 'hypha log verify \(backup)', and use another backup")
       })
     guard !isEmpty else {
+      let hasKey = access(NodeKey.path(in: copy.partial), F_OK) == 0
       try copy.adopt()
-      return RestoreReport(copy: report, movedAside: nil)
+      return RestoreReport(copy: report, movedAside: nil, hasKey: hasKey)
+    }
+    let hasKey: Bool
+    do { hasKey = try copy.takeKey(ofReplaced: directory) } catch {
+      copy.discard()
+      throw error
     }
     let aside = Self.freeName(FileTree.trimmed(directory) + ".replaced")
     try copy.adopt(movingAside: aside)
-    return RestoreReport(copy: report, movedAside: aside)
+    return RestoreReport(copy: report, movedAside: aside, hasKey: hasKey)
   }
 
   /// Reads a copy from end to end in this process, before anything takes it for a log.

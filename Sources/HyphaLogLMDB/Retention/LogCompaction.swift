@@ -25,8 +25,9 @@ enum LogCompaction {
     let before = try store.environment.fileByteCount()
     try place.createNewLog()
     do {
-      try FileTree.withNewFile(DataDirectory.dataFile(in: place.newLog)) { file in
-        try store.environment.copy(to: file, isCompact: true, progress: progress)
+      let path = DataDirectory.dataFile(in: place.newLog)
+      try FileTree.withNewFile(path) { file in
+        try store.environment.copy(to: file, at: path, isCompact: true, progress: progress)
       }
       let head = try store.checkTail()
       try renumber(place.newLog, head, mapByteCount: store.environment.facts().mapByteCount)

@@ -26,18 +26,36 @@ struct LogExaminer {
   private static let catchUpCountMax = 100
 
   /// Reads the log in `directory`; `progress` is called after each chunk.
+  ///
+  /// A log that cannot be opened is read from the bytes of its file.
   static func verify(
     _ directory: String, linksAt positions: [Position], progress: (LogProgress) throws -> Void
   ) throws -> LogVerification {
-    let store = try LogOpening.openForReading(DataDirectory(path: directory))
+    let (store, end): (LogStore, CommitHead)
+    do {
+      store = try LogOpening.openForReading(DataDirectory(path: directory))
+      end = try store.view().head
+    } catch let error as HyphaError where error.code == .logInvalid && error.remedy == LogFailure.restore {
+      guard let raw = try RawVerification(directory, because: error, progress) else { throw error }
+      return raw.result
+    }
     var examiner = try LogExaminer(store, payloads: PayloadStore(in: directory))
     do {
-      try examiner.run(progress)
-      for position in positions {
-        examiner.check.verification.links[position] = try store.view().chainLink(at: position)
-      }
+      try examiner.run(through: end, progress)
     } catch let error as HyphaError where error.code == .logInvalid {
-      examiner.check.verification.find(error.problem, at: nil, .damaged)
+      let place = examiner.next > examiner.check.verification.head ? nil : examiner.next
+      examiner.check.verification.find(error.problem, at: place, .damaged)
+    }
+    for position in positions {
+      do {
+        examiner.check.verification.links[position] = try store.view().chainLink(at: position)
+      } catch let error as HyphaError where error.code == .logInvalid {
+        // What is damaged is a finding already, but for what was written meanwhile.
+        if examiner.check.verification.isSound {
+          examiner.check.verification.find(error.problem, at: position, .damaged)
+        }
+        examiner.check.verification.links[position] = .quarantined(end: position)
+      }
     }
     return examiner.check.verification
   }
@@ -52,8 +70,8 @@ struct LogExaminer {
     check.verification.node = store.identity.node
   }
 
-  private mutating func run(_ progress: (LogProgress) throws -> Void) throws {
-    var end = try store.view().head
+  private mutating func run(through end: CommitHead, _ progress: (LogProgress) throws -> Void) throws {
+    var end = end
     check.verification.head = end.position
     try progress(LogProgress(position: .start, head: end.position, byteCount: 0, entryCount: 0))
     var catchUpCount = 0
@@ -90,7 +108,7 @@ extension LogExaminer {
   private mutating func examineChunk(_ view: LogView, through end: Position) throws {
     if view.head.commitNumber != commitNumber {
       commitNumber = view.head.commitNumber
-      check.update(gaps: try view.gaps())
+      check.update(gaps: try gaps(view))
     }
     let jobs = try collect(view, through: end)
     guard let last = jobs.last?.block.rawBytes else { return }
@@ -104,29 +122,32 @@ extension LogExaminer {
     for (job, proof) in zip(jobs, hashing.finish()) { judge(job, proof) }
   }
 
-  /// The next blocks, which follow each other or gaps.
+  /// What is gone; nothing where the table of gaps is damaged, which is a finding of its own.
+  private func gaps(_ view: LogView) throws -> [LogGap] {
+    do { return try view.gaps() } catch let error as HyphaError where error.code == .logInvalid { return [] }
+  }
+
+  /// The next blocks, which follow each other or gaps. What cannot be read is passed over.
   private mutating func collect(_ view: LogView, through end: Position) throws -> [BlockHashing.Job] {
     var jobs: [BlockHashing.Job] = []
     var chunkByteCount = 0
-    let cursor = try view.transaction.cursor(in: view.environment.blocks)
-    var place = try BlockLayout.withKey(next) { try cursor.seek($0) }
+    let walk = try BlockWalk(view)
+    var (place, broken) = try walk.first(at: next)
     while next <= end, chunkByteCount < Self.chunkByteCount {
       guard let found = place else {
-        pass(next...end)
+        pass(next...end, because: broken)
         break
       }
       let last = try BlockLayout.position(ofKey: found.key)
       chunkByteCount += found.value.count
       byteCount += UInt64(found.value.count)
-      // LMDB's order on a damaged page is any.
-      guard last >= next else {
-        check.verification.find("the table blocks is not in order after this", at: next, .damaged)
-        pass(next...end)
-        break
-      }
       do {
         let block = try BlockView(found.value, last: last)
-        if block.first > next { pass(next...Position(rawValue: block.first.rawValue - 1)) }
+        if block.first > next {
+          pass(next...Position(rawValue: block.first.rawValue - 1), because: broken)
+        } else if let broken {
+          check.verification.find(broken.problem, at: next, .damaged)
+        }
         if block.first == next {
           jobs.append(BlockHashing.Job(block: block, link: link))
         } else {
@@ -134,18 +155,20 @@ extension LogExaminer {
         }
         link = block.link
       } catch let error as HyphaError {
-        check.verification.find(error.problem, at: last, .damaged)
+        if let broken { check.verification.find(broken.problem, at: next, .damaged) }
+        check.verification.find(error.problem, at: next, .damaged)
         check.pass(next...last)
         link = nil
       }
       next = last.next
-      place = try cursor.next()
+      (place, broken) = try walk.next(at: next)
     }
     return jobs
   }
 
-  /// Goes on behind positions that no block has. They must be known to be gone.
-  private mutating func pass(_ range: ClosedRange<Position>) {
+  /// Goes on behind positions that no block has. They must be known to be gone, or it is a finding: that they are missing,
+  /// or that they cannot be read because of what is `broken`.
+  private mutating func pass(_ range: ClosedRange<Position>, because broken: HyphaError? = nil) {
     next = range.lowerBound
     while next <= range.upperBound {
       if let gap = check.gap(at: next) {
@@ -155,9 +178,12 @@ extension LogExaminer {
         let begin = next
         let gap = check.gaps.first { $0.range.lowerBound > begin }
         next = min(gap?.range.lowerBound ?? range.upperBound.next, range.upperBound.next)
+        let lost = begin...Position(rawValue: next.rawValue - 1)
         check.verification.find(
-          "the positions \(begin) to \(next.rawValue - 1) are missing", at: begin, .damaged)
-        check.pass(begin...Position(rawValue: next.rawValue - 1))
+          broken.map { "\($0.problem); \(lost.words) cannot be read" }
+            ?? (lost.isOne ? "the entry is missing" : "the \(lost.words) are missing"),
+          at: begin, .damaged)
+        check.pass(lost)
         link = nil
       }
     }
@@ -234,7 +260,10 @@ extension LogExaminer {
     if let link, link != head.link {
       check.verification.find("the newest link of the chain is not the head's", at: head.position, .altered)
     }
-    if check.gap(at: head.position) == nil, check.verification.entryCount > 0, check.lastTime != head.time {
+    // Where the newest block could not be read, there is no link, and the time is that of an older one.
+    if link != nil, check.gap(at: head.position) == nil, check.verification.entryCount > 0,
+      check.lastTime != head.time
+    {
       check.verification.find("the newest entry's time is not the head's", at: head.position)
     }
   }
@@ -242,8 +271,12 @@ extension LogExaminer {
   /// Checks that nothing comes after the head, and that the heads are those of the entries.
   private mutating func checkEnd(_ view: LogView) throws {
     let cursor = try view.transaction.cursor(in: view.environment.blocks)
-    if let last = try cursor.last(), try BlockLayout.position(ofKey: last.key) > view.head.position {
-      check.verification.find("the table blocks goes on beyond the head", at: view.head.position)
+    do {
+      if let last = try cursor.last(), try BlockLayout.position(ofKey: last.key) > view.head.position {
+        check.verification.find("the table blocks goes on beyond the head", at: view.head.position)
+      }
+    } catch let error as HyphaError where error.code == .logInvalid && !check.verification.isSound {
+      // What is broken was found with its position.
     }
     // Heads that are not in the table yet are read from the entries, which must be whole for that.
     guard check.verification.isSound else { return }
@@ -266,4 +299,11 @@ extension LogView {
     }
     return gap.map { .quarantined(end: $0.range.upperBound) } ?? .none
   }
+}
+
+extension ClosedRange<Position> {
+  fileprivate var isOne: Bool { lowerBound == upperBound }
+
+  /// The positions, for people.
+  var words: String { isOne ? "position \(lowerBound)" : "positions \(lowerBound) to \(upperBound)" }
 }

@@ -54,6 +54,8 @@ struct RawTables {
 
   /// The rows to keep, as LMDB would have given them.
   private(set) var tables = SalvagedTables()
+  /// Whether the heads of all lanes and streams are among them.
+  let areHeadsWhole: Bool
   /// What else there is to say, a line each.
   private(set) var notes: [String] = []
 
@@ -61,7 +63,7 @@ struct RawTables {
   init?(_ scan: BlockScan, in file: RawFile) {
     let (commits, isNewestKnown) = Self.commits(scan, in: file)
     guard let newest = commits.first else { return nil }
-    let areHeadsWhole = isNewestKnown && newest.state.isComplete
+    areHeadsWhole = isNewestKnown && newest.state.isComplete
     let older = commits.dropFirst().first
     takeAgents(newest, older)
     let isWhole =
@@ -75,7 +77,7 @@ struct RawTables {
         add(key, value, to: name)
       }
     }
-    if !isWhole { tables.problem = "pages of them are damaged" }
+    if !isWhole { tables.problem = "pages or rows of them are damaged" }
   }
 
   /// Whether a row of the table `state` is taken by its own right.

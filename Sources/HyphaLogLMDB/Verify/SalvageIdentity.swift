@@ -17,9 +17,7 @@ struct SalvageIdentity {
   init(
     _ directory: String, _ rows: RowsByTable, _ scan: BlockScan, _ file: RawFile, stated: StatedOwner
   ) throws {
-    // What was read along LMDB's trees comes first; else what most pages say.
-    let pages = scan.identities.sorted { $0.value > $1.value }.map(\.key)
-    if let sealed = rows.state(TableLayout.identityKey) ?? pages.first, let known = Self.open(sealed) {
+    if let known = Self.known(rows, scan) {
       guard stated.node ?? known.node == known.node, stated.id ?? known.id == known.id else {
         throw Self.isAnother(known)
       }
@@ -55,6 +53,13 @@ struct SalvageIdentity {
     notes.append(
       "the log's id is lost, so this is a new log with the entries of the old one: heads that were signed before are "
         + "those of another log, and the link of its first block is a finding")
+  }
+
+  /// What the log says itself; nil where that is lost.
+  static func known(_ rows: RowsByTable, _ scan: BlockScan) -> LogIdentity? {
+    // What was read along LMDB's trees comes first; else what most pages say.
+    let pages = scan.identities.sorted { $0.value > $1.value }.map(\.key)
+    return (rows.state(TableLayout.identityKey) ?? pages.first).flatMap(open)
   }
 
   private static func isAnother(_ known: LogIdentity) -> HyphaError {

@@ -170,3 +170,45 @@ struct SalvagePlan {
         anchor: anchor))
   }
 }
+
+// MARK: The end
+
+extension SalvagePlan {
+  /// What the newest commit left behind, as far as it can be known, and what is to be said where that is in doubt.
+  static func chooseHead(
+    _ scan: BlockScan, _ found: [FoundBlock], _ tables: RowsByTable, in file: RawFile
+  ) -> (head: CommitHead, doubt: String?) {
+    if let known = tables.state(TableLayout.headKey).flatMap(open) { return (known, nil) }
+    let (newest, isCertain) = BlockScan.newestCommit(of: file)
+    let bound = newest.map { isCertain ? $0 : $0 + 1 } ?? .max
+    let heads = scan.heads.compactMap(open)
+    let head = heads.filter { $0.commitNumber <= bound }.max { $0.commitNumber < $1.commitNumber }
+    if var head, isCertain, head.commitNumber == newest {
+      // Where the tables are lost, the heads of lanes and streams are counted again.
+      head.headsThrough = .start
+      return (head, nil)
+    }
+    // No position that anybody knows of may be given out again.
+    var top = max(found.filter(\.isInPlace).map(\.last).max() ?? 0, head?.position.rawValue ?? 0)
+    top = max(top, tables.positionMax)
+    let doubt =
+      "what the newest commit said of itself is lost: the end of the log is that of the newest block found, "
+      + "and may have been about to be committed when the node ended"
+    guard top > head?.position.rawValue ?? 0, let time = found.map(\.time).max() else {
+      return (head ?? CommitHead(), doubt)
+    }
+    return (
+      CommitHead(position: Position(rawValue: top), link: .zero, time: Timestamp(rawValue: time)), doubt
+    )
+  }
+
+  /// The head that a sealed value is; nil where it is damaged.
+  private static func open(_ sealed: [UInt8]) -> CommitHead? {
+    TableLayout.headKey.withUnsafeBytes { key in
+      sealed.withUnsafeBytes { sealed in
+        guard var reader = try? TableLayout.unseal(sealed, key: key, table: "state") else { return nil }
+        return try? TableLayout.head(&reader)
+      }
+    }
+  }
+}

@@ -28,9 +28,12 @@ struct Salvager {
     let file = try RawFile(DataDirectory.dataFile(in: DataDirectory(path: directory).log))
     try confirmNoLog(place)
     let scan = try BlockScan(file, progress: progress)
-    // LMDB's own answer is whole or cut off; what the pages say is known to be of one commit.
+    let tables = tables.checked
+    // What LMDB gives is all of one commit, or lacks something; what the pages say is known to be of one commit.
     let raw = tables.problem == nil ? nil : RawTables(scan, in: file)
-    let rows = RowsByTable(raw?.tables ?? tables.withoutUnprovenAgents)
+    let rows = RowsByTable(
+      raw?.tables ?? tables.withoutUnprovenAgents,
+      areHeadsWhole: raw?.areHeadsWhole ?? (tables.problem == nil))
     let identity = try SalvageIdentity(directory, rows, scan, file, stated: owner)
     let wasThere = try FileTree.names(in: output) != nil
     do {
@@ -80,18 +83,6 @@ struct Salvager {
   private static func big(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> UInt64 {
     UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
   }
-
-  /// The value that a sealed one holds.
-  private static func open<Value>(
-    _ sealed: [UInt8], _ key: [UInt8], _ decode: (inout ByteReader) throws -> Value
-  ) throws -> Value {
-    try key.withUnsafeBytes { key in
-      try sealed.withUnsafeBytes { sealed in
-        var reader = try TableLayout.unseal(sealed, key: key, table: "state")
-        return try decode(&reader)
-      }
-    }
-  }
 }
 
 // MARK: The work
@@ -101,7 +92,8 @@ extension Salvager {
     let begin = HashChain(of: identity).head
     let rebuilt = BlockRebuild(scan, in: file, begin: begin, known: tables.gaps).blocks
     let found = scan.blocks + rebuilt
-    let head = chooseHead(scan, found)
+    let (head, doubt) = SalvagePlan.chooseHead(scan, found, tables, in: file)
+    if let doubt { report.notes.append(doubt) }
     let plan = SalvagePlan(
       found, in: file, head: head.position, link: head.link == .zero ? nil : head.link, begin: begin,
       known: tables.gaps)
@@ -122,33 +114,6 @@ extension Salvager {
     environment = nil
     try place.adoptNewLog()
     try finish()
-  }
-
-  /// What the newest commit left behind, as far as it can be known.
-  private mutating func chooseHead(_ scan: BlockScan, _ found: [FoundBlock]) -> CommitHead {
-    let known = tables.state(TableLayout.headKey).flatMap {
-      try? Self.open($0, TableLayout.headKey, TableLayout.head)
-    }
-    if let known { return known }
-    let (newest, isCertain) = BlockScan.newestCommit(of: file)
-    let bound = newest.map { isCertain ? $0 : $0 + 1 } ?? .max
-    let heads = scan.heads.compactMap { try? Self.open($0, TableLayout.headKey, TableLayout.head) }
-    let head = heads.filter { $0.commitNumber <= bound }.max { $0.commitNumber < $1.commitNumber }
-    if var head, isCertain, head.commitNumber == newest {
-      // Where the tables are lost, the heads of lanes and streams are counted again.
-      head.headsThrough = .start
-      return head
-    }
-    // No position that anybody knows of may be given out again.
-    var top = max(found.filter(\.isInPlace).map(\.last).max() ?? 0, head?.position.rawValue ?? 0)
-    top = max(top, tables.positionMax)
-    report.notes.append(
-      "what the newest commit said of itself is lost: the end of the log is that of the newest block found, "
-        + "and may have been about to be committed when the node ended")
-    guard top > head?.position.rawValue ?? 0, let time = found.map(\.time).max() else {
-      return head ?? CommitHead()
-    }
-    return CommitHead(position: Position(rawValue: top), link: .zero, time: Timestamp(rawValue: time))
   }
 
   /// Fills the new log.
@@ -249,15 +214,10 @@ extension Salvager {
   ) throws {
     var next = head
     // Heads of lanes and streams follow from the entries, but for what is gone.
-    let hasHeads = tables.problem == nil && head.headsThrough <= head.position
+    let hasHeads = tables.areHeadsWhole && head.headsThrough <= head.position
     if !hasHeads { next.headsThrough = .start }
-    var rows = tables.rows.filter { row in
+    let rows = tables.rows.filter { row in
       row.table == "snapshots" || (row.table == "state" && Self.isKept(row.keyBytes, hasHeads: hasHeads))
-    }
-    rows = rows.filter { row in
-      row.keyBytes.withUnsafeBytes { key in
-        row.valueBytes.withUnsafeBytes { (try? TableLayout.unseal($0, key: key, table: row.table)) != nil }
-      }
     }
     try environment.write { transaction in
       let version = TableLayout.bytes(of: TableLayout.formatVersion)
@@ -366,6 +326,22 @@ private final class WriterAbsence {
 }
 
 extension SalvagedTables {
+  /// The rows that are whole. One that is not is a problem like one that could not be read: others were committed with it.
+  fileprivate var checked: SalvagedTables {
+    var checked = SalvagedTables(problem: problem)
+    for row in rows {
+      do {
+        try row.keyBytes.withUnsafeBytes { key in
+          try row.valueBytes.withUnsafeBytes { try TableCheck.check(key, $0, of: row.table) }
+        }
+        checked.rows.append(row)
+      } catch {
+        checked.problem = checked.problem ?? (error as? HyphaError)?.problem ?? "\(error)"
+      }
+    }
+    return checked
+  }
+
   /// The rows but for agents' places and snapshots: those that were read may be of one commit without the others that
   /// were committed with them.
   fileprivate var withoutUnprovenAgents: SalvagedTables {
@@ -382,11 +358,14 @@ extension SalvagedTables {
 struct RowsByTable {
   let rows: [SalvagedRow]
   let problem: String?
+  /// Whether the heads of all lanes and streams are there.
+  let areHeadsWhole: Bool
   /// What was gone already.
   let gaps: [LogGap]
 
-  init(_ tables: SalvagedTables) {
+  init(_ tables: SalvagedTables, areHeadsWhole: Bool) {
     rows = tables.rows
+    self.areHeadsWhole = areHeadsWhole
     problem = tables.problem
     gaps = Self.gaps(in: rows)
   }

@@ -10,10 +10,7 @@ enum TableCheck {
   static func findings(in store: LogStore) throws -> [String] {
     try ["state", "snapshots", "gaps"].compactMap { name in
       do {
-        try forEachRow(of: name, store.environment) { key, value in
-          var reader = try TableLayout.unseal(value, key: key, table: name)
-          try check(key, &reader, of: name)
-        }
+        try forEachRow(of: name, store.environment) { try check($0, $1, of: name) }
         return nil
       } catch let error as HyphaError where error.code == .logInvalid {
         return error.problem
@@ -49,9 +46,13 @@ enum TableCheck {
     }
   }
 
-  private static func check(
-    _ key: UnsafeRawBufferPointer, _ reader: inout ByteReader, of name: String
+  /// Compares a row's checksum, and decodes its value.
+  ///
+  /// - Throws: ``HyphaError/Code/logInvalid`` where the one does not match or the other cannot be.
+  static func check(
+    _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, of name: String
   ) throws {
+    var reader = try TableLayout.unseal(value, key: key, table: name)
     switch name {
     case "gaps": _ = try TableLayout.gap(endingAt: BlockLayout.position(ofKey: key, table: name), &reader)
     case "state": try checkState(key, &reader)

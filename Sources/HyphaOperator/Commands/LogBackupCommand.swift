@@ -29,12 +29,13 @@ struct LogBackupCommand: Command {
   func run() async throws {
     let path = try DataPlaces.log(at: data)
     let retention = try Program.require().retention
-    // What ends this process ends the one that verifies.
-    let stop = StopSignal([])
+    let stop = StopSignal()
     let report = try await LiveRegion.run { region in
-      try retention.backUp(
-        path, to: output, withKey: withKey, progress: region.progress("\(output): copying"),
-        verify: region.verification(of: path, as: output, stop, remedy: Self.remedy(path)))
+      try stop.cleaningUp("nothing is left of \(output)") {
+        try retention.backUp(
+          path, to: output, withKey: withKey, progress: region.progress("\(output): copying", stop),
+          verify: region.verification(of: path, as: output, stop, remedy: Self.remedy(path)))
+      }
     }
     if json { return try Output.standard.writeLine(JSON.text(CopyJSON(report, path: output))) }
     try Output.standard.writeLine("\(output): \(report.line)")

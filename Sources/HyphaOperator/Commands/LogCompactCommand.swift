@@ -23,8 +23,11 @@ struct LogCompactCommand: Command {
   func run() async throws {
     let path = try DataPlaces.log(at: data)
     let retention = try Program.require().retention
+    let stop = StopSignal()
     let report = try await LiveRegion.run { region in
-      try retention.compact(path, progress: region.progress("\(path): compacting"))
+      try stop.cleaningUp("the log in \(path) is as it was") {
+        try retention.compact(path, progress: region.progress("\(path): compacting", stop))
+      }
     }
     if json {
       let result = Result(
@@ -37,11 +40,22 @@ struct LogCompactCommand: Command {
 }
 
 extension LiveRegion {
-  /// Draws how far a copy has come.
-  func progress(_ what: String) -> CopyProgress {
+  /// Draws how far a copy has come; a signal ends it.
+  func progress(_ what: String, _ stop: StopSignal) -> CopyProgress {
     { written, total in
+      if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
       let share = total == 0 ? 100 : min(written * 100 / total, 100)
       try? self.draw(["\(what), \(Human.bytes(written)) of \(Human.bytes(total)), \(share) %"])
+    }
+  }
+}
+
+extension StopSignal {
+  /// Calls `body`, and says what there is where a signal has ended it.
+  func cleaningUp<Value>(_ what: String, _ body: () throws -> Value) throws -> Value {
+    do { return try body() } catch let status as ExitStatus where isRaised {
+      try Output.standardError.writeLine("stopped: \(what)")
+      throw status
     }
   }
 }

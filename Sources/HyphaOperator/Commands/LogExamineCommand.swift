@@ -1,3 +1,4 @@
+import Foundation
 import HyphaCore
 import HyphaLog
 import HyphaRuntime
@@ -19,6 +20,7 @@ struct LogExamineCommand: Command {
   @Flag(help: "Tell of salvaged records without a place.") var loose = false
 
   func run() async throws {
+    Self.endWithReader()
     let inspection = try Program.require().inspection
     let positions = linkAt.map { Position(rawValue: $0) }
     do {
@@ -40,6 +42,21 @@ struct LogExamineCommand: Command {
         ExaminationLine(
           failure: .init(
             code: error.code.description, problem: error.problem, remedy: error.remedy, cause: error.cause)))
+    }
+  }
+
+  /// Ends this process when nobody reads what it says any more: whoever started it was killed, and what it does is for
+  /// nobody. A thread waits for that.
+  private static func endWithReader() {
+    Thread.detachNewThread {
+      // No event is asked for; that the reader is gone is always told. Of what is no pipe nothing is.
+      var output = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+      while true {
+        let count = poll(&output, 1, -1)
+        if count < 0, errno == EINTR { continue }
+        guard count > 0, output.revents & Int16(POLLERR) != 0 else { return }
+        kill(getpid(), SIGKILL)
+      }
     }
   }
 

@@ -45,12 +45,15 @@ struct LogHeadCommand: Command {
           continue
         }
         let chain = try examination.chain(at: witnesses.positions)
-        logs.append(LogIdentity(id: chain.id, node: chain.node))
+        let log = LogIdentity(id: chain.id, node: chain.node)
+        logs.append(log)
         let trusted = try key ?? inspection.publicKey(path)
-        for result in witnesses.compare(chain, key: trusted, isOnly: paths.count == 1) {
+        var results = witnesses.compare(chain, key: trusted, isOnly: paths.count == 1)
+        if paths.count == 1 { results += witnesses.silent(on: [log]).map(Witnesses.noHead) }
+        for result in results {
           agrees = agrees && result.agrees
-          try Output.standard.writeLine(
-            "\(result.file): position \(result.position): \(result.verdict): \(result.text)")
+          let place = result.verdict == "no-head" ? "" : "position \(result.position): "
+          try Output.standard.writeLine("\(result.file): \(place)\(result.verdict): \(result.text)")
         }
       } catch let error as HyphaError { failures.append(error) }
     }
@@ -61,6 +64,12 @@ struct LogHeadCommand: Command {
             .invalidInput,
             "\(stranger.file): the signed head of node \(stranger.head.head.log.node) is of none of these logs"
           ))
+      }
+    }
+    if paths.count > 1, failures.isEmpty {
+      for directory in witnesses.silent(on: logs) {
+        failures.append(
+          HyphaError(.invalidInput, "\(directory): no log there has taken a head of any of these logs"))
       }
     }
     // One log that cannot be read does not hide the others.

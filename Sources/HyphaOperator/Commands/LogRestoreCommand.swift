@@ -6,7 +6,10 @@ struct LogRestoreCommand: Command {
   static let configuration = CommandConfiguration(
     name: "restore", abstract: "Check a backup from end to end and put it in a data directory.",
     discussion: """
-      The directory must be empty or not be there; --replace moves one that is not aside, and removes nothing.
+      The directory must be empty or not be there; --replace moves one that is not aside, and removes nothing. Its key \
+      is taken over, where the log is the same and the backup has none (see 'log backup --with-key'). Where there is no \
+      key, the node makes a new one when it starts: what was signed with the old one is 'other-key' then, unless \
+      --key gives that one.
 
       A restored log is older than what the node has sent since. When the node starts again, each agent begins a new \
       epoch after the newest one in the log. What it stated after the backup is not in its log any more: other nodes \
@@ -25,14 +28,15 @@ struct LogRestoreCommand: Command {
   func run() async throws {
     let path = try DataPlaces.log(at: backup)
     let retention = try Program.require().retention
-    // What ends this process ends the one that verifies.
-    let stop = StopSignal([])
+    let stop = StopSignal()
     let report = try await LiveRegion.run { region in
-      try retention.restore(
-        path, to: data, replaces: replace, progress: region.progress("\(data): copying"),
-        verify: region.verification(
-          of: path, as: data, stop,
-          remedy: "run '\(Program.calledAs) log verify \(path)', and use another backup"))
+      try stop.cleaningUp("\(data) is as it was") {
+        try retention.restore(
+          path, to: data, replaces: replace, progress: region.progress("\(data): copying", stop),
+          verify: region.verification(
+            of: path, as: data, stop,
+            remedy: "run '\(Program.calledAs) log verify \(path)', and use another backup"))
+      }
     }
     if json {
       return try Output.standard.writeLine(
@@ -41,6 +45,11 @@ struct LogRestoreCommand: Command {
     try Output.standard.writeLine("\(data): \(report.copy.line)")
     if let aside = report.movedAside {
       try Output.standard.writeLine("  what was there is in \(aside)")
+    }
+    if !report.hasKey {
+      try Output.standard.writeLine(
+        "  there is no node.key: put the node's key there, or it makes a new one, and heads that were signed before do "
+          + "not match that")
     }
     try Output.standard.writeLine(
       "  what the node stated after position \(report.copy.head) is not in this log")

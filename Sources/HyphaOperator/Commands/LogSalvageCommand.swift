@@ -35,21 +35,30 @@ struct LogSalvageCommand: Command {
     let path = try DataPlaces.log(at: data)
     let examination = LogExamination(data: path, stop: StopSignal())
     let file = try loose.map { try LooseFile($0) }
-    let report = try await LiveRegion.run { region in
+    let report: SalvageReport
+    do { report = try await salvage(examination, file) } catch {
+      // What it has so far is of no log that was made.
+      if let loose { try? FileManager.default.removeItem(atPath: loose) }
+      throw error
+    }
+    try file?.finish()
+    if json { try Output.standard.writeLine(JSON.text(report)) } else { try show(report, of: path) }
+  }
+
+  private func salvage(_ examination: LogExamination, _ file: LooseFile?) async throws -> SalvageReport {
+    try await LiveRegion.run { region in
       let owner = StatedOwner(node: node, id: logID)
       let report = try examination.salvage(to: output, owner: owner, isLooseWanted: file != nil) { line in
         if let record = line.loose { try file?.write(record) }
         guard let searched = line.searched else { return }
         let share = searched.all == 0 ? 100 : searched.done * 100 / searched.all
         try region.draw([
-          "\(path): \(Human.bytes(searched.done)) of \(Human.bytes(searched.all)) searched, \(share) %"
+          "\(examination.data): \(Human.bytes(searched.done)) of \(Human.bytes(searched.all)) searched, \(share) %"
         ])
       }
       try region.draw([])
       return report
     }
-    try file?.finish()
-    if json { try Output.standard.writeLine(JSON.text(report)) } else { try show(report, of: path) }
   }
 
   private func show(_ report: SalvageReport, of path: String) throws {

@@ -16,7 +16,9 @@ struct LogVerifyCommand: Command {
 
       --witness compares with heads that 'log head' printed before and an auditor kept in a file, or that the logs in a directory \
       have taken of other nodes: a node could write its own history again, but not what it signed. Each has to agree. The logs \
-      of a deployment are compared with what they have kept of each other.
+      of a deployment are compared with what they have kept of each other, too. Where they know another log of a node than \
+      the one that is there, that is a finding: somebody may have put it in its place. A node whose disk was lost begins \
+      anew; --accept-new NODE says so.
 
       Exit status 1 where anything is wrong, also where a log cannot be opened; the others are checked all the same.
       """,
@@ -33,6 +35,7 @@ struct LogVerifyCommand: Command {
   var witness: [String] = []
   @Option(help: "The node's public key; default that of its data directory.", valueName: "key")
   var key: NodePublicKey?
+  @Option(help: "This node has begun a new log on purpose.", valueName: "node") var acceptNew: [NodeID] = []
   @Flag(help: "Print the result as JSON, a line for each log.") var json = false
 
   private struct Row: Encodable {
@@ -88,22 +91,24 @@ struct LogVerifyCommand: Command {
     let paths = try DataPlaces.logs(in: data)
     let stop = StopSignal()
     // Read before the logs are, so that no head is newer than what is found.
-    let witnesses =
-      witness.isEmpty && paths.count > 1
-      ? Witnesses(logs: paths, inspection, stop) : try Witnesses(files: witness, inspection, stop)
+    let witnesses = try Witnesses(files: witness, logs: paths.count > 1 ? paths : [], inspection, stop)
     var isSound = true
     var logs: [LogIdentity] = []
     for path in paths {
       let found = try await verify(path, witnesses, stop)
       var results: [Witnesses.Result] = []
       if let chain = found.chain {
-        logs.append(LogIdentity(id: chain.id, node: chain.node))
+        let log = LogIdentity(id: chain.id, node: chain.node)
+        logs.append(log)
         let key = try key ?? (witnesses.kept.isEmpty ? nil : inspection.publicKey(path))
         results = witnesses.compare(chain, key: key, isOnly: paths.count == 1)
+        results += replacements(of: log, in: path, beside: paths, witnesses, stop)
+        if paths.count == 1 { results += witnesses.silent(on: logs).map(Witnesses.noHead) }
       }
       let row = Row(found, path: path, witnesses: results)
       isSound = isSound && row.isSound
       if json { try Output.standard.writeLine(JSON.text(row)) } else { try show(row) }
+      if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
     }
     if paths.count > 1 {
       for stranger in witnesses.strangers(to: logs) {
@@ -111,13 +116,27 @@ struct LogVerifyCommand: Command {
         try Output.standardError.writeLine(
           "\(stranger.file): the signed head of node \(stranger.head.head.log.node) is of none of these logs")
       }
-    }
-    for before in witnesses.predecessors(of: logs) {
-      try Output.standardError.writeLine(
-        "\(before.file): node \(before.head.head.log.node) had another log then, \(before.head.head.log.id), up to position "
-          + "\(before.head.head.position) at least")
+      for directory in witnesses.silent(on: logs) {
+        isSound = false
+        try Output.standardError.writeLine("\(directory): no log there has taken a head of any of these logs")
+      }
     }
     guard isSound else { throw ExitStatus.failure }
+  }
+
+  /// The logs that this one stands in the place of, but for those that are beside it.
+  private func replacements(
+    of log: LogIdentity, in path: String, beside paths: [String], _ witnesses: Witnesses, _ stop: StopSignal
+  ) -> [Witnesses.Result] {
+    let isAccepted = acceptNew.contains(log.node)
+    let found = witnesses.replacements(of: log, others: [], isAccepted: isAccepted)
+    guard !found.isEmpty else { return [] }
+    let others = paths.filter { $0 != path }.compactMap { other in
+      (try? LogExamination(data: other, stop: stop).chain(at: [])).map {
+        LogIdentity(id: $0.id, node: $0.node)
+      }
+    }
+    return witnesses.replacements(of: log, others: others, isAccepted: isAccepted)
   }
 
   private func verify(_ path: String, _ witnesses: Witnesses, _ stop: StopSignal) async throws

@@ -22,12 +22,15 @@ enum DataPlaces {
     return "\(base)/hypha-\(getuid())-\(String(hash, radix: 36))"
   }
 
-  /// The directories below `data` that hold a node's log, or `data` itself where it holds one.
+  /// The directories below `data` that hold a node's log, or `data` itself where it holds one. What a restore has moved
+  /// aside is no node's.
   static func logs(in data: String) throws -> [String] {
     if holdsLog(data) { return [data] }
     let names = try? FileManager.default.contentsOfDirectory(atPath: data)
       .filter { !$0.hasSuffix(NewDirectory.partialSuffix) }
-    let places = (names ?? []).sorted().map { "\(data)/\($0)" }
+    let places = (names ?? []).sorted().filter { !isMovedAside($0, beside: names ?? []) }.map {
+      "\(data)/\($0)"
+    }
     let found = places.filter(holdsLog)
     guard !found.isEmpty else {
       for path in [data, "\(data)/log"] + places + places.map({ $0 + "/log" }) where isForbidden(path) {
@@ -57,10 +60,19 @@ enum DataPlaces {
     FileManager.default.fileExists(atPath: "\(directory)/log/data.mdb")
   }
 
+  /// Whether a name is that of what a restore has moved aside, beside the node itself.
+  private static func isMovedAside(_ name: String, beside names: [String]) -> Bool {
+    guard let mark = name.range(of: ".replaced", options: .backwards) else { return false }
+    let rest = name[mark.upperBound...]
+    let isNumbered = rest.first == "-" && rest.count > 1 && rest.dropFirst().allSatisfy(\.isWholeNumber)
+    return (rest.isEmpty || isNumbered) && names.contains(String(name[..<mark.lowerBound]))
+  }
+
   /// Whether there is a directory that this user may not look into.
   private static func isForbidden(_ path: String) -> Bool {
     var status = stat()
-    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return false }
+    guard stat(path, &status) == 0 else { return errno == EACCES }
+    guard status.st_mode & S_IFMT == S_IFDIR else { return false }
     return access(path, R_OK | X_OK) != 0 && errno == EACCES
   }
 }

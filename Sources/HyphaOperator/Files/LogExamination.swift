@@ -41,18 +41,22 @@ struct LogExamination {
   }
 
   /// Reads the log from end to end. What keeps it from being read and is not the log's doing is an interruption, and
-  /// what was read until then is counted.
+  /// what was read until then is counted; so it is where ``stop`` is raised.
   func verify(linksAt positions: [Position], progress: (LogProgress) throws -> Void) throws -> LogVerification
   {
     var found = LogVerification()
+    var last = Position.start
     do {
       try run("verify", links(at: positions)) { line in
         if let here = line.progress {
+          last = here.position
           (found.head, found.entryCount, found.recordByteCount) = (here.head, here.entryCount, here.byteCount)
           try progress(here)
         }
         if let verification = line.verification { found = verification }
       }
+    } catch is ExitStatus where stop.isRaised {
+      found.interruption = "it was stopped at position \(last) of \(found.head)"
     } catch let interruption as Interruption {
       let cause = interruption.cause.map { " (\($0))" } ?? ""
       let remedy = interruption.remedy.map { "; \($0)" } ?? ""
@@ -72,6 +76,7 @@ struct LogExamination {
   ///   ``HyphaError/Code/failed`` where it could not be read to its end.
   func confirmCopy(of source: String, remedy: String, progress: (LogProgress) throws -> Void) throws {
     let found = try verify(linksAt: [], progress: progress)
+    if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
     if let problem = found.findings.first {
       let more = found.findings.count > 1 ? ", and \(found.findings.count - 1) more" : ""
       throw HyphaError(.logInvalid, "\(source) is damaged: \(problem)\(more)", remedy: remedy)

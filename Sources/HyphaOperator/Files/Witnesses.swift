@@ -14,16 +14,31 @@ struct Witnesses {
     let problem: String?
     /// The log that has taken it; nil where it is in a file of its own.
     var log: String?
+    /// The directory that somebody named as a witness and that has the log; nil for a file, and for logs beside each other.
+    var directory: String?
   }
 
   let kept: [Kept]
+  /// The directories that somebody named as witnesses.
+  private let directories: [String]
 
   /// Reads the heads in `files`, a line each, and those that logs in directories have taken, and checks their signatures.
-  init(files: [String], _ inspection: any LogInspection, _ stop: StopSignal) throws {
-    kept = try files.flatMap { file in
-      var isDirectory: ObjCBool = false
-      if FileManager.default.fileExists(atPath: file, isDirectory: &isDirectory), isDirectory.boolValue {
-        return try DataPlaces.logs(in: file).flatMap { try Self.kept(by: $0, inspection, stop) }
+  ///
+  /// - Parameter logs: logs beside each other, which have taken heads of each other as well; one that cannot be read has
+  ///   kept none.
+  init(
+    files: [String], logs: [String] = [], _ inspection: any LogInspection, _ stop: StopSignal
+  ) throws {
+    let directories = files.filter(Self.isDirectory)
+    self.directories = directories
+    let stated = try files.flatMap { file throws -> [Kept] in
+      if directories.contains(file) {
+        let taken = try DataPlaces.logs(in: file).flatMap { try Self.kept(by: $0, inspection, stop) }
+        return taken.map { taken -> Kept in
+          var kept = taken
+          kept.directory = file
+          return kept
+        }
       }
       guard let data = FileManager.default.contents(atPath: file) else {
         throw HyphaError(
@@ -42,11 +57,14 @@ struct Witnesses {
         }
       }
     }
+    let seen = Set(stated.compactMap(\.log))
+    kept =
+      stated + logs.filter { !seen.contains($0) }.flatMap { (try? Self.kept(by: $0, inspection, stop)) ?? [] }
   }
 
-  /// The heads that the logs beside each other have taken of each other; a log that cannot be read has kept none.
-  init(logs: [String], _ inspection: any LogInspection, _ stop: StopSignal) {
-    kept = logs.flatMap { (try? Self.kept(by: $0, inspection, stop)) ?? [] }
+  private static func isDirectory(_ path: String) -> Bool {
+    var isDirectory: ObjCBool = false
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) && isDirectory.boolValue
   }
 
   private static func checked(_ head: SignedHead, in file: String, _ inspection: any LogInspection) -> Kept {
@@ -78,7 +96,8 @@ struct Witnesses {
     let file: String
     let position: Position
     let agrees: Bool
-    /// `agrees`, `behind`, `altered`, `other-log`, `other-key`, `pruned`, `quarantined`, `bad-signature` or `no-key`.
+    /// `agrees`, `behind`, `altered`, `other-log`, `other-key`, `pruned`, `quarantined`, `bad-signature`, `no-key`,
+    /// `replaced`, `accepted` or `no-head`.
     let verdict: String
     let text: String
     /// Whether it speaks against the log: what a log has kept of another one may be older than what was pruned.
@@ -128,13 +147,48 @@ struct Witnesses {
     return results
   }
 
+  /// The directories named as witnesses in which no log has taken a head of any of these.
+  func silent(on logs: [LogIdentity]) -> [String] {
+    directories.filter { directory in
+      !kept.contains { $0.directory == directory && logs.contains($0.head.head.log) }
+    }
+  }
+
+  /// What a directory that has no head of a log says of it.
+  static func noHead(in directory: String) -> Result {
+    Result(
+      file: directory, position: .start, agrees: false, verdict: "no-head",
+      text: "no log there has taken a head of this one; give a node that it was connected to",
+      isAgainst: true,
+      keptBy: nil)
+  }
+
+  /// What is said of the other logs that the node of `log` has had, by the newest head that a log has taken of each: that
+  /// this one stands in the place of another, which counts against it unless somebody accepts that.
+  func replacements(of log: LogIdentity, others: [LogIdentity], isAccepted: Bool) -> [Result] {
+    predecessors(of: [log]).filter { !others.contains($0.head.head.log) }.map { kept in
+      let (node, before) = (kept.head.head.log.node, kept.head.head)
+      let remedy =
+        isAccepted
+        ? "accepted by --accept-new \(node)"
+        : "keep this directory as evidence; where the node began anew on purpose, such as after its disk was lost, give "
+          + "--accept-new \(node)"
+      return Result(
+        file: kept.file, position: before.position, agrees: false,
+        verdict: isAccepted ? "accepted" : "replaced",
+        text:
+          "node \(node) had another log then, \(before.log.id), up to position \(before.position) at least; \(remedy)",
+        isAgainst: !isAccepted, keptBy: kept.log)
+    }
+  }
+
   /// The heads of none of these logs that are in files of their own.
   func strangers(to logs: [LogIdentity]) -> [Kept] {
     kept.filter { $0.log == nil && !logs.contains($0.head.head.log) }
   }
 
   /// The newest head, of those that logs have taken, of each other log that a node of these has had.
-  func predecessors(of logs: [LogIdentity]) -> [Kept] {
+  private func predecessors(of logs: [LogIdentity]) -> [Kept] {
     var seen: Set<LogIdentity> = []
     return kept.filter { kept in
       let log = kept.head.head.log
