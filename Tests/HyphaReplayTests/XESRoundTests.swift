@@ -38,8 +38,8 @@ import Testing
     ) { depth -= 1 }
   }
 
-  private func emptyLog() throws -> MemoryLog {
-    let identity = LogIdentity(id: EventID(high: 1, low: 1), node: "imported")
+  private func emptyLog(_ node: NodeID = "imported") throws -> MemoryLog {
+    let identity = LogIdentity(id: EventID(high: 1, low: 1), node: node)
     return try MemoryLog(store: MemoryLogStore(identity: identity), time: World.SkewedTime())
   }
 
@@ -61,11 +61,11 @@ import Testing
     return bytes
   }
 
-  private func imported(_ text: String) throws -> MemoryLog {
+  private func imported(_ text: String, _ node: NodeID = "imported") throws -> MemoryLog {
     let path = NSTemporaryDirectory() + "hypha-xes-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: path) }
     try Data(text.utf8).write(to: URL(fileURLWithPath: path))
-    let log = try emptyLog()
+    let log = try emptyLog(node)
     try LogImporter(into: log).addRecording(GzipInputStream(path: path))
     return log
   }
@@ -158,6 +158,18 @@ import Testing
     // What both declare comes once.
     #expect(count("1 extension", lines) == 4 && count("1 classifier", lines) == 3)
     #expect(lines[0].contains("creator=by hand"))
+  }
+
+  @Test func `traces of two imported files that have one name and place stay two`() throws {
+    func file(_ resource: String) -> String {
+      """
+      <log><trace><string key="concept:name" value="1"/><event><string key="concept:name" value="a"/>
+      <date key="time:timestamp" value="2011-10-01T00:00:00Z"/><string key="org:resource" value="\(resource)"/></event>
+      </trace></log>
+      """
+    }
+    let lines = try Elements(export([imported(file("Ana"), "one"), imported(file("Bo"), "two")])).lines
+    #expect(lines.count { $0.hasPrefix("2 event") } == 2 && lines.count { $0.hasPrefix("1 trace") } == 2)
   }
 
   @Test(arguments: [10, 400_000])

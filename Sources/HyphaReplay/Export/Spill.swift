@@ -12,6 +12,8 @@ final class Spill {
     var name: String
     /// The trace that it is, where it was imported as one.
     var trace: UInt64?
+    /// What tells the traces of one log from those of another.
+    var origin: UInt64 = 0
   }
 
   /// What comes of the keys, one after the other: its begin, its heads, its other fragments, both in the order of coming, its end.
@@ -162,8 +164,8 @@ final class SpillPart {
   private(set) var traces: ClosedRange<UInt64>?
   private var file: FileHandle?
 
-  /// Before a fragment stand the length of its key's name and its own, its trace, and what it is.
-  private static let headerByteCount = 17
+  /// Before a fragment stand the length of its key's name and its own, its trace and that one's origin, and what it is.
+  private static let headerByteCount = 25
 
   func append(_ key: Spill.Key, isHead: Bool, _ fragment: some RandomAccessCollection<UInt8>) {
     if let firstKey { isOfOneKey = isOfOneKey && firstKey == key } else { firstKey = key }
@@ -175,7 +177,9 @@ final class SpillPart {
     for count in [key.name.utf8.count, fragment.count] {
       withUnsafeBytes(of: UInt32(count)) { waiting.append(contentsOf: $0) }
     }
-    withUnsafeBytes(of: key.trace ?? 0) { waiting.append(contentsOf: $0) }
+    for number in [key.trace ?? 0, key.origin] {
+      withUnsafeBytes(of: number) { waiting.append(contentsOf: $0) }
+    }
     waiting.append((key.trace == nil ? 0 : 2) | (isHead ? 1 : 0))
     waiting.append(contentsOf: key.name.utf8)
     waiting.append(contentsOf: fragment)
@@ -238,12 +242,13 @@ final class SpillPart {
       let nameCount = Int(bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self))
       let count = Int(bytes.loadUnaligned(fromByteOffset: place + 4, as: UInt32.self))
       let trace = bytes.loadUnaligned(fromByteOffset: place + 8, as: UInt64.self)
-      let kind = bytes[place + 16]
+      let origin = bytes.loadUnaligned(fromByteOffset: place + 16, as: UInt64.self)
+      let kind = bytes[place + 24]
       let start = place + headerByteCount
       guard start + nameCount + count <= bytes.count else { break }
       let key = Spill.Key(
         name: String(decoding: bytes[start..<start + nameCount], as: UTF8.self),
-        trace: kind & 2 == 0 ? nil : trace)
+        trace: kind & 2 == 0 ? nil : trace, origin: origin)
       place = start + nameCount + count
       try body(key, kind & 1 == 1, UnsafeRawBufferPointer(rebasing: bytes[start + nameCount..<place]))
     }

@@ -32,7 +32,7 @@ struct XESEncoder: ExportEncoder {
       guard let trace = try? JSON.decode(XESBackground.Trace.self, from: record.payload) else { return }
       for attribute in trace.attributes { sink.buffer.append(attribute) }
       sink.buffer.append("\n")
-      let key = Spill.Key(name: trace.caseID, trace: trace.trace)
+      let key = Spill.Key(name: trace.caseID, trace: trace.trace, origin: Self.origin(replayed))
       try spill.add(key, part: part(trace.trace), isHead: true, sink.buffer.bytes[start...])
       header.hasTraces = true
     case _ where record.contentType.isBackground: break
@@ -48,9 +48,13 @@ struct XESEncoder: ExportEncoder {
       for attribute in recorded.attributes { sink.buffer.append(attribute) }
       sink.buffer.append("</event>\n")
       header.hasTraces = true
-      let key = Spill.Key(name: event.caseName, trace: recorded.trace)
+      let key = Spill.Key(name: event.caseName, trace: recorded.trace, origin: Self.origin(replayed))
       try spill.add(key, part: part(recorded.trace), sink.buffer.bytes[start...])
     }
+  }
+
+  private static func origin(_ replayed: ReplayedEntry) -> UInt64 {
+    SeededGenerator.fingerprint(of: replayed.node.text)
   }
 
   /// The part of an imported trace, by how many entries came before it, so that parts are in the order of traces.
