@@ -32,20 +32,6 @@ import Testing
     return home
   }
 
-  /// What a log has of agents: how often each has handled something, by its places and by its snapshot.
-  private func agents(_ directory: String) throws -> [AgentID: [UInt64]] {
-    let reader = try LMDBLogReader(directory: directory)
-    var found: [AgentID: [UInt64]] = [:]
-    for (key, cursor) in try reader.cursors() { found[key.agent, default: []].append(cursor.handledCount) }
-    for number in 0..<Self.agentCount {
-      let agent = AgentID(unchecked: "agent-\(number)")
-      guard let snapshot = try reader.snapshot(of: agent) else { continue }
-      let count = UInt64(String(decoding: snapshot.prefix { $0 != 32 }, as: UTF8.self))
-      found[agent, default: []].append(try #require(count))
-    }
-    return found
-  }
-
   @Test func `a flipped bit in the tables costs an agent all of a commit or nothing, and no head`()
     async throws
   {
@@ -53,7 +39,7 @@ import Testing
     var random = SeededGenerator(seed: seed)
     let home = try await makeLog()
     let sound = try Data(contentsOf: URL(fileURLWithPath: home.dataFile))
-    let known = try agents(home.directory)
+    let known = try LMDBLogReader.handledCounts(home.directory)
     let rows = SalvagedTables.read(home).rows.filter { $0.table != "gaps" }
     let owner = try LMDBLogReader(directory: home.directory).identity
     #expect(known.count == Self.agentCount && known.values.allSatisfy { $0 == [3, 3, 3] })
@@ -78,7 +64,7 @@ import Testing
       ) { _, _ in }
       let comment: Comment =
         "HYPHA_SEED=\(seed) round \(round): \(places) of \(data.count), \(report), \(tables.problem ?? "all read")"
-      let found = try agents(output.directory)
+      let found = try LMDBLogReader.handledCounts(output.directory)
       for (agent, counts) in found {
         // Its places and its snapshot are of one commit.
         #expect(counts == [3, 3, 3] || counts == [2, 2, 2], "\(agent): \(counts); \(comment)")
@@ -96,6 +82,23 @@ import Testing
       if found.count < known.count { lostCount += 1 }
     }
     #expect(keptCount > 10 && olderCount + lostCount > 10, "HYPHA_SEED=\(seed)")
+  }
+}
+
+extension LMDBLogReader {
+  /// How often the agents that are called `agent-0` and so on have handled something: by their places, and by a snapshot
+  /// that begins with it.
+  static func handledCounts(_ directory: String) throws -> [AgentID: [UInt64]] {
+    let reader = try LMDBLogReader(directory: directory)
+    var found: [AgentID: [UInt64]] = [:]
+    for (key, cursor) in try reader.cursors() { found[key.agent, default: []].append(cursor.handledCount) }
+    for number in 0..<240 {
+      let agent = AgentID(unchecked: "agent-\(number)")
+      guard let snapshot = try reader.snapshot(of: agent) else { continue }
+      let count = UInt64(String(decoding: snapshot.prefix { $0 != 32 }, as: UTF8.self))
+      found[agent, default: []].append(try #require(count))
+    }
+    return found
   }
 }
 

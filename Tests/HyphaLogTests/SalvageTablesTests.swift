@@ -43,20 +43,6 @@ import Testing
     ) { _, _ in }
   }
 
-  /// What a log has of agents: how often each has handled something, by its places and by its snapshot.
-  private func agents(_ directory: String) throws -> [AgentID: [UInt64]] {
-    let reader = try LMDBLogReader(directory: directory)
-    var found: [AgentID: [UInt64]] = [:]
-    for (key, cursor) in try reader.cursors() { found[key.agent, default: []].append(cursor.handledCount) }
-    for number in 0..<Self.agentCount {
-      let agent = AgentID(unchecked: "agent-\(number)")
-      guard let snapshot = try reader.snapshot(of: agent) else { continue }
-      let count = UInt64(String(decoding: snapshot.prefix { $0 != 32 }, as: UTF8.self))
-      found[agent, default: []].append(try #require(count))
-    }
-    return found
-  }
-
   @Test
   func `places, snapshots and keys are found on the pages, or left out, but never those of two commits`()
     async throws
@@ -66,7 +52,7 @@ import Testing
     let home = try await makeLog()
     let owner = try LMDBLogReader(directory: home.directory).identity
     let whole = try Data(contentsOf: URL(fileURLWithPath: home.dataFile))
-    let known = try agents(home.directory)
+    let known = try LMDBLogReader.handledCounts(home.directory)
     #expect(known.count == Self.agentCount && known.values.allSatisfy { $0.count == 3 })
     let pageCount = whole.count / 4_096
     var wholeCount = 0
@@ -83,7 +69,7 @@ import Testing
       let report = try salvage(
         home, to: output.directory, owner: StatedOwner(node: owner.node, id: owner.id))
       let comment: Comment = "HYPHA_SEED=\(seed): page \(page) of \(pageCount), \(report)"
-      let found = try agents(output.directory)
+      let found = try LMDBLogReader.handledCounts(output.directory)
       for (agent, counts) in found {
         // All are of one commit, which is the newest or the one before.
         let newest = try #require(known[agent]?.first)

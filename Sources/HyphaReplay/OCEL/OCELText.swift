@@ -5,87 +5,86 @@ import HyphaCore
 
 extension OCEL.Event {
   var bytes: [UInt8] {
-    var buffer = TextBuffer(capacity: 512)
-    buffer.append("{\"id\":")
-    buffer.appendJSON(id)
-    buffer.append(",\"type\":")
-    buffer.appendJSON(type)
-    buffer.append(",\"time\":")
-    buffer.appendJSON(time)
-    buffer.append(",\"attributes\":")
-    buffer.appendArray(attributes) { buffer, attribute in
-      buffer.append("{\"name\":")
-      buffer.appendJSON(attribute.name)
-      buffer.append(",\"value\":")
-      buffer.append(attribute.value)
+    TextBuffer.object { buffer in
+      buffer.append(("id", id), ("type", type), ("time", time))
+      buffer.appendArray("attributes", attributes) { buffer, attribute in
+        buffer.append(("name", attribute.name))
+        buffer.append(value: attribute.value)
+      }
+      buffer.append(relationships)
     }
-    buffer.append(relationships)
-    return buffer.bytes
   }
 }
 
 extension OCEL.Object {
   var bytes: [UInt8] {
-    var buffer = TextBuffer(capacity: 512)
-    buffer.append("{\"id\":")
-    buffer.appendJSON(id)
-    buffer.append(",\"type\":")
-    buffer.appendJSON(type)
-    buffer.append(",\"attributes\":")
-    buffer.appendArray(attributes) { buffer, attribute in
-      buffer.append("{\"name\":")
-      buffer.appendJSON(attribute.name)
-      buffer.append(",\"time\":")
-      buffer.appendJSON(attribute.time)
-      buffer.append(",\"value\":")
-      buffer.append(attribute.value)
+    TextBuffer.object { buffer in
+      buffer.append(("id", id), ("type", type))
+      buffer.appendArray("attributes", attributes) { buffer, attribute in
+        buffer.append(("name", attribute.name), ("time", attribute.time))
+        buffer.append(value: attribute.value)
+      }
+      buffer.append(relationships)
     }
-    buffer.append(relationships)
-    return buffer.bytes
   }
 }
 
 extension OCEL.TypeDefinition {
   var bytes: [UInt8] {
-    var buffer = TextBuffer(capacity: 512)
-    buffer.append("{\"name\":")
-    buffer.appendJSON(name)
-    buffer.append(",\"attributes\":")
-    buffer.appendArray(attributes) { buffer, attribute in
-      buffer.append("{\"name\":")
-      buffer.appendJSON(attribute.name)
-      buffer.append(",\"type\":")
-      buffer.appendJSON(attribute.type)
+    TextBuffer.object { buffer in
+      buffer.append(("name", name))
+      buffer.appendArray("attributes", attributes) { buffer, attribute in
+        buffer.append(("name", attribute.name), ("type", attribute.type))
+      }
     }
-    buffer.append("}")
-    return buffer.bytes
   }
 }
 
 extension TextBuffer {
-  /// The member of relationships, and the end of what has them.
-  fileprivate mutating func append(_ relationships: [OCEL.Relation]) {
-    append(",\"relationships\":")
-    appendArray(relationships) { buffer, related in
-      buffer.append("{\"objectId\":")
-      buffer.appendJSON(related.objectId)
-      buffer.append(",\"qualifier\":")
-      buffer.appendJSON(related.qualifier)
-    }
-    append("}")
+  /// One object, whose members `body` appends.
+  fileprivate static func object(_ body: (inout TextBuffer) -> Void) -> [UInt8] {
+    var buffer = TextBuffer(capacity: 512)
+    buffer.append("{")
+    body(&buffer)
+    buffer.append("}")
+    return buffer.bytes
   }
 
-  /// Objects, each of which `begin` writes without its end.
+  /// The first members of an object, which are texts.
+  fileprivate mutating func append(_ members: (name: StaticString, text: String)...) {
+    for (index, member) in members.enumerated() {
+      append(index > 0 ? ",\"" : "\"")
+      append(member.name)
+      append("\":")
+      appendJSON(member.text)
+    }
+  }
+
+  fileprivate mutating func append(_ relationships: [OCEL.Relation]) {
+    appendArray("relationships", relationships) { buffer, related in
+      buffer.append(("objectId", related.objectId), ("qualifier", related.qualifier))
+    }
+  }
+
+  /// A member that has objects, whose members `body` appends.
   fileprivate mutating func appendArray<Element>(
-    _ elements: [Element], _ begin: (inout TextBuffer, Element) -> Void
+    _ name: StaticString, _ elements: [Element], _ body: (inout TextBuffer, Element) -> Void
   ) {
-    append("[")
+    append(",\"")
+    append(name)
+    append("\":[")
     for (index, element) in elements.enumerated() {
-      if index > 0 { append(",") }
-      begin(&self, element)
+      append(index > 0 ? ",{" : "{")
+      body(&self, element)
       append("}")
     }
     append("]")
+  }
+
+  /// The member `value`.
+  fileprivate mutating func append(value: JSONValue) {
+    append(",\"value\":")
+    append(value)
   }
 
   /// A value of an attribute, which is a scalar in all that a database has.
