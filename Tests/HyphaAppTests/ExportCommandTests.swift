@@ -199,6 +199,17 @@ extension Processes {
           try String(contentsOfFile: scratch(target), encoding: .utf8).split(separator: "\n").count == 11)
       }
       #expect(mkfifo(scratch("fifo"), 0o600) == 0)
+      // While nobody reads it, Ctrl-C ends the wait.
+      let alone = try export(scratch("fifo"))
+      let data = "\(logs.data)/hq/log/data.mdb"
+      #expect(await becomesTrue { ProcessTable.hasOpen(data, process: alone.id) })
+      #expect(
+        await becomesTrue {
+          if alone.isRunning { alone.signal(SIGINT) }
+          return !alone.isRunning
+        })
+      let ended = await alone.end()
+      #expect(ended.status == 130 && ended.errors.contains("stopped after 0 events"), "\(ended)")
       let writing = try export(scratch("fifo"))
       let reading = try Hypha(["-c", "cat fifo"], in: scratch, program: "/bin/sh")
       #expect(await reading.end().lines.count == 11)

@@ -40,11 +40,11 @@ struct ExportCommand: Command {
   }
 
   func run() async throws {
+    let stop = StopSignal()
     var replay = try Replay(
       of: logs.open(), filter: format.narrowing(options.filter),
       range: ReplayRange(from: from?.bound, to: to?.bound))
     try replay.look()
-    let stop = StopSignal()
     guard let output else {
       var exporter = try makeExporter(replay, spill: "/tmp") { try Output.standard.write(bytes: $0) }
       try export(&replay, stop, progress: nil) { try exporter.add($0) }
@@ -52,7 +52,7 @@ struct ExportCommand: Command {
       return try exporter.finish { _, _ in try heed(stop, count) }
     }
     let begin = ContinuousClock.now
-    let file = try WholeFile(output)
+    let file = try WholeFile(output) { try heed(stop, 0) }
     guard !file.isStream || format != .ocelSQLite else {
       throw HyphaError(
         .usage, "\(output) is no file, and a database is written to and fro", remedy: "name a file with -o")

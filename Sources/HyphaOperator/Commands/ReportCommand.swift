@@ -34,7 +34,9 @@ struct ReportCommand: Command {
     let stop = StopSignal()
     let readers = try logs.open()
     let outline = try outline(of: readers)
-    let file = try WholeFile(output)
+    let file = try WholeFile(output) {
+      if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
+    }
     let report = try await gather(readers, outline, stop)
     let data = try ReportData(report, await sources(readers, outline, report))
     let page = try ReportPage.html(data)

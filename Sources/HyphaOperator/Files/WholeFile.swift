@@ -19,16 +19,20 @@ final class WholeFile {
   /// The directory of the file.
   var directory: String { URL(fileURLWithPath: path).deletingLastPathComponent().path }
 
+  /// - Parameter waiting: is called again and again while a pipe has no reader yet; what it throws ends that.
   /// - Throws: ``HyphaError/Code/fileUnavailable`` when there can be no file at `path`.
-  init(_ given: String) throws {
+  init(_ given: String, waiting: () throws -> Void = {}) throws {
     var status = stat()
     let type = stat(given, &status) == 0 ? status.st_mode & S_IFMT : S_IFREG
     isStream = type != S_IFREG && type != S_IFDIR
     let path = Self.target(of: given)
     let partial = isStream ? path : "\(path).\(UUID().uuidString.prefix(8)).partial"
-    // A pipe waits here for its reader.
-    let flags = isStream ? O_WRONLY | O_CLOEXEC : O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
-    let descriptor = type == S_IFDIR ? -1 : open(isStream ? given : partial, flags, 0o644)
+    let descriptor =
+      switch type {
+      case S_IFDIR: Int32(-1)
+      case S_IFREG: open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+      default: try Self.openStream(given, isPipe: type == S_IFIFO, waiting)
+      }
     guard descriptor >= 0 else {
       throw HyphaError(
         .fileUnavailable, "\(given) cannot be written",
@@ -44,6 +48,17 @@ final class WholeFile {
     guard !isFinished else { return }
     close(descriptor)
     if !isStream { unlink(partial) }
+  }
+
+  /// Opens a device, or a pipe once it has a reader: to wait for that in the call itself, nobody could end it.
+  private static func openStream(_ path: String, isPipe: Bool, _ waiting: () throws -> Void) throws -> Int32 {
+    while true {
+      let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+      if descriptor >= 0 { _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK) }
+      guard descriptor < 0, isPipe, errno == ENXIO else { return descriptor }
+      try waiting()
+      usleep(20_000)
+    }
   }
 
   /// Where links lead, also where nothing is there yet.
