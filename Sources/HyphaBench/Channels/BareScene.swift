@@ -22,6 +22,11 @@ private final class BareSocket: @unchecked Sendable {
     var linger: Int32 = 0
     zmq_setsockopt(handle, ZMQ_LINGER, &linger, 4)
     if type == ZMQ_SUB { zmq_setsockopt(handle, ZMQ_SUBSCRIBE, nil, 0) }
+    if type == ZMQ_XPUB {
+      // Without it a publisher is told of the first of several subscriptions to the same, and not of the others.
+      var isTold: Int32 = 1
+      zmq_setsockopt(handle, ZMQ_XPUB_VERBOSE, &isTold, 4)
+    }
     guard (binds ? zmq_bind(handle, endpoint) : zmq_connect(handle, endpoint)) == 0 else {
       throw HyphaError(
         .failed, "bare libzmq, which the bus is compared with, cannot use \(endpoint)",
