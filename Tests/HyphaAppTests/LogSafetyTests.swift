@@ -433,6 +433,35 @@ extension Processes {
       #expect(try await scratch.hypha("log", "verify", scratch("new")).status == 0)
     }
 
+    @Test func `a salvage that is killed ends with its child, leaves no log, and can be run again`()
+      async throws
+    {
+      let scratch = try Scratch()
+      try await append(6_000, to: scratch("hq"), perBatch: 300)
+      var isCut = false
+      for _ in 0..<50 where !isCut {
+        try? FileManager.default.removeItem(atPath: scratch("new"))
+        let salvage = try scratch.start("log", "salvage", scratch("hq"), "--output", scratch("new"))
+        var salvager: Int32?
+        while salvager == nil, salvage.isRunning {
+          salvager =
+            ProcessTable.children(of: salvage.id).first { $0.command.contains("log examine salvage") }?.id
+        }
+        guard let salvager else { continue }
+        // It has no time to end by itself.
+        kill(salvager, SIGSTOP)
+        kill(salvage.id, SIGKILL)
+        _ = await salvage.end()
+        kill(salvager, SIGCONT)
+        #expect(await becomesTrue { ProcessTable.hasEnded(salvager) })
+        isCut = !FileManager.default.fileExists(atPath: scratch("new/log"))
+      }
+      #expect(isCut)
+      let again = try await scratch.hypha("log", "salvage", scratch("hq"), "--output", scratch("new"))
+      #expect(again.status == 0 && again.output.contains("6,000 entries"), "\(again)")
+      #expect(try await scratch.hypha("log", "verify", scratch("new")).status == 0)
+    }
+
     @Test func `salvage says what it kept and what not, and writes loose records where it is told`()
       async throws
     {

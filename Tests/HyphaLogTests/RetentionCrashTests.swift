@@ -132,10 +132,32 @@ import Testing
     let isDone = child.readLines().last?.hasPrefix("done") == true
     _ = child.endsWithoutSignal()
     #expect(FileManager.default.fileExists(atPath: output) == isDone)
-    if !isDone && FileManager.default.fileExists(atPath: output + ".partial") {
-      expectError(.fileUnavailable, "backup.partial is there already", "remove it") {
-        _ = try LMDBRetention().backUp(home.directory, to: output, withKey: false) { _, _ in }
-      }
+    guard !isDone else { return }
+    // The next one makes it anew.
+    let report = try LMDBRetention().backUp(home.directory, to: output, withKey: false) { _, _ in }
+    #expect(report.head == Position(rawValue: 600))
+    #expect(!FileManager.default.fileExists(atPath: output + ".partial"))
+  }
+
+  @Test func `a copy is made by one process at a time, and over nothing else`() async throws {
+    let home = Backend.lmdb.makeHome()
+    try await fill(home, 3, payload: 20)
+    let output = home.directory + "/backup"
+    let back = { (directory: String) in
+      _ = try LMDBRetention().backUp(home.directory, to: directory, withKey: false) { _, _ in }
     }
+    _ = try LMDBRetention().backUp(
+      home.directory, to: output, withKey: false, progress: { _, _ in },
+      verify: { _ in
+        expectError(.fileUnavailable, "backup.partial is there already", "wait") { try back(output) }
+      })
+    #expect(FileManager.default.fileExists(atPath: output + "/log/data.mdb"))
+    let other = home.directory + "/other"
+    try FileManager.default.createDirectory(
+      atPath: other + ".partial/log", withIntermediateDirectories: true)
+    try Data("mine".utf8).write(to: URL(fileURLWithPath: other + ".partial/notes.txt"))
+    expectError(.fileUnavailable, "it has notes.txt", "move it") { try back(other) }
+    #expect(FileManager.default.fileExists(atPath: other + ".partial/log"))
+    #expect(!FileManager.default.fileExists(atPath: other))
   }
 }

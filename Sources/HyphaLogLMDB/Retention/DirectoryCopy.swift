@@ -6,26 +6,28 @@ import HyphaLog
 /// A data directory copied as it is at one moment, while its node runs or not.
 ///
 /// The copy is made under another name, `NAME.partial`, and gets its own when all of it is on the disk: what has the
-/// name is whole. It holds the log with its payloads, and the node's key only where that was asked for: whoever has the
+/// name is whole. What a copy that was cut off has left under the other name is made anew. It holds the log with its payloads, and the node's key only where that was asked for: whoever has the
 /// key can sign in the node's name. What can be derived from the log is left out.
 struct DirectoryCopy {
   let source: String
   let target: String
+  private let store: LogStore
+  private let directory: PartialDirectory
 
-  init(from source: String, to target: String) {
+  /// Opens the log in `source`, and makes the place for its copy: ``adopt()`` or ``discard()`` ends it.
+  init(from source: String, to target: String) throws {
     self.source = source
     self.target = FileTree.trimmed(target)
+    store = try LogOpening.openForReading(DataDirectory(path: source))
+    try DataDirectory(path: FileTree.parent(of: self.target)).create()
+    directory = try PartialDirectory(self.target + ".partial")
   }
 
   /// Where the copy is made.
-  var partial: String { target + ".partial" }
+  var partial: String { directory.path }
 
-  /// Makes the copy under its other name; ``adopt()`` or ``discard()`` ends it.
+  /// Makes the copy under its other name.
   func make(withKey: Bool, progress: @escaping CopyProgress) throws -> CopyReport {
-    let place = DataDirectory(path: source)
-    let store = try LogOpening.openForReading(place)
-    try DataDirectory(path: FileTree.parent(of: target)).create()
-    try createPartial()
     do {
       let sizeBefore = try store.environment.fileByteCount()
       // Before the log, since a prune may remove some as soon as its copy is made; and after it, since it may refer to
@@ -96,15 +98,6 @@ struct DirectoryCopy {
   }
 
   func discard() { FileTree.remove(partial) }
-
-  private func createPartial() throws {
-    guard mkdir(partial, 0o700) == 0 else {
-      guard errno == EEXIST else { throw DurableFile.failure(partial, "mkdir", errno) }
-      throw HyphaError(
-        .fileUnavailable, "\(partial) is there already: another copy is being made, or was cut off",
-        remedy: "remove it once no other copy is being made")
-    }
-  }
 
   /// Copies the payloads that the copy does not have yet; returns their size.
   private func copyMissing(_ payloads: PayloadStore) throws -> UInt64 {

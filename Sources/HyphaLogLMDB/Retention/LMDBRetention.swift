@@ -56,7 +56,7 @@ public struct LMDBRetention: LogRetention {
       throw HyphaError(
         .fileUnavailable, "\(output) is not empty", remedy: "give a directory that is not there yet")
     }
-    let copy = DirectoryCopy(from: directory, to: output)
+    let copy = try DirectoryCopy(from: directory, to: output)
     let report = try copy.make(withKey: withKey, progress: progress)
     try copy.confirm(
       verify ?? {
@@ -81,7 +81,7 @@ public struct LMDBRetention: LogRetention {
     // A node that runs keeps its directory.
     let lock = isEmpty ? nil : try WriterLock(DataDirectory(path: directory))
     defer { withExtendedLifetime(lock) {} }
-    let copy = DirectoryCopy(from: backup, to: directory)
+    let copy = try DirectoryCopy(from: backup, to: directory)
     let report = try copy.make(withKey: true, progress: progress)
     try copy.confirm(
       verify ?? {
