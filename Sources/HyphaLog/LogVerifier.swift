@@ -149,8 +149,8 @@ public struct EntryCheck {
   public private(set) var lastTime = Timestamp.zero
   /// What was found to be damaged, in ascending order.
   private var lost: [ClosedRange<Position>] = []
-  private var lanes = LinkTable()
-  private var streams = LinkTable()
+  private var lanes = NewestEntries()
+  private var streams = NewestEntries()
 
   /// A check of a log in which `gaps` are gone.
   public init(gaps: [LogGap]) {
@@ -216,13 +216,11 @@ public struct EntryCheck {
   private mutating func checkLane(_ entry: EntryView) {
     let record = entry.record
     let point = LanePoint(epoch: record.epoch, sequence: record.sequence)
-    let before = lanes.advance(from: entry.previousInLane, to: entry.position, point: point) { key in
-      key.append(record.channel.rawValue)
-      key.append(record.addressee.isEmpty ? 1 : 0)
-      key.append(UInt8(truncatingIfNeeded: record.agent.count))
-      key.append(contentsOf: record.agent)
-      key.append(contentsOf: record.addressee.isEmpty ? record.type : record.addressee)
-    }
+    let isAddressed = !record.addressee.isEmpty
+    let lane = NewestEntries.Name(
+      channel: record.channel.rawValue, epoch: 0, agent: record.agent, isAddressed: isAddressed,
+      other: isAddressed ? record.addressee : record.type)
+    let before = lanes.advance(from: entry.previousInLane, to: entry.position, point: point, of: lane)
     let previous = record.previous
     switch before {
     case .entry(let end):
@@ -243,11 +241,10 @@ public struct EntryCheck {
   private mutating func checkStream(_ entry: EntryView) {
     let record = entry.record
     let point = LanePoint(epoch: record.epoch, sequence: record.sequence)
-    let before = streams.advance(from: entry.previousInStream, to: entry.position, point: point) { key in
-      key.append(record.channel.rawValue)
-      withUnsafeBytes(of: record.epoch) { key.append(contentsOf: $0) }
-      key.append(contentsOf: record.agent)
-    }
+    let stream = NewestEntries.Name(
+      channel: record.channel.rawValue, epoch: record.epoch, agent: record.agent, isAddressed: false,
+      other: UnsafeRawBufferPointer(start: nil, count: 0))
+    let before = streams.advance(from: entry.previousInStream, to: entry.position, point: point, of: stream)
     switch before {
     case .entry(let end):
       if entry.source == .stated, record.sequence != end.sequence &+ 1 {
@@ -290,63 +287,5 @@ public struct EntryCheck {
     if streams.count > streamHeads.count {
       verification.find("the table of stream heads does not have all streams")
     }
-  }
-}
-
-/// The newest entries of lanes, or of streams.
-private struct LinkTable {
-  struct End {
-    var position: Position
-    var point: LanePoint
-    var sequenceMax: UInt64
-    var count: UInt64
-  }
-
-  /// What a link led to.
-  enum Before {
-    /// The newest entry, with its place in the lane.
-    case entry(LanePoint)
-    /// Nothing, and there is nothing.
-    case none
-    /// Nothing here.
-    case elsewhere
-    /// Nothing, though there is something.
-    case second
-  }
-
-  private var ends: [End] = []
-  private var keys: [[UInt8]] = []
-  private var numbers = SlotTable()
-  private var scratch: [UInt8] = []
-
-  var count: Int { ends.count }
-
-  /// Where each ends, by the position of its newest entry.
-  var byPosition: [Position: End] {
-    Dictionary(ends.map { ($0.position, $0) }, uniquingKeysWith: { first, _ in first })
-  }
-
-  mutating func advance(
-    from link: Position, to position: Position, point: LanePoint, key write: (inout [UInt8]) -> Void
-  ) -> Before {
-    scratch.removeAll(keepingCapacity: true)
-    write(&scratch)
-    var hasher = Hasher()
-    scratch.withUnsafeBytes { hasher.combine(bytes: $0) }
-    let hash = hasher.finalize()
-    guard let number = numbers.number(of: hash, where: { keys[$0] == scratch }) else {
-      numbers.add(hash)
-      keys.append(scratch)
-      ends.append(End(position: position, point: point, sequenceMax: point.sequence, count: 1))
-      return link == .start ? .none : .elsewhere
-    }
-    let before = ends[number]
-    ends[number].position = position
-    ends[number].point = point
-    ends[number].sequenceMax = max(before.sequenceMax, point.sequence)
-    ends[number].count += 1
-    if link == before.position { return .entry(before.point) }
-    // Its newest entries may be among those that are gone; then the link is beyond what is known.
-    return link > before.position ? .elsewhere : .second
   }
 }
