@@ -26,7 +26,7 @@ extension Processes {
         #expect(names.contains { $0.hasPrefix(part.rawValue) }, "\(part)")
       }
       #expect(names.isSuperset(of: ["open-time", "open-memory", "scan-allocations"]))
-      let members = ["name", "workload", "ours", "bare", "ratio", "goal", "met", "spread", "unit"]
+      let members = ["name", "workload", "ours", "bare", "ratio", "goal", "met", "spread", "unit", "reason"]
       for line in bench.lines { for member in members { #expect(line.contains("\"\(member)\":")) } }
       for line in lines { #expect((line.ratio == nil) == (line.bare == nil), "\(line)") }
       let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path)

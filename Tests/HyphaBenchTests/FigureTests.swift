@@ -59,6 +59,15 @@ import Testing
     #expect(BenchGoal.loneLatency.isMet(ours: 0, bare: 0, ratio: .nan) == false)
   }
 
+  @Test func `why a goal is missed is said where it is missed, and nowhere else`() {
+    func row(_ goal: BenchGoal?, ratio: Double) -> BenchRow {
+      BenchRow("a", "b", .bytesPerSecond, ours: Spread(1), bare: 1, ratios: Spread(ratio), goal: goal)
+    }
+    #expect(row(.verifyRate, ratio: 0.5).reason?.contains("SHA-256") == true)
+    #expect(row(.verifyRate, ratio: 0.9).reason == nil)
+    #expect(row(nil, ratio: 0.5).reason == nil)
+  }
+
   @Test func `each goal says what it is and quotes the words that set it`() throws {
     // Those that are left out would be in no table of goals.
     let file = URL(filePath: #filePath).deletingLastPathComponent()

@@ -39,7 +39,23 @@ struct BenchOutput: Sendable {
     } catch is CancellationError {
       throw ExitStatus.stopped(by: stop.signalNumber ?? SIGINT)
     }
-    if !json { try Self.table(of: measured.rows.withLock { $0 }).write() }
+    if !json {
+      let rows = measured.rows.withLock { $0 }
+      try Self.table(of: rows).write()
+      for line in Self.reasons(of: rows) { try Output.standard.writeLine(line) }
+    }
+  }
+
+  /// Why goals are missed, each reason once.
+  private static func reasons(of rows: [BenchRow]) -> [String] {
+    var names: [(reason: String, names: [String])] = []
+    for row in rows {
+      guard let reason = row.reason else { continue }
+      let place = names.firstIndex { $0.reason == reason } ?? names.endIndex
+      if place == names.endIndex { names.append((reason, [])) }
+      if !names[place].names.contains(row.name) { names[place].names.append(row.name) }
+    }
+    return names.map { "\($0.names.joined(separator: ", ")): \($0.reason)" }
   }
 
   private static func table(of rows: [BenchRow]) -> Table {
@@ -88,7 +104,9 @@ private struct BenchLine: Encodable {
   let row: BenchRow
   init(_ row: BenchRow) { self.row = row }
 
-  private enum Key: String, CodingKey { case name, workload, unit, ours, bare, ratio, goal, met, spread }
+  private enum Key: String, CodingKey {
+    case name, workload, unit, ours, bare, ratio, goal, met, spread, reason
+  }
 
   func encode(to encoder: any Encoder) throws {
     var line = encoder.container(keyedBy: Key.self)
@@ -101,6 +119,7 @@ private struct BenchLine: Encodable {
     try line.encode(row.goal?.text, forKey: .goal)
     try line.encode(row.isMet, forKey: .met)
     try line.encode([row.spread.low, row.spread.high].map(Self.finite), forKey: .spread)
+    try line.encode(row.reason, forKey: .reason)
   }
 
   /// JSON has no infinity.

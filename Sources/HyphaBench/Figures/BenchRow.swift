@@ -43,6 +43,9 @@ public struct BenchRow: Hashable, Sendable {
 
   /// Whether the goal is met; nil where there is none, or where the machine is not one that it is set for.
   public var isMet: Bool? { goal?.isMet(ours: ours, bare: bare, ratio: ratio) }
+
+  /// Why the goal is missed; nil where it is not, or where that is not known.
+  public var reason: String? { isMet == false ? goal?.limit : nil }
 }
 
 /// What a figure is counted in.
