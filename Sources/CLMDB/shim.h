@@ -32,11 +32,14 @@ static inline int hypha_lmdb_take_room(int file, long byte_count) {
   return syscall(SYS_fallocate, file, 0, 0L, byte_count) == 0 ? 0 : errno;
 }
 
+/* Of <stdio.h>, where _GNU_SOURCE is defined. */
+extern int renameat2(int from, const char *old, int to, const char *name, unsigned int flags);
+
 /* Lets two names of one file system change places, at one stroke. */
 static inline int hypha_lmdb_exchange(const char *one, const char *other) {
   const int here = -100;       /* AT_FDCWD of <fcntl.h> */
   const unsigned exchange = 2; /* RENAME_EXCHANGE of <linux/fs.h> */
-  return (int)syscall(SYS_renameat2, here, one, here, other, exchange);
+  return renameat2(here, one, here, other, exchange);
 }
 
 #endif

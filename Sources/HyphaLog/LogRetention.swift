@@ -34,9 +34,13 @@ public protocol LogRetention: Sendable {
 
   /// Writes the log anew without its free pages, and puts the copy in its place at one stroke.
   ///
+  /// - Parameter verify: reads the log from end to end before; where anything is wrong with it, what it throws is thrown,
+  ///   and the log stays as it is: of what is damaged, free pages may have the only whole copy. Nil: this process reads it.
   /// - Throws: ``HyphaError/Code/logLocked`` naming a process that writes or reads the log;
   ///   ``HyphaError/Code/logFull`` when there is no room for the copy.
-  func compact(_ directory: String, progress: @escaping CopyProgress) throws -> CompactReport
+  func compact(
+    _ directory: String, progress: @escaping CopyProgress, verify: CopyVerification?
+  ) throws -> CompactReport
 
   /// Copies a data directory as it is at one moment, while its node runs or not, and verifies the copy before it gets its
   /// name.
@@ -85,7 +89,7 @@ public struct LoosePayloads: Hashable, Sendable, Codable {
 /// copy ends with that, and nothing is left of it.
 public typealias CopyProgress = @Sendable (_ written: UInt64, _ total: UInt64) throws -> Void
 
-/// Reads the copy of a log in a directory from end to end; throws where anything is wrong with it.
+/// Reads a log, or the copy of one, in a directory from end to end; throws where anything is wrong with it.
 public typealias CopyVerification = (_ copy: String) throws -> Void
 
 /// A process's mark in a log that it reads.

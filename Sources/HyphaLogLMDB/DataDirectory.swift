@@ -36,7 +36,11 @@ struct DataDirectory: Sendable {
     var end = path.startIndex
     while end < path.endIndex {
       let slash = path[path.index(after: end)...].firstIndex(of: "/") ?? path.endIndex
-      if mkdir(String(path[..<slash]), 0o700) != 0 && errno != EEXIST && slash == path.endIndex {
+      let directory = String(path[..<slash])
+      if mkdir(directory, 0o700) == 0 {
+        // What is acknowledged stands below a name that has to be on the disk, too.
+        try Self.sync(FileTree.parent(of: directory))
+      } else if errno != EEXIST && slash == path.endIndex {
         throw unavailable(path, "mkdir", errno)
       }
       end = slash

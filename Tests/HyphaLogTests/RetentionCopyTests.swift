@@ -188,6 +188,22 @@ import Testing
     #expect(try LMDBLogReader(directory: "\(data).replaced-2").head().rawValue == 3)
   }
 
+  @Test func `a damaged log is not compacted, and stays as it is`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    try await fill(log, isPruned: false)
+    log.close()
+    var data = try #require(FileManager.default.contents(atPath: home.dataFile))
+    let place = try #require(data.range(of: Data(repeating: 10, count: 50_000)))
+    data[place.lowerBound + 9] ^= 1
+    try data.write(to: URL(fileURLWithPath: home.dataFile))
+    expectError(.logInvalid, "the log in \(home.directory) is damaged", "log salvage") {
+      _ = try retention.compact(home.directory) { _, _ in }
+    }
+    #expect(FileManager.default.contents(atPath: home.dataFile) == data)
+    #expect(!FileManager.default.fileExists(atPath: home.directory + "/log.new"))
+  }
+
   @Test func `a damaged log is not backed up, and the backup before stays`() async throws {
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()

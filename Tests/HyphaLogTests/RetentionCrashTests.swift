@@ -123,6 +123,56 @@ import Testing
     #expect(doneCount <= 6, "HYPHA_SEED=\(seed)")
   }
 
+  @Test(
+    .enabled(if: FaultShim.library != nil, FaultShim.isMissing), arguments: ["kill-before", "kill-after"])
+  func `a restore that is killed at any change of names has lost nothing`(_ fault: String) async throws {
+    let home = Backend.lmdb.makeHome()
+    try await fill(home, 3, payload: 20)
+    let backup = home.directory + "/backup"
+    let saved = try LMDBRetention().backUp(home.directory, to: backup, withKey: false) { _, _ in }.head
+    try await fill(home, 3, payload: 20)
+    let data = home.directory + "/data"
+    let known = try LMDBRetention().backUp(home.directory, to: data, withKey: false) { _, _ in }.head
+    /// The heads of all logs there, but for those that a later copy may make anew.
+    func heads() throws -> [String: Position] {
+      let names = try FileManager.default.contentsOfDirectory(atPath: home.directory)
+        .filter { $0.hasPrefix("data") && !$0.hasSuffix(".partial") }
+      return try Dictionary(
+        uniqueKeysWithValues: names.map {
+          ($0, try LMDBLogReader(directory: "\(home.directory)/\($0)").head())
+        })
+    }
+    var killCount = 0
+    while killCount < 10 {
+      let faults = ["DIR": home.directory, "CALLS": "name", "AT": "\(killCount + 1)", "DO": fault]
+      let child = try Child("restore", backup, data, faults: faults)
+      let isDone = child.readLines().last == "done"
+      _ = child.endsWithoutSignal()
+      let found = try heads()
+      #expect(found["data"] == saved || found["data"] == known && !isDone, "\(found)")
+      #expect(found.values.contains(known), "\(killCount): \(found)")
+      if isDone { break }
+      killCount += 1
+    }
+    // The copy gets the name that is free, and then changes it with what is there.
+    #expect(killCount == 2)
+  }
+
+  @Test func `what is no node's directory is not moved aside`() async throws {
+    let home = Backend.lmdb.makeHome()
+    try await fill(home, 3, payload: 20)
+    let backup = home.directory + "/backup"
+    _ = try LMDBRetention().backUp(home.directory, to: backup, withKey: false) { _, _ in }
+    let deployment = home.directory + "/deployment"
+    _ = try LMDBRetention().restore(backup, to: deployment + "/hq", replaces: false) { _, _ in }
+    let back = { _ = try LMDBRetention().restore(backup, to: $0, replaces: true) { _, _ in } }
+    expectError(.fileUnavailable, "is no node's data directory", "\(deployment)/hq") { try back(deployment) }
+    let notes = home.directory + "/notes"
+    try FileManager.default.createDirectory(atPath: notes + "/old", withIntermediateDirectories: true)
+    expectError(.fileUnavailable, "is no node's data directory", "an empty directory") { try back(notes) }
+    #expect(FileManager.default.fileExists(atPath: notes + "/old"))
+  }
+
   @Test func `a backup that was cut off has no name of its own`() async throws {
     let home = Backend.lmdb.makeHome()
     try await fill(home, 300, payload: 20_000)

@@ -91,9 +91,16 @@ struct DirectoryCopy {
   }
 
   /// Puts the copy in the place of the directory that has its name, at one stroke, and that one under the name `aside`.
+  ///
+  /// The copy has that name first, so that what was there never has one that a later copy would make anew.
   func adopt(movingAside aside: String) throws {
-    try DataDirectory.exchange(partial, target)
     try FileTree.rename(partial, to: aside)
+    do {
+      try DataDirectory.exchange(aside, target)
+    } catch {
+      FileTree.remove(aside)
+      throw error
+    }
     try DurableFile.syncDirectory(FileTree.parent(of: target))
   }
 

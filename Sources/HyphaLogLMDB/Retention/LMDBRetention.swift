@@ -44,8 +44,14 @@ public struct LMDBRetention: LogRetention {
     return try LMDBLog(directory: directory, node: node, settings: settings, time: time)
   }
 
-  public func compact(_ directory: String, progress: @escaping CopyProgress) throws -> CompactReport {
-    try LogCompaction.run(DataDirectory(path: directory), progress: progress)
+  public func compact(
+    _ directory: String, progress: @escaping CopyProgress, verify: CopyVerification? = nil
+  ) throws -> CompactReport {
+    try LogCompaction.run(
+      DataDirectory(path: directory), progress: progress,
+      verify: verify ?? {
+        try Self.confirmIsSound($0, "the log in \($0)", remedy: "run 'hypha log salvage \($0) --output NEW'")
+      })
   }
 
   public func backUp(
@@ -78,6 +84,7 @@ public struct LMDBRetention: LogRetention {
         .fileUnavailable, "\(directory) is not empty",
         remedy: "give an empty directory, or --replace to move this one aside")
     }
+    if !isEmpty { try confirmIsNodes(directory) }
     // A node that runs keeps its directory.
     let lock = isEmpty ? nil : try WriterLock(DataDirectory(path: directory))
     defer { withExtendedLifetime(lock) {} }
@@ -101,6 +108,17 @@ public struct LMDBRetention: LogRetention {
     let aside = Self.freeName(FileTree.trimmed(directory) + ".replaced")
     try copy.adopt(movingAside: aside)
     return RestoreReport(copy: report, movedAside: aside, hasKey: hasKey)
+  }
+
+  /// What is moved aside is a node's, or was: a deployment, or anything else, stays where it is.
+  private func confirmIsNodes(_ directory: String) throws {
+    let names = try FileTree.names(in: directory) ?? []
+    guard Set(names).isDisjoint(with: ["log", "log.new", "index", "payloads", "node.key"]) else { return }
+    let nodes = names.map { "\(directory)/\($0)" }.filter { (try? DataDirectory(path: $0).hasLog()) == true }
+    throw HyphaError(
+      .fileUnavailable, "\(directory) is no node's data directory, and is not moved aside",
+      remedy: nodes.isEmpty
+        ? "give an empty directory, or a node's" : "give that of a node, such as \(nodes[0])")
   }
 
   /// Reads a copy from end to end in this process, before anything takes it for a log.

@@ -6,7 +6,8 @@ struct LogCompactCommand: Command {
   static let configuration = CommandConfiguration(
     name: "compact", abstract: "Write a node's log anew without the room that a prune has freed.",
     discussion: """
-      The copy takes the log's place at one stroke when it was checked; at any moment there is a whole log. Blocks \
+      The log is verified from end to end first, and one that is damaged is refused. The copy takes the log's place at \
+      one stroke when it was compared with it; at any moment there is a whole log. Blocks \
       stay as they are, so heads that were signed before can still be checked. The node must not be running, nobody \
       may be reading the log, and the disk must have room for the copy.
       """,
@@ -26,7 +27,13 @@ struct LogCompactCommand: Command {
     let stop = StopSignal()
     let report = try await LiveRegion.run { region in
       try stop.cleaningUp("the log in \(path) is as it was") {
-        try retention.compact(path, progress: region.progress("\(path): compacting", stop))
+        try retention.compact(
+          path, progress: region.progress("\(path): compacting", stop),
+          verify: region.verification(
+            of: path, as: path, stop,
+            remedy:
+              "run '\(Program.calledAs) log salvage \(path) --output NEW', or restore a backup; the log is as it was"
+          ))
       }
     }
     if json {

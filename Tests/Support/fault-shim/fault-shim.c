@@ -3,7 +3,8 @@
  *
  *   HYPHA_FAULT_DIR    the directory; LMDB's and the writer's lock files in it do not count
  *   HYPHA_FAULT_CALLS  which calls count: `write` (also those that set a size), `sync`, `meta` (writes to the first two
- *                      pages of `log/data.mdb`), or `any` (default)
+ *                      pages of `log/data.mdb`), `name` (renames, which are killed before or after and do not fail), or
+ *                      `any` (default: writes and syncs)
  *   HYPHA_FAULT_AT     the number of the first call that meets the fault, from 1
  *   HYPHA_FAULT_LAST   the number of the last one; by default the same, 0 for all from then on
  *   HYPHA_FAULT_DO     `eio`, `enospc`     the call fails and does nothing
@@ -52,7 +53,7 @@ enum {
 };
 
 enum action { PASS, FAIL, SHORT, LATE, KILL_BEFORE, KILL_TORN, KILL_AFTER };
-enum { WRITES = 1, SYNCS = 2, METAS = 4 };
+enum { WRITES = 1, SYNCS = 2, METAS = 4, NAMES = 8 };
 
 static char directory[PATH_MAX];
 static size_t directory_count;
@@ -77,7 +78,7 @@ __attribute__((constructor)) static void read_settings(void) {
   directory_count = strlen(directory);
   const char *which = setting("HYPHA_FAULT_CALLS"), *what = setting("HYPHA_FAULT_DO");
   counted = !strcmp(which, "write") ? WRITES : !strcmp(which, "sync") ? SYNCS
-    : !strcmp(which, "meta") ? METAS : WRITES | SYNCS;
+    : !strcmp(which, "meta") ? METAS : !strcmp(which, "name") ? NAMES : WRITES | SYNCS;
   first = atol(setting("HYPHA_FAULT_AT"));
   last = getenv("HYPHA_FAULT_LAST") ? atol(setting("HYPHA_FAULT_LAST")) : first;
   failure = !strcmp(what, "enospc") ? ENOSPC : EIO;
@@ -301,7 +302,7 @@ int posix_fallocate(int descriptor, off_t offset, off_t count) {
   return fallocate(descriptor, 0, offset, count) == 0 ? 0 : errno;
 }
 
-/* Names are taken down, and meet no faults. */
+/* Names are taken down; of faults they meet kills alone. */
 #define NAMING(entry_kind, path, call, second, second_count) \
   char whole[PATH_MAX]; \
   int result = (call), code = errno; \
@@ -327,11 +328,31 @@ static int realpath_of_name(const char *path, char *whole) {
   return concerns(whole);
 }
 
+/* What happens to a rename to `new`, before it is done; whether to die behind it. */
+static int dies_behind(const char *new) {
+  char target[PATH_MAX];
+  if (!realpath_of_name(new, target)) return 0;
+  pthread_mutex_lock(&order);
+  enum action action = next_action(NAMES, target);
+  if (action == KILL_BEFORE) die();
+  pthread_mutex_unlock(&order);
+  return action == KILL_AFTER;
+}
+
 int rename(const char *old, const char *new) {
   REAL(rename);
   char target[PATH_MAX] = "";
   realpath_of_name(new, target);
-  NAMING(RENAME, old, real(old, new), target, strlen(target));
+  int dies = dies_behind(new), outcome = real(old, new);
+  if (dies) die();
+  NAMING(RENAME, old, outcome, target, strlen(target));
+}
+
+int renameat2(int from, const char *old, int to, const char *new, unsigned flags) {
+  REAL(renameat2);
+  int dies = dies_behind(new), outcome = real(from, old, to, new, flags);
+  if (dies) die();
+  return outcome;
 }
 
 int unlink(const char *path) {

@@ -50,6 +50,11 @@ func copy(_ directory: String, to output: String) throws {
   say("done \(report.head) \(report.link)")
 }
 
+func restore(_ backup: String, to directory: String) throws {
+  _ = try LMDBRetention().restore(backup, to: directory, replaces: true) { _, _ in }
+  say("done")
+}
+
 func compact(_ directory: String) throws {
   let report = try LMDBRetention().compact(directory) { _, _ in }
   say("done \(report.byteCountBefore) \(report.byteCountAfter)")

@@ -11,6 +11,7 @@ import Glibc
 //   prune DIR COUNT N             removes all but the newest COUNT entries; kills itself after N steps of that
 //   replay DIR                    reads all entries of a log, slowly, again and again until its input ends
 //   copy DIR OUT                  backs the log up to OUT
+//   restore COPY DIR              puts a backup in the place of DIR
 //   compact DIR                   compacts the log
 //   work DIR EPOCH SEED ROUNDS    appends in every shape, and prints its history (see History)
 //   strain DIR EPOCH SEED         the same without end; where the log refuses, waits for a line of input
@@ -34,6 +35,7 @@ do {
     try await prune(words[2], keeping: UInt64(words[3]) ?? 1, killAfter: Int(words[4]) ?? .max)
   case "replay": try replay(words[2])
   case "copy": try copy(words[2], to: words[3])
+  case "restore": try restore(words[2], to: words[3])
   case "compact": try compact(words[2])
   case "work": try work(words[2], epoch: UInt64(words[3]) ?? 1, seed: seed, roundCount: count)
   case "strain": try strain(words[2], epoch: UInt64(words[3]) ?? 1, seed: seed)
@@ -46,7 +48,7 @@ do {
       cutsPerMoment: Int(words[6]) ?? 1)
   default:
     say(
-      "usage: append | hold | follow | probe | garble | fill | prune | replay | copy | compact | work | strain | judge | count | cut"
+      "usage: append | hold | follow | probe | garble | fill | prune | replay | copy | restore | compact | work | strain | judge | count | cut"
     )
   }
 } catch {
