@@ -151,6 +151,8 @@ public struct EntryCheck {
   private var lost: [ClosedRange<Position>] = []
   private var lanes = NewestEntries()
   private var streams = NewestEntries()
+  /// What the log says that it was pruned of, in its order.
+  private var prunes: [(position: Position, last: UInt64, anchor: String)] = []
 
   /// A check of a log in which `gaps` are gone.
   public init(gaps: [LogGap]) {
@@ -211,6 +213,34 @@ public struct EntryCheck {
     verification.entryCount += 1
     if entry.source == .stated { verification.statedCount += 1 }
     verification.recordByteCount += UInt64(entry.record.bytes.count)
+    if entry.source == .stated, entry.record.type.elementsEqual(Self.pruned) { takePrune(entry) }
+  }
+
+  private static let pruned = Array(LogPruned.eventType.text.utf8)
+
+  private mutating func takePrune(_ entry: EntryView) {
+    guard let said = try? LogPruned.decode(entry.entry().record) else { return }
+    prunes.append((entry.position, said.last, said.anchor))
+  }
+
+  /// What is gone as if it were pruned, and no event behind it says that it was; once all entries were checked.
+  ///
+  /// Where entries behind it were quarantined or are damaged, the event may be among them: then that is not known.
+  public var unstatedPrunes: [LogGap] {
+    gaps.filter { gap in
+      let end = gap.range.upperBound
+      return gap.kind == .pruned && !lost.contains { $0.upperBound > end }
+        && !gaps.contains { $0.kind != .pruned && $0.range.upperBound > end }
+        && !prunes.contains {
+          $0.position > end
+            && ($0.last > end.rawValue || $0.last == end.rawValue && $0.anchor == gap.anchor?.description)
+        }
+    }
+  }
+
+  /// Whether a position was passed over as damaged.
+  public func isLost(_ position: Position) -> Bool {
+    Self.index(of: position, count: lost.count, range: { lost[$0] }) != nil
   }
 
   private mutating func checkLane(_ entry: EntryView) {
@@ -262,7 +292,7 @@ public struct EntryCheck {
 
   /// A link that leads to no newest entry must lead to one that is gone.
   private mutating func checkGone(_ link: Position, _ position: Position) {
-    if gap(at: link) == nil, Self.index(of: link, count: lost.count, range: { lost[$0] }) == nil {
+    if gap(at: link) == nil, !isLost(link) {
       verification.find("its links do not lead to the entries before it", at: position)
     }
   }

@@ -64,7 +64,7 @@ extension WitnessCheck.Finding: CustomStringConvertible {
   /// What was found and what to do, on one line.
   public var description: String {
     switch self {
-    case .agrees: "the log holds what was signed"
+    case .agrees: "the chain up to there is the one that was signed"
     case .behind(let head):
       "the log ends at position \(head), before the signed head: its end was cut off, or it was restored from an "
         + "older copy; restore a later copy"

@@ -27,6 +27,8 @@ public final class LMDBLog: EventLog {
   let writer: GroupWriter
   /// Whether a prune is under way: one at a time.
   let isPruning = Mutex(false)
+  /// Where this opening's newest prune stands in the stream of the agent `log`; nil before its first.
+  let lastPrune = Mutex<LanePoint?>(nil)
   private let store: Mutex<LogStore?>
   let indexer: LogIndexer?
 

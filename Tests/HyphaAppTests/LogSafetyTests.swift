@@ -125,6 +125,16 @@ extension Processes {
       try copy(desk, desk + ".replaced-2")
       let aside = try await scratch.hypha("log", "verify", scratch("data"), "--accept-new", "hq")
       #expect(aside.status == 0 && !aside.output.contains(".replaced-2"), "\(aside)")
+      // A log that is gone is seen where its directory is left, and where others have kept its heads.
+      try FileManager.default.removeItem(atPath: hq + "/log")
+      let lost = try await scratch.hypha("log", "verify", scratch("data"))
+      #expect(lost.status == 1 && lost.output.contains("\(hq): 1 finding"), "\(lost)")
+      try FileManager.default.removeItem(atPath: hq)
+      let gone = try await scratch.hypha("log", "verify", scratch("data"))
+      #expect(
+        gone.status == 0 && gone.errors.contains("node hq has no log here; \(desk) has kept"), "\(gone)")
+      let complete = try await scratch.hypha("log", "verify", scratch("data"), "--complete")
+      #expect(complete.status == 1 && complete.errors == gone.errors, "\(complete)")
     }
 
     @Test func `a kept head tells what became of a log`() async throws {

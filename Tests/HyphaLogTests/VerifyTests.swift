@@ -136,29 +136,65 @@ import Testing
     #expect((31...33).contains(verification.firstBroken?.rawValue ?? 0))
   }
 
+  @Test func `a place beyond the log's end is found`() async throws {
+    let home = try await Self.makeLog()
+    try Self.change(home) { transaction, environment, _ in
+      let cursor = Cursor(position: Position(rawValue: 121), handledCount: 1)
+      try transaction.putSealed(
+        TableLayout.value(of: cursor), at: TableLayout.key(of: CursorKey(agent: "bob", channel: .alert)),
+        in: environment.state)
+    }
+    #expect(
+      try verify(home).findings == ["the table state speaks of position 121, and the log ends at 120"])
+  }
+
+  @Test func `of a newest entry that is damaged nothing else is said`() async throws {
+    let home = try await Self.makeLog()
+    var data = try Data(contentsOf: URL(fileURLWithPath: home.dataFile))
+    let place = try #require(data.range(of: Data("23 4 ".utf8), options: .backwards)).lowerBound
+    data[place] ^= 1
+    try data.write(to: URL(fileURLWithPath: home.dataFile))
+    let verification = try verify(home)
+    #expect(verification.findings.count == 1, "\(verification.findings)")
+    #expect(verification.firstBroken?.rawValue == 120)
+  }
+
+  @Test func `who takes entries away and says that they were pruned is found out`() async throws {
+    let home = try await Self.makeLog()
+    try Self.change(home) { transaction, environment, _ in
+      let view = try LogView(environment, payloads: PayloadStore(in: home.directory))
+      var (position, anchor) = (Position(rawValue: 1), Digest.zero)
+      while position.rawValue <= 20, let block = try view.block(at: position) {
+        (position, anchor) = (block.last.next, block.link)
+        try BlockLayout.withKey(block.last) { try transaction.remove($0, from: environment.blocks) }
+      }
+      let gap = LogGap(
+        range: Position(rawValue: 1)...Position(rawValue: position.rawValue - 1), kind: .pruned,
+        anchor: anchor)
+      let key = BlockLayout.withKey(gap.range.upperBound) { Array($0) }
+      try transaction.putSealed(TableLayout.value(of: gap), at: key, in: environment.gaps)
+    }
+    let verification = try verify(home)
+    #expect(verification.alteredCount == 1 && verification.firstBroken?.rawValue == 1)
+    #expect(
+      verification.findings.first?.contains("no event log.Pruned says so") == true, "\(verification.findings)"
+    )
+  }
+
   @Test func `what was pruned is accounted for, and nothing else that is missing`() async throws {
     let home = try await Self.makeLog()
-    var anchor: Digest?
-    func remove(gap: (Digest) -> LogGap?) throws {
-      try Self.change(home) { transaction, environment, _ in
-        let view = try LogView(environment, payloads: PayloadStore(in: home.directory))
-        var position = Position(rawValue: 1)
-        while position.rawValue <= 20, let block = try view.block(at: position) {
-          anchor = block.link
-          position = block.last.next
-          try BlockLayout.withKey(block.last) { try transaction.remove($0, from: environment.blocks) }
-        }
-        guard let gap = gap(anchor ?? .zero) else { return }
-        let key = BlockLayout.withKey(gap.range.upperBound) { Array($0) }
-        try transaction.putSealed(TableLayout.value(of: gap), at: key, in: environment.gaps)
-      }
-    }
-    let range = Position(rawValue: 1)...Position(rawValue: 20)
-    try remove { LogGap(range: range, kind: .pruned, anchor: $0) }
-    var verification = try verify(home, linksAt: [7, 20].map { Position(rawValue: $0) })
-    #expect(verification.findings == [] && verification.prunedCount == 20 && verification.entryCount == 100)
-    #expect(verification.links[Position(rawValue: 7)] == .pruned(end: Position(rawValue: 20)))
-    #expect(verification.links[Position(rawValue: 20)] == anchor.map { .link($0) })
+    let log = try home.openLMDB()
+    let plan = try log.planPrune(
+      RetentionPolicy(entryCountMax: 100), now: Timestamp(microseconds: home.time.microseconds()))
+    _ = try await log.prune(plan, principal: "ops", time: home.time)
+    log.close()
+    let (range, anchor) = (try #require(plan.range), plan.anchor)
+    #expect(range.upperBound.rawValue >= 15)
+    var verification = try verify(home, linksAt: [Position(rawValue: 7), range.upperBound])
+    #expect(verification.findings == [] && verification.prunedCount == range.upperBound.rawValue)
+    #expect(verification.entryCount == 121 - range.upperBound.rawValue)
+    #expect(verification.links[Position(rawValue: 7)] == .pruned(end: range.upperBound))
+    #expect(verification.links[range.upperBound] == anchor.map { .link($0) })
 
     try Self.change(home) { transaction, environment, _ in
       let key = BlockLayout.withKey(range.upperBound) { Array($0) }
@@ -166,14 +202,13 @@ import Testing
       try transaction.putSealed(TableLayout.value(of: other), at: key, in: environment.gaps)
     }
     verification = try verify(home)
-    #expect(
-      verification.alteredCount == 1 && verification.firstBroken?.rawValue == 21, "the anchor is another")
+    #expect(verification.alteredCount == 2, "the anchor is neither the block's nor the event's")
 
     try Self.change(home) { transaction, environment, _ in
       try BlockLayout.withKey(range.upperBound) { try transaction.remove($0, from: environment.gaps) }
     }
     verification = try verify(home)
-    #expect(verification.findings.first == "position 1: the positions 1 to 20 are missing")
+    #expect(verification.findings.first == "position 1: the \(range.words) are missing")
   }
 
   @Test func `a log is verified while it is written`() async throws {

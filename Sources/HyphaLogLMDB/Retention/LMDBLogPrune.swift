@@ -59,6 +59,7 @@ extension LMDBLog {
   ) async throws -> PruneReport {
     let record = try record(of: event, time: Timestamp(microseconds: time.microseconds()))
     let receipt = try await withReserve { try await append(LogBatch(appends: [.init(record)])) }
+    lastPrune.withLock { $0 = LanePoint(epoch: record.header.epoch, sequence: record.header.sequence) }
     var (through, begin, lookCount) = (Position.start, Position(rawValue: 1), 0)
     while let step = try await withReserve({ [begin] in
       try await onWriter { try $0.pruneNext(from: begin, through: last, sparing: plan.spared) }
@@ -86,17 +87,24 @@ extension LMDBLog {
     return report
   }
 
-  /// The event's record, the first of a new activation of the agent `log`.
+  /// The event's record: the next of this opening's activation of the agent `log`, which begins with its first prune.
   private func record(of event: LogPruned, time: Timestamp) throws -> Record {
     let store = try open()
     let lane = Lane(agent: LogPruned.agent, channel: .persistent, target: .type(LogPruned.eventType))
-    let epoch = try store.newestEpoch(of: lane.agent, on: lane.channel) ?? 0
+    // A log that was put back to an older state states nothing anew under an epoch that others know.
+    let newest = try store.newestEpoch(of: lane.agent, on: lane.channel) ?? 0
+    let last = lastPrune.withLock { $0 }
+    let point =
+      last?.epoch == newest
+      ? LanePoint(epoch: newest, sequence: (last?.sequence ?? 0) + 1)
+      : LanePoint(epoch: newest + 1, sequence: 1)
     let id = EventID(time: time, random: .random(in: .min ... .max))
     var payload: [UInt8] = []
     try event.encode(into: &payload)
     return try Record(
       RecordHeader(
-        id: id, time: time, channel: lane.channel, agent: lane.agent, epoch: epoch + 1, sequence: 1,
+        id: id, time: time, channel: lane.channel, agent: lane.agent, epoch: point.epoch,
+        sequence: point.sequence,
         previous: store.laneHead(lane)?.point ?? .start, addressee: nil, type: LogPruned.eventType,
         subject: event.subject, correlation: id, authority: Authority(principal: event.principal)),
       payload: payload)

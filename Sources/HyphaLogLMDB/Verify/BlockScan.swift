@@ -233,7 +233,22 @@ extension BlockScan {
   /// The number of the newest commit that a file's meta pages know of, or nil where none of them is whole, and whether
   /// both are.
   static func newestCommit(of file: RawFile) -> (number: UInt64?, isCertain: Bool) {
-    let numbers = [0, 1].compactMap { number -> UInt64? in
+    let numbers = metas(of: file).map(\.commit)
+    let isCertain =
+      numbers.count == 2 && (numbers[0] > numbers[1] ? numbers[0] - numbers[1] : numbers[1] - numbers[0]) <= 1
+    return (numbers.max(), isCertain)
+  }
+
+  /// How long the file is to be, as its newest meta page says.
+  static func statedByteCount(of file: RawFile) -> Int? {
+    metas(of: file).max { $0.commit < $1.commit }.flatMap { meta in
+      meta.lastPage < UInt64(Int.max / pageByteCount) ? (Int(meta.lastPage) + 1) * pageByteCount : nil
+    }
+  }
+
+  /// The commits and last pages that the meta pages name which are whole. (mdb.c: `MDB_page`, `MDB_meta`.)
+  private static func metas(of file: RawFile) -> [(commit: UInt64, lastPage: UInt64)] {
+    [0, 1].compactMap { number in
       let bytes = file.bytes(at: number * pageByteCount, count: 152)
       guard bytes.count == 152 else { return nil }
       return bytes.withUnsafeBytes { meta in
@@ -242,11 +257,9 @@ extension BlockScan {
           meta.loadUnaligned(fromByteOffset: 16, as: UInt32.self) == 0xBEEF_C0DE
         else { return nil }
         let commit = meta.loadUnaligned(fromByteOffset: 144, as: UInt64.self)
-        return commit & 1 == UInt64(number) || commit == 0 ? commit : nil
+        guard commit & 1 == UInt64(number) || commit == 0 else { return nil }
+        return (commit, meta.loadUnaligned(fromByteOffset: 136, as: UInt64.self))
       }
     }
-    let isCertain =
-      numbers.count == 2 && (numbers[0] > numbers[1] ? numbers[0] - numbers[1] : numbers[1] - numbers[0]) <= 1
-    return (numbers.max(), isCertain)
   }
 }

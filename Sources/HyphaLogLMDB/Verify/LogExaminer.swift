@@ -85,6 +85,11 @@ struct LogExaminer {
       guard next > end.position else { continue }
       compare(with: end)
       if view.head.position == end.position {
+        for gap in check.unstatedPrunes {
+          check.verification.find(
+            "\(gap.range.words) are gone as if they were pruned, and no event \(LogPruned.eventType) says so",
+            at: gap.range.lowerBound, .altered)
+        }
         try checkEnd(view)
         break
       }
@@ -261,8 +266,8 @@ extension LogExaminer {
       check.verification.find("the newest link of the chain is not the head's", at: head.position, .altered)
     }
     // Where the newest block could not be read, there is no link, and the time is that of an older one.
-    if link != nil, check.gap(at: head.position) == nil, check.verification.entryCount > 0,
-      check.lastTime != head.time
+    if link != nil, check.gap(at: head.position) == nil, !check.isLost(head.position),
+      check.verification.entryCount > 0, check.lastTime != head.time
     {
       check.verification.find("the newest entry's time is not the head's", at: head.position)
     }

@@ -30,9 +30,8 @@ struct RawVerification {
     (result.id, result.node, result.head) = (identity?.id, identity?.node, head.position)
     for gap in plan.gaps { take(gap, isKnown: rows.gaps.contains(gap)) }
     for block in plan.blocks { take(block, in: file, known: rows.gaps) }
-    // Where it is not known where the log ended, its end may be what is lost.
-    let place = result.firstBroken ?? (doubt == nil ? nil : head.position.next)
-    result.find(error.problem, at: place, .damaged)
+    result.find(error.problem, at: nil, .damaged)
+    if let doubt { result.find(doubt, at: head.position.next, .damaged) }
   }
 
   private mutating func take(_ gap: LogGap, isKnown: Bool) {

@@ -191,15 +191,24 @@ extension SalvagePlan {
     // No position that anybody knows of may be given out again.
     var top = max(found.filter(\.isInPlace).map(\.last).max() ?? 0, head?.position.rawValue ?? 0)
     top = max(top, tables.positionMax)
-    let doubt =
-      "what the newest commit said of itself is lost: the end of the log is that of the newest block found, "
-      + "and may have been about to be committed when the node ended"
+    let doubt = doubt(of: file, top: top)
     guard top > head?.position.rawValue ?? 0, let time = found.map(\.time).max() else {
       return (head ?? CommitHead(), doubt)
     }
     return (
       CommitHead(position: Position(rawValue: top), link: .zero, time: Timestamp(rawValue: time)), doubt
     )
+  }
+
+  /// What is to be said of the end of a log whose head is lost.
+  private static func doubt(of file: RawFile, top: UInt64) -> String {
+    if let stated = BlockScan.statedByteCount(of: file), stated > file.byteCount {
+      return
+        "the file has \(file.byteCount) of \(stated) bytes: what stood behind position \(top) is lost with its end"
+    }
+    return
+      "what the newest commit said of itself is lost: the end of the log is that of the newest block found, "
+      + "and may have been about to be committed when the node ended"
   }
 
   /// The head that a sealed value is; nil where it is damaged.

@@ -332,7 +332,7 @@ extension SalvagedTables {
     for row in rows {
       do {
         try row.keyBytes.withUnsafeBytes { key in
-          try row.valueBytes.withUnsafeBytes { try TableCheck.check(key, $0, of: row.table) }
+          _ = try row.valueBytes.withUnsafeBytes { try TableCheck.check(key, $0, of: row.table) }
         }
         checked.rows.append(row)
       } catch {

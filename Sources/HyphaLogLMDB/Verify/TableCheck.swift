@@ -10,8 +10,12 @@ enum TableCheck {
   static func findings(in store: LogStore) throws -> [String] {
     try ["state", "snapshots", "gaps"].compactMap { name in
       do {
-        try forEachRow(of: name, store.environment) { try check($0, $1, of: name) }
-        return nil
+        var furthest = Position.start
+        try forEachRow(of: name, store.environment) { furthest = max(furthest, try check($0, $1, of: name)) }
+        // Rows are of the head's commit, or of one before it.
+        let head = try store.view().head.position
+        return furthest <= head
+          ? nil : "the table \(name) speaks of position \(furthest), and the log ends at \(head)"
       } catch let error as HyphaError where error.code == .logInvalid {
         return error.problem
       }
@@ -48,34 +52,44 @@ enum TableCheck {
 
   /// Compares a row's checksum, and decodes its value.
   ///
+  /// - Returns: the furthest position that it speaks of.
   /// - Throws: ``HyphaError/Code/logInvalid`` where the one does not match or the other cannot be.
+  @discardableResult
   static func check(
     _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, of name: String
-  ) throws {
+  ) throws -> Position {
     var reader = try TableLayout.unseal(value, key: key, table: name)
     switch name {
-    case "gaps": _ = try TableLayout.gap(endingAt: BlockLayout.position(ofKey: key, table: name), &reader)
-    case "state": try checkState(key, &reader)
-    default: break
+    case "gaps":
+      return try TableLayout.gap(endingAt: BlockLayout.position(ofKey: key, table: name), &reader).range
+        .upperBound
+    case "state": return try checkState(key, &reader)
+    default: return .start
     }
   }
 
-  private static func checkState(_ key: UnsafeRawBufferPointer, _ reader: inout ByteReader) throws {
+  private static func checkState(
+    _ key: UnsafeRawBufferPointer, _ reader: inout ByteReader
+  ) throws -> Position {
     switch key.first.flatMap(TableLayout.Kind.init) {
     case .lane?:
       _ = try TableLayout.lane(ofKey: key)
-      _ = try TableLayout.laneHead(&reader)
+      return try TableLayout.laneHead(&reader).position
     case .stream?:
       _ = try TableLayout.stream(ofKey: key)
-      _ = try TableLayout.streamHead(&reader)
+      return try TableLayout.streamHead(&reader).position
     case .cursor?:
       _ = try TableLayout.cursorKey(ofKey: key)
-      _ = try TableLayout.cursor(&reader)
-    case .idempotencyKey?: _ = try TableLayout.keptReceipt(&reader)
+      return try TableLayout.cursor(&reader).position
+    case .idempotencyKey?:
+      let receipt = try TableLayout.keptReceipt(&reader).receipt
+      // That of a batch without events has the position that would have been next.
+      return receipt.count > 0 ? receipt.first : .start
     case nil:
       guard [TableLayout.formatKey, TableLayout.identityKey, TableLayout.headKey].contains(Array(key)) else {
         throw TableLayout.damaged("state", "has a key of an unknown kind")
       }
+      return .start
     }
   }
 }

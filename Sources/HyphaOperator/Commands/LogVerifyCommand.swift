@@ -18,7 +18,8 @@ struct LogVerifyCommand: Command {
       have taken of other nodes: a node could write its own history again, but not what it signed. Each has to agree. The logs \
       of a deployment are compared with what they have kept of each other, too. Where they know another log of a node than \
       the one that is there, that is a finding: somebody may have put it in its place. A node whose disk was lost begins \
-      anew; --accept-new NODE says so.
+      anew; --accept-new NODE says so. A node's directory without a log is a finding. Nodes of which these logs know and that \
+      have none here are named; with --complete, where all are to be here, each is a finding.
 
       Exit status 1 where anything is wrong, also where a log cannot be opened; the others are checked all the same.
       """,
@@ -36,6 +37,7 @@ struct LogVerifyCommand: Command {
   @Option(help: "The node's public key; default that of its data directory.", valueName: "key")
   var key: NodePublicKey?
   @Option(help: "This node has begun a new log on purpose.", valueName: "node") var acceptNew: [NodeID] = []
+  @Flag(help: "Each node that these logs know of has to have its log here.") var complete = false
   @Flag(help: "Print the result as JSON, a line for each log.") var json = false
 
   private struct Row: Encodable {
@@ -91,7 +93,7 @@ struct LogVerifyCommand: Command {
     let paths = try DataPlaces.logs(in: data)
     let stop = StopSignal()
     // Read before the logs are, so that no head is newer than what is found.
-    let witnesses = try Witnesses(files: witness, logs: paths.count > 1 ? paths : [], inspection, stop)
+    let witnesses = try Witnesses(files: witness, logs: paths == [data] ? [] : paths, inspection, stop)
     var isSound = true
     var logs: [LogIdentity] = []
     for path in paths {
@@ -101,7 +103,7 @@ struct LogVerifyCommand: Command {
         let log = LogIdentity(id: chain.id, node: chain.node)
         logs.append(log)
         let key = try key ?? (witnesses.kept.isEmpty ? nil : inspection.publicKey(path))
-        results = witnesses.compare(chain, key: key, isOnly: paths.count == 1)
+        results = witnesses.compare(chain, key: key, isOnly: paths.count == 1, gone: found.goneInWords)
         results += replacements(of: log, in: path, beside: paths, witnesses, stop)
         if paths.count == 1 { results += witnesses.silent(on: logs).map(Witnesses.noHead) }
       }
@@ -109,6 +111,22 @@ struct LogVerifyCommand: Command {
       isSound = isSound && row.isSound
       if json { try Output.standard.writeLine(JSON.text(row)) } else { try show(row) }
       if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
+    }
+    for path in DataPlaces.lostLogs(in: data) {
+      var found = LogVerification()
+      found.find(
+        "there is no log, though the directory is a node's: restore it from a backup, or remove the directory",
+        at: nil, .damaged)
+      isSound = false
+      let row = Row(found, path: path, witnesses: [])
+      if json { try Output.standard.writeLine(JSON.text(row)) } else { try show(row) }
+    }
+    for kept in paths == [data] ? [] : witnesses.absent(from: logs) {
+      isSound = isSound && !complete
+      let (log, head) = (kept.head.head.log, kept.head.head.position)
+      try Output.standardError.writeLine(
+        "node \(log.node) has no log here; \(kept.log ?? "") has kept its signed heads, up to position \(head)"
+      )
     }
     if paths.count > 1 {
       for stranger in witnesses.strangers(to: logs) {
@@ -166,7 +184,9 @@ struct LogVerifyCommand: Command {
       isWhole ? "sound" : row.findings.count == 1 ? "1 finding" : "\(row.findings.count) findings"
     var line = "\(row.path): "
     line += row.interruption.map { "could not be verified: \($0); read so far: " } ?? "\(verdict); "
-    line += "\(Human.count(row.entries)) entries, \(Human.bytes(row.recordBytes)) of records"
+    line += "\(Human.count(row.entries)) entries"
+    // Not known where reading has ended early.
+    if row.recordBytes > 0 { line += ", \(Human.bytes(row.recordBytes)) of records" }
     if row.payloads > 0 { line += ", \(Human.count(row.payloads)) payloads beside the log" }
     if row.loosePayloads > 0 {
       let payloads =

@@ -26,11 +26,7 @@ enum DataPlaces {
   /// aside is no node's.
   static func logs(in data: String) throws -> [String] {
     if holdsLog(data) { return [data] }
-    let names = try? FileManager.default.contentsOfDirectory(atPath: data)
-      .filter { !$0.hasSuffix(NewDirectory.partialSuffix) }
-    let places = (names ?? []).sorted().filter { !isMovedAside($0, beside: names ?? []) }.map {
-      "\(data)/\($0)"
-    }
+    let places = nodes(in: data)
     let found = places.filter(holdsLog)
     guard !found.isEmpty else {
       for path in [data, "\(data)/log"] + places + places.map({ $0 + "/log" }) where isForbidden(path) {
@@ -43,6 +39,22 @@ enum DataPlaces {
         remedy: "give the --data directory of a run, such as data/incident-room")
     }
     return found
+  }
+
+  /// The directories below `data` that were a node's and have no log any more; none where `data` is a node's itself.
+  static func lostLogs(in data: String) -> [String] {
+    if holdsLog(data) { return [] }
+    return nodes(in: data).filter { place in
+      !holdsLog(place)
+        && ["log", "node.key"].contains { FileManager.default.fileExists(atPath: "\(place)/\($0)") }
+    }
+  }
+
+  /// What may be nodes' directories: not what is being made, or was moved aside.
+  private static func nodes(in data: String) -> [String] {
+    let names = try? FileManager.default.contentsOfDirectory(atPath: data)
+      .filter { !$0.hasSuffix(NewDirectory.partialSuffix) }
+    return (names ?? []).sorted().filter { !isMovedAside($0, beside: names ?? []) }.map { "\(data)/\($0)" }
   }
 
   /// The one log at `path`.

@@ -50,7 +50,7 @@ struct LogExamination {
       try run("verify", links(at: positions)) { line in
         if let here = line.progress {
           last = here.position
-          (found.head, found.entryCount, found.recordByteCount) = (here.head, here.entryCount, here.byteCount)
+          (found.head, found.entryCount) = (here.head, here.entryCount)
           try progress(here)
         }
         if let verification = line.verification { found = verification }

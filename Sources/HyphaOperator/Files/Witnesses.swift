@@ -113,7 +113,10 @@ struct Witnesses {
   /// - Parameters:
   ///   - key: the key that is trusted; nil where none is known.
   ///   - isOnly: whether heads of other logs are findings too, since there is no log beside this one.
-  func compare(_ chain: ChainLookup, key: NodePublicKey?, isOnly: Bool) -> [Result] {
+  ///   - gone: what the log no longer has, which no head says anything of; nil where it has all.
+  func compare(
+    _ chain: ChainLookup, key: NodePublicKey?, isOnly: Bool, gone: String? = nil
+  ) -> [Result] {
     let identity = LogIdentity(id: chain.id, node: chain.node)
     // A file that has this log's head may have those of its neighbours too.
     let files = Set(kept.filter { $0.head.head.log == identity }.map(\.file))
@@ -126,7 +129,8 @@ struct Witnesses {
         (verdict, text) = ("bad-signature", problem)
       } else if let key {
         let finding = chain.compare(with: kept.head, key: key)
-        (verdict, text) = (finding.word, finding.description)
+        let but = finding.agrees ? gone.map { "; of its entries \($0)" } ?? "" : ""
+        (verdict, text) = (finding.word, finding.description + but)
       } else {
         (verdict, text) = (
           "no-key", "no key is known to trust; give --key with the one that the node's operator gave"
@@ -187,6 +191,16 @@ struct Witnesses {
     kept.filter { $0.log == nil && !logs.contains($0.head.head.log) }
   }
 
+  /// The newest head, of those that logs have taken, of each node that none of these logs is of.
+  func absent(from logs: [LogIdentity]) -> [Kept] {
+    let newest = kept.filter { kept in
+      kept.log != nil && kept.problem == nil && !logs.contains { $0.node == kept.head.head.log.node }
+    }.sorted { $0.head.head.position > $1.head.head.position }
+    var seen: Set<NodeID> = []
+    return newest.filter { seen.insert($0.head.head.log.node).inserted }
+      .sorted { $0.head.head.log.node.text < $1.head.head.log.node.text }
+  }
+
   /// The newest head, of those that logs have taken, of each other log that a node of these has had.
   private func predecessors(of logs: [LogIdentity]) -> [Kept] {
     var seen: Set<LogIdentity> = []
@@ -195,6 +209,15 @@ struct Witnesses {
       return kept.log != nil && kept.problem == nil && !logs.contains(log)
         && logs.contains { $0.node == log.node } && seen.insert(log).inserted
     }
+  }
+}
+
+extension LogVerification {
+  /// What the log no longer has; nil where it has all.
+  var goneInWords: String? {
+    let parts = [(prunedCount, "pruned"), (quarantinedCount, "quarantined")].filter { $0.0 > 0 }
+    guard !parts.isEmpty else { return nil }
+    return parts.map { "\(Human.count($0.0)) are \($0.1)" }.joined(separator: " and ")
   }
 }
 

@@ -78,6 +78,8 @@ public final class Node: Sendable {
   }
 
   let configuration: Configuration
+  /// That of its topology, which every agent states when it starts.
+  private let fingerprint: String
   let log: any EventLog
   let scheduler: any Scheduler
   let routes: RouteTable
@@ -131,6 +133,7 @@ public final class Node: Sendable {
     var configuration = configuration
     configuration.topology = topology
     self.configuration = configuration
+    fingerprint = topology.fingerprint
     self.log = log
     self.transport = transport
     self.scheduler = scheduler
@@ -432,7 +435,7 @@ public final class Node: Sendable {
     guard let newest = activations.values.map(\.position).max(), let entry = try log.entry(at: newest) else {
       return
     }
-    guard try AgentActivated.decode(entry.record).topology == configuration.topology.fingerprint else {
+    guard try AgentActivated.decode(entry.record).topology == fingerprint else {
       throw HyphaError(
         .invalidTopology,
         "the log of node '\(configuration.node)' was written under another topology than '\(configuration.topology.name)'",
@@ -458,7 +461,7 @@ public final class Node: Sendable {
   ) throws -> Stated {
     let event = AgentActivated(
       agent: spec.id, node: configuration.node, epoch: previous + 1, previousEpoch: previous,
-      committed: committed, topology: configuration.topology.fingerprint)
+      committed: committed, topology: fingerprint)
     let (id, time) = newEvent()
     var payload: [UInt8] = []
     try event.encode(into: &payload)
