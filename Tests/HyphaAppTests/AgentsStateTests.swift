@@ -111,6 +111,57 @@ extension Processes {
       #expect(earlier.output.contains("see them without --at"), "\(earlier.output)")
     }
 
+    @Test func `the past of a state that is committed whole is found by running the agent again`()
+      async throws
+    {
+      let scratch = try Scratch()
+      let job = try JobRun(in: scratch)
+      let run = try job.start()
+      func done() throws -> [(position: Position, number: Int, cause: EventID)] {
+        var done: [(position: Position, number: Int, cause: EventID)] = []
+        try job.log().scan { entry in
+          if entry.record.header.type == "test.JobDone", entry.source == .stated {
+            let number = try JSON.decode(Booked.self, from: entry.record.payload).number
+            done.append((entry.position, number, entry.record.header.causation))
+          }
+          return true
+        }
+        return done
+      }
+      #expect(await becomesTrue { (try? done().count) ?? 0 >= 12 })
+      func past(_ words: String...) async throws -> Hypha.Result {
+        try await Hypha(
+          ["agents", "state", job.data, "worker", "--topology", job.file] + words, in: scratch,
+          program: Places.testApp
+        ).end()
+      }
+      // While the node runs.
+      let early = try done()[3]
+      func numbers(_ count: Int) throws -> JSONValue {
+        .array(try done().prefix(count).map { .integer(Int64($0.number)) })
+      }
+      let running = try decoded(try await past("--at", "\(early.position)", "--json"))
+      #expect(running["state"]?["done"] == (try numbers(4)))
+      run.signal(SIGTERM)
+      _ = await run.end()
+      let own = try done()
+      for index in [0, 5, own.count - 1] {
+        let then = try decoded(try await past("--at", "\(own[index].position)", "--json"))
+        #expect(then["state"]?["done"] == (try numbers(index + 1)) && then["calls"] != nil)
+      }
+      let why = try decoded(try await past("--why", "done.2", "--json"))
+      #expect(why["event"] == .string(own[2].cause.description) && why["type"] == .string("test.Job"))
+      #expect(why["position"] == .integer(Int64(own[2].position.rawValue)))
+      let since = try await past("--since", "\(own[4].position)", "--at", "\(own[5].position)")
+      #expect(since.output.contains("done.5: – → \(own[5].number)"), "\(since)")
+      let text = try await past("--why", "done.2")
+      #expect(text.output.contains("made so when it handled test.Job \(own[2].cause) of feeder"), "\(text)")
+      // A program that has no such kind says which one has.
+      let plain = try await scratch.hypha("agents", "state", job.data, "worker", "--at", "9")
+      #expect(plain.status == 2 && plain.errors.contains("has no kind 'worker', of which 'worker' is"))
+      #expect(plain.errors.contains("run 'agents state' of the program that has it"))
+    }
+
     @Test func `changes are told member by member`() {
       let before: JSONValue = .object([
         "a": .integer(1), "b": .array([.integer(1), .integer(2)]), "c": .object([:]),

@@ -1,8 +1,8 @@
 import HyphaCore
-import HyphaRuntime
 import Testing
 
 @testable import HyphaOperator
+@testable import HyphaRuntime
 
 /// What `hypha top` makes of two readings.
 @Suite struct TopModelTests {
@@ -92,5 +92,84 @@ import Testing
     }
     let all = view.lines(model, .init(), width: nil, height: nil, status: nil)
     #expect(all.count == 1 + 4 + 1 + 3 + 1 + 101)
+  }
+
+  private func text(_ lines: [String]) -> String { lines.joined(separator: "\n") }
+  private let view = TopView(name: "data/x", style: .plain)
+
+  @Test
+  func
+    `a link has its rate, what waits before it, and what its end takes it for; what is missed comes first`()
+  {
+    func statuses(_ count: UInt64) -> [NodeStatus] {
+      var (a, b) = (NodeStatus(node: "a"), NodeStatus(node: "b"))
+      func peer(_ standing: String, _ count: UInt64) -> NodeStatus.PeerStatus {
+        .init(
+          standing: standing, silentMicroseconds: 5_000, suspicionCount: 0, downCount: 0,
+          receivedFrameCount: count)
+      }
+      a.peers = ["b": peer("up", 10), "c": peer("down", 7), "d": peer("up", 0)]
+      b.peers = ["a": peer("up", count)]
+      a.newestPositions = ["b": 50]
+      b.toldThrough = ["a": 20]
+      return [a, b]
+    }
+    func reading(_ seconds: Int, _ count: UInt64) -> TopReading {
+      let (all, none) = (statuses(count), [:] as [AgentID: (UInt64, UInt64)])
+      return self.reading(at: seconds, [("a", all[0], 0, none), ("b", all[1], 0, none)])
+    }
+    let model = TopModel(reading(3, 300), since: reading(1, 100))
+    #expect(model.links.map { "\($0.from) \($0.to) \($0.state)" } == ["c a down", "a b up", "b a up"])
+    #expect(model.links.map(\.rate) == [0, 100, 0] && model.links.map(\.queue) == [nil, 30, nil])
+    let once = text(view.lines(model, .init(), width: nil, height: nil, status: nil))
+    #expect(once.contains("frames/s") && once.contains("down"))
+    let listed = text(
+      view.lines(model, .init(list: .links), width: 80, height: 24, status: TopView.keys))
+    #expect(listed.contains("frames/s") && !listed.contains("all handled"))
+  }
+
+  @Test func `a list that is longer than the terminal is scrolled to its end and no further`() throws {
+    let agents = Dictionary(
+      uniqueKeysWithValues: (0..<100).map {
+        (AgentID(slug: "agent-\($0 / 10)\($0 % 10)"), (1, 0) as (UInt64, UInt64))
+      })
+    let nodes = try (0..<30).map {
+      number -> (NodeID, NodeStatus?, head: UInt64, agents: [AgentID: (UInt64, UInt64)]) in
+      (try NodeID("n\(number)"), nil, head: 0, agents: number == 0 ? agents : [:])
+    }
+    let model = TopModel(reading(at: 1, nodes), since: nil)
+    var settings = TopView.Settings(column: .agent)
+    let scroll = view.scroll(model, settings, width: 80, height: 24)
+    #expect(scroll.page > 3 && scroll.max == 100 - scroll.page)
+    for passed in [0, 17, scroll.max, 5_000] {
+      settings.passedCount = passed
+      let lines = view.lines(model, settings, width: 80, height: 24, status: TopView.keys)
+      let first = min(passed, scroll.max)
+      #expect(lines.count == 24 && lines.allSatisfy { displayWidth($0) <= 80 })
+      #expect(lines[23].hasPrefix("agents \(first + 1)–\(first + scroll.page) of 100  "))
+      #expect(lines[23 - scroll.page].hasPrefix("agent-\(first / 10)\(first % 10) "))
+    }
+    #expect(
+      text(view.lines(model, settings, width: 80, height: 24, status: "")).contains("and 25 more nodes"))
+    settings = .init(list: .nodes, passedCount: 99)
+    let lines = view.lines(model, settings, width: 80, height: 24, status: "")
+    #expect(lines.count == 24 && text(lines).contains("n29 ") && !text(lines).contains("more nodes"))
+  }
+
+  @Test func `a deployment that is stopped, and a log that is damaged, are said to be so`() {
+    var stopped = reading(at: 1, [("a", nil, 7, ["ana": (5, 9)]), ("b", nil, 0, [:])])
+    let lines = text(
+      view.lines(TopModel(stopped, since: nil), .init(), width: nil, height: nil, status: nil))
+    #expect(lines.hasPrefix("data/x   stopped   0/2 nodes   1 agents\nNo node runs."))
+    #expect(!lines.contains("realtime") && lines.contains("ana"))
+    stopped.nodes[1].damage = HyphaError(.logInvalid, "b/log was cut short")
+    let damaged = TopModel(stopped, since: nil)
+    #expect(damaged.nodes.map(\.state) == ["stopped", "damaged"] && stopped.damages.count == 1)
+    #expect(
+      view.lines(damaged, .init(), width: nil, height: nil, status: nil)[0].contains("1 log damaged"))
+    let running = reading(at: 1, [("a", status("a", published: 1), 0, [:])])
+    #expect(
+      text(view.lines(TopModel(running, since: nil), .init(), width: nil, height: nil, status: nil))
+        .contains("realtime"))
   }
 }

@@ -81,13 +81,31 @@ import Testing
       travel: .microseconds(700), handling: .microseconds(3_300), total: .microseconds(4_000), hopCount: 3)
     #expect(trace.steps[1].delays == expected)
     #expect(trace.slowest == 1)
+    let dot = String(decoding: trace.bytes(as: .dot), as: UTF8.self)
+    #expect(
+      dot.contains(
+        #"e1 [label="T\nbo → all\ns\nby bo (no grant, policy 0)\npersistent on hq, commit 40 µs", penwidth=3]"#
+      ))
+    #expect(
+      dot.contains(
+        #"e0 -> e1 [label="most time lost\n+4.0 ms\ntravel 700 µs over 3 hops\nhandling 3.3 ms", penwidth=2, color="#
+      ))
+    let mermaid = String(decoding: trace.bytes(as: .mermaid), as: UTF8.self)
+    #expect(
+      mermaid.contains(
+        #"e0 ==>|"most time lost<br>+4.0 ms<br>travel 700 µs over 3 hops<br>handling 3.3 ms"| e1"#))
+    #expect(mermaid.contains("linkStyle 0 stroke:"))
     // Without the log of its cause it says so.
     let alone = try CausalTrace(of: answer.header.id, in: [try await copy(of: answer)])
     #expect(alone.steps.count == 1 && alone.missingCause == question.header.id)
     expectError(.invalidInput, "none of the 1 logs has the event", "whole deployment") {
       _ = try CausalTrace(of: EventID(high: 9, low: 9), in: [desk])
     }
+    for format in [CausalTrace.Format.dot, .mermaid] {
+      #expect(String(decoding: alone.bytes(as: format), as: UTF8.self).contains("which none of the logs has"))
+    }
     let cut = try CausalTrace(of: question.header.id, in: [desk, hq], limit: 1)
+    #expect(String(decoding: cut.bytes(as: .dot), as: UTF8.self).contains("cut: there are more events"))
     #expect(cut.steps.count == 1 && !cut.isComplete)
     // What is cut above it is cut as well; a cause that no log has is not.
     let above = try CausalTrace(of: answer.header.id, in: [desk, hq], limit: 1)
@@ -161,7 +179,7 @@ import Testing
     case .dot:
       #expect(text.hasPrefix("digraph") && text.ranges(of: " -> ").count == trace.steps.count - 1)
     case .mermaid:
-      #expect(text.hasPrefix("flowchart") && text.ranges(of: " -->|").count == trace.steps.count - 1)
+      #expect(text.hasPrefix("flowchart") && text.ranges(of: "|\"").count == trace.steps.count - 1)
     }
   }
 }

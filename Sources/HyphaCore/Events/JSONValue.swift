@@ -1,11 +1,13 @@
 /// Any JSON value, for payloads and settings whose shape is known only at run time.
 ///
-/// JSON does not tell `2` from `2.0`: a number without a fraction that fits reads back as an integer, and one
-/// that does not fit `Int64` as the nearest `Double`.
+/// JSON does not tell `2` from `2.0`: a number without a fraction that fits reads back as an integer of 64 bits, and one
+/// that does not fit as the nearest `Double`.
 public enum JSONValue: Hashable, Sendable {
   case null
   case bool(Bool)
   case integer(Int64)
+  /// A whole number that only an unsigned integer has room for: above `Int64.max`.
+  case unsigned(UInt64)
   case number(Double)
   case string(String)
   case array([JSONValue])
@@ -21,6 +23,8 @@ extension JSONValue: Codable {
       self = .bool(value)
     } else if let value = try? container.decode(Int64.self) {
       self = .integer(value)
+    } else if let value = try? container.decode(UInt64.self) {
+      self = .unsigned(value)
     } else if let value = try? container.decode(Double.self) {
       self = .number(value)
     } else if let value = try? container.decode(String.self) {
@@ -38,6 +42,7 @@ extension JSONValue: Codable {
     case .null: try container.encodeNil()
     case .bool(let value): try container.encode(value)
     case .integer(let value): try container.encode(value)
+    case .unsigned(let value): try container.encode(value)
     case .number(let value): try container.encode(value)
     case .string(let value): try container.encode(value)
     case .array(let value): try container.encode(value)

@@ -50,6 +50,27 @@ public struct RecordView {
     }
   }
 
+  /// What was found out about a record when it was checked: enough to view a copy of its bytes without checking it again.
+  public struct Shape: Sendable {
+    fileprivate let channel: Channel
+    fileprivate let ends: TextEnds
+    /// The length of the record.
+    public let byteCount: Int
+  }
+
+  /// The record's shape.
+  public var shape: Shape { Shape(channel: channel, ends: ends, byteCount: bytes.count) }
+
+  /// A view of a copy of a record that was checked.
+  ///
+  /// - Precondition: `bytes` are those of the view whose ``shape`` is given; that is the caller's to see to.
+  public init(_ bytes: UnsafeRawBufferPointer, shaped shape: Shape) {
+    precondition(bytes.count == shape.byteCount, "a record's copy has another length than the record")
+    self.bytes = bytes
+    channel = shape.channel
+    ends = shape.ends
+  }
+
   /// The length that the record at the front of `bytes` claims, once magic and bounds are checked.
   static func byteCount(
     atFrontOf bytes: UnsafeRawBufferPointer, limits: WireLimits
@@ -133,7 +154,7 @@ extension RecordView {
   }
 
   /// Where each text ends, as offsets into the record. They are taken from the bytes once.
-  private struct TextEnds {
+  fileprivate struct TextEnds {
     private let ends: (UInt16, UInt16, UInt16, UInt16, UInt16, UInt16)
 
     init(in bytes: UnsafeRawBufferPointer) {

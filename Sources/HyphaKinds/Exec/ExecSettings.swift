@@ -19,6 +19,7 @@ struct ExecSettings: Decodable {
       switch try JSONValue(from: decoder) {
       case .string(let text): self.text = text
       case .integer(let value): text = "\(value)"
+      case .unsigned(let value): text = "\(value)"
       case .number(let value): text = "\(value)"
       case .bool(let value): text = "\(value)"
       default:

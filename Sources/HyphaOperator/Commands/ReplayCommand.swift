@@ -70,11 +70,14 @@ struct ReplayCommand: Command {
         try await session.run(limit: limit, keyboard: keyboard, view: &view) { Terminal.current.width }
       }
     } else {
-      var lines = EntryLines(
-        style: Terminal.current.style(), isNodeShown: readers.count > 1, isCut: Terminal.current.isOutputTTY)
+      let terminal = Terminal.current
+      var lines = EntryLines(style: terminal.style(), isNodeShown: readers.count > 1)
       try await session.run(
         limit: limit,
-        show: { for line in try lines.lines($0) { try Output.standard.writeLine(line) } },
+        show: { replayed in
+          let width = terminal.isOutputTTY ? terminal.width : nil
+          for line in try lines.lines(replayed, width: width) { try Output.standard.writeLine(line) }
+        },
         idle: { try Output.standard.flush() })
     }
     try Output.standard.flush()

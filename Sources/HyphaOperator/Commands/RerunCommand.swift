@@ -55,7 +55,7 @@ struct RerunCommand: Command {
 
   func run() async throws {
     // The order of sets and dictionaries is the same then as in the nodes that are run again.
-    try Self.hashAsNodesDo()
+    try NodeHashing.enter()
     let program = try Program.require()
     let topology = try TopologyLoading.load(file, program.kinds)
     for agent in agent + except where topology.agent(agent) == nil {
@@ -122,20 +122,5 @@ struct RerunCommand: Command {
   /// Nothing is written to the copies.
   private struct NoTime: TimeSource {
     func microseconds() -> UInt64 { 0 }
-  }
-
-  /// Begins this process anew under fixed hashing, where that is not so.
-  private static func hashAsNodesDo() throws {
-    let name = "SWIFT_DETERMINISTIC_HASHING"
-    guard ProcessInfo.processInfo.environment[name] == nil else { return }
-    setenv(name, "1", 1)
-    var arguments = CommandLine.arguments.map { strdup($0) } + [nil]
-    execv("/proc/self/exe", &arguments)
-    // Only where that has failed does the process come here.
-    let reason = String(cString: strerror(errno))
-    for argument in arguments { free(argument) }
-    throw HyphaError(
-      .failed, "the program cannot begin anew with \(name)=1", remedy: "set that in the environment",
-      cause: "execv: \(reason)")
   }
 }

@@ -8,14 +8,17 @@ struct TopCommand: Command {
     name: "top", abstract: "Show what a deployment does now: nodes, agents, queues, rates, lag, losses.",
     discussion: """
       Asks each node through the socket in its data directory, and reads the logs, once a second or as --every says. On a \
-      terminal it refreshes in place: arrows choose the column by which agents are sorted, 'r' turns the order around, \
-      space pauses, 'q' ends. Without a terminal, or with --once, it reads twice and prints once.
+      terminal it refreshes in place: left and right choose the column by which agents are sorted, 'r' turns the order around, \
+      up, down, PgUp and PgDn scroll, Tab lists links or nodes in place of agents, space pauses, 'q' ends. Without a terminal, or \
+      with --once, it reads twice and prints once, and fails where a log is damaged.
 
       'queue' are events that wait in mailboxes, are being handled, or are on their way into the log; 'publ', 'hand' and \
       'log' what agents publish and handle and the log takes, a second; 'lag' positions of other nodes' logs with \
       something for this node that it has not heard of; 'gaps' lanes that are known to be incomplete; 'lost' what was \
       dropped, 'fail' how often handlers threw, since the node started; 'open' alerts that wait for an answer. p50 and p99 \
-      are from publication to the handler. Agents are counted from the logs, over all runs.
+      are from publication to the handler. Agents are counted from the logs, over all runs. A link is what one node gets from \
+      another: what it takes that one for, the frames that come, the positions of its log that it has not heard of, and \
+      for how long it has not heard it.
       """,
     examples: ["hypha top data/incident-room", "hypha top data/incident-room --once --json"])
 
@@ -32,7 +35,7 @@ struct TopCommand: Command {
 
   func run() async throws {
     let read = try Program.require().readLog
-    let logs = try DataPlaces.logs(in: data).map { (path: $0, log: try read($0)) }
+    let logs = try DataPlaces.logs(in: data).map { try TopReading.Source($0, read) }
     let stop = StopSignal()
     let view = TopView(name: data, style: Terminal.current.style())
     let clock = SuspendingClock()
@@ -41,8 +44,12 @@ struct TopCommand: Command {
       let first = try await TopReading.read(logs, at: clock.now - begin)
       try await pause(every, stop, clock)
       if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
-      let model = TopModel(try await TopReading.read(logs, at: clock.now - begin), since: first)
-      return try json ? printJSON(model, view) : printOnce(model, view)
+      let now = try await TopReading.read(logs, at: clock.now - begin)
+      let model = TopModel(now, since: first)
+      try json ? printJSON(model, view) : printOnce(model, view)
+      for damage in now.damages.dropFirst() { try Output.standardError.writeLine("\(damage)") }
+      if let damage = now.damages.first { throw damage }
+      return
     }
     try await refresh(logs, view, stop, clock)
   }
@@ -59,13 +66,15 @@ struct TopCommand: Command {
     let agents = model.sortedAgents(by: .agent, isReversed: false)
     let version = model.version.map { "\($0)" } ?? "null"
     try Output.standard.writeLine(
-      "{\"agents\":\(array(view.agents(agents, nil))),\"channels\":\(array(view.channels(model))),"
+      "{\"agents\":\(array(view.agents(agents, nil))),"
+        + "\"channels\":\(model.isRunning ? array(view.channels(model)) : "[]"),"
+        + "\"isRunning\":\(model.isRunning),\"links\":\(array(view.links(model))),"
         + "\"nodes\":\(array(view.nodes(model))),\"topologyVersion\":\(version)}")
   }
 
   /// Draws again and again until somebody has enough.
   private func refresh(
-    _ logs: [(path: String, log: any LogReader)], _ view: TopView, _ stop: StopSignal,
+    _ logs: [TopReading.Source], _ view: TopView, _ stop: StopSignal,
     _ clock: SuspendingClock
   ) async throws {
     let begin = clock.now
@@ -77,7 +86,7 @@ struct TopCommand: Command {
     try await LiveRegion.run(isFullScreen: true) { region in
       var isQuitting = false
       while !stop.isRaised, !isQuitting {
-        var isChanged = false
+        var (isChanged, scrolled, pages) = (false, 0, 0)
         for key in keyboard?.pressed() ?? [] {
           isChanged = true
           switch key {
@@ -87,6 +96,12 @@ struct TopCommand: Command {
           case .right: settings.column = settings.column.next
           case .resumed: region.forgetDrawn()
           case .left: settings.column = settings.column.previous
+          case .down: scrolled += 1
+          case .up: scrolled -= 1
+          case .pageDown: pages += 1
+          case .pageUp: pages -= 1
+          case .home: scrolled = -settings.passedCount
+          case .character("\t"): (settings.list, settings.passedCount) = (settings.list.next, 0)
           default: break
           }
         }
@@ -98,11 +113,12 @@ struct TopCommand: Command {
           isChanged = true
         }
         if isChanged, let now {
-          let terminal = Terminal.current
-          try region.draw(
-            view.lines(
-              TopModel(now, since: before), settings, width: terminal.width, height: terminal.height - 1,
-              status: "← → sort  r reverse  space pause  q quit"))
+          let (width, height) = (Terminal.current.width, Terminal.current.height - 1)
+          let model = TopModel(now, since: before)
+          let scroll = view.scroll(model, settings, width: width, height: height)
+          settings.passedCount = min(
+            max(0, settings.passedCount + scrolled + pages * scroll.page), scroll.max)
+          try region.draw(view.lines(model, settings, width: width, height: height, status: TopView.keys))
         }
         if !isQuitting { try await clock.sleep(for: .milliseconds(50)) }
       }

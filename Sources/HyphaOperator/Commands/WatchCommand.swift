@@ -72,13 +72,12 @@ struct WatchCommand: Command {
 
   private func showLines(_ session: inout ReplaySession, isNodeShown: Bool) async throws {
     let terminal = Terminal.current
-    var lines = EntryLines(
-      style: terminal.style(), isNodeShown: isNodeShown, isCut: terminal.isOutputTTY)
+    var lines = EntryLines(style: terminal.style(), isNodeShown: isNodeShown)
     try await session.run(
       limit: limit?.value ?? .max,
       show: { replayed in
-        let width = terminal.isOutputTTY ? terminal.width : Int.max
-        for line in try lines.lines(replayed) { try Output.standard.writeLine(truncated(line, to: width)) }
+        let width = terminal.isOutputTTY ? terminal.width : nil
+        for line in try lines.lines(replayed, width: width) { try Output.standard.writeLine(line) }
       },
       idle: { try Output.standard.flush() })
   }

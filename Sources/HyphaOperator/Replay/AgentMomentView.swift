@@ -22,8 +22,8 @@ struct AgentMomentView {
     guard let newest = moment.newest else {
       lines.append(
         """
-          its state, timers and what it had handled there are not in the log, which keeps the newest of them; see them without --at, \
-        or declare `evolves` for a state whose past is to be known
+          its state there is found by running it again: give --topology with the file that the log was written under; its timers and \
+        how much it had handled are not in the log, which keeps the newest of them; see them without --at
         """)
       return lines.joined(separator: "\n")
     }

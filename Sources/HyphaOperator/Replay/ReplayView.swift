@@ -22,12 +22,12 @@ struct ReplayView {
   init(region: LiveRegion, style: Style, isNodeShown: Bool) {
     self.region = region
     self.style = style
-    lines = EntryLines(style: style, isNodeShown: isNodeShown, isCut: true)
+    lines = EntryLines(style: style, isNodeShown: isNodeShown)
   }
 
   mutating func add(_ replayed: ReplayedEntry, width: Int) throws {
     place.meet(replayed.entry.record.time, isShown: true)
-    waiting += try lines.lines(replayed).map { truncated($0, to: width) }
+    waiting += try lines.lines(replayed, width: width)
   }
 
   /// Draws anew on a terminal that was somebody else's.

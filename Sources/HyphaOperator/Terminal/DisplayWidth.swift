@@ -31,6 +31,23 @@ func truncated(_ text: String, to width: Int) -> String {
   return result
 }
 
+/// `text`, which has no escape sequences, cut to at most `width` columns, with `…` in its middle if something was cut: for
+/// names that differ at both ends.
+func truncatedInMiddle(_ text: String, to width: Int) -> String {
+  guard displayWidth(text) > width else { return text }
+  guard width > 2 else { return truncated(text, to: width) }
+  func cut(_ characters: some Sequence<Character>, to room: Int) -> [Character] {
+    var left = room
+    return Array(
+      characters.prefix { character in
+        left -= columns(of: character)
+        return left >= 0
+      })
+  }
+  let end = (width - 1) / 2
+  return String(cut(text, to: width - 1 - end)) + "…" + String(cut(text.reversed(), to: end).reversed())
+}
+
 /// `text` with spaces to `width` columns.
 func padded(_ text: String, to width: Int, alignment: Table.Alignment) -> String {
   let gap = String(repeating: " ", count: max(0, width - displayWidth(text)))

@@ -7,7 +7,7 @@ final class Keyboard {
   /// A key that is pressed.
   enum Key: Hashable, Sendable {
     case character(Character)
-    case left, right, up, down, home
+    case left, right, up, down, home, pageUp, pageDown
     /// No key: the process was stopped (Ctrl-Z) and goes on, so what it has drawn may be gone.
     case resumed
   }
@@ -58,7 +58,9 @@ final class Keyboard {
     var rest = bytes
     while let first = rest.popFirst() {
       guard first == 0x1B else {
-        if first >= 0x20, first < 0x7F { keys.append(.character(Character(Unicode.Scalar(first)))) }
+        if first >= 0x20 && first < 0x7F || first == 0x09 {
+          keys.append(.character(Character(Unicode.Scalar(first))))
+        }
         continue
       }
       // ESC [ or ESC O, numbers, a letter or a tilde.
@@ -75,6 +77,8 @@ final class Keyboard {
       case UInt8(ascii: "D"): keys.append(.left)
       case UInt8(ascii: "H"): keys.append(.home)
       case UInt8(ascii: "~") where numbers.elementsEqual("1".utf8): keys.append(.home)
+      case UInt8(ascii: "~") where numbers.elementsEqual("5".utf8): keys.append(.pageUp)
+      case UInt8(ascii: "~") where numbers.elementsEqual("6".utf8): keys.append(.pageDown)
       default: break
       }
     }

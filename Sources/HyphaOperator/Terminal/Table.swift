@@ -24,6 +24,18 @@ public struct Table: Sendable {
     rows.append(cells)
   }
 
+  /// Some of the rows, in columns as wide as those of all.
+  func part(_ range: Range<Int>) -> Table {
+    var part = Table(
+      zip(columns, naturalWidths).map { column, width in
+        var column = column
+        column.widthMin = width
+        return column
+      })
+    part.rows = Array(rows[range])
+    return part
+  }
+
   /// Prints the table in `format` to `output`, for `terminal`.
   ///
   /// - Throws: As ``Output/write(_:)``.
@@ -135,7 +147,7 @@ extension Table {
     /// The side; nil: right for numbers, left for text.
     public let alignment: Alignment?
     /// How wide it is at least, for rows that come later.
-    public let widthMin: Int
+    public fileprivate(set) var widthMin: Int
 
     /// A column; `key` is the title in camel case if nil: `map size` as `mapSize`.
     public init(_ title: String, key: String? = nil, alignment: Alignment? = nil, widthMin: Int = 0) {

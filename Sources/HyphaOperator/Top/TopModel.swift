@@ -39,11 +39,30 @@ struct TopModel {
     let statedCount, handledCount: UInt64
   }
 
+  /// What goes from one node to another.
+  struct LinkRow {
+    let from, to: NodeID
+    /// What the receiving node takes the sending one for.
+    let state: String
+    /// Frames a second, since the last reading.
+    var rate: Double?
+    /// Positions of the sending node's log that hold something for the other one and that it has not heard of.
+    let queue: UInt64?
+    /// How long the receiving node has not heard the other one.
+    let silence: Duration
+    let isMissed: Bool
+  }
+
   let nodes: [NodeRow]
+  /// The links that something went over or waits for, what is wrong first.
+  let links: [LinkRow]
   let channels: [ChannelRow]
   let agents: [AgentRow]
   /// The newest version of the topology that a node knows.
   let version: UInt32?
+
+  /// Whether any node runs, or may.
+  var isRunning: Bool { nodes.contains { $0.state == "runs" || $0.state == "silent" } }
 
   /// The model of what was read last, with rates since what was read before it, if anything was.
   init(_ now: TopReading, since before: TopReading?) {
@@ -73,6 +92,7 @@ struct TopModel {
       row.openAlertCount = status.openAlertCount
       return row
     }
+    links = Self.links(statuses, former, rate)
     channels = Channel.allCases.map { channel in
       let (name, old) = (channel.description, before?.nodes.compactMap(\.status))
       func sum(_ statuses: [NodeStatus], _ value: (NodeStatus.ChannelStatus) -> UInt64) -> UInt64 {
@@ -100,7 +120,30 @@ struct TopModel {
     }
   }
 
+  private static func links(
+    _ statuses: [NodeStatus], _ former: [NodeID: TopReading.NodeReading],
+    _ rate: (UInt64, UInt64?) -> Double?
+  ) -> [LinkRow] {
+    let byNode = Dictionary(statuses.map { ($0.node.text, $0) }, uniquingKeysWith: { $1 })
+    let rows = statuses.flatMap { receiver in
+      receiver.peers.compactMap { name, peer -> LinkRow? in
+        let sender = byNode[name]
+        let queue = sender.flatMap { waiting(from: $0, to: receiver) }
+        let count = peer.receivedFrameCount ?? 0
+        guard count > 0 || queue ?? 0 > 0, let from = try? NodeID(name) else { return nil }
+        let old = former[receiver.node]?.status?.peers[name].map { $0.receivedFrameCount ?? 0 }
+        return LinkRow(
+          from: from, to: receiver.node, state: peer.standing, rate: rate(count, old), queue: queue,
+          silence: .microseconds(Int64(clamping: peer.silentMicroseconds)), isMissed: peer.isMissed)
+      }
+    }
+    return rows.sorted {
+      ($0.isMissed ? 0 : 1, $0.from, $0.to) < ($1.isMissed ? 0 : 1, $1.from, $1.to)
+    }
+  }
+
   private static func state(_ reading: TopReading.NodeReading) -> String {
+    if reading.damage != nil { return "damaged" }
     if reading.status != nil { return "runs" }
     return reading.problem == nil ? "stopped" : "silent"
   }
@@ -124,10 +167,14 @@ struct TopModel {
 
   private static func lag(of status: NodeStatus, behind others: [NodeStatus]) -> UInt64 {
     others.reduce(0) { sum, other in
-      guard other.node != status.node, let newest = other.newestPositions[status.node.text] else {
-        return sum
-      }
-      return sum + newest - min(newest, status.toldThrough[other.node.text] ?? 0)
+      other.node == status.node ? sum : sum + (waiting(from: other, to: status) ?? 0)
+    }
+  }
+
+  /// Positions of one node's log that hold something for another one that has not heard of it; nil where there never was anything.
+  private static func waiting(from sender: NodeStatus, to receiver: NodeStatus) -> UInt64? {
+    sender.newestPositions[receiver.node.text].map { newest in
+      newest - min(newest, receiver.toldThrough[sender.node.text] ?? 0)
     }
   }
 }

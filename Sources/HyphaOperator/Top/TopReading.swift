@@ -19,6 +19,8 @@ struct TopReading: Sendable {
     var status: NodeStatus?
     /// Why a node that is there has said nothing, if so.
     var problem: String?
+    /// What is wrong with its log, where that cannot be read.
+    var damage: HyphaError?
     /// The newest position of its log.
     var head: UInt64
     var agents: [AgentID: AgentCounts]
@@ -28,20 +30,59 @@ struct TopReading: Sendable {
   var time: Duration
   var nodes: [NodeReading]
 
+  /// A node's data directory and its log, or what is wrong with that.
+  struct Source: Sendable {
+    let path: String
+    let log: Result<any LogReader, HyphaError>
+
+    /// - Throws: what opening the log does, but for ``HyphaError/Code/logInvalid``.
+    init(_ path: String, _ open: Program.ReadLog) throws {
+      self.path = path
+      do { log = .success(try open(path)) } catch let error as HyphaError where error.code == .logInvalid {
+        log = .failure(error)
+      }
+    }
+
+    /// The node, by its log, else by the name of its directory.
+    fileprivate var node: NodeID {
+      if case .success(let log) = log { return log.identity.node }
+      return (try? NodeID(path.split(separator: "/").last.map(String.init) ?? "")) ?? "unknown"
+    }
+  }
+
+  /// What is wrong with logs.
+  var damages: [HyphaError] { nodes.compactMap(\.damage) }
+
   /// Reads the deployment whose logs these are, all nodes at a time.
-  static func read(_ logs: [(path: String, log: any LogReader)], at time: Duration) async throws -> TopReading
-  {
+  static func read(_ sources: [Source], at time: Duration) async throws -> TopReading {
     try await withThrowingTaskGroup(of: NodeReading.self) { group in
-      for (path, log) in logs { group.addTask { try await read(path, log) } }
+      for source in sources { group.addTask { try await read(source) } }
       var nodes: [NodeReading] = []
       for try await node in group { nodes.append(node) }
       return TopReading(time: time, nodes: nodes.sorted { $0.node < $1.node })
     }
   }
 
-  private static func read(_ path: String, _ log: any LogReader) async throws -> NodeReading {
+  private static func read(_ source: Source) async throws -> NodeReading {
+    var reading = NodeReading(node: source.node, head: 0, agents: [:])
+    do {
+      try read(source.log.get(), into: &reading)
+    } catch let error as HyphaError where error.code == .logInvalid {
+      reading.damage = error
+    }
+    do {
+      let request = try OperatorRequest(
+        "status", by: OperatorClient.authority(nil), parameters: [String: Int]())
+      reading.status = try await OperatorClient.ask(source.path, request, as: NodeStatus.self)
+    } catch let error as HyphaError {
+      reading.problem = error.problem
+    }
+    return reading
+  }
+
+  private static func read(_ log: any LogReader, into reading: inout NodeReading) throws {
     try log.confirmPresence()
-    var reading = NodeReading(node: log.identity.node, head: try log.head().rawValue, agents: [:])
+    reading.head = try log.head().rawValue
     // Of all that the log has, these are its node's own: who consumes there is at home there.
     for (key, cursor) in try log.cursors() {
       reading.agents[key.agent, default: AgentCounts()].handledCount += cursor.handledCount
@@ -49,13 +90,5 @@ struct TopReading: Sendable {
     for (stream, head) in try log.streamHeads() where reading.agents[stream.agent] != nil {
       reading.agents[stream.agent]?.statedCount += head.count
     }
-    do {
-      let request = try OperatorRequest(
-        "status", by: OperatorClient.authority(nil), parameters: [String: Int]())
-      reading.status = try await OperatorClient.ask(path, request, as: NodeStatus.self)
-    } catch let error as HyphaError {
-      reading.problem = error.problem
-    }
-    return reading
   }
 }

@@ -1,43 +1,105 @@
 import HyphaCore
 
-/// What `hypha top` looks like: the deployment in a line, its channels, its nodes, and as many agents as there is room for.
+/// What `hypha top` looks like: the deployment in a line, its channels, its nodes, and one list that has the rest of the lines and is
+/// scrolled: of agents, links or nodes.
 struct TopView {
+  /// What is listed.
+  enum List: Int, CaseIterable, Sendable {
+    case agents, links, nodes
+
+    var next: List { List(rawValue: (rawValue + 1) % Self.allCases.count) ?? .agents }
+  }
+
   /// What the keys have set.
   struct Settings: Sendable {
     var column = TopModel.Column.handled
     var isReversed = false
     var isPaused = false
+    var list = List.agents
+    /// How many rows of the list are passed over; no more than leave it full.
+    var passedCount = 0
   }
 
   let name: String
   let style: Style
 
-  /// All of it as lines of at most `width` columns; agents as many as `height` leaves, at least one.
+  /// The keys, as the last line names them.
+  static let keys = "←→ sort  r reverse  ↑↓ scroll  Tab list  space pause  q quit"
+
+  /// All of it as lines of at most `width` columns; of the list as many rows as `height` leaves, at least one.
   func lines(_ model: TopModel, _ settings: Settings, width: Int?, height: Int?, status: String?) -> [String]
   {
-    var lines = [head(model, settings)]
-    lines += channels(model).lines(width: width, style: style)
-    lines.append("")
-    lines += nodes(model).lines(width: width, style: style)
-    lines.append("")
-    let footerCount = status == nil ? 0 : 1
-    let room = height.map { max(1, $0 - lines.count - 1 - footerCount) } ?? .max
-    let agents = model.sortedAgents(by: settings.column, isReversed: settings.isReversed)
-    lines += self.agents(agents.prefix(room), settings).lines(width: width, style: style)
-    if let status { lines.append(style.dim(status)) }
+    var lines = above(model, settings, width: width, height: height)
+    if let height {
+      let (list, count) = (list(model, settings), room(lines.count, height))
+      let passedCount = min(max(0, settings.passedCount), max(0, list.rows.count - count))
+      let shown = passedCount..<min(list.rows.count, passedCount + count)
+      lines += list.part(shown).lines(width: width, style: style)
+      if let status {
+        let place =
+          shown.count < list.rows.count
+          ? "\(settings.list) \(shown.lowerBound + 1)–\(shown.upperBound) of \(Human.count(list.rows.count))  "
+          : ""
+        lines.append(style.dim(place + status))
+      }
+    } else {
+      if !model.links.isEmpty { lines += links(model).lines(width: width, style: style) + [""] }
+      lines += list(model, settings).lines(width: width, style: style)
+    }
     return lines.map { line in width.map { truncated(line, to: $0) } ?? line }
+  }
+
+  /// How many rows of the list can be passed over, and how many are shown at a time.
+  func scroll(_ model: TopModel, _ settings: Settings, width: Int, height: Int) -> (max: Int, page: Int) {
+    let page = room(above(model, settings, width: width, height: height).count, height)
+    return (max(0, list(model, settings).rows.count - page), page)
+  }
+
+  /// The rows that there is room for, between the titles of the list and the last line.
+  private func room(_ aboveCount: Int, _ height: Int) -> Int { max(1, height - aboveCount - 2) }
+
+  private func above(_ model: TopModel, _ settings: Settings, width: Int?, height: Int?) -> [String] {
+    var lines = [head(model, settings)]
+    if model.isRunning {
+      lines += channels(model).lines(width: width, style: style)
+    } else {
+      lines.append("No node runs. This is what the logs keep; 'log stats' and 'losses' add it up by channel.")
+    }
+    lines.append("")
+    if height == nil || settings.list != .nodes {
+      let nodes = nodes(model)
+      // The list has the most of it.
+      let count = height.map { max(2, $0 / 4) } ?? .max
+      let shown = nodes.rows.count > count ? count - 1 : nodes.rows.count
+      lines += nodes.part(0..<shown).lines(width: width, style: style)
+      if shown < nodes.rows.count {
+        lines.append(style.dim("and \(Human.count(nodes.rows.count - shown)) more nodes; Tab lists them"))
+      }
+      lines.append("")
+    }
+    return lines
+  }
+
+  private func list(_ model: TopModel, _ settings: Settings) -> Table {
+    switch settings.list {
+    case .agents: agents(model.sortedAgents(by: settings.column, isReversed: settings.isReversed), settings)
+    case .links: links(model)
+    case .nodes: nodes(model)
+    }
   }
 
   private func head(_ model: TopModel, _ settings: Settings) -> String {
     let running = model.nodes.count { $0.state == "runs" }
-    var parts = [
-      style.bold(printable(name)),
-      (running == model.nodes.count ? style.green : style.yellow)("\(running)/\(model.nodes.count) nodes"),
-      "\(Human.count(model.agents.count)) agents",
-    ]
+    let damaged = model.nodes.count { $0.state == "damaged" }
+    var parts = [style.bold(printable(name))]
+    if !model.isRunning { parts.append(style.yellow("stopped")) }
+    parts.append(
+      (running == model.nodes.count ? style.green : style.yellow)("\(running)/\(model.nodes.count) nodes"))
+    if damaged > 0 { parts.append(style.red("\(damaged) \(damaged == 1 ? "log" : "logs") damaged")) }
+    parts.append("\(Human.count(model.agents.count)) agents")
     if let version = model.version {
       let links = model.nodes.compactMap(\.linkCount).max() ?? 0
-      parts.append("\(links) \(links == 1 ? "link" : "links"), version \(version)")
+      parts.append("\(links) direct \(links == 1 ? "link" : "links"), version \(version)")
     }
     if settings.isPaused { parts.append(style.yellow("⏸ paused")) }
     return parts.joined(separator: "   ")
@@ -78,7 +140,7 @@ struct TopView {
         count.map { .integer(Int(clamping: $0)) } ?? .none
       }
       table.add([
-        .string(row.node.text), .string(row.state, row.state == "runs" ? .green : .yellow),
+        .string(row.node.text), .string(row.state, Self.paint(row.state)),
         number(row.agentCount), number(row.queueCount), .bare(row.publishedRate),
         .bare(row.handledRate), .bare(row.logRate), Self.alarming(row.lag, .yellow),
         Self.alarming(row.behindCount, .yellow), Self.alarming(row.lostCount),
@@ -87,6 +149,29 @@ struct TopView {
       ])
     }
     return table
+  }
+
+  func links(_ model: TopModel) -> Table {
+    var table = Table([
+      .init("link", key: "from"), .init("", key: "to"), .init("is", key: "state"),
+      .init("frames/s", key: "framesPerSecond", alignment: .right),
+      .init("queue", alignment: .right), .init("silent", key: "silentSeconds", alignment: .right),
+    ])
+    for row in model.links {
+      table.add([
+        .string(row.from.text), .string(row.to.text), .string(row.state, Self.paint(row.state)),
+        .bare(row.rate), Self.alarming(row.queue, .yellow), .duration(row.silence),
+      ])
+    }
+    return table
+  }
+
+  private static func paint(_ state: String) -> Style.Paint {
+    switch state {
+    case "runs", "up": .green
+    case "damaged", "down": .red
+    default: .yellow
+    }
   }
 
   func agents(_ rows: some Sequence<TopModel.AgentRow>, _ settings: Settings?) -> Table {

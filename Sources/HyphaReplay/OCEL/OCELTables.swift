@@ -102,7 +102,7 @@ struct OCELTables {
   private static func form(of value: JSONValue) -> String {
     switch value {
     case .integer: "integer"
-    case .number: "float"
+    case .unsigned, .number: "float"
     case .bool: "boolean"
     default: "string"
     }
@@ -114,6 +114,8 @@ struct OCELTables {
     case .bool(let value) where form == "string": .text(value ? "true" : "false")
     case .bool(let value): .integer(value ? 1 : 0)
     case .integer(let value): .integer(value)
+    // A database has no room for it as a whole number.
+    case .unsigned(let value): .real(Double(value))
     case .number(let value): .real(value)
     case .string(let value): .text(value)
     case .array, .object: .text((try? JSON.text(value)) ?? "")

@@ -93,6 +93,7 @@ extension TextBuffer {
     case .null: append("null")
     case .bool(let value): append(value ? "true" : "false")
     case .integer(let value): append(number: value)
+    case .unsigned(let value): append(number: value)
     case .number(let value): append(text: "\(value)")
     case .string(let value): appendJSON(value)
     case .array, .object: append(text: (try? JSON.text(value)) ?? "null")

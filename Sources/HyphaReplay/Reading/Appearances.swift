@@ -1,3 +1,4 @@
+import Glibc
 import HyphaCore
 
 /// Tells the first appearance of an event among the entries of several logs from its copies. Pure.
@@ -42,24 +43,51 @@ struct Appearances {
   }
 
   private struct Lane {
-    let name: [UInt8]
+    /// The lane's name, and the hash of it.
+    let (hash, name): (Int, Name)
     var seen: [Seen]
   }
 
-  /// Lanes by the hash of their name; nearly always one each.
-  private var lanes: [Int: [Lane]] = [:]
+  /// A lane and its epoch: channel, kind of target, epoch, then agent and target, which lie side by side in a record.
+  private struct Name {
+    let (channel, isAddressed, agentByteCount, epoch): (Channel, Bool, Int, UInt64)
+    let text: [UInt8]
+  }
+
+  private var lanes: [Lane] = []
+  /// The places of lanes by their hashes, with free ones between them; a power of 2 of them, at most half of them taken.
+  private var table: [Int32] = Array(repeating: -1, count: 64)
 
   /// Whether the event, which now appears in `log`, has not appeared in another one before.
   ///
   /// - Parameter isStated: whether it is an event of the log's own node.
   mutating func isFirst(_ record: RecordView, in log: Int, isStated: Bool) -> Bool {
-    let (hash, sequence, id) = (Self.hash(of: record), record.sequence, record.id)
-    guard let index = lanes[hash]?.firstIndex(where: { Self.isName($0.name, of: record) }) else {
-      let seen = Seen(sequence, id, in: log, isStated: isStated)
-      lanes[hash, default: []].append(Lane(name: Self.name(of: record), seen: [seen]))
-      return true
+    let (text, sequence, id) = (Self.text(of: record), record.sequence, record.id)
+    let hash = Self.hash(of: record, text)
+    var slot = hash & (table.count - 1)
+    while case let place = Int(table[slot]), place >= 0 {
+      if lanes[place].hash == hash, Self.isName(lanes[place].name, of: record, text) {
+        return Self.note(sequence, id, in: log, isStated: isStated, among: &lanes[place].seen)
+      }
+      slot = (slot + 1) & (table.count - 1)
     }
-    return Self.note(sequence, id, in: log, isStated: isStated, among: &lanes[hash, default: []][index].seen)
+    table[slot] = Int32(lanes.count)
+    let name = Name(
+      channel: record.channel, isAddressed: !record.addressee.isEmpty, agentByteCount: record.agent.count,
+      epoch: record.epoch, text: Array(text))
+    lanes.append(
+      Lane(hash: hash, name: name, seen: [Seen(sequence, id, in: log, isStated: isStated)]))
+    if lanes.count * 2 > table.count { grow() }
+    return true
+  }
+
+  private mutating func grow() {
+    table = Array(repeating: -1, count: table.count * 2)
+    for (place, lane) in lanes.enumerated() {
+      var slot = lane.hash & (table.count - 1)
+      while table[slot] >= 0 { slot = (slot + 1) & (table.count - 1) }
+      table[slot] = Int32(place)
+    }
   }
 
   private static func note(
@@ -88,37 +116,24 @@ struct Appearances {
     return isFirst
   }
 
-  private static func target(of record: RecordView) -> UnsafeRawBufferPointer {
-    record.addressee.isEmpty ? record.type : record.addressee
+  /// The agent's name and the target's.
+  private static func text(of record: RecordView) -> UnsafeRawBufferPointer {
+    let target = record.addressee.isEmpty ? record.type : record.addressee
+    return UnsafeRawBufferPointer(
+      start: record.agent.baseAddress, count: record.agent.count + target.count)
   }
 
-  private static func hash(of record: RecordView) -> Int {
+  private static func hash(of record: RecordView, _ text: UnsafeRawBufferPointer) -> Int {
     var hasher = Hasher()
-    hasher.combine(record.epoch)
-    hasher.combine(record.channel.rawValue)
-    hasher.combine(bytes: record.agent)
-    hasher.combine(bytes: target(of: record))
+    hasher.combine(record.epoch << 8 | UInt64(record.channel.rawValue))
+    hasher.combine(bytes: text)
     return hasher.finalize()
   }
 
-  /// Channel, kind of target, length of the agent's name, epoch, agent, target: no two lanes and epochs have the same.
-  private static func name(of record: RecordView) -> [UInt8] {
-    var name = [record.channel.rawValue, record.addressee.isEmpty ? 0 : 1, UInt8(record.agent.count)]
-    withUnsafeBytes(of: record.epoch) { name.append(contentsOf: $0) }
-    name.append(contentsOf: record.agent)
-    name.append(contentsOf: target(of: record))
-    return name
-  }
-
-  private static func isName(_ name: [UInt8], of record: RecordView) -> Bool {
-    let (agent, target) = (record.agent, target(of: record))
-    guard name.count == 11 + agent.count + target.count, name[0] == record.channel.rawValue,
-      name[1] == (record.addressee.isEmpty ? 0 : 1), Int(name[2]) == agent.count
-    else { return false }
-    return name.withUnsafeBytes { name in
-      name.loadUnaligned(fromByteOffset: 3, as: UInt64.self) == record.epoch
-        && name[11..<11 + agent.count].elementsEqual(agent)
-        && name[(11 + agent.count)...].elementsEqual(target)
-    }
+  private static func isName(_ name: Name, of record: RecordView, _ text: UnsafeRawBufferPointer) -> Bool {
+    name.epoch == record.epoch && name.channel == record.channel
+      && name.isAddressed == !record.addressee.isEmpty && name.agentByteCount == record.agent.count
+      && name.text.count == text.count
+      && (text.baseAddress.map { memcmp(name.text, $0, text.count) == 0 } ?? true)
   }
 }

@@ -3,38 +3,16 @@ import HyphaLog
 
 /// The entries of several logs that were read and not shown yet, the earliest first: by the time that the events state,
 /// then stated ones before copies, then by node. Pure.
+///
+/// Each log's entries are in order by themselves, so the logs alone are compared: the one with the earliest entry gives its
+/// entries until another one's next is earlier.
 struct MergeWindow {
-  /// What stands for an entry in the heap.
-  private struct Item {
-    var time: UInt64
-    /// Whether it is a copy, and the log: what decides between equal times.
-    var rank: UInt32
-    var slot: UInt32
-    var position: UInt64
-
-    var log: Int { Int(rank & 0x7FFF_FFFF) }
-
-    static func < (left: Item, right: Item) -> Bool {
-      if left.time != right.time { return left.time < right.time }
-      if left.rank != right.rank { return left.rank < right.rank }
-      return left.position < right.position
-    }
-  }
-
-  /// An entry copied out of its log. The room for its bytes is used again.
-  private struct Kept {
-    var appendedAt = Timestamp.zero
-    var source = EntrySource.stated
-    var previousInStream = Position.start
-    var previousInLane = Position.start
-    var bytes: [UInt8] = []
-  }
-
-  private var heap: [Item] = []
-  private var kept: [Kept] = []
-  private var free: [UInt32] = []
-  private var heldCounts: [Int]
-  private var heldByteCounts: [Int]
+  private var logs: [HeldEntries]
+  /// The logs as a heap, the one with the earliest entry first.
+  private var heap: [Int]
+  /// The earliest entry of the other logs.
+  private var bound = HeldEntries.Key.last
+  private(set) var count = 0
   /// How many of the entries were there at the look that is shown.
   private(set) var dueCount = 0
 
@@ -43,93 +21,81 @@ struct MergeWindow {
   static let (entryCountMax, byteCountMax) = (4_096, 8 << 20)
 
   init(logCount: Int) {
-    heldCounts = Array(repeating: 0, count: logCount)
-    heldByteCounts = Array(repeating: 0, count: logCount)
+    logs = (0..<logCount).map { HeldEntries(log: $0) }
+    heap = Array(0..<logCount)
   }
-
-  var count: Int { heap.count }
 
   /// Whether there is as much of a log as may be.
   func isFull(of log: Int) -> Bool {
-    heldCounts[log] >= Self.entryCountMax || heldByteCounts[log] >= Self.byteCountMax
+    logs[log].count >= Self.entryCountMax || logs[log].byteCount >= Self.byteCountMax
   }
 
   /// Whether a log should be read on, in larger pieces than one entry.
   func isLow(of log: Int) -> Bool {
-    heldCounts[log] <= Self.entryCountMax / 2 && heldByteCounts[log] <= Self.byteCountMax / 2
+    logs[log].count <= Self.entryCountMax / 2 && logs[log].byteCount <= Self.byteCountMax / 2
   }
 
   /// All that is there now is to be shown.
-  mutating func makeAllDue() { dueCount = heap.count }
+  mutating func makeAllDue() { dueCount = count }
 
-  /// Takes in an entry; `isDue` says whether it was there at the look that is shown.
-  mutating func push(_ view: EntryView, of log: Int, isDue: Bool) {
-    let slot = free.popLast() ?? UInt32(kept.count)
-    if slot == kept.count { kept.append(Kept()) }
-    kept[Int(slot)].appendedAt = view.appendedAt
-    kept[Int(slot)].source = view.source
-    kept[Int(slot)].previousInStream = view.previousInStream
-    kept[Int(slot)].previousInLane = view.previousInLane
-    kept[Int(slot)].bytes.removeAll(keepingCapacity: true)
-    kept[Int(slot)].bytes.append(contentsOf: view.record.bytes)
-    heldCounts[log] += 1
-    heldByteCounts[log] += view.record.bytes.count
-    if isDue { dueCount += 1 }
-    let rank = UInt32(log) | (view.source == .stated ? 0 : 0x8000_0000)
-    heap.append(
-      Item(time: view.record.time.rawValue, rank: rank, slot: slot, position: view.position.rawValue))
-    rise(heap.count - 1)
-  }
-
-  /// Takes the earliest entry out, and tells which log it is of; there must be one.
-  mutating func pop<Value>(due: (Int) -> Position, _ body: (EntryView, _ log: Int) throws -> Value) throws
-    -> Value
-  {
-    let item = heap[0]
-    let last = heap.removeLast()
-    if !heap.isEmpty {
-      heap[0] = last
-      sink()
-    }
-    let log = item.log
-    let slot = Int(item.slot)
-    heldCounts[log] -= 1
-    heldByteCounts[log] -= kept[slot].bytes.count
-    if item.position <= due(log).rawValue { dueCount -= 1 }
+  /// Lets `read` push entries of a log.
+  mutating func fill(_ log: Int, _ read: (inout MergeWindow) throws -> Void) rethrows {
+    logs[log].beginFill()
+    // What was read is kept also where reading has failed.
     defer {
-      // One huge payload must not keep its room for ever.
-      if kept[slot].bytes.capacity > 65_536 { kept[slot].bytes = [] }
-      free.append(item.slot)
+      logs[log].endFill()
+      arrange()
     }
-    return try kept[slot].bytes.withUnsafeBytes { bytes in
-      let record = try RecordView(checking: bytes, limits: .unbounded)
-      return try body(
-        EntryView(
-          position: Position(rawValue: item.position), appendedAt: kept[slot].appendedAt,
-          source: kept[slot].source, previousInStream: kept[slot].previousInStream,
-          previousInLane: kept[slot].previousInLane, record: record), log)
-    }
+    try read(&self)
   }
 
-  private mutating func rise(_ start: Int) {
+  /// Takes in an entry of the log that is being filled; `isDue` says whether it was there at the look that is shown.
+  ///
+  /// - Returns: whether more may follow.
+  mutating func push(_ view: EntryView, of log: Int, isDue: Bool) -> Bool {
+    logs[log].push(view)
+    count += 1
+    if isDue { dueCount += 1 }
+    return !isFull(of: log)
+  }
+
+  /// Takes the earliest entry out and shows it to `body`; there must be one.
+  ///
+  /// - Returns: the log that it was of, and what `body` returns.
+  mutating func pop<Value>(
+    due: [Position], _ body: (EntryView, _ log: Int) throws -> Value
+  ) rethrows -> (log: Int, value: Value) {
+    let log = heap[0]
+    count -= 1
+    if logs[log].first.position <= due[log].rawValue { dueCount -= 1 }
+    // The order of the others stays as it is, whatever `body` throws.
+    defer { if bound < logs[log].first { sink(0) } }
+    return (log, try logs[log].pop { try body($0, log) })
+  }
+
+  // MARK: The heap of logs
+
+  private mutating func arrange() {
+    for index in stride(from: heap.count / 2 - 1, through: 0, by: -1) { sink(index) }
+    findBound()
+  }
+
+  private mutating func sink(_ start: Int) {
     var index = start
-    let item = heap[index]
-    while index > 0, case let parent = (index - 1) / 2, item < heap[parent] {
-      heap[index] = heap[parent]
-      index = parent
-    }
-    heap[index] = item
-  }
-
-  private mutating func sink() {
-    var index = 0
-    let item = heap[0]
+    let log = heap[index]
+    let key = logs[log].first
     while case var child = 2 * index + 1, child < heap.count {
-      if child + 1 < heap.count, heap[child + 1] < heap[child] { child += 1 }
-      guard heap[child] < item else { break }
+      if child + 1 < heap.count, logs[heap[child + 1]].first < logs[heap[child]].first { child += 1 }
+      guard logs[heap[child]].first < key else { break }
       heap[index] = heap[child]
       index = child
     }
-    heap[index] = item
+    heap[index] = log
+    if start == 0 { findBound() }
+  }
+
+  private mutating func findBound() {
+    bound = heap.count > 1 ? logs[heap[1]].first : .last
+    if heap.count > 2, logs[heap[2]].first < bound { bound = logs[heap[2]].first }
   }
 }

@@ -108,22 +108,23 @@ public struct Replay {
       let node = nodes[0]
       return try tails[0].visit { try body(ReplayedEntry(node: node, entry: $0), false) }
     }
-    // What the closure below changes must not be part of what it is called on.
-    var appearances = appearances
-    self.appearances = Appearances()
-    defer { self.appearances = appearances }
+    // What the closures below change must not be part of what they are called on.
+    var (appearances, window) = (appearances, window)
+    (self.appearances, self.window) = (Appearances(), MergeWindow(logCount: 0))
+    defer { (self.appearances, self.window) = (appearances, window) }
     let (due, nodes) = (due, nodes)
-    while true {
-      try fill()
-      // When all is read, what came during the look waits for the next one.
-      guard window.count > 0, window.dueCount > 0 || tails.contains(where: { !$0.isDry }) else { return true }
-      let goesOn = try window.pop(due: { due[$0] }) { view, log in
+    for log in tails.indices { try fill(log, &window) }
+    // When all is read, what came during the look waits for the next one.
+    while window.count > 0, window.dueCount > 0 || tails.contains(where: { !$0.isDry }) {
+      let (log, goesOn) = try window.pop(due: due) { view, log in
         let isCopy = !appearances.isFirst(
           view.record, in: log, isStated: view.source == .stated)
         return try body(ReplayedEntry(node: nodes[log], entry: view), isCopy)
       }
       if !goesOn { return false }
+      try fill(log, &window)
     }
+    return true
   }
 
   /// The next event, copied out; nil when all was shown that was there at the last ``look()``.
@@ -136,17 +137,14 @@ public struct Replay {
     return found
   }
 
-  /// Reads on where less is in hand than has to be looked ahead.
-  private mutating func fill() throws {
-    for log in tails.indices where window.isLow(of: log) {
+  /// Reads a log on where less of it is in hand than has to be looked ahead.
+  private mutating func fill(_ log: Int, _ window: inout MergeWindow) throws {
+    guard window.isLow(of: log), !tails[log].isDry else { return }
+    let due = due[log]
+    try window.fill(log) { window in
       while !tails[log].isDry, !window.isFull(of: log) {
-        let due = due[log]
-        var window = window
-        self.window = MergeWindow(logCount: 0)
-        defer { self.window = window }
         try tails[log].read(atMost: MergeWindow.entryCountMax) { view in
           window.push(view, of: log, isDue: view.position <= due)
-          return !window.isFull(of: log)
         }
       }
     }

@@ -18,63 +18,12 @@ extension CausalTrace {
   public func bytes(as format: Format) -> [UInt8] {
     var buffer = TextBuffer()
     switch format {
-    case .dot: writeDot(to: &buffer)
-    case .mermaid: writeMermaid(to: &buffer)
+    case .dot: TracePicture(self).writeDot(to: &buffer)
+    case .mermaid: TracePicture(self).writeMermaid(to: &buffer)
     case .json: writeJSON(to: &buffer)
     case .otlp: writeOTLP(to: &buffer)
     }
     return buffer.bytes
-  }
-
-  private func label(_ step: Step) -> [String] {
-    let header = step.record.header
-    return [
-      header.type.text, "\(header.agent) → \(header.addressee?.text ?? "all")", header.subject.text,
-    ]
-  }
-
-  private func milliseconds(_ duration: Duration) -> String {
-    let micros = duration.wholeMicroseconds
-    return "\(micros / 1000).\(String(1000 + micros % 1000).dropFirst()) ms"
-  }
-
-  private func writeDot(to buffer: inout TextBuffer) {
-    func quoted(_ lines: [String]) -> String {
-      let text = lines.joined(separator: "\u{0}")
-      return "\""
-        + text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : $0 == "\u{0}" ? "\\n" : String($0) }.joined()
-        + "\""
-    }
-    buffer.append("digraph trace {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n")
-    for (index, step) in steps.enumerated() {
-      let style = index == focus ? ", penwidth=3" : ""
-      buffer.append(text: "  e\(index) [label=\(quoted(label(step)))\(style)];\n")
-      if let parent = step.parent, let delays = step.delays {
-        buffer.append(
-          text: "  e\(parent) -> e\(index) [label=\(quoted(["+" + milliseconds(delays.total)]))];\n")
-      }
-    }
-    buffer.append("}\n")
-  }
-
-  private func writeMermaid(to buffer: inout TextBuffer) {
-    func quoted(_ lines: [String]) -> String {
-      let text = lines.map { line in
-        line.unicodeScalars.map { scalar in
-          // Entities are Mermaid's way to write what would end a label or be taken for markup.
-          "\"#<>&;`".unicodeScalars.contains(scalar) ? "#\(scalar.value);" : String(scalar)
-        }.joined()
-      }
-      return "\"\(text.joined(separator: "<br>"))\""
-    }
-    buffer.append("flowchart LR\n")
-    for (index, step) in steps.enumerated() {
-      buffer.append(text: "  e\(index)[\(quoted(label(step)))]\n")
-      if let parent = step.parent, let delays = step.delays {
-        buffer.append(text: "  e\(parent) -->|\(quoted(["+" + milliseconds(delays.total)]))| e\(index)\n")
-      }
-    }
-    buffer.append(text: "  style e\(focus) stroke-width:3px\n")
   }
 
   private func writeJSON(to buffer: inout TextBuffer) {

@@ -38,6 +38,7 @@ enum PayloadScalars {
     case .null, .array, .object: return nil
     case .bool(let value): self = .truth(value)
     case .integer(let value): self = .whole("\(value)")
+    case .unsigned(let value): self = .real("\(value)")
     case .number(let value): self = .real("\(value)")
     case .string(let value): self = .text(value)
     }

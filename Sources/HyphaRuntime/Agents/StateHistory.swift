@@ -2,25 +2,59 @@ public import HyphaCore
 public import HyphaLog
 import HyphaTopology
 
-/// What an event-sourced agent's state was after each of its events: they are folded once more, from the first one, by the rules
-/// that the agent itself evolves by.
+/// What an agent's state was at one moment of its past.
 public struct StateStep {
-  /// The event that the state has just evolved by; nil at the begin.
-  public let entry: LogEntry?
-  /// How many events it has evolved by.
-  public let eventCount: Int
-  private let encode: () throws -> JSONValue
+  /// A place in the log of the agent's node.
+  public struct Place: Hashable, Sendable {
+    /// The position.
+    public var position: Position
+    /// The time that the entry there states.
+    public var time: Timestamp
+  }
 
-  init(entry: LogEntry?, eventCount: Int, encode: @escaping () throws -> JSONValue) {
-    (self.entry, self.eventCount, self.encode) = (entry, eventCount, encode)
+  /// Where it came to be so; nil at the begin.
+  public let place: Place?
+  /// The event that made it so: of an event-sourced state one of the agent's own, of any other the one that was handled. Nil at
+  /// the begin, and where what was handled is in no log.
+  public let event: RecordHeader?
+  /// The call that made it so, of a state that handlers change.
+  public let call: ObservedCall.Kind?
+  /// How many events or calls it is made of.
+  public let count: Int
+  /// Why it is not known from here on; nil where it is.
+  public let unknown: HyphaError?
+  private let encode: @Sendable () throws -> JSONValue
+
+  init(
+    place: Place?, event: RecordHeader? = nil, call: ObservedCall.Kind? = nil, count: Int,
+    encode: @escaping @Sendable () throws -> JSONValue
+  ) {
+    (self.place, self.event, self.call, self.count, self.encode) = (place, event, call, count, encode)
+    unknown = nil
+  }
+
+  /// A moment from which on the state is not known.
+  init(unknown error: HyphaError, from place: Place, count: Int) {
+    (self.place, event, call, self.count, unknown) = (place, nil, nil, count, error)
+    encode = { throw error }
   }
 
   /// The state as JSON. As costly as encoding it.
+  ///
+  /// - Throws: ``unknown`` where it is not known.
   public func state() throws -> JSONValue { try encode() }
+
+  static func encoder(of state: some Codable & Sendable) -> @Sendable () throws -> JSONValue {
+    { try JSON.decode(JSONValue.self, from: JSON.encode(state)) }
+  }
 }
 
 extension KindRegistry {
-  /// Calls `body` with an agent's state at its begin and after each event that it evolved by, until it returns false.
+  /// Calls `body` with an event-sourced agent's state at its begin and after each event that it evolved by, until it returns
+  /// false: its own events are folded once more by the rules that it evolves by.
+  ///
+  /// Where the log has lost events of the agent, a step says from where on the state is not known. It is known again from the
+  /// newest snapshot on, where the log has all that was stated since.
   ///
   /// - Parameters:
   ///   - kind: the agent's kind.
@@ -29,8 +63,8 @@ extension KindRegistry {
   ///     ends it.
   /// - Complexity: linear in the agent's persistent events, found by the log's index where there is one; memory for a page of
   ///   them.
-  /// - Throws: ``HyphaError/Code/usage`` for a kind whose state is not event-sourced; ``HyphaError/Code/logInvalid`` where
-  ///   events that it follows from are gone; what decoding them, and `body`, throws.
+  /// - Throws: ``HyphaError/Code/usage`` for a kind whose state is not event-sourced; what decoding the events, and `body`,
+  ///   throws.
   public func visitStates(
     of agent: AgentID, kind name: String, in log: any LogReader,
     progress: (Position) throws -> Void = { _ in }, _ body: (StateStep) throws -> Bool
@@ -46,45 +80,144 @@ extension KindRegistry {
       throw HyphaError(
         .usage,
         "the state of '\(agent)' is committed whole: its kind '\(kind.kind)' does not evolve by events",
-        remedy: "declare `evolves` for a state whose past is to be known")
-    }
-    if let gap = try log.gaps().first {
-      throw HyphaError(
-        .logInvalid,
-        "the past states of '\(agent)' follow from its events, and the log has lost some (\(gap))",
-        remedy: "look into a backup of the log that has them")
+        remedy: "run it again to know its past, as 'agents state --topology FILE' does")
     }
     let fresh = kind.init()
-    var state = await fresh.state
-    var count = 0
-    func step(_ entry: LogEntry?) -> StateStep {
-      let now = state
-      return StateStep(entry: entry, eventCount: count) {
-        try JSON.decode(JSONValue.self, from: JSON.encode(now))
-      }
-    }
-    guard try body(step(nil)) else { return }
+    var fold = StateFold<Kind>(of: agent, await fresh.state, in: log)
+    guard try body(fold.begin) else { return }
     var query = LogQuery()
     query.agent = agent
     query.channel = .persistent
     func take(_ entry: LogEntry) throws -> Bool {
-      guard let rule = kind.evolves.rules[entry.record.header.type] else { return true }
-      try rule.replay(&state, entry.record)
-      count += 1
-      return try body(step(entry))
+      for step in try fold.take(entry) { guard try body(step) else { return false } }
+      return true
     }
     // What came with an agent that was moved here came lane by lane.
     if try MoveReading(log).moves.newest(of: agent)?.order.to == log.identity.node {
-      return try log.visitInOrder(query, after: .start, take)
+      var goesOn = true
+      try log.visitInOrder(query, after: .start) { entry in
+        goesOn = try take(entry)
+        return goesOn
+      }
+      if goesOn, let last = try fold.end() { _ = try body(last) }
+      return
     }
     var cursor: LogCursor?
     repeat {
       let page = try log.page(of: query, after: cursor)
-      for entry in page.entries where entry.source == .stated {
-        guard try take(entry) else { return }
-      }
+      for entry in page.entries where entry.source == .stated { guard try take(entry) else { return } }
       cursor = page.next
       if let cursor { try progress(cursor.next) }
     } while cursor != nil
+    if let last = try fold.end() { _ = try body(last) }
+  }
+}
+
+/// Folds an event-sourced agent's own events, and sees where some are missing.
+private struct StateFold<Kind: Agent> {
+  private let agent: AgentID
+  private let log: any LogReader
+  private var state: Kind.State
+  private var count = 0
+  /// The event that was met last, whatever its type.
+  private var newest = LanePoint.start
+  private var place = StateStep.Place(position: .start, time: .zero)
+  private var isUnknown = false
+
+  init(of agent: AgentID, _ state: Kind.State, in log: any LogReader) {
+    (self.agent, self.state, self.log) = (agent, state, log)
+  }
+
+  var begin: StateStep { StateStep(place: nil, count: 0, encode: StateStep.encoder(of: state)) }
+
+  private func step(_ event: RecordHeader?) -> StateStep {
+    StateStep(place: place, event: event, count: count, encode: StateStep.encoder(of: state))
+  }
+
+  /// Takes the agent's next persistent event; what its state is then, where that is another one, or not known any more.
+  mutating func take(_ entry: LogEntry) throws -> [StateStep] {
+    let header = entry.record.header
+    let before = try predecessor(of: header, entry.record)
+    var steps: [StateStep] = []
+    if before != newest { steps += try lose(before: entry.position) }
+    place = .init(position: max(place.position, entry.position), time: max(place.time, header.time))
+    newest = header.point
+    // The state that was saved is that of one event, and is what the later ones go on from.
+    if isUnknown, let saved = try saved(at: before) ?? saved(at: header.point) {
+      (state, isUnknown) = (saved.state, false)
+      if saved.point == header.point { return steps + [step(header)] }
+    }
+    guard !isUnknown, let rule = Kind.evolves.rules[header.type] else { return steps }
+    try rule.replay(&state, entry.record)
+    count += 1
+    return steps + [step(header)]
+  }
+
+  /// What follows where the log has lost the newest of the agent's events; nil where it has them all.
+  mutating func end() throws -> StateStep? {
+    var (end, epoch) = (newest, max(newest.epoch, 1))
+    while let head = try log.streamHead(StreamID(agent: agent, epoch: epoch, channel: .persistent)) {
+      end = max(end, LanePoint(epoch: epoch, sequence: head.sequence))
+      epoch += 1
+    }
+    guard end > newest else { return nil }
+    let steps = try lose(before: Position(rawValue: .max))
+    guard isUnknown, let saved = try saved(at: end) else { return steps.last }
+    (state, isUnknown) = (saved.state, false)
+    place.position = max(place.position, saved.after)
+    return step(nil)
+  }
+
+  /// The agent's persistent event before this one, as this one says.
+  private func predecessor(of header: RecordHeader, _ record: Record) throws -> LanePoint {
+    guard header.sequence == 1 else { return LanePoint(epoch: header.epoch, sequence: header.sequence - 1) }
+    guard header.type == AgentActivated.eventType else { return .start }
+    let activated = try AgentActivated.decode(record)
+    guard activated.previousEpoch > 0 else { return .start }
+    return LanePoint(
+      epoch: activated.previousEpoch, sequence: activated.committed[Channel.persistent.description] ?? 0)
+  }
+
+  /// Takes note that events are missing before a position, where a gap of the log has swallowed them: else they have come since
+  /// this began to read, or did not come here with an agent that was moved.
+  private mutating func lose(before position: Position) throws -> [StateStep] {
+    guard !isUnknown,
+      let gap = try log.gaps().first(where: {
+        $0.range.upperBound > place.position && $0.range.lowerBound < position
+      })
+    else { return [] }
+    isUnknown = true
+    let error = HyphaError(
+      .logInvalid,
+      "the state of '\(agent)' from position \(gap.range.lowerBound) on follows from events that the log has lost: "
+        + gap.text,
+      remedy:
+        "ask for a place before these, or behind the newest snapshot, or look into a backup of the log that has them"
+    )
+    let from = StateStep.Place(
+      position: max(gap.range.lowerBound, place.position.next),
+      time: Timestamp(rawValue: place.time.rawValue + 1))
+    return [StateStep(unknown: error, from: from, count: count)]
+  }
+
+  /// The state that the log keeps, where it is the one after this event.
+  private func saved(at point: LanePoint) throws -> (state: Kind.State, point: LanePoint, after: Position)? {
+    guard point > .start, let snapshot = try AgentSnapshot.read(of: agent, in: log),
+      let coverage = snapshot.coverage, coverage.point == point, !snapshot.state.isEmpty,
+      let state = try StateRestoration<Kind>.decode(snapshot, of: agent)
+    else { return nil }
+    return (state, point, coverage.after)
+  }
+}
+
+extension LogGap {
+  /// What is gone, and why, in words.
+  var text: String {
+    let why =
+      switch kind {
+      case .pruned: "were pruned"
+      case .quarantined(let reason): "were quarantined (\(reason))"
+      }
+    return "positions \(range.lowerBound) to \(range.upperBound) \(why)"
   }
 }

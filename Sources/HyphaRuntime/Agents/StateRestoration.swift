@@ -41,7 +41,7 @@ enum StateRestoration<Kind: Agent> {
   }
 
   /// The state of a snapshot; nil where it is to be made anew from events.
-  private static func decode(_ snapshot: AgentSnapshot, of agent: AgentID) throws -> Kind.State? {
+  static func decode(_ snapshot: AgentSnapshot, of agent: AgentID) throws -> Kind.State? {
     let (found, known) = (snapshot.stateVersion, Kind.stateVersion)
     if found == known { return try JSON.decode(Kind.State.self, from: snapshot.state) }
     guard found < known else {
@@ -72,7 +72,7 @@ enum StateRestoration<Kind: Agent> {
     if coverage.point == .start, let gap = try log.gaps().first {
       throw HyphaError(
         .logInvalid,
-        "the state of '\(agent)' has to be made anew from its events, and the log has lost some (\(gap))",
+        "the state of '\(agent)' has to be made anew from its events, and the log has lost some: \(gap.text)",
         remedy: "add the missing step to its stateUpcasters, or restore a backup of the log")
     }
     var query = LogQuery()

@@ -75,11 +75,13 @@ extension Node {
 
   /// What this node takes the others for.
   var peerStatus: [String: NodeStatus.PeerStatus] {
-    desks.membership.state.withLock { state in
+    let frameCounts = receivedFrameCounts.withLock { $0 }
+    return desks.membership.state.withLock { state in
       let peers = state.detector.peers.map { node, peer in
         let status = NodeStatus.PeerStatus(
           standing: peer.standing.rawValue, silentMicroseconds: state.detector.silence(of: node),
-          suspicionCount: peer.suspicionCount, downCount: peer.downCount)
+          suspicionCount: peer.suspicionCount, downCount: peer.downCount,
+          receivedFrameCount: frameCounts[node] ?? 0)
         return (node.text, status)
       }
       return Dictionary(uniqueKeysWithValues: peers)

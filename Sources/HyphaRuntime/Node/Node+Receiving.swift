@@ -22,6 +22,9 @@ extension Node: TransportReceiver {
       let elapsed = Duration.microseconds(Int64(clamping: now().microseconds))
       repair.withLock { $0.live(byteCount: byteCount, now: elapsed) }
     }
+    receivedFrameCounts.withLock { counts in
+      for inbound in frames { counts[inbound.from, default: 0] += 1 }
+    }
     for inbound in frames {
       if inbound.from != last { heard(inbound.from) }
       last = inbound.from

@@ -90,6 +90,8 @@ public final class Node: Sendable {
   let replication: ReplicationDesk?
   /// How fast persistent lanes are repaired.
   let repair = Mutex(RepairPace())
+  /// Frames that came since the node started, by neighbour.
+  let receivedFrameCounts = Mutex<[NodeID: UInt64]>([:])
   let alerts = AlertAppends()
   /// Has what came by way of others confirmed by its origin; nil where nodes have no keys.
   let auditor: RelayAuditor?

@@ -37,6 +37,8 @@ public struct NodeStatus: Sendable, Codable {
     public var silentMicroseconds: UInt64
     /// How many times it was suspected, and taken for down, since this node started.
     public var suspicionCount, downCount: UInt64
+    /// Frames that came from it since this node started; nil where a node of an older version says nothing of it.
+    public var receivedFrameCount: UInt64?
 
     /// Whether the node is silent, and nobody knows why.
     public var isMissed: Bool { standing == "suspected" || standing == "down" }

@@ -24,6 +24,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   private let entries: [EventTypeName: Handlers<Kind>.Entry]
   private let begin: RerunBegin
   private let limits: WireLimits
+  private let keepsStates: Bool
 
   private var agent = Kind()
   private var inputs: RerunInputs
@@ -40,6 +41,12 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   private var plain: [LogEntry] = []
   /// What is being read of a commit with recorded calls.
   private var group: (left: Int, calls: [ObservedCall], records: [Record])?
+  /// Where the record of calls stands that are made again, where events that they stated do, and where the agent began to work.
+  private var recordPlace: StateStep.Place?
+  private var outputPlaces: [EventID: StateStep.Place] = [:]
+  private var activation: StateStep.Place?
+  /// Where the newest call left its state.
+  private var place = StateStep.Place(position: .start, time: .zero)
   private var outbox: Outbox
   private var lanes: [Lane: LanePoint] = [:]
   private var newest = Timestamp.zero
@@ -48,18 +55,20 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   init(
     _ kind: Kind.Type, _ spec: AgentSpec, _ begin: RerunBegin, in log: any LogReader,
     declarations: Declarations,
-    handlerDeadline: Duration, limits: WireLimits
+    handlerDeadline: Duration, limits: WireLimits, keepsStates: Bool
   ) {
     self.log = log
     self.spec = spec
     self.begin = begin
     self.limits = limits
+    self.keepsStates = keepsStates
     host = RerunHost(declarations, handlerDeadline: handlerDeadline)
     let entries = kind.handles.entries(for: declarations.takenTypes)
     self.entries = entries
     inputs = RerunInputs(log, after: begin.after, through: begin.handled) {
       declarations.takes($0) && declarations.wants($0.agent, $0.addressee, $0.type, $0.subject)
-        && entries[$0.type] != nil
+    } isHandled: {
+      entries[$0] != nil
     }
     isBeforeBegin = begin.snapshot != nil
     outbox = Outbox(agent: spec.id, epoch: 1, lanes: [:], policyVersion: 1)
@@ -72,6 +81,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   func take(_ entry: LogEntry) async throws -> [RerunOutcome] {
     let record = entry.record
     newest = max(newest, record.time)
+    if record.channel == .persistent { report.ownCount += 1 }
     if let point = begin.snapshot?.point, record.channel == .persistent, record.point <= point { return [] }
     if record.channel == .alert {
       if !SystemEvents.all.contains(record.type) { alerts.append(record) }
@@ -82,12 +92,14 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     case AgentActivated.eventType:
       let outcomes = try await flush()
       isStartOpen = true
+      activation = entry.place
       outbox = Outbox(agent: spec.id, epoch: record.epoch, lanes: lanes, policyVersion: 1)
       return outcomes
     case Observed.eventType:
       var outcomes = try await flush()
       let observed = try Observed.decode(record)
       group = (observed.left, observed.calls, [])
+      recordPlace = entry.place
       if observed.left == 0 { outcomes += try await runGroup(before: entry.position) }
       return outcomes
     case let type where SystemEvents.all.contains(type): return []
@@ -95,6 +107,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       let outcomes =
         plain.last.map { $0.record.causation != record.causation } ?? false ? try await flush() : []
       plain.append(entry)
+      outputPlaces[record.id] = entry.place
       return outcomes
     }
   }
@@ -130,6 +143,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       group?.calls += try Observed.decode(record).calls
     } else if !SystemEvents.all.contains(record.type) {
       group?.records.append(record)
+      outputPlaces[record.id] = entry.place
     }
     group?.left -= 1
     return group?.left == 0 ? try await runGroup(before: entry.position) : []
@@ -141,6 +155,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   private func runGroup(before limit: Position) async throws -> [RerunOutcome] {
     guard let group else { return [] }
     self.group = nil
+    defer { outputPlaces = [:] }
     var free = (group.records + alerts).sorted { $0.time < $1.time }
     var claims: [[Record]] = []
     for call in group.calls {
@@ -174,6 +189,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     guard let last = plain.last else { return [] }
     let records = plain.map(\.record)
     plain = []
+    defer { outputPlaces = [:] }
     var byCause = [last.record.causation: records]
     return try await runPlain(&byCause, in: records, before: last.position)
   }
@@ -208,7 +224,9 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       let outputs = byCause.removeValue(forKey: entry.record.id) ?? []
       outcomes += try await startIfOpen()
       outcomes.append(
-        try await make(.handle(handler, entry.record, attempt: 1), call, outputs, at: entry.appendedAt))
+        try await make(
+          .handle(handler, entry.record, attempt: 1), call, outputs, at: entry.appendedAt,
+          place: entry.place))
     }
     return outcomes
   }
@@ -223,7 +241,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     var outcomes = try await runPlain(through: before, &byCause)
     switch call.kind {
     case .start:
-      outcomes += try await start(call, outputs)
+      outcomes += try await start(call, outputs, place: recordPlace)
       return outcomes
     case .wake where Kind.reachesOutside:
       // What wakes it is outside of the bus, and comes when it comes.
@@ -238,7 +256,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       report.skippedCount += 1
       return outcomes
     }
-    outcomes.append(try await make(made, call, outputs, at: entry?.appendedAt))
+    outcomes.append(try await make(made, call, outputs, at: entry?.appendedAt, place: recordPlace))
     return outcomes
   }
 
@@ -267,14 +285,14 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     guard isStartOpen || !hasWorked else { return [] }
     // What a start before the log's begin has stated is not known.
     let isUnknown = !isStartOpen && begin.after > .start
-    let outcomes = try await start(ObservedCall(.start), [], isUnknown: isUnknown)
+    let outcomes = try await start(ObservedCall(.start), [], isUnknown: isUnknown, place: activation)
     return isUnknown ? [] : outcomes
   }
 
   /// Lets a new actor begin, with the state of the one before.
-  private func start(_ call: ObservedCall, _ outputs: [Record], isUnknown: Bool = false) async throws
-    -> [RerunOutcome]
-  {
+  private func start(
+    _ call: ObservedCall, _ outputs: [Record], isUnknown: Bool = false, place: StateStep.Place?
+  ) async throws -> [RerunOutcome] {
     isStartOpen = false
     if hasWorked {
       await stop()
@@ -286,7 +304,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     }
     hasWorked = true
     let report = report
-    let outcome = try await make(.start, call, outputs, at: nil)
+    let outcome = try await make(.start, call, outputs, at: nil, place: place)
     if isUnknown { self.report = report }
     return [outcome]
   }
@@ -302,10 +320,9 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   // MARK: Making a call
 
   private func make(
-    _ call: RerunCall<Kind>, _ observed: ObservedCall, _ outputs: [Record], at time: Timestamp?
-  )
-    async throws -> RerunOutcome
-  {
+    _ call: RerunCall<Kind>, _ observed: ObservedCall, _ outputs: [Record], at time: Timestamp?,
+    place: StateStep.Place?
+  ) async throws -> RerunOutcome {
     let began = observed.now.map { Timestamp(rawValue: $0) } ?? outputs.first?.time ?? time ?? newest
     let input = call.input
     host.begin(
@@ -325,12 +342,25 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     let delays = observed.threw == nil ? observed.timers?.map(\.after) ?? [] : []
     if result.delays != delays { differences.append(.timers(recorded: delays, now: result.delays)) }
     differences += result.unrecorded.map { .took($0) }
-    return note(
-      RerunOutcome(
-        agent: spec.id, call: observed.kind, input: input?.header,
-        position: observed.at.map { Position(rawValue: $0) }, attempt: observed.attempt ?? 1,
-        recorded: outputs,
-        stated: stated, differences: differences))
+    var outcome = RerunOutcome(
+      agent: spec.id, call: observed.kind, input: input?.header,
+      position: observed.at.map { Position(rawValue: $0) }, attempt: observed.attempt ?? 1,
+      recorded: outputs,
+      stated: stated, differences: differences)
+    if keepsStates {
+      outcome.after = await state(at: outputs.lazy.compactMap { self.outputPlaces[$0.id] }.first ?? place)
+    }
+    return note(outcome)
+  }
+
+  /// The agent's state now. A call counts from the first event on that it stated, one that stated none from its record on, and one
+  /// that has left nothing in the log from its event on; none counts before the one that came before it.
+  private func state(at place: StateStep.Place?) async -> RerunOutcome.StateAfter {
+    if let place {
+      self.place.position = max(self.place.position, place.position)
+      self.place.time = max(self.place.time, place.time)
+    }
+    return .init(place: self.place, state: StateStep.encoder(of: await agent.state))
   }
 
   /// Lets a timer state its event.
@@ -372,11 +402,19 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   // MARK: The end
 
   private func stateDifference() async throws -> RerunDifference? {
+    report.inputCount = inputs.count
+    // An agent that has handled nothing has the state that it was made with.
+    if !hasWorked, !begin.hasSaved { report.isStateKnown = true }
     guard hasWorked, report.differenceCount == 0, Kind.State.self != Stateless.self, !Kind.evolves.isUsed,
       let recorded = begin.stateAtEnd
     else { return nil }
+    report.isStateKnown = true
     let now = String(decoding: try JSON.encode(await agent.state), as: UTF8.self)
     let then = String(decoding: recorded, as: UTF8.self)
     return now == then ? nil : .state(recorded: then, now: now)
   }
+}
+
+extension LogEntry {
+  fileprivate var place: StateStep.Place { .init(position: position, time: record.time) }
 }

@@ -9,10 +9,12 @@ public import HyphaTopology
 /// Nothing is sent, and nothing is written. Agents do not see each other: each is given what was recorded, whatever the others
 /// state now. So a changed agent shows what it would have done on the same inputs.
 public struct Rerun {
-  private let topology: Topology
-  private let kinds: KindRegistry
-  private let log: any LogReader
+  let topology: Topology
+  let kinds: KindRegistry
+  let log: any LogReader
   private let wanted: Set<AgentID>?
+  /// Whether each call tells what the agent's state was after it.
+  var keepsStates = false
 
   /// Prepares a re-run.
   ///
@@ -59,20 +61,15 @@ public struct Rerun {
   public func run(
     progress: (Position, Position) throws -> Void = { _, _ in }, _ body: (RerunOutcome) throws -> Bool
   ) async throws -> RerunSummary {
-    var summary = RerunSummary(node: log.identity.node)
-    var agents: [AgentID: any AgentRerunning] = [:]
     let order = topology.agents(on: log.identity.node).map(\.id).filter { wanted?.contains($0) ?? true }
-    let prunedThrough = try log.gaps().filter { $0.kind == .pruned }.map(\.range.upperBound).max() ?? .start
-    for id in order {
-      guard let spec = topology.agent(id) else { continue }
-      let kind = try kinds.kind(spec.kind)
-      switch try RerunBegin.find(kind, id, in: log, prunedThrough: prunedThrough) {
-      case .begin(let begin): agents[id] = make(kind, spec, begin)
-      case .impossible(let reason): summary.notRun.append((id, reason))
-      }
+    var (end, tryCount) = (try log.head(), 1)
+    var (summary, agents) = try begin(order)
+    // What agents have come to and where the log ends should be of one moment, while a node may write.
+    while case let now = try log.head(), now != end {
+      (end, tryCount) = (now, tryCount + 1)
+      guard tryCount <= Self.tryCountMax else { break }
+      (summary, agents) = try begin(order)
     }
-    let end = try log.head()
-    summary.prunedThrough = prunedThrough
     do {
       let isDone = try await run(agents, through: end, progress, body)
       if isDone { try await finish(agents, order, body) }
@@ -85,6 +82,25 @@ public struct Rerun {
       if let report = agents[id]?.report { summary.agents.append(report) }
     }
     return summary
+  }
+
+  /// So often a moment is looked for in which nothing is written.
+  private static let tryCountMax = 100
+
+  private func begin(_ order: [AgentID]) throws -> (RerunSummary, [AgentID: any AgentRerunning]) {
+    var summary = RerunSummary(node: log.identity.node)
+    var agents: [AgentID: any AgentRerunning] = [:]
+    summary.prunedThrough =
+      try log.gaps().filter { $0.kind == .pruned }.map(\.range.upperBound).max() ?? .start
+    for id in order {
+      guard let spec = topology.agent(id) else { continue }
+      let kind = try kinds.kind(spec.kind)
+      switch try RerunBegin.find(kind, id, in: log, prunedThrough: summary.prunedThrough) {
+      case .begin(let begin): agents[id] = make(kind, spec, begin)
+      case .impossible(let reason): summary.notRun.append((id, reason))
+      }
+    }
+    return (summary, agents)
   }
 
   private func run(
@@ -132,7 +148,8 @@ public struct Rerun {
     }
     return AgentRerun(
       kind, spec, begin, in: log, declarations: declarations,
-      handlerDeadline: topology.supervision(of: spec.id).handlerDeadline, limits: limits)
+      handlerDeadline: topology.supervision(of: spec.id).handlerDeadline, limits: limits,
+      keepsStates: keepsStates)
   }
 }
 
@@ -160,6 +177,11 @@ public struct RerunSummary: Sendable {
     public var cutOffCount = 0
     /// Persistent events that belong to no call that is known: stated in the agent's name from outside.
     public var unclaimedCount = 0
+    /// Whether the state at the end was held against the one that the log keeps.
+    public var isStateKnown = false
+    /// How many persistent events of the agent's own, and for it, the log has.
+    var ownCount: UInt64 = 0
+    var inputCount: UInt64 = 0
   }
 
   /// The node.
@@ -200,6 +222,8 @@ struct RerunBegin {
   var handled: Position
   /// The state that was saved last, where it is of the same moment.
   var stateAtEnd: [UInt8]?
+  /// Whether anything of the agent was saved.
+  var hasSaved = false
 
   static func find<Kind: Agent>(
     _ kind: Kind.Type, _ agent: AgentID, in log: any LogReader, prunedThrough: Position
@@ -210,6 +234,7 @@ struct RerunBegin {
     let saved = try AgentSnapshot.read(of: agent, in: log)
     let isOfOneMoment = try log.cursor(key)?.position ?? .start == handled
     var begin = RerunBegin(handled: handled)
+    begin.hasSaved = saved != nil
     if let saved, saved.coverage == nil, saved.stateVersion == Kind.stateVersion, !saved.state.isEmpty,
       isOfOneMoment
     {

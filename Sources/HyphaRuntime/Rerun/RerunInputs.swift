@@ -13,17 +13,23 @@ struct RerunInputs {
 
   private let log: any LogReader
   private let end: Position
-  private let isInput: (Record) -> Bool
+  private let isForAgent: (Record) -> Bool
+  private let isHandled: (EventTypeName) -> Bool
   private var pending = Queue<Place>()
   private var scanned: Position
+  /// How many events for the agent were met, whether it has a handler for them or not.
+  private(set) var count: UInt64 = 0
 
   /// - Parameters:
   ///   - begin: what stands up to here was given to the agent before.
   ///   - end: the last position that is looked at.
+  ///   - isForAgent: whether an event is for the agent.
+  ///   - isHandled: whether it has a handler for a type.
   init(
-    _ log: any LogReader, after begin: Position, through end: Position, isInput: @escaping (Record) -> Bool
+    _ log: any LogReader, after begin: Position, through end: Position,
+    isForAgent: @escaping (Record) -> Bool, isHandled: @escaping (EventTypeName) -> Bool
   ) {
-    (self.log, self.end, self.isInput) = (log, end, isInput)
+    (self.log, self.end, self.isForAgent, self.isHandled) = (log, end, isForAgent, isHandled)
     scanned = begin
   }
 
@@ -57,10 +63,13 @@ struct RerunInputs {
     guard scanned < last else { return }
     try log.visit(scanned.next...last, .forward) { view in
       scanned = view.position
-      guard view.record.channel == .persistent, case let record = try view.entry().record, isInput(record)
+      guard view.record.channel == .persistent, case let record = try view.entry().record,
+        isForAgent(record)
       else {
         return true
       }
+      count += 1
+      guard isHandled(record.type) else { return true }
       let place = Place(position: view.position, id: record.id)
       pending.append(place)
       return goesOn(place)

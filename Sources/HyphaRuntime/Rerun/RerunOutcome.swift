@@ -19,6 +19,14 @@ public struct RerunOutcome: Sendable {
   public let stated: [Record]
   /// What is not as it was; empty where all is.
   public let differences: [RerunDifference]
+  /// The agent's state after the call; nil unless it was asked for.
+  var after: StateAfter?
+
+  /// A state, and where in the log it came to be.
+  struct StateAfter: Sendable {
+    let place: StateStep.Place
+    let state: @Sendable () throws -> JSONValue
+  }
 }
 
 /// Something that is not as it was recorded.

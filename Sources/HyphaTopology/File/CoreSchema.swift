@@ -27,7 +27,7 @@ enum CoreSchema {
   /// The integer that `text` spells, `.some(nil)` where it does not fit, nil where it is no integer.
   private static func integer(_ text: String, _ digits: Substring) -> JSONValue?? {
     func parse(_ digits: some StringProtocol, radix: Int) -> JSONValue? {
-      Int64(digits, radix: radix).map { .integer($0) }
+      Int64(digits, radix: radix).map { .integer($0) } ?? UInt64(digits, radix: radix).map { .unsigned($0) }
     }
     if text.hasPrefix("0x"), !text.dropFirst(2).isEmpty, text.dropFirst(2).utf8.allSatisfy(isHexDigit) {
       return .some(parse(text.dropFirst(2), radix: 16))

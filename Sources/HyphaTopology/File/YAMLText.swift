@@ -21,6 +21,7 @@ enum YAMLText {
     case .null: return "null"
     case .bool(let value): return value ? "true" : "false"
     case .integer(let value): return "\(value)"
+    case .unsigned(let value): return "\(value)"
     case .number(let value):
       guard value.isFinite else {
         throw HyphaError(

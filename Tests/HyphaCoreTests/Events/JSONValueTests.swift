@@ -6,6 +6,7 @@ import Testing
   @Test(arguments: [
     ("null", JSONValue.null), ("true", .bool(true)), ("0", .integer(0)), ("-1", .integer(-1)),
     ("9223372036854775807", .integer(.max)), ("-9223372036854775808", .integer(.min)),
+    ("9223372036854775808", .unsigned(1 << 63)), ("18446744073709551615", .unsigned(.max)),
     ("1.5", .number(1.5)), ("1e300", .number(1e300)), (#""a/b""#, .string("a/b")), ("[]", .array([])),
     ("{}", .object([:])),
     (
@@ -37,10 +38,16 @@ import Testing
     #expect(try JSON.text(value) == #"{"a":"x/y","aa":null,"b":1}"#)
   }
 
+  @Test func `a whole number of 64 bits keeps all of its digits, with a sign or without`() throws {
+    for text in ["[18446744073709551615]", "[9223372036854775809]", "[-9223372036854775807]"] {
+      #expect(try JSON.text(JSON.decode(JSONValue.self, from: text.utf8)) == text)
+    }
+  }
+
   @Test func `a whole number reads as an integer, and one beyond 64 bits as the nearest double`() throws {
     #expect(try JSON.decode(JSONValue.self, from: try JSON.encode(JSONValue.number(2))) == .integer(2))
     #expect(
-      try JSON.decode(JSONValue.self, from: "18446744073709551615".utf8) == .number(18446744073709551616))
+      try JSON.decode(JSONValue.self, from: "18446744073709551616".utf8) == .number(18446744073709551616))
   }
 
   @Test(arguments: ["", "{", "[1", "nul", "'a'", "1 2", "{\"a\":}", "\u{0}", "[\u{1}]"])

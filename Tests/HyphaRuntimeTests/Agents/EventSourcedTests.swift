@@ -156,6 +156,75 @@ private actor NewCounter: Agent {
     try deployment.stop()
   }
 
+  // MARK: Past states
+
+  private func steps(_ log: any LogReader) async throws -> [StateStep] {
+    var steps: [StateStep] = []
+    let kinds = try KindRegistry(BuiltInKinds.all + [Writer.self, Counter.self])
+    try await kinds.visitStates(of: "counter", kind: Counter.kind, in: log) {
+      steps.append($0)
+      return true
+    }
+    return steps
+  }
+
+  /// The state at a place: nil where it is not known.
+  private func state(_ steps: [StateStep], at position: Position) throws -> JSONValue? {
+    let step = steps.last { $0.place.map { $0.position <= position } ?? true }
+    return step?.unknown == nil ? try step?.state() : nil
+  }
+
+  @Test func `what a gap has swallowed is not known, and what was before it or saved after it is`()
+    async throws
+  {
+    let deployment = try deployment(texts(23))
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    // Each of these comes to be saved, or not, by itself.
+    for text in ["one", "two", "three", "four", "five", "six", "seven"] {
+      try deployment.publish(Note(text: text, author: "test"), from: "writer", to: "counter")
+      #expect(deployment.settle(limit: .seconds(10)))
+    }
+    let log = try deployment.reader(of: "x")
+    let whole = try await steps(log)
+    let end = try log.head()
+    let saved = try #require(try AgentSnapshot.read(of: "counter", in: log)?.coverage)
+    let own = try log.read(after: .start, limit: .max, byteLimit: .max).filter {
+      $0.record.agent == "counter" && $0.record.channel == .persistent
+    }
+    let savedAt = try #require(own.last { $0.record.point <= saved.point }).position
+    #expect(savedAt < end && own.contains { $0.position > savedAt })
+    for (pruned, first, last) in [
+      (true, Position.start.next, own[own.count / 2].position),
+      (false, own[4].position, own[7].position), (true, Position.start.next, savedAt),
+      (false, own[own.count - 1].position, end), (false, own[2].position, savedAt.next),
+    ] {
+      let steps = try await steps(GappedReader(log, lost: first...last, pruned: pruned))
+      #expect(steps.contains { $0.unknown != nil })
+      for place in 1...end.rawValue {
+        let position = Position(rawValue: place)
+        let found = try state(steps, at: position)
+        // Nothing is shown that was not so.
+        if let found {
+          #expect(try found == state(whole, at: position), "at \(place) of \(first) to \(last)")
+        }
+        #expect(found != nil || position >= first, "at \(place) of \(first) to \(last)")
+      }
+      let isSavedBehind = !own.contains {
+        $0.record.point > saved.point && (first...last).contains($0.position)
+      }
+      #expect(try (state(steps, at: end) != nil) == isSavedBehind, "\(first) to \(last)")
+      let error = try #require(steps.compactMap(\.unknown).first)
+      #expect("\(error)".contains("events that the log has lost: positions \(first) to \(last) were "))
+    }
+    // What is not the agent's does not matter.
+    let other = try #require(
+      try log.read(after: .start, limit: .max, byteLimit: .max).last { $0.record.agent == "writer" })
+    let untouched = GappedReader(log, lost: other.position...other.position, pruned: false)
+    #expect(try await steps(untouched).count == whole.count)
+    try deployment.stop()
+  }
+
   @Test func `a restart saves what it has read, so that the next one reads nothing`() throws {
     let deployment = try deployment(texts(8))
     try deployment.start()

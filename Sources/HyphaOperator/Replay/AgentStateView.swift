@@ -1,0 +1,101 @@
+import HyphaCore
+import HyphaLog
+import HyphaRuntime
+
+/// Says what an agent's state was: whole, what has changed in it, or why a member is what it is.
+struct AgentStateView {
+  let agent: AgentID
+  let node: NodeID
+  /// The data directory, for advice on what to type next.
+  let data: String
+  let isJSON: Bool
+
+  /// The state at a moment.
+  func show(_ step: StateStep) throws {
+    let state = try step.state()
+    if isJSON {
+      return try Output.standard.writeLine(
+        JSON.text(
+          Self.members(of: step).merging([
+            "agent": .string(agent.text), "node": .string(node.text), "state": state,
+            step.call == nil ? "events" : "calls": .integer(Int64(step.count)),
+          ]) { $1 }))
+    }
+    let place = step.place.map { "position \($0.position), \($0.time.text)" } ?? "the begin"
+    let noun = step.call == nil ? "event" : "call"
+    try Output.standard.writeLine(
+      "\(agent) on node \(node), as of \(place): made of \(Human.count(step.count)) \(noun)\(step.count == 1 ? "" : "s")"
+    )
+    for (path, value) in StateChanges.members(of: state) {
+      try Output.standard.writeLine("  \(printable(path)): \(printable(try JSON.text(value)))")
+    }
+  }
+
+  /// What has changed between two moments.
+  func show(from before: StateStep, to now: StateStep) throws {
+    let changes = StateChanges.between(try before.state(), try now.state())
+    if isJSON {
+      let objects = changes.map { change -> JSONValue in
+        .object([
+          "member": .string(change.path), "before": change.before ?? .null, "after": change.after ?? .null,
+        ])
+      }
+      return try Output.standard.writeLine(JSON.text(JSONValue.array(objects)))
+    }
+    if changes.isEmpty { return try Output.standard.writeLine("nothing has changed") }
+    for change in changes {
+      func text(_ value: JSONValue?) throws -> String {
+        try value.map { printable(try JSON.text($0)) } ?? "–"
+      }
+      try Output.standard.writeLine(
+        "\(printable(change.path)): \(text(change.before)) → \(text(change.after))")
+    }
+  }
+
+  /// From when on a member is what it is, and because of what.
+  func show(_ path: String, is value: JSONValue?, since origin: StateStep) throws {
+    if let unknown = origin.unknown { throw unknown }
+    if isJSON {
+      return try Output.standard.writeLine(
+        JSON.text(
+          Self.members(of: origin).merging(["member": .string(path), "value": value ?? .null]) { $1 }))
+    }
+    let text = try value.map { printable(try JSON.text($0)) } ?? "not there"
+    guard let place = origin.place else {
+      return try Output.standard.writeLine("\(path) is \(text), as from the begin")
+    }
+    try Output.standard.writeLine("\(path) is \(text) since position \(place.position), \(place.time.text)")
+    try Output.standard.writeLine(Self.cause(of: origin))
+    if let event = origin.event, origin.isEventLogged {
+      try Output.standard.writeLine("next: \(Program.calledAs) trace \(event.id) --data \(data)")
+    }
+  }
+
+  private static func cause(of step: StateStep) -> String {
+    switch (step.call, step.event) {
+    case (nil, let event?): "made so by \(event.type) \(event.id)"
+    case (_?, let event?) where step.isEventLogged:
+      "made so when it handled \(event.type) \(event.id) of \(event.agent)"
+    case (_?, let event?): "made so when it handled \(event.type) of \(event.agent), which is in no log"
+    case (.start?, nil): "made so when it started"
+    case (.wake?, nil): "made so when it woke"
+    default: "made so there"
+    }
+  }
+
+  private static func members(of step: StateStep) -> [String: JSONValue] {
+    var members: [String: JSONValue] = [
+      "position": step.place.map { .integer(Int64(clamping: $0.position.rawValue)) } ?? .null,
+      "time": step.place.map { .string($0.time.text) } ?? .null,
+      "event": step.isEventLogged ? step.event.map { .string($0.id.description) } ?? .null : .null,
+      "type": step.event.map { .string($0.type.text) } ?? .null,
+    ]
+    if let call = step.call { members["call"] = .string(call.rawValue) }
+    return members
+  }
+}
+
+extension StateStep {
+  /// Whether a log has the event that made it so.
+  fileprivate var isEventLogged: Bool { call != .realtime && call != .question }
+}

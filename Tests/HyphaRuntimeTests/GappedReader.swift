@@ -1,0 +1,40 @@
+import HyphaCore
+import HyphaLog
+
+/// A log that has lost the entries at some positions.
+final class GappedReader: LogReader {
+  private let log: any LogReader
+  private let gap: LogGap
+
+  init(_ log: any LogReader, lost range: ClosedRange<Position>, pruned: Bool) {
+    self.log = log
+    gap = LogGap(range: range, kind: pruned ? .pruned : .quarantined(reason: "damaged"), anchor: nil)
+  }
+
+  func visit(_ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool) throws {
+    try log.visit(range, order) { try gap.range.contains($0.position) || body($0) }
+  }
+
+  func entry(at position: Position) throws -> LogEntry? {
+    gap.range.contains(position) ? nil : try log.entry(at: position)
+  }
+
+  func indexedPositions(
+    withAllOf groups: [[LogTerm]], in range: ClosedRange<Position>, _ order: ReadOrder, limit: Int
+  ) throws -> IndexedPositions? { nil }
+
+  var identity: LogIdentity { log.identity }
+  var headObservers: HeadObservers? { nil }
+  func head() throws -> Position { try log.head() }
+  func indexStatus() throws -> LogIndexStatus? { nil }
+  func confirmPresence() throws { try log.confirmPresence() }
+  func gaps() throws -> [LogGap] { [gap] }
+  func laneHead(_ lane: Lane) throws -> LaneHead? { try log.laneHead(lane) }
+  func laneHeads() throws -> [Lane: LaneHead] { try log.laneHeads() }
+  func streamHead(_ stream: StreamID) throws -> StreamHead? { try log.streamHead(stream) }
+  func streamHeads() throws -> [StreamID: StreamHead] { try log.streamHeads() }
+  func heads() throws -> LogHeads { try log.heads() }
+  func cursor(_ key: CursorKey) throws -> Cursor? { try log.cursor(key) }
+  func cursors() throws -> [CursorKey: Cursor] { try log.cursors() }
+  func snapshot(of agent: AgentID) throws -> [UInt8]? { try log.snapshot(of: agent) }
+}

@@ -1,0 +1,176 @@
+import HyphaCore
+import HyphaKinds
+import HyphaLog
+import HyphaTopology
+import Synchronization
+import Testing
+
+@testable import HyphaRuntime
+
+/// What an agent whose handlers change its state had before.
+@Suite struct StateRerunTests {
+  private struct Truth {
+    let position: Position
+    let state: JSONValue
+  }
+
+  /// A kind that changes its state by what is not in the log.
+  private actor Leaky: Agent {
+    static let kind = "taker"
+    static let handles = Handlers(Leaky.self).on(Errand.self) { agent, _, _ in
+      agent.state.total += leak.withLock { $0 }
+    }
+    static let leak = Mutex(1)
+    struct State: Codable { var total = 0 }
+    var state = State()
+  }
+
+  private func topology(settings: JSONValue = .object([:])) throws -> Topology {
+    try Topology(
+      name: "errands", nodes: [NodeSpec(id: "x")],
+      agents: [
+        AgentSpec(id: "root", kind: "supervisor", node: "x"),
+        AgentSpec(id: "teller", kind: Teller.kind, node: "x", reportsTo: "root"),
+        AgentSpec(
+          id: "seer", kind: Seer.kind, node: "x", reportsTo: "root",
+          subscribes: [Subscription(type: DoneAlert.eventType)]),
+        AgentSpec(
+          id: "taker", kind: "taker", node: "x", reportsTo: "root",
+          supervision: SupervisionSettings(
+            retry: RetryPolicy(initial: .milliseconds(10), jitterPercent: 20, attemptCountMax: 3))),
+      ])
+  }
+
+  private func kinds(_ taker: any Agent.Type = Errander<FirstRules>.self) throws -> KindRegistry {
+    try KindRegistry(BuiltInKinds.all + [Teller.self, Seer.self, taker])
+  }
+
+  /// Runs errands, with crashes between some of them: the log that they leave, and what the taker's state was where nothing was
+  /// under way.
+  private func run(
+    _ errands: [String], as taker: any Agent.Type = Errander<FirstRules>.self, seed: UInt64, crashes: Bool
+  ) throws -> (log: any LogReader, truths: [Truth]) {
+    let deployment = SimulatedDeployment(try topology(), kinds: try kinds(taker), seed: seed)
+    try deployment.start()
+    var random = SeededGenerator(seed: seed, name: "errands")
+    var truths: [Truth] = []
+    for (index, errand) in errands.enumerated() {
+      try deployment.publish(Errand(what: errand), from: "seer", to: "taker")
+      if taker is Errander<FirstRules>.Type {
+        switch random.next() % 4 {
+        case 0: try deployment.publish(Glimpse(value: index), from: "seer", to: "taker")
+        case 1: try deployment.publish(Shout(number: index), from: "seer", to: "taker")
+        case 2: _ = try deployment.ask("taker", Tell(what: "\(index)"), from: "seer", within: .seconds(5))
+        default: break
+        }
+      }
+      if crashes, random.next() % 4 == 0 {
+        deployment.run(for: .microseconds(Int64(random.next() % 3000)))
+        deployment.kill("x")
+        try deployment.start("x")
+      }
+      guard random.next() % 3 > 0 else { continue }
+      deployment.run(for: .seconds(3))
+      let log = try deployment.reader(of: "x")
+      if let saved = try AgentSnapshot.read(of: "taker", in: log), !saved.state.isEmpty {
+        truths.append(
+          Truth(position: try log.head(), state: try JSON.decode(JSONValue.self, from: saved.state)))
+      }
+    }
+    deployment.run(for: .seconds(3))
+    try deployment.stop()
+    return (try deployment.reader(of: "x"), truths)
+  }
+
+  private static let errands = [
+    "time", "chance", "ask", "ask badly", "timer", "alert", "glimpse", "wake", "uncaused", "fail once",
+    "hopeless", "many", "plain",
+  ]
+
+  private func steps(
+    _ log: any LogReader, as taker: any Agent.Type = Errander<FirstRules>.self, of agent: AgentID = "taker"
+  ) async throws -> [StateStep] {
+    var steps: [StateStep] = []
+    try await Rerun.visitStates(of: agent, in: topology(), kinds: kinds(taker), log: log) {
+      steps.append($0)
+      return true
+    }
+    return steps
+  }
+
+  private func refusal(_ log: any LogReader, as taker: any Agent.Type, of agent: AgentID = "taker") async
+    -> String
+  {
+    do {
+      return "\(try await steps(log, as: taker, of: agent).count) steps"
+    } catch { return "\(error)" }
+  }
+
+  @Test func `at each place the state is the one that the agent had there`() async throws {
+    for seed in seeds(20) {
+      var random = SeededGenerator(seed: seed, name: "order")
+      let errands = (Self.errands + Self.errands).shuffled(using: &random)
+      let (log, truths) = try run(errands, seed: seed, crashes: seed.isMultiple(of: 2))
+      let steps = try await steps(log)
+      #expect(truths.count > 5 && steps.count > errands.count, "HYPHA_SEED=\(seed)")
+      #expect(steps[0].place == nil && steps[1...].allSatisfy { $0.place != nil })
+      for (one, next) in zip(steps.dropFirst(), steps.dropFirst(2)) {
+        #expect(one.place?.position ?? .start <= next.place?.position ?? .start)
+      }
+      for truth in truths {
+        let step = steps.last { $0.place.map { $0.position <= truth.position } ?? true }
+        #expect(try step?.state() == truth.state, "HYPHA_SEED=\(seed), position \(truth.position)")
+      }
+    }
+  }
+
+  @Test func `an agent that does something else now has no past that can be shown`() async throws {
+    let (log, _) = try run(["time", "plain"], seed: 3, crashes: false)
+    let refusal = await refusal(log, as: Errander<PoliteRules>.self)
+    #expect(
+      refusal.hasPrefix("failed: the past states of 'taker' are not known: run again, it does something else")
+    )
+    #expect(refusal.contains("with test.Errand") && refusal.contains("the topology file"))
+  }
+
+  @Test func `an agent that comes to another state than the log keeps has no past that can be shown`()
+    async throws
+  {
+    let (log, _) = try run(["plain", "plain"], as: Leaky.self, seed: 1, crashes: false)
+    #expect(try await steps(log, as: Leaky.self).count > 2)
+    Leaky.leak.withLock { $0 = 2 }
+    defer { Leaky.leak.withLock { $0 = 1 } }
+    #expect(await refusal(log, as: Leaky.self).contains("it comes to another state than the log keeps"))
+  }
+
+  @Test func `an agent without a state, and one that is not there, are told`() async throws {
+    let (log, _) = try run(["plain"], seed: 1, crashes: false)
+    #expect(
+      await refusal(log, as: Errander<FirstRules>.self, of: "seer").hasPrefix("usage: 'seer' keeps no state"))
+    #expect(await refusal(log, as: Errander<FirstRules>.self, of: "nobody").hasPrefix("invalidTopology: "))
+  }
+
+  @Test func `lost events of the agent or for it make its past unknown, and others do not`() async throws {
+    let (log, truths) = try run(["plain", "time", "many", "plain"], seed: 4, crashes: false)
+    let whole = try await steps(log)
+    var (refusedCount, shownCount) = (0, 0)
+    try log.visit(Position.start.next...log.head(), .forward) { _ in true }
+    let entries = try log.read(after: .start, limit: .max, byteLimit: .max)
+    for entry in entries where entry.record.channel == .persistent {
+      let header = entry.record.header
+      let concerns = header.agent == "taker" || header.addressee == "taker"
+      let gapped = GappedReader(log, lost: entry.position...entry.position, pruned: false)
+      let found = try? await steps(gapped)
+      if concerns {
+        refusedCount += 1
+        #expect(found == nil, "\(header.type) of \(header.agent) at \(entry.position)")
+      } else {
+        shownCount += 1
+        #expect(found?.count == whole.count, "\(header.type) of \(header.agent) at \(entry.position)")
+      }
+    }
+    #expect(refusedCount > 4 && shownCount > 2 && !truths.isEmpty)
+    let pruned = GappedReader(log, lost: Position.start.next...entries[2].position, pruned: true)
+    #expect(await refusal(pruned, as: Errander<FirstRules>.self).contains("the log was pruned through"))
+  }
+}
