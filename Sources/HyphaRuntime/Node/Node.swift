@@ -149,7 +149,7 @@ public final class Node: Sendable {
       .merging(moves.adopted.mapValues { (head, Handover.points($0.handover.handled)) }) { $1 }
     auditor = try configuration.notary.map { try RelayAuditor(log: log, routes: routes, notary: $0) }
     let own = topology.agents(on: configuration.node).map(\.id).filter { !routes.isArriving($0) }
-    let audience = AlertAudience(topology, of: configuration.kinds.alertTypes, agents: own)
+    let audience = AlertAudience(topology, of: configuration.kinds.alertTypes(in: topology), agents: own)
     desk = AlertDesk(
       AlertTracker(audience, settings: topology.alerts) { topology.agent($0)?.reportsTo })
     desks = (
