@@ -13,7 +13,7 @@ struct RerunInputs {
 
   private let log: any LogReader
   private let end: Position
-  private let isInput: (Record) -> Bool
+  private let isInput: (Record, Position) -> Bool
   private var pending = Queue<Place>()
   private var scanned: Position
 
@@ -21,7 +21,8 @@ struct RerunInputs {
   ///   - begin: what stands up to here was given to the agent before.
   ///   - end: the last position that is looked at.
   init(
-    _ log: any LogReader, after begin: Position, through end: Position, isInput: @escaping (Record) -> Bool
+    _ log: any LogReader, after begin: Position, through end: Position,
+    isInput: @escaping (Record, Position) -> Bool
   ) {
     (self.log, self.end, self.isInput) = (log, end, isInput)
     scanned = begin
@@ -57,7 +58,8 @@ struct RerunInputs {
     guard scanned < last else { return }
     try log.visit(scanned.next...last, .forward) { view in
       scanned = view.position
-      guard view.record.channel == .persistent, case let record = try view.entry().record, isInput(record)
+      guard view.record.channel == .persistent, case let record = try view.entry().record,
+        isInput(record, view.position)
       else {
         return true
       }
