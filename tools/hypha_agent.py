@@ -32,15 +32,19 @@ class Permanent(Exception):
 
 
 class Event:
-    """An event that is being handled. ``attributes`` are those of its CloudEvent: `id`, `type`, `source`, `subject`, `time`, …"""
+    """An event that is being handled; an alert is answered once its handler has returned. ``attributes`` are those of its CloudEvent: `id`, `type`, `source`, `subject`, `time`, …"""
 
-    def __init__(self, attributes: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, attributes: dict[str, Any], say: Callable[[dict[str, Any]], None], flush: Callable[[], None]
+    ) -> None:
         self.attributes = attributes
         self.id: str = attributes["id"]
         self.type: str = attributes["type"]
         self.sender: str = attributes["source"].removeprefix("/agents/")
         self.attempt: int = attributes.get("hyphaattempt", 1)
+        self.channel: str = attributes.get("channel", "persistent")
         self._say = say
+        self._flush = flush
 
     @property
     def data(self) -> Any:
@@ -53,6 +57,26 @@ class Event:
         self, type: str, data: Any = None, to: str | None = None, subject: str | None = None, version: int = 1
     ) -> None:
         """Publishes an event to one agent, or to all that subscribe to its type."""
+        self._say(self._described(type, data, to, subject, version))
+
+    def alert(
+        self,
+        type: str,
+        data: Any = None,
+        to: str | None = None,
+        subject: str | None = None,
+        version: int = 1,
+        within: float | None = None,
+    ) -> None:
+        """Publishes an alert, which leaves at once, whatever becomes of the event that is being handled. `within`: the seconds in
+        which it is to be answered before the supervisor is told; the topology file's `alerts: deadline` if not given."""
+        event = self._described(type, data, to, subject, version) | {"channel": "alert"}
+        event |= {} if within is None else {"withinms": round(within * 1000)}
+        self._say(event)
+        self._flush()
+
+    @staticmethod
+    def _described(type: str, data: Any, to: str | None, subject: str | None, version: int) -> dict[str, Any]:
         event: dict[str, Any] = {"type": type, "schemaversion": version}
         if isinstance(data, bytes):
             event |= {"data_base64": base64.b64encode(data).decode(), "datacontenttype": "application/octet-stream"}
@@ -60,7 +84,7 @@ class Event:
             event |= {"data": {} if data is None else data}
         event |= {"addressee": to} if to else {}
         event |= {"subject": subject} if subject else {}
-        self._say(event)
+        return event
 
 
 class Agent:
@@ -96,7 +120,7 @@ class Agent:
                 event["causationid"] = cause
                 self._output.write(json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
-            event = Event(attributes, say)
+            event = Event(attributes, say, self._output.flush)
             try:
                 if event.type not in self._handlers:
                     raise Permanent(f"the program has no handler for {event.type}")

@@ -166,6 +166,7 @@ extension Processes {
         #expect(decided.status == 0, "\(decided.errors)")
         let gauges = try RunSummary(decided).gauges
         #expect(gauges["invoices approved"] == 4 && gauges["invoices rejected"] == 2, "\(gauges)")
+        #expect(gauges["frauds suspected"] == 1, "an alert of a program in Python: \(gauges)")
       }
       // And what they have left can be done again.
       for (name, place) in [("example", example), ("bank", bank), ("mixed", mixed)]

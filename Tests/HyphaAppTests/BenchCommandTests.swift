@@ -73,7 +73,10 @@ extension Processes {
       #expect(
         lines.map(\.name) == [
           "local-rate", "step-rate", "ask-rate", "ask-p50", "ask-p99", "idle-start", "idle-memory",
+          "recovery-memory", "recovery-time", "recovery-together",
         ])
+      let recovery = try #require(lines.first { $0.name == "recovery-memory" })
+      #expect(recovery.ours > 1_000_000 && (recovery.ratio ?? .infinity) <= 1.5, "\(recovery)")
       for line in lines where line.name != "idle-memory" { #expect(line.ours > 0, "\(line)") }
       let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
       #expect(!left.contains { $0.hasPrefix("hypha-bench") })

@@ -72,6 +72,10 @@ extension Processes {
       #expect(result.status == 0, "\(result.errors)")
       #expect(try RunSummary(result).isComplete)
       try expectAll(scratch, in: "new")
+      let rerun = try await scratch.hypha(
+        "rerun", file, "--data", data, "--verify", "-o", scratch("again"), within: .seconds(300))
+      #expect(rerun.status == 0 && rerun.output.contains("all is as recorded: "), "\(rerun)")
+      #expect(try LMDBLogReader(directory: scratch("again/new")).verify().findings.isEmpty)
       let shown = try await scratch.hypha("topology", "show", file, "--data", data)
       #expect(shown.output.contains("mover [new]"), "\(shown)")
       #expect(shown.output.contains("taker moved from old to new (move 2)\n"), "\(shown)")

@@ -15,6 +15,7 @@ struct BenchChildCommand: Command {
     switch words.first {
     case "scene": try await SceneChild.run(words)
     case "live": try await LiveChild.run(words)
+    case "recover": try await AgentBenchChild.run(words)
     default: try await LogBenchChild.run(words)
     }
   }

@@ -8,6 +8,11 @@ import Synchronization
 
 /// Agents of one node, in this process: what a node gives between them, beside the bare parts below it.
 public struct AgentBench: Sendable {
+  /// What can be measured alone.
+  public enum Part: String, CaseIterable, Sendable {
+    case local, steps, asks, idle, recovery
+  }
+
   /// What is to be measured, and for how long.
   public struct Settings: Sendable {
     /// How long each figure is measured.
@@ -16,10 +21,17 @@ public struct AgentBench: Sendable {
     public var directory: String
     /// Whether to see only that everything runs.
     public var isQuick: Bool
+    /// The only part that is wanted; nil for all.
+    public var only: Part?
+    /// The command, with its first words, that runs ``AgentBenchChild``; nil leaves out what needs another process.
+    public var childCommand: [String]?
 
     /// Settings by their parts.
-    public init(duration: Duration, directory: String, isQuick: Bool) {
+    public init(
+      duration: Duration, directory: String, isQuick: Bool, only: Part? = nil, childCommand: [String]? = nil
+    ) {
       (self.duration, self.directory, self.isQuick) = (duration, directory, isQuick)
+      (self.only, self.childCommand) = (only, childCommand)
     }
   }
 
@@ -36,14 +48,27 @@ public struct AgentBench: Sendable {
   public func run(_ take: @Sendable (BenchRow) throws -> Void) async throws {
     try Disk.makeDirectory(settings.directory)
     defer { Disk.remove(settings.directory) }
-    progress("local: realtime events from one agent to another")
-    try take(await localRow())
-    progress("steps: consume, process, produce")
-    try take(await stepRow())
-    progress("asks: one after the other")
-    for row in try await askRows() { try take(row) }
-    progress("idle: agents that wait")
-    for row in try await idleRows() { try take(row) }
+    for part in Part.allCases where settings.only == nil || settings.only == part {
+      for row in try await rows(of: part) { try take(row) }
+    }
+  }
+
+  private func rows(of part: Part) async throws -> [BenchRow] {
+    switch part {
+    case .local:
+      progress("local: realtime events from one agent to another")
+      return [try await localRow()]
+    case .steps:
+      progress("steps: consume, process, produce")
+      return [try await stepRow()]
+    case .asks:
+      progress("asks: one after the other")
+      return try await askRows()
+    case .idle:
+      progress("idle: agents that wait")
+      return try await idleRows()
+    case .recovery: return try await recoveryRows()
+    }
   }
 
   /// How many slices a figure is measured in; the first one warms up.

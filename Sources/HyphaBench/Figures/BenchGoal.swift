@@ -129,7 +129,8 @@ extension BenchGoal {
     verifyRate,
     realtimeRate, realtimeLatency, endToEndRate, endToEndLatency, isolation, observed, laneMemory, localRate,
     stepRate,
-    askLatency, idleStart, liveRelays, liveHops, liveLatency, liveFaults, liveSimulated,
+    askLatency, idleStart, recoveryMemory, recoveryTogether, liveRelays, liveHops, liveLatency, liveFaults,
+    liveSimulated,
   ]
 }
 
@@ -179,6 +180,16 @@ extension BenchGoal {
   static let idleStart = BenchGoal(
     bound: .oursBelow(10), text: "< 10 s",
     source: "100,000 idle agents in one node must work, and start in seconds")
+
+  /// What an agent takes whose state is made from the events of a long log, beside one a tenth as long.
+  static let recoveryMemory = BenchGoal(
+    bound: .ratioAtMost(1.5), text: "ratio ≤ 1.5",
+    source: "streamed recovery (constant memory on a log of millions)")
+
+  /// Many agents that begin so at once, beside one with as many events.
+  static let recoveryTogether = BenchGoal(
+    bound: .ratioAtMost(2), text: "ratio ≤ 2",
+    source: "a node with many such agents does not read the log once for each")
 }
 
 /// Every goal of the channels' speed.

@@ -8,16 +8,24 @@ import Synchronization
 /// the events that it publishes and a line that it is done (docs/exec.md).
 ///
 /// Its event types are those that the topology file names under `publishes` and `subscribes`. Settings: `command`, `arguments`,
-/// `environment`, `directory`.
+/// `environment`, `directory`, `alerts`.
 public actor Exec: Agent {
   public static let kind = "exec"
   public static let handles = Handlers(Exec.self).onOthers { try await $0.take($1, in: $2) }
   public static let publishes: [any Event.Type] = [DiagnosticsWritten.self]
-  public static let settingNames: Set<String> = ["command", "arguments", "environment", "directory"]
+  public static let settingNames: Set<String> = [
+    "command", "arguments", "environment", "directory", "alerts",
+  ]
   public static let reachesOutside = true
 
   public static func check(_ settings: JSONValue) throws {
     try settings.decoded(as: ExecSettings.self).check()
+  }
+
+  public static func alertTypes(_ settings: JSONValue) -> Set<EventTypeName> {
+    // What makes no sense is told by the check.
+    let names = (try? settings.decoded(as: ExecSettings.self))?.alerts ?? []
+    return Set(names.compactMap { try? EventTypeName($0) })
   }
 
   private let seat = ProgramSeat()
@@ -58,7 +66,9 @@ public actor Exec: Agent {
     seat.diagnostics.withLock { $0.begin() }
     let outputs: [ProgramOutput]
     do {
-      outputs = try await program.handle("\(record.id)", line, within: context.handlerDeadline)
+      outputs = try await program.handle("\(record.id)", line, within: context.handlerDeadline) { alert in
+        try context.publish(alert.event, to: alert.addressee, within: alert.within)
+      }
     } catch let error as HyphaError where error.code == .agentFailed {
       let lastWords = seat.diagnostics.withLock { $0.lastWords }
       throw HyphaError(

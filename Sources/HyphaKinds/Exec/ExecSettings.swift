@@ -10,6 +10,8 @@ struct ExecSettings: Decodable {
   var environment: [String: Word]?
   /// Where it is started. Default: the topology file's directory.
   var directory: String?
+  /// Which of the event types that it publishes are alerts.
+  var alerts: [String]?
 
   /// A text, or a number or truth value as YAML may take it.
   struct Word: Decodable {
@@ -40,6 +42,7 @@ struct ExecSettings: Decodable {
         .invalidTopology, "the command is empty, or has a zero byte in it",
         remedy: "name a program, such as 'command: python3'")
     }
+    for name in alerts ?? [] { _ = try EventTypeName(name) }
     if let name = names.sorted().first(where: { $0.isEmpty || $0.contains("=") }) {
       throw HyphaError(
         .invalidTopology, "'\(name.shown(80))' cannot name a variable of the environment", remedy: "rename it"

@@ -15,6 +15,8 @@ struct ProgramDialogue {
     case terminate, kill
     /// The input that was given is over.
     case finish(Result<[ProgramOutput], any Error>)
+    /// Let an alert leave: it does not wait for the input's end. Where that is refused, ``refuse(_:)`` is told.
+    case alert(ProgramOutput)
     /// Something that no input fails for, and that somebody should know.
     case note(String)
   }
@@ -36,6 +38,7 @@ struct ProgramDialogue {
     let id: String
     let dueAt: Duration
     var outputs: [ProgramOutput] = []
+    var alertCount = 0
     var byteCount = 0
     /// Why the outputs cannot be taken: the first thing that was wrong.
     var refusal: (any Error)?
@@ -135,6 +138,13 @@ struct ProgramDialogue {
     return finish(.failure(isStopping ? NodeStops() : reason ?? failure("\(how) within an input")))
   }
 
+  /// An alert could not leave: the input fails for that when it ends.
+  mutating func refuse(_ error: any Error) {
+    guard open != nil, open?.refusal == nil else { return }
+    open?.refusal = error
+    open?.outputs = []
+  }
+
   // MARK: Time
 
   /// Does what is due.
@@ -222,7 +232,7 @@ extension ProgramDialogue {
   private mutating func take(
     _ line: CloudEventLine, _ type: String, _ question: Question, now: Duration
   ) -> [Effect] {
-    guard question.outputs.count < limits.outputCountMax,
+    guard question.outputs.count + question.alertCount < limits.outputCountMax,
       question.byteCount + line.byteCount <= limits.outputByteCountMax
     else {
       return end(
@@ -234,10 +244,17 @@ extension ProgramDialogue {
     open?.byteCount += line.byteCount
     // It may go on, and its answer says when it is done; but none of it counts.
     guard question.refusal == nil else { return [] }
-    do { open?.outputs.append(try ProgramOutput(line, type: type)) } catch {
-      open?.refusal = error
-      open?.outputs = []
+    do {
+      let output = try ProgramOutput(line, type: type)
+      guard output.event.channel == .alert else {
+        open?.outputs.append(output)
+        return []
+      }
+      open?.alertCount += 1
+      return [.alert(output)]
+    } catch {
+      refuse(error)
+      return []
     }
-    return []
   }
 }

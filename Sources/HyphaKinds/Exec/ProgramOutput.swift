@@ -6,6 +6,8 @@ import HyphaRuntime
 struct ProgramOutput: Sendable, Hashable {
   var event: RawEvent
   var addressee: AgentID?
+  /// How soon an alert is to be answered; nil for the deployment's deadline.
+  var within: Duration?
 
   /// - Throws: ``HyphaError/Code/invalidPayload`` that names the attribute that does not fit; trying again would not mend it.
   init(_ line: CloudEventLine, type: String) throws {
@@ -22,10 +24,24 @@ struct ProgramOutput: Sendable, Hashable {
       }
       // An event without data is one without members.
       let payload = data.bytes.isEmpty && data.contentType == .json ? Array("{}".utf8) : data.bytes
+      let channel: Channel
+      switch try Self.text("channel", in: line) {
+      case nil, Channel.persistent.description: channel = .persistent
+      case Channel.alert.description: channel = .alert
+      default: throw Misfit(text: "has a channel that is neither persistent nor alert")
+      }
+      if line.has("withinms") {
+        guard channel == .alert, let count = line.number("withinms"), count <= Self.withinMillisecondsMax
+        else {
+          throw Misfit(
+            text: "has a withinms that is not 0 to \(Self.withinMillisecondsMax), or is no alert")
+        }
+        within = .milliseconds(Int64(count))
+      }
       event = RawEvent(
         type: try EventTypeName(type), schemaVersion: UInt16(version),
         subject: try Self.text("subject", in: line).map { try Subject($0) },
-        contentType: data.contentType, payload: payload)
+        contentType: data.contentType, payload: payload, channel: channel)
       addressee = try Self.text("addressee", in: line).map { try AgentID($0) }
     } catch let problem as CloudEventLine.Problem {
       throw refused(problem.text)
@@ -35,6 +51,9 @@ struct ProgramOutput: Sendable, Hashable {
       throw refused("has a bad name: \(error.problem)")
     }
   }
+
+  /// The largest whole number that a CloudEvent's attribute may be.
+  private static let withinMillisecondsMax = UInt64(Int32.max)
 
   private struct Misfit: Error { let text: String }
 

@@ -11,6 +11,8 @@ final class ProgramProcess: Sendable {
     var dialogue: ProgramDialogue
     var orders = Orders()
     var waiter: CheckedContinuation<[ProgramOutput], any Error>?
+    /// Lets alerts leave while the input is open.
+    var sendAlert: (@Sendable (ProgramOutput) throws -> Void)?
     var whenGone: [CheckedContinuation<Void, Never>] = []
     var isGone = false
   }
@@ -72,11 +74,16 @@ final class ProgramProcess: Sendable {
 
   /// Gives the program an input, and waits for its answer; one at a time.
   ///
+  /// - Parameter sendAlert: lets an alert leave, or throws why it must not; called on the process's thread, before this returns.
   /// - Throws: what it says that has failed; that it has ended, was too slow, or broke the rules; `NodeStops` after ``stop()``.
-  func handle(_ id: String, _ line: [UInt8], within deadline: Duration) async throws -> [ProgramOutput] {
+  func handle(
+    _ id: String, _ line: [UInt8], within deadline: Duration,
+    sendAlert: @escaping @Sendable (ProgramOutput) throws -> Void = { _ in }
+  ) async throws -> [ProgramOutput] {
     try await withCheckedThrowingContinuation { continuation in
       update { state, now in
         state.waiter = continuation
+        state.sendAlert = sendAlert
         return state.dialogue.give(id, line, within: deadline, now: now)
       }
       bell.ring()
@@ -104,19 +111,31 @@ final class ProgramProcess: Sendable {
   private func update(_ change: (inout sending State, Duration) -> [ProgramDialogue.Effect]) {
     let now = began.duration(to: clock.now)
     var notes: [String] = []
-    let finished = state.withLock { state in
+    var alerts: [ProgramOutput] = []
+    var (finished, sendAlert) = state.withLock { state in
       var finished: (CheckedContinuation<[ProgramOutput], any Error>, Result<[ProgramOutput], any Error>)?
+      let sendAlert = state.sendAlert
       for effect in change(&state, now) {
         switch effect {
         case .write(let bytes): state.orders.output += bytes
         case .closeInput: state.orders.closesInput = true
         case .terminate: state.orders.signals.append(SIGTERM)
         case .kill: state.orders.signals.append(SIGKILL)
-        case .finish(let result): if let waiter = state.waiter.take() { finished = (waiter, result) }
+        case .alert(let alert): alerts.append(alert)
+        case .finish(let result):
+          state.sendAlert = nil
+          if let waiter = state.waiter.take() { finished = (waiter, result) }
         case .note(let text): notes.append(text)
         }
       }
-      return finished
+      return (finished, sendAlert)
+    }
+    do {
+      for alert in alerts { try sendAlert?(alert) }
+    } catch {
+      // It may be that the program has gone on to the end meanwhile.
+      if case .success? = finished?.1 { finished?.1 = .failure(error) }
+      state.withLock { $0.dialogue.refuse(error) }
     }
     for note in notes { diagnose(Array("\(note)\n".utf8)) }
     if let (waiter, result) = finished { waiter.resume(with: result) }

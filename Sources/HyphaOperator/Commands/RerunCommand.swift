@@ -18,7 +18,8 @@ struct RerunCommand: Command {
       This takes the program that has the agents' kinds, and the topology file that the logs were written under; settings in it \
       may be others, to see what they would have changed.
 
-      Agents that were moved from node to node, and those of whose past the log does not have enough, are left out, which is said.
+      An agent that was moved from node to node is run again on each of them, from what it had when it came to what it had when it \
+      left. Agents of whose past a log does not have enough are left out, which is said.
 
       Exit status: 0; with --verify, 1 at the first difference, and where an agent was left out that --except does not name.
       """,
@@ -71,16 +72,12 @@ struct RerunCommand: Command {
         .usage, "\(directory) holds no log of \(node.map { "'\($0)'" }.joined(separator: ", "))",
         remedy: "name a node that has one")
     }
-    let moved = Set(try Moves.read(DataPlaces.logs(in: directory)).moves.newest.map(\.order.agent))
     let wanted = topology.agents.map(\.id).filter {
       (agent.isEmpty || agent.contains($0)) && !except.contains($0)
     }
     var session = RerunSession(
-      topology, kinds: program.kinds, agents: Set(wanted).subtracting(moved), isVerifying: verify,
+      topology, kinds: program.kinds, agents: Set(wanted), isVerifying: verify,
       shownCountMax: verify ? 1 : limit.value)
-    session.leftOut = wanted.filter(moved.contains).map {
-      ($0, "it was moved from node to node, which a re-run does not follow")
-    }
     // From here on there may be something to take back.
     let stop = StopSignal()
     if let output { session.writers = try RerunWriters(output, for: logs, program) }

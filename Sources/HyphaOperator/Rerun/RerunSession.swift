@@ -11,8 +11,6 @@ struct RerunSession {
   let isVerifying: Bool
   let shownCountMax: Int
   var writers: RerunWriters?
-  /// Agents that are not run again whatever their logs have, and why.
-  var leftOut: [(agent: AgentID, reason: String)] = []
 
   /// What the newest time came to, log by log.
   private(set) var summaries: [RerunSummary] = []
@@ -46,7 +44,7 @@ struct RerunSession {
   }
 
   /// The agents that were not run again, and why.
-  var notRun: [(agent: AgentID, reason: String)] { leftOut + summaries.flatMap(\.notRun) }
+  var notRun: [(agent: AgentID, reason: String)] { summaries.flatMap(\.notRun) }
 
   /// What keeps the comparison from being one of all that was asked for.
   var unverified: HyphaError? {

@@ -35,6 +35,9 @@ public protocol Agent: Actor {
   /// Throws what is wrong with an agent's settings, so that it is known before anything starts. Default: nothing
   /// is.
   static func check(_ settings: JSONValue) throws
+  /// Which of the types that the topology file lets an agent of an open kind publish are alerts, by its settings; the others are
+  /// persistent. Of the events that the kind itself declares their own channel counts.
+  static func alertTypes(_ settings: JSONValue) -> Set<EventTypeName>
   /// Whether agents of this kind come to an end, which they declare with ``Context/finish()``. Default: no.
   static var finishes: Bool { get }
   /// Whether agents of this kind wait for something outside of their node: each input is committed by itself then, before the next
@@ -83,6 +86,7 @@ extension Agent {
   public static var publishes: [any Event.Type] { [] }
   public static var settingNames: Set<String> { [] }
   public static func check(_ settings: JSONValue) throws {}
+  public static func alertTypes(_ settings: JSONValue) -> Set<EventTypeName> { [] }
   public static var finishes: Bool { false }
   public static var reachesOutside: Bool { false }
   public static var evolves: Evolution<State> { Evolution(State.self) }

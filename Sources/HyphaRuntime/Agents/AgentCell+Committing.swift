@@ -21,8 +21,12 @@ extension AgentCell {
     let snapshot = try AgentSnapshot.read(of: spec.id, in: services.log)
     if let snapshot { batch.restore(snapshot.agenda) }
     if Kind.State.self != Stateless.self {
-      let restored = try StateRestoration<Kind>.restore(
-        agent.state, from: snapshot, of: spec.id, in: services.log, epoch: outbox.withLock { $0.epoch })
+      var restoration =
+        try restoring.withLock { $0.take() }
+        ?? StateRestoration<Kind>(
+          agent.state, from: snapshot, of: spec.id, in: services.log, epoch: outbox.withLock { $0.epoch })
+      try restoration.read(services.log)
+      let restored = restoration.restored
       agent.state = restored.state
       batch.savedState = restored.isSaved ? snapshot?.state : nil
       // What was read again is not to be read another time; and a prune must know from the beginning what to leave.
@@ -30,6 +34,28 @@ extension AgentCell {
     }
     notePending(batch.agenda)
     arm(for: batch.agenda.next)
+  }
+
+  func prepareState() async -> StateTail? {
+    guard Kind.evolves.isUsed else { return nil }
+    let initial = await Kind().state
+    // What hinders it is met again when the agent begins, and told there.
+    let restoration = try? StateRestoration<Kind>(
+      initial, from: AgentSnapshot.read(of: spec.id, in: services.log), of: spec.id, in: services.log,
+      epoch: outbox.withLock { $0.epoch })
+    restoring.withLock { $0 = restoration }
+    return restoration?.tail
+  }
+
+  func restoreState(by entry: LogEntry) {
+    restoring.withLock { restoring in
+      // What cannot be restored so is told of when the agent reads for itself.
+      if (try? restoring?.take(entry)) != true { restoring = nil }
+    }
+  }
+
+  func endRestoring(hasAll: Bool) {
+    restoring.withLock { if hasAll { $0?.end() } else { $0 = nil } }
   }
 
   private func notePending(_ agenda: Agenda) {

@@ -22,6 +22,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   let entries: [EventTypeName: Handlers<Kind>.Entry]
   /// Whether its state is committed as it is, and does not follow from events.
   let keepsWhole = Kind.State.self != Stateless.self && !Kind.evolves.isUsed
+  /// The agent's state on its way back from the log, before the agent begins.
+  let restoring = Mutex<StateRestoration<Kind>?>(nil)
   /// What is called when the node stops.
   let stopActions = Mutex(StopActions())
 
@@ -83,6 +85,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
 
   private func work(on agent: isolated Kind, isAnew: Bool, _ hand: inout Hand) async -> Ending {
     var batch = Batch<Kind>()
+    if !isAnew { await services.restoreStates() }
     do {
       try restore(agent, &batch)
     } catch {
@@ -234,9 +237,11 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
 }
 
 /// An agent at work, whatever its kind.
-protocol AgentRunner: AnyObject, Sendable {
+protocol AgentRunner: StateRestoring {
   var spec: AgentSpec { get }
   var mailbox: Mailbox { get }
+  /// Looks up what the agent's state has still to evolve by, before the agent works; nil for nothing.
+  func prepareState() async -> StateTail?
   /// Works until the mailbox is stopped.
   func run() async
   /// Lets the agent come to its end; on any thread.

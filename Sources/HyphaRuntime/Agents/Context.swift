@@ -206,26 +206,34 @@ final class Turn: @unchecked Sendable {
     }
     var draft = try draft(of: event, to: addressee, because: cause)
     if E.channel == .alert, let within {
-      guard AlertSettings.range.contains(within) else {
-        throw HyphaError(
-          .usage, "agent '\(host.spec.id)' publishes \(draft.type) to be answered within \(within)",
-          remedy: "give 1 ms to 7 days")
-      }
+      try check(within: within, of: draft.type)
       draft.within = within
     }
     draft.durability = durability
-    let isStaged = stage(E.channel.leavesBeforeCommit ? nil : draft)
-    guard isStaged else { throw tooLate("publishes \(draft.type)") }
-    if E.channel.leavesBeforeCommit {
-      try host.publishNow(draft)
-      state.withLock { state in
-        state.change { effects in
-          effects.taken.firstAlert = effects.taken.firstAlert ?? draft.time
-          effects.taken.alertCount += 1
-        }
+    return try publish(draft)
+  }
+
+  /// Stages an event of a logged channel, or lets it leave where it does not wait for the commit.
+  private func publish(_ draft: Draft) throws -> EventID {
+    let leaves = draft.channel.leavesBeforeCommit
+    guard stage(leaves ? nil : draft) else { throw tooLate("publishes \(draft.type)") }
+    guard leaves else { return draft.id }
+    try host.publishNow(draft)
+    state.withLock { state in
+      state.change { effects in
+        effects.taken.firstAlert = effects.taken.firstAlert ?? draft.time
+        effects.taken.alertCount += 1
       }
     }
     return draft.id
+  }
+
+  private func check(within: Duration, of type: EventTypeName) throws {
+    guard AlertSettings.range.contains(within) else {
+      throw HyphaError(
+        .usage, "agent '\(host.spec.id)' publishes \(type) to be answered within \(within)",
+        remedy: "give 1 ms to 7 days")
+    }
   }
 
   private func check(_ durability: Durability, _ channel: Channel, _ type: EventTypeName) throws {
@@ -243,17 +251,18 @@ final class Turn: @unchecked Sendable {
   }
 
   /// Publishes an event of a type that the program does not know.
-  func publish(_ event: RawEvent, to addressee: AgentID?) throws -> EventID {
+  func publish(_ event: RawEvent, to addressee: AgentID?, within: Duration? = nil) throws -> EventID {
     try host.checkPublish(event, to: addressee)
     try host.checkSubject(event.subject, of: event.type)
     try host.checkPayload(byteCount: event.payload.count, of: event.type)
+    if event.channel == .alert, let within { try check(within: within, of: event.type) }
     let (id, time) = host.newEvent(for: .output)
-    let draft = Draft(
-      event: nil, addressee: addressee, id: id, time: time, channel: .persistent, type: event.type,
-      schemaVersion: event.schemaVersion, subject: event.subject, contentType: event.contentType,
-      causation: cause?.event ?? .none, correlation: cause.correlation(of: id), payload: event.payload)
-    guard stage(draft) else { throw tooLate("publishes \(event.type)") }
-    return id
+    return try publish(
+      Draft(
+        event: nil, addressee: addressee, id: id, time: time, channel: event.channel, type: event.type,
+        schemaVersion: event.schemaVersion, subject: event.subject, contentType: event.contentType,
+        causation: cause?.event ?? .none, correlation: cause.correlation(of: id),
+        within: event.channel == .alert ? within : nil, payload: event.payload))
   }
 
   func evolve(_ event: any Event, _ type: EventTypeName, _ actor: (any Actor)?) throws {

@@ -7,6 +7,8 @@ final class Declarations: Sendable {
   private let allowed: [ObjectIdentifier: EventTypeName]
   /// What an agent of an open kind may publish beside what its kind declares.
   private let open: Set<EventTypeName>
+  /// Which of these are alerts.
+  private let openAlerts: Set<EventTypeName>
   private let handled: Set<EventTypeName>
   private let subjects: [EventTypeName: [Pattern]]
   private let audience: Audience
@@ -39,6 +41,7 @@ final class Declarations: Sendable {
     }
     self.allowed = allowed
     open = isOpen ? KindRegistry.declaration(of: kind).published(by: spec) : []
+    openAlerts = isOpen ? kind.alertTypes(spec.settings) : []
     handled = Set(Kind.handles.entries(for: takenTypes).keys)
     subjects = Dictionary(grouping: spec.subscribes, by: \.type).mapValues { $0.map(\.subjects) }
   }
@@ -87,6 +90,13 @@ final class Declarations: Sendable {
       throw HyphaError(
         .undeclared, "agent '\(spec.id)' publishes \(event.type), which the topology file does not let it",
         remedy: "add it to the agent's publishes there")
+    }
+    let channel: Channel = openAlerts.contains(event.type) ? .alert : .persistent
+    guard event.channel == channel else {
+      throw HyphaError(
+        .undeclared,
+        "agent '\(spec.id)' publishes \(event.type) on the channel \(event.channel), and the topology file has it on \(channel)",
+        remedy: "publish it there, or say otherwise in the agent's settings, under 'alerts'")
     }
     try check(event.schemaVersion, addressee, of: event.type)
   }

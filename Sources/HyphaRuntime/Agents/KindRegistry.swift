@@ -21,9 +21,12 @@ public struct KindRegistry: Sendable {
   /// The kinds' names in alphabetical order.
   public var names: [String] { kinds.keys.sorted() }
 
-  /// The alert types that agents of these kinds may publish.
-  var alertTypes: Set<EventTypeName> {
-    Set(kinds.values.flatMap { $0.publishes }.filter { $0.channel == .alert }.map { $0.eventType })
+  /// The alert types that agents of these kinds may publish in a deployment.
+  func alertTypes(in topology: Topology) -> Set<EventTypeName> {
+    let known = kinds.values.flatMap { $0.publishes }.filter { $0.channel == .alert }.map { $0.eventType }
+    return topology.agents.reduce(into: Set(known)) { types, agent in
+      if let kind = kinds[agent.kind] { types.formUnion(kind.alertTypes(agent.settings)) }
+    }
   }
 
   /// Whether agents of a kind answer questions of a type.

@@ -2,6 +2,8 @@ public import HyphaCore
 
 /// An event by its parts, of a type that the program need not know.
 public struct RawEvent: Sendable, Hashable {
+  /// The urgency class: persistent, or alert.
+  public var channel: Channel
   /// The event type's stable name.
   public var type: EventTypeName
   /// The version of the payload's shape, from 1.
@@ -18,8 +20,9 @@ public struct RawEvent: Sendable, Hashable {
   /// - Parameter subject: default: the type's name.
   public init(
     type: EventTypeName, schemaVersion: UInt16 = 1, subject: Subject? = nil, contentType: ContentType = .json,
-    payload: [UInt8]
+    payload: [UInt8], channel: Channel = .persistent
   ) {
+    self.channel = channel
     self.type = type
     self.schemaVersion = schemaVersion
     self.subject = subject ?? Subject(slug: type.text)
@@ -54,16 +57,22 @@ extension Handlers {
 }
 
 extension Context {
-  /// Publishes an event of an open kind on the persistent channel: committed with the handler's other effects once that has
-  /// returned, and discarded when it throws.
+  /// Publishes an event of an open kind. On the persistent channel it is committed with the handler's other effects once that has
+  /// returned, and discarded when it throws; an alert leaves at once. Any thread, until the handler returns.
   ///
-  /// - Parameter addressee: the agent that it is for; nil means all that subscribe to its type.
+  /// - Parameters:
+  ///   - addressee: the agent that it is for; nil means all that subscribe to its type.
+  ///   - within: how soon each agent that an alert is for is to answer; 1 ms to 7 days. Default: the topology file's
+  ///     `alerts: deadline`. The persistent channel ignores it.
   /// - Returns: the event's id.
-  /// - Throws: ``HyphaError/Code/undeclared`` for a type that the topology file does not let the agent publish, or an addressee
-  ///   that does not exist; ``HyphaError/Code/tooLarge``.
+  /// - Throws: ``HyphaError/Code/undeclared`` for a type that the topology file does not let the agent publish on that channel
+  ///   (``Agent/alertTypes(_:)``), or an addressee that does not exist; ``HyphaError/Code/tooLarge``;
+  ///   ``HyphaError/Code/usage`` for a time out of range; ``HyphaError/Code/logFull`` where too many alerts wait for room.
   @discardableResult
-  public func publish(_ event: RawEvent, to addressee: AgentID? = nil) throws -> EventID {
-    try turn.publish(event, to: addressee)
+  public func publish(_ event: RawEvent, to addressee: AgentID? = nil, within: Duration? = nil) throws
+    -> EventID
+  {
+    try turn.publish(event, to: addressee, within: within)
   }
 
   /// How long a handler of this agent may run before that is reported.

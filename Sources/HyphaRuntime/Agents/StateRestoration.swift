@@ -4,10 +4,12 @@ import HyphaLog
 /// How an agent's state comes back from its log: the newest snapshot, brought up to the kind's version, and, where the state is
 /// event-sourced, what the agent has stated since.
 ///
-/// - Complexity: linear in the events since the snapshot; memory for one page of them, or, where the agent was moved here
-///   since, 24 bytes for each.
-enum StateRestoration<Kind: Agent> {
-  struct Restored {
+/// It is given these events in their order, by whoever reads the log: ``read(_:)`` for this agent alone, or a ``StatePass`` for
+/// many at once.
+///
+/// - Complexity: linear in the events since the snapshot; memory for one page of them, however many there are.
+struct StateRestoration<Kind: Agent>: Sendable {
+  struct Restored: Sendable {
     var state: Kind.State
     /// Whether the state is as the snapshot has it.
     var isSaved: Bool
@@ -15,29 +17,56 @@ enum StateRestoration<Kind: Agent> {
     var replayedCount: Int
   }
 
+  /// The state, as far as it has come.
+  private(set) var restored: Restored
+  /// What it has still to evolve by when it begins; nil for nothing.
+  let tail: StateTail?
+  /// Whether it has evolved by all of that.
+  private var isRead: Bool
+  private let begun: Restored
+  private let agent: AgentID
+
   /// - Parameters:
   ///   - initial: the state of an agent that has seen nothing.
   ///   - epoch: the epoch that the agent has entered.
   /// - Throws: ``HyphaError/Code/schemaUnknown`` for a state that is newer than the kind, or older without the steps to it;
-  ///   ``HyphaError/Code/logInvalid`` where events that it would follow from were pruned; what decoding them throws.
+  ///   ``HyphaError/Code/logInvalid`` where events that it would follow from were pruned; what decoding the snapshot throws.
+  init(
+    _ initial: Kind.State, from snapshot: AgentSnapshot?, of agent: AgentID, in log: any LogReader,
+    epoch: UInt64
+  ) throws {
+    self.agent = agent
+    restored = Restored(state: initial, isSaved: false, replayedCount: 0)
+    var coverage: AgentSnapshot.Coverage? = AgentSnapshot.Coverage()
+    if let snapshot, !snapshot.state.isEmpty, let state = try Self.decode(snapshot, of: agent) {
+      restored.state = state
+      restored.isSaved = snapshot.stateVersion == Kind.stateVersion
+      // A state that was committed whole covers all that came before it.
+      coverage = snapshot.coverage
+    }
+    tail =
+      Kind.evolves.isUsed
+      ? try coverage.flatMap { try StateTail(behind: $0, of: agent, in: log, before: epoch) } : nil
+    isRead = tail == nil
+    begun = restored
+    if tail?.point == .start, let gap = try log.gaps().first {
+      throw HyphaError(
+        .logInvalid,
+        "the state of '\(agent)' has to be made anew from its events, and the log has lost some: \(gap.text)",
+        remedy: "add the missing step to its stateUpcasters, or restore a backup of the log")
+    }
+  }
+
+  /// The state as the log has it: all of the above, read for one agent alone.
+  ///
+  /// - Throws: what ``init(_:from:of:in:epoch:)`` and ``read(_:)`` throw.
   static func restore(
     _ initial: Kind.State, from snapshot: AgentSnapshot?, of agent: AgentID, in log: any LogReader,
     epoch: UInt64
   ) throws -> Restored {
-    var restored = Restored(state: initial, isSaved: false, replayedCount: 0)
-    var coverage = AgentSnapshot.Coverage()
-    if let snapshot, !snapshot.state.isEmpty {
-      if let state = try decode(snapshot, of: agent) {
-        restored.state = state
-        restored.isSaved = snapshot.stateVersion == Kind.stateVersion
-        coverage = snapshot.coverage ?? coverage
-        // A state that was committed whole covers all that came before it.
-        if snapshot.coverage == nil { return restored }
-      }
-    }
-    guard Kind.evolves.isUsed else { return restored }
-    try replay(after: coverage, of: agent, in: log, epoch: epoch, into: &restored)
-    return restored
+    var restoration = try Self(initial, from: snapshot, of: agent, in: log, epoch: epoch)
+    try restoration.read(log)
+    return restoration.restored
   }
 
   /// The state of a snapshot; nil where it is to be made anew from events.
@@ -64,41 +93,53 @@ enum StateRestoration<Kind: Agent> {
     return try JSON.decode(Kind.State.self, from: JSON.encode(value))
   }
 
-  private static func replay(
-    after coverage: AgentSnapshot.Coverage, of agent: AgentID, in log: any LogReader, epoch: UInt64,
-    into restored: inout Restored
-  ) throws {
-    guard try AgentSnapshot.hasTail(behind: coverage, of: agent, in: log, before: epoch) else { return }
-    if coverage.point == .start, let gap = try log.gaps().first {
-      throw HyphaError(
-        .logInvalid,
-        "the state of '\(agent)' has to be made anew from its events, and the log has lost some: \(gap.text)",
-        remedy: "add the missing step to its stateUpcasters, or restore a backup of the log")
+  // MARK: Evolving
+
+  /// Evolves by the next entry of the log, where that is one of the agent's events that count. Returns false where the agent's
+  /// events do not lie in their order, since it was moved here: then only ``read(_:)`` finds that.
+  ///
+  /// - Throws: what decoding the event throws.
+  mutating func take(_ entry: LogEntry) throws -> Bool {
+    let header = entry.record.header
+    guard let tail, header.agent == agent, header.channel == .persistent, header.point > tail.point else {
+      return true
     }
+    guard entry.source == .stated else { return false }
+    try replay(entry.record)
+    return true
+  }
+
+  /// Takes note that it was given all there is.
+  mutating func end() { isRead = true }
+
+  /// Reads what it has still to evolve by.
+  ///
+  /// - Throws: what reading, and decoding the events, throws.
+  mutating func read(_ log: any LogReader) throws {
+    guard !isRead, let tail else { return }
+    restored = begun
     var query = LogQuery()
     query.agent = agent
     query.channel = .persistent
-    query.positions = coverage.after.next...Position(rawValue: .max)
-    let begun = restored
+    query.types = Kind.evolves.rules.keys.sorted()
+    query.positions = tail.positions
     var cursor: LogCursor?
     repeat {
       let page = try log.page(of: query, after: cursor)
-      for entry in page.entries where entry.record.header.point > coverage.point {
-        // What came with an agent that was moved here came lane by lane.
-        guard entry.source == .stated else {
-          restored = begun
-          return try log.visitInOrder(query, after: coverage.point) { entry in
-            try replay(entry.record, into: &restored)
-            return true
-          }
+      for entry in page.entries where try !take(entry) {
+        restored = begun
+        try log.visitInOrder(query, after: tail.point) { entry in
+          try replay(entry.record)
+          return true
         }
-        try replay(entry.record, into: &restored)
+        return end()
       }
       cursor = page.next
     } while cursor != nil
+    end()
   }
 
-  private static func replay(_ record: Record, into restored: inout Restored) throws {
+  private mutating func replay(_ record: Record) throws {
     guard let rule = Kind.evolves.rules[record.header.type] else { return }
     try rule.replay(&restored.state, record)
     restored.replayedCount += 1
@@ -106,43 +147,39 @@ enum StateRestoration<Kind: Agent> {
   }
 }
 
-extension LogReader {
-  /// Calls `body` with the persistent events of one agent after a point, as the agent has stated them, until it returns false:
-  /// for a log in which they lie otherwise.
-  ///
-  /// - Complexity: 24 bytes of memory an event.
-  func visitInOrder(_ query: LogQuery, after point: LanePoint, _ body: (LogEntry) throws -> Bool) throws {
-    var places: [(point: LanePoint, position: Position)] = []
-    var cursor: LogCursor?
-    repeat {
-      let page = try page(of: query, after: cursor)
-      for entry in page.entries where entry.record.point > point {
-        places.append((entry.record.point, entry.position))
-      }
-      cursor = page.next
-    } while cursor != nil
-    for place in places.sorted(by: { $0.point < $1.point }) {
-      guard let entry = try entry(at: place.position) else { continue }
-      guard try body(entry) else { return }
-    }
-  }
-}
+/// Where a log has the events that an event-sourced state has still to evolve by.
+struct StateTail: Sendable, Equatable {
+  /// The agent's newest persistent event that the state has evolved by, or may have.
+  let point: LanePoint
+  /// The events lie here.
+  let positions: ClosedRange<Position>
+  /// How many persistent events of the agent there are at the most.
+  let countMax: UInt64
 
-extension AgentSnapshot {
-  /// Whether an agent may have stated persistent events that a snapshot does not cover, beside its activations.
+  /// A tail by its parts.
+  init(point: LanePoint, positions: ClosedRange<Position>, countMax: UInt64) {
+    (self.point, self.positions, self.countMax) = (point, positions, countMax)
+  }
+
+  /// What an agent may have stated that a snapshot does not cover, beside its activations; nil for nothing.
   ///
   /// - Parameter epoch: up to the one before this.
-  static func hasTail(
-    behind coverage: Coverage, of agent: AgentID, in log: any LogReader, before epoch: UInt64
-  )
-    throws -> Bool
-  {
+  /// - Complexity: a lookup for each epoch since the snapshot.
+  init?(
+    behind coverage: AgentSnapshot.Coverage, of agent: AgentID, in log: any LogReader, before epoch: UInt64
+  ) throws {
     let first = max(coverage.point.epoch, 1)
+    var (last, countMax) = (Position.start, UInt64(0))
     for number in first..<max(first, epoch) {
       let stream = StreamID(agent: agent, epoch: number, channel: .persistent)
       let covered = number == coverage.point.epoch ? coverage.point.sequence : 1
-      if let head = try log.streamHead(stream), head.sequence > covered { return true }
+      guard let head = try log.streamHead(stream), head.sequence > covered else { continue }
+      last = max(last, head.position)
+      countMax += head.sequence - covered
     }
-    return false
+    guard countMax > 0 else { return nil }
+    self.init(
+      point: coverage.point, positions: coverage.after.next...max(coverage.after.next, last),
+      countMax: countMax)
   }
 }

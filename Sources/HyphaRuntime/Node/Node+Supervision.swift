@@ -14,7 +14,10 @@ extension Node {
     var supervisor = topology.agent(agent)?.reportsTo
     while let id = supervisor {
       let spec = topology.agent(id)
-      if let kind = spec?.kind, configuration.kinds.declaration(kind)?.handles.contains(type) == true {
+      if let spec, let declared = configuration.kinds.declaration(spec.kind),
+        declared.handles.contains(type)
+          || declared.isOpen && spec.subscribes.contains(where: { $0.type == type })
+      {
         return id
       }
       supervisor = spec?.reportsTo

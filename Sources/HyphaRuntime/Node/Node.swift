@@ -72,6 +72,8 @@ public final class Node: Sendable {
     var unfitFrameCount: UInt64 = 0
     /// What others do that is refused: they choose the texts, and there is no end of them.
     var refusals = RefusalLog()
+    /// Reads what several agents' states have still to evolve by.
+    var statePass: StatePass?
     var openChannels: Set<Channel> = []
     var whenOpen: CheckedContinuation<Void, Never>?
     var isStopped = false
@@ -152,7 +154,7 @@ public final class Node: Sendable {
       .merging(moves.adopted.mapValues { (head, Handover.points($0.handover.handled)) }) { $1 }
     auditor = try configuration.notary.map { try RelayAuditor(log: log, routes: routes, notary: $0) }
     let own = topology.agents(on: configuration.node).map(\.id).filter { !routes.isArriving($0) }
-    let audience = AlertAudience(topology, of: configuration.kinds.alertTypes, agents: own)
+    let audience = AlertAudience(topology, of: configuration.kinds.alertTypes(in: topology), agents: own)
     desk = AlertDesk(
       AlertTracker(audience, settings: topology.alerts) { topology.agent($0)?.reportsTo })
     desks = (
@@ -275,9 +277,10 @@ public final class Node: Sendable {
     beginTopology()
     beginMoves()
     tick()
+    let order = configuration.topology.agents.compactMap { runners[$0.id] }
+    await prepareStates(of: order)
     await waitForLinks()
     guard !isStopped else { return }
-    let order = configuration.topology.agents.compactMap { runners[$0.id] }
     state.withLock { $0.runnerOrder = order }
     let tasks = order.map { runner -> Task<Void, Never> in
       // Without a preference where there is none: asking for it at each switch is not free.
@@ -524,6 +527,7 @@ extension Node {
       state.isStopped = true
       // Agents hold on to their node, and it to them.
       defer { (state.commits, state.runners, state.runnerOrder, state.tasks) = ([:], [:], [], []) }
+      state.statePass = nil
       let commits = state.commits.sorted { $0.key < $1.key }.map(\.value)
       return (Array(state.runners.values), state.tasks, commits, state.whenOpen.take())
     }

@@ -38,7 +38,7 @@ public enum RestartNeeds {
     var guards: [PruneGuard] = []
     for (agent, _) in try activations(in: log) {
       guard let coverage = try AgentSnapshot.read(of: agent, in: log)?.coverage,
-        try AgentSnapshot.hasTail(behind: coverage, of: agent, in: log, before: (epochs[agent] ?? 0) + 1)
+        try StateTail(behind: coverage, of: agent, in: log, before: (epochs[agent] ?? 0) + 1) != nil
       else { continue }
       guards.append(PruneGuard("the state of agent '\(agent)'", through: coverage.after))
     }

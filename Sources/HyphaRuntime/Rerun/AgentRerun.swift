@@ -11,6 +11,10 @@ protocol AgentRerunning: AnyObject {
   /// Lets the agent come to its end.
   func stop() async
   var report: RerunSummary.Agent { get }
+  /// The epochs of the agent that it runs again.
+  var epochs: ClosedRange<UInt64> { get }
+  /// The newest event of each lane that the agent has stated now.
+  var lanes: [Lane: LanePoint] { get }
 }
 
 /// Makes an agent's calls again, in the order and with what they took when they were recorded.
@@ -48,33 +52,42 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   /// Where the newest call left its state.
   private var place = StateStep.Place(position: .start, time: .zero)
   private var outbox: Outbox
-  private var lanes: [Lane: LanePoint] = [:]
+  private(set) var lanes: [Lane: LanePoint] = [:]
+  /// The agent's stay on the node before this one.
+  private let former: (any AgentRerunning)?
   private var newest = Timestamp.zero
   private(set) var report: RerunSummary.Agent
 
   init(
     _ kind: Kind.Type, _ spec: AgentSpec, _ begin: RerunBegin, in log: any LogReader,
-    declarations: Declarations,
+    behind former: (any AgentRerunning)?, declarations: Declarations,
     handlerDeadline: Duration, limits: WireLimits, keepsStates: Bool
   ) {
     self.log = log
     self.spec = spec
     self.begin = begin
+    self.former = former
     self.limits = limits
     self.keepsStates = keepsStates
     host = RerunHost(declarations, handlerDeadline: handlerDeadline)
     let entries = kind.handles.entries(for: declarations.takenTypes)
     self.entries = entries
-    inputs = RerunInputs(log, after: begin.after, through: begin.handled) {
-      declarations.takes($0) && declarations.wants($0.agent, $0.addressee, $0.type, $0.subject)
+    let (stay, author) = (begin.stay, log.identity.node.author)
+    inputs = RerunInputs(log, after: begin.after, through: begin.handled) { record, position in
+      declarations.takes(record)
+        && declarations.wants(record.agent, record.addressee, record.type, record.subject)
+        && stay.has(record, at: position, author: author)
     } isHandled: {
       entries[$0] != nil
     }
+    for timer in begin.brought?.timers ?? [] { timers[timer.id] = timer }
     isBeforeBegin = begin.snapshot != nil
     outbox = Outbox(agent: spec.id, epoch: 1, lanes: [:], policyVersion: 1)
     report = RerunSummary.Agent(agent: spec.id, kind: kind.kind)
-    report.from = begin.after
+    report.from = stay.arrival?.position ?? begin.after
   }
+
+  var epochs: ClosedRange<UInt64> { begin.stay.epochs }
 
   // MARK: Reading
 
@@ -93,6 +106,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       let outcomes = try await flush()
       isStartOpen = true
       activation = entry.place
+      if let former, lanes.isEmpty { lanes = former.lanes }
       outbox = Outbox(agent: spec.id, epoch: record.epoch, lanes: lanes, policyVersion: 1)
       return outcomes
     case Observed.eventType:
@@ -299,6 +313,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       let state = await agent.state
       agent = Kind()
       await Self.set(state, on: agent)
+    } else if let state = begin.brought?.state {
+      await Self.set(try JSON.decode(Kind.State.self, from: state), on: agent)
     } else if let snapshot = begin.snapshot {
       await Self.set(try JSON.decode(Kind.State.self, from: snapshot.state), on: agent)
     }

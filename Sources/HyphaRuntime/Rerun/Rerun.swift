@@ -19,7 +19,8 @@ public struct Rerun {
   /// Prepares a re-run.
   ///
   /// - Parameters:
-  ///   - topology: the one that the log was written under; settings may differ.
+  ///   - topology: the one that the log was written under, as its file says; settings may differ. Where agents were moved to
+  ///     stands in the log.
   ///   - log: a node's log; the node may run meanwhile.
   ///   - agents: those to be run again; nil for all of the node.
   /// - Throws: ``HyphaError/Code/invalidTopology`` where the log was written under another one, or has no such node.
@@ -61,25 +62,26 @@ public struct Rerun {
   public func run(
     progress: (Position, Position) throws -> Void = { _, _ in }, _ body: (RerunOutcome) throws -> Bool
   ) async throws -> RerunSummary {
-    let order = topology.agents(on: log.identity.node).map(\.id).filter { wanted?.contains($0) ?? true }
     var (end, tryCount) = (try log.head(), 1)
-    var (summary, agents) = try begin(order)
+    var (summary, order, agents) = try await begin()
     // What agents have come to and where the log ends should be of one moment, while a node may write.
     while case let now = try log.head(), now != end {
       (end, tryCount) = (now, tryCount + 1)
       guard tryCount <= Self.tryCountMax else { break }
-      (summary, agents) = try begin(order)
+      (summary, order, agents) = try await begin()
     }
     do {
       let isDone = try await run(agents, through: end, progress, body)
       if isDone { try await finish(agents, order, body) }
     } catch {
-      for agent in agents.values { await agent.stop() }
+      for agent in agents.values.joined() { await agent.stop() }
       throw error
     }
     for id in order {
-      await agents[id]?.stop()
-      if let report = agents[id]?.report { summary.agents.append(report) }
+      for agent in agents[id] ?? [] { await agent.stop() }
+      guard let stays = agents[id], var report = stays.first?.report else { continue }
+      for stay in stays.dropFirst() { report.add(stay.report) }
+      summary.agents.append(report)
     }
     return summary
   }
@@ -87,24 +89,30 @@ public struct Rerun {
   /// So often a moment is looked for in which nothing is written.
   private static let tryCountMax = 100
 
-  private func begin(_ order: [AgentID]) throws -> (RerunSummary, [AgentID: any AgentRerunning]) {
+  private func begin() async throws -> (RerunSummary, [AgentID], [AgentID: [any AgentRerunning]]) {
     var summary = RerunSummary(node: log.identity.node)
-    var agents: [AgentID: any AgentRerunning] = [:]
+    var agents: [AgentID: [any AgentRerunning]] = [:]
+    let stays = try RerunStay.all(topology, in: log)
+    let order = topology.agents.map(\.id).filter { stays[$0] != nil && wanted?.contains($0) ?? true }
     summary.prunedThrough =
       try log.gaps().filter { $0.kind == .pruned }.map(\.range.upperBound).max() ?? .start
     for id in order {
-      guard let spec = topology.agent(id) else { continue }
+      guard var spec = topology.agent(id) else { continue }
+      spec.node = log.identity.node
       let kind = try kinds.kind(spec.kind)
-      switch try RerunBegin.find(kind, id, in: log, prunedThrough: summary.prunedThrough) {
-      case .begin(let begin): agents[id] = make(kind, spec, begin)
-      case .impossible(let reason): summary.notRun.append((id, reason))
+      for stay in stays[id] ?? [] {
+        switch try await RerunBegin.find(kind, id, stay, in: log, prunedThrough: summary.prunedThrough) {
+        case .begin(let begin):
+          agents[id, default: []].append(make(kind, spec, begin, behind: agents[id]?.last))
+        case .impossible(let reason): summary.notRun.append((id, reason))
+        }
       }
     }
-    return (summary, agents)
+    return (summary, order, agents)
   }
 
   private func run(
-    _ agents: [AgentID: any AgentRerunning], through end: Position,
+    _ agents: [AgentID: [any AgentRerunning]], through end: Position,
     _ progress: (Position, Position) throws -> Void, _ body: (RerunOutcome) throws -> Bool
   ) async throws -> Bool {
     var read = Position.start
@@ -114,7 +122,10 @@ public struct Rerun {
       try log.visit(read.next...last, .forward) { view in
         guard case .stated = view.source, view.record.channel != .realtime else { return true }
         let entry = try view.entry()
-        if let agent = agents[entry.record.agent] { own.append((entry, agent)) }
+        let epoch = entry.record.epoch
+        if let agent = agents[entry.record.agent]?.first(where: { $0.epochs.contains(epoch) }) {
+          own.append((entry, agent))
+        }
         return true
       }
       read = last
@@ -128,17 +139,16 @@ public struct Rerun {
   }
 
   private func finish(
-    _ agents: [AgentID: any AgentRerunning], _ order: [AgentID], _ body: (RerunOutcome) throws -> Bool
+    _ agents: [AgentID: [any AgentRerunning]], _ order: [AgentID], _ body: (RerunOutcome) throws -> Bool
   ) async throws {
-    for id in order {
-      guard let agent = agents[id] else { continue }
+    for agent in order.flatMap({ agents[$0] ?? [] }) {
       for outcome in try await agent.end() { guard try body(outcome) else { return } }
     }
   }
 
-  private func make<Kind: Agent>(_ kind: Kind.Type, _ spec: AgentSpec, _ begin: RerunBegin)
-    -> any AgentRerunning
-  {
+  private func make<Kind: Agent>(
+    _ kind: Kind.Type, _ spec: AgentSpec, _ begin: RerunBegin, behind former: (any AgentRerunning)?
+  ) -> any AgentRerunning {
     let authors = Set(topology.nodes.map(\.id.author))
     let limits = WireLimits.standard
     let declarations = Declarations(
@@ -147,7 +157,7 @@ public struct Rerun {
       topology.agent($0) != nil || authors.contains($0)
     }
     return AgentRerun(
-      kind, spec, begin, in: log, declarations: declarations,
+      kind, spec, begin, in: log, behind: former, declarations: declarations,
       handlerDeadline: topology.supervision(of: spec.id).handlerDeadline, limits: limits,
       keepsStates: keepsStates)
   }
@@ -182,6 +192,20 @@ public struct RerunSummary: Sendable {
     /// How many persistent events of the agent's own, and for it, the log has.
     var ownCount: UInt64 = 0
     var inputCount: UInt64 = 0
+
+    /// Adds what a later stay of the agent on the node came to.
+    mutating func add(_ other: Agent) {
+      callCount += other.callCount
+      recordedCount += other.recordedCount
+      statedCount += other.statedCount
+      differenceCount += other.differenceCount
+      skippedCount += other.skippedCount
+      cutOffCount += other.cutOffCount
+      unclaimedCount += other.unclaimedCount
+      isStateKnown = other.isStateKnown
+      ownCount += other.ownCount
+      inputCount += other.inputCount
+    }
   }
 
   /// The node.
@@ -199,59 +223,4 @@ public struct RerunSummary: Sendable {
   public var differenceCount: Int { agents.reduce(0) { $0 + $1.differenceCount } }
   /// How many calls were made again.
   public var callCount: Int { agents.reduce(0) { $0 + $1.callCount } }
-}
-
-/// Where the re-run of an agent begins and ends.
-struct RerunBegin {
-  struct Snapshot {
-    let state: [UInt8]
-    /// The agent's newest persistent event that the state covers.
-    let point: LanePoint
-  }
-
-  enum Finding {
-    case begin(RerunBegin)
-    case impossible(String)
-  }
-
-  /// What stands up to here is not looked at.
-  var after = Position.start
-  /// The state that it begins with, where that is not a fresh one.
-  var snapshot: Snapshot?
-  /// The place of the newest persistent event that was handled.
-  var handled: Position
-  /// The state that was saved last, where it is of the same moment.
-  var stateAtEnd: [UInt8]?
-  /// Whether anything of the agent was saved.
-  var hasSaved = false
-
-  static func find<Kind: Agent>(
-    _ kind: Kind.Type, _ agent: AgentID, in log: any LogReader, prunedThrough: Position
-  ) throws -> Finding {
-    let key = CursorKey(agent: agent, channel: .persistent)
-    // First these: what they stand for is in the log up to any later head.
-    let handled = try log.cursor(key)?.position ?? .start
-    let saved = try AgentSnapshot.read(of: agent, in: log)
-    let isOfOneMoment = try log.cursor(key)?.position ?? .start == handled
-    var begin = RerunBegin(handled: handled)
-    begin.hasSaved = saved != nil
-    if let saved, saved.coverage == nil, saved.stateVersion == Kind.stateVersion, !saved.state.isEmpty,
-      isOfOneMoment
-    {
-      begin.stateAtEnd = saved.state
-    }
-    guard prunedThrough > .start else { return .begin(begin) }
-    begin.after = prunedThrough
-    begin.stateAtEnd = nil
-    if Kind.State.self == Stateless.self { return .begin(begin) }
-    guard Kind.evolves.isUsed, let saved, let coverage = saved.coverage,
-      saved.stateVersion == Kind.stateVersion
-    else {
-      return .impossible(
-        "the log was pruned through \(prunedThrough), and its state there is not known: it is committed whole"
-      )
-    }
-    begin.snapshot = Snapshot(state: saved.state, point: coverage.point)
-    return .begin(begin)
-  }
 }

@@ -13,7 +13,7 @@ struct RerunInputs {
 
   private let log: any LogReader
   private let end: Position
-  private let isForAgent: (Record) -> Bool
+  private let isForAgent: (Record, Position) -> Bool
   private let isHandled: (EventTypeName) -> Bool
   private var pending = Queue<Place>()
   private var scanned: Position
@@ -27,7 +27,7 @@ struct RerunInputs {
   ///   - isHandled: whether it has a handler for a type.
   init(
     _ log: any LogReader, after begin: Position, through end: Position,
-    isForAgent: @escaping (Record) -> Bool, isHandled: @escaping (EventTypeName) -> Bool
+    isForAgent: @escaping (Record, Position) -> Bool, isHandled: @escaping (EventTypeName) -> Bool
   ) {
     (self.log, self.end, self.isForAgent, self.isHandled) = (log, end, isForAgent, isHandled)
     scanned = begin
@@ -64,7 +64,7 @@ struct RerunInputs {
     try log.visit(scanned.next...last, .forward) { view in
       scanned = view.position
       guard view.record.channel == .persistent, case let record = try view.entry().record,
-        isForAgent(record)
+        isForAgent(record, view.position)
       else {
         return true
       }

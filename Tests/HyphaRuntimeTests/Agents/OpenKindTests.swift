@@ -38,6 +38,34 @@ private actor Parrot: Agent {
   }
 }
 
+/// Cries out as an alert what each note says, as a program would that does not know the type.
+private actor Crier: Agent {
+  static let handles = Handlers(Crier.self).onOthers { try await $0.cry($1, in: $2) }
+  static let settingNames: Set<String> = ["alerts"]
+
+  static func alertTypes(_ settings: JSONValue) -> Set<EventTypeName> {
+    guard case .array(let names)? = settings["alerts"] else { return [] }
+    return Set(names.compactMap { try? EventTypeName($0.text ?? "") })
+  }
+
+  var state: [String] = []
+
+  private func cry(_ record: Record, in context: Context) async throws {
+    let text = try record.withPayload { try JSON.decode(JSONValue.self, from: $0) }["text"] ?? .null
+    let payload = Array(try JSON.encode(["text": text]))
+    for (type, channel, within) in [
+      ("test.Call", .alert, .seconds(3)), ("test.Call", .persistent, nil),
+      ("test.Note", .alert, nil),
+      ("test.Call", .alert, .zero), ("test.Call", .realtime, nil),
+    ] as [(EventTypeName, Channel, Duration?)] {
+      do {
+        try context.publish(
+          RawEvent(type: type, payload: payload, channel: channel), within: within)
+      } catch { state.append("\(error)") }
+    }
+  }
+}
+
 /// An agent that nothing in a simulation could answer.
 private actor Outsider: Agent {
   static let reachesOutside = true
@@ -115,6 +143,53 @@ private actor Outsider: Agent {
     let deployment = try deployment(["leave", "one"])
     #expect(try state("parrot", Parrot.self, deployment).types == ["test.Note"])
     #expect(try DeadLetter.open(in: deployment.reader(of: "y")).map(\.failure.error) == ["NodeStops()"])
+    try deployment.stop()
+  }
+
+  @Test func `an open kind publishes the alerts that the file names, which are answered or go up`()
+    throws
+  {
+    let topology = try Topology(
+      name: "cries", nodes: [NodeSpec(id: "x"), NodeSpec(id: "y")],
+      agents: [
+        AgentSpec(id: "root", kind: "supervisor", node: "x"),
+        AgentSpec(
+          id: "crier", kind: "crier", node: "y", reportsTo: "root",
+          publishes: ["test.Call", "test.Note"],
+          subscribes: [Subscription(type: "test.Note")],
+          settings: .object(["alerts": .array([.string("test.Call")])])),
+        AgentSpec(
+          id: "taker", kind: Taker.kind, node: "x", reportsTo: "root",
+          subscribes: [Subscription(type: "test.Call")],
+          settings: .object(["run": .string("none")])),
+        AgentSpec(
+          id: "writer", kind: "writer", node: "x", reportsTo: "root",
+          settings: .object(["texts": .array([.string("once"), .string("never")])])),
+      ], alerts: AlertSettings(deadline: .seconds(60), redelivery: .milliseconds(200)))
+    let kinds = try KindRegistry(BuiltInKinds.all + [Writer.self, Crier.self, Taker.self])
+    let deployment = SimulatedDeployment(topology, kinds: kinds, seed: 1)
+    try deployment.start()
+    deployment.run(for: .seconds(10))
+    let errors = try state("crier", Crier.self, deployment)
+    #expect(errors.count == 8)
+    #expect(
+      errors[0].contains(
+        "publishes test.Call on the channel persistent, and the topology file has it on alert"))
+    #expect(
+      errors[1].contains(
+        "publishes test.Note on the channel alert, and the topology file has it on persistent"))
+    #expect(errors[2].contains("to be answered within"))
+    #expect(errors[3].contains("publishes test.Call on the channel realtime"))
+    let stated = try deployment.reader(of: "y").read(after: .start, limit: .max, byteLimit: .max)
+      .map(\.record)
+    let calls = stated.filter { $0.type == "test.Call" }
+    #expect(calls.count == 2 && calls.allSatisfy { $0.channel == .alert && $0.agent == "crier" })
+    let answers = stated.filter { $0.type == AlertAcknowledged.eventType && $0.agent == "taker" }
+    #expect(answers.map(\.causation) == [calls[0].id])
+    let escalations = stated.filter { $0.type == AlertEscalated.eventType }
+    #expect(escalations.first?.addressee == "root" && escalations.first?.causation == calls[1].id)
+    // By its own deadline, not by the deployment's.
+    #expect((escalations.first?.time.since(calls[1].time) ?? .zero) < .seconds(4))
     try deployment.stop()
   }
 

@@ -12,6 +12,7 @@ import Testing
     var writes: [String] = []
     var signals: [String] = []
     var notes: [String] = []
+    var alerts: [ProgramOutput] = []
     var isInputClosed = false
     var outcome: Result<[ProgramOutput], any Error>?
 
@@ -24,6 +25,9 @@ import Testing
         switch effect {
         case .write(let bytes): writes.append(String(decoding: bytes, as: UTF8.self))
         case .closeInput: isInputClosed = true
+        case .alert(let alert):
+          #expect(outcome == nil, "within its input")
+          alerts.append(alert)
         case .terminate: signals.append("term")
         case .kill: signals.append("kill")
         case .finish(let result):
@@ -77,6 +81,35 @@ import Testing
     #expect(talk.outputs == [] && talk.signals == [])
   }
 
+  @Test func `an alert leaves when its line has come, whatever becomes of the input`() throws {
+    var talk = Talk()
+    talk.give()
+    talk.say("a.B")
+    talk.say("a.Fire", "i1", #","channel":"alert","withinms":1500,"addressee":"ana","data":1"#)
+    talk.say("a.Fire", "i1", #","channel":"alert""#)
+    #expect(talk.alerts.count == 2 && talk.outcome == nil)
+    #expect(talk.alerts[0].event.channel == .alert && talk.alerts[0].within == .milliseconds(1500))
+    #expect(talk.alerts[0].addressee == "ana" && talk.alerts[1].within == nil)
+    talk.say("hypha.handled")
+    #expect(talk.outputs?.map(\.event.type) == ["a.B"], "it is none of those that are committed")
+  }
+
+  @Test func `an alert that may not leave fails its input, and none follows it`() throws {
+    var talk = Talk()
+    talk.give()
+    talk.say("a.Fire", "i1", #","channel":"alert""#)
+    talk.dialogue.refuse(HyphaError(.undeclared, "no"))
+    talk.say("a.Fire", "i1", #","channel":"alert""#)
+    talk.say("a.B")
+    talk.say("hypha.handled")
+    #expect(talk.error == "undeclared: no" && talk.alerts.count == 1 && talk.dialogue.takesInput)
+    // What comes too late fails nothing else.
+    talk.dialogue.refuse(HyphaError(.undeclared, "no"))
+    talk.give("i2")
+    talk.say("hypha.handled", "i2")
+    #expect(talk.outputs == [])
+  }
+
   @Test func `a line may come in any parts, and several at once`() {
     var talk = Talk()
     talk.give()
@@ -111,6 +144,12 @@ import Testing
     ("a.B", #","addressee":"no one""#, "bad name"), ("a.B", #","addressee":7"#, "is no text"),
     ("a.B", #","schemaversion":0"#, "not 1 to 65535"), ("a.B", #","schemaversion":70000"#, "not 1 to 65535"),
     ("a.B", #","data_base64":"*""#, "not base64"),
+    ("a.B", #","channel":"realtime""#, "neither persistent nor alert"),
+    ("a.B", #","channel":1"#, "is no text"),
+    ("a.B", #","withinms":10"#, "or is no alert"),
+    ("a.B", #","channel":"alert","withinms":-1"#, "withinms that is not"),
+    ("a.B", #","channel":"alert","withinms":2147483648"#, "withinms that is not"),
+    ("a.B", #","channel":"alert","withinms":"soon""#, "withinms that is not"),
   ])
   func `an event that cannot be fails its input, for good, and the program goes on`(
     type: String, more: String, problem: String
@@ -186,6 +225,11 @@ import Testing
     talk.give()
     for _ in 0..<4 { talk.say("a.B") }
     #expect(talk.signals == ["kill"])
+    talk = Talk(limits)
+    talk.give()
+    talk.say("a.B")
+    for _ in 0..<3 { talk.say("a.B", "i1", #","channel":"alert""#) }
+    #expect(talk.signals == ["kill"] && talk.alerts.count == 2)
     talk = Talk(limits)
     talk.give()
     for _ in 0..<3 { talk.say("a.B", "i1", #","data":"\#(String(repeating: "x", count: 190))""#) }

@@ -15,11 +15,17 @@ struct InvoiceRejected: Event {
   var reason: String
 }
 
+struct FraudSuspected: Event {
+  static let channel = Channel.alert
+  var invoice: String
+}
+
 /// Hands in invoices and waits until all are decided, by a program in another language.
 actor Clerk: Agent {
   static let handles = Handlers(Clerk.self)
     .on(InvoiceApproved.self) { $0.note($1.invoice, true, in: $2) }
     .on(InvoiceRejected.self) { $0.note($1.invoice, false, in: $2) }
+    .on(FraudSuspected.self) { $0.suspect($1.invoice, in: $2) }
   static let publishes: [any Event.Type] = [InvoiceSubmitted.self]
   static let finishes = true
 
@@ -29,6 +35,7 @@ actor Clerk: Agent {
     var submitted = 0
     var approved: [String] = []
     var rejected: [String] = []
+    var suspected: [String] = []
   }
   var state = State()
 
@@ -45,9 +52,16 @@ actor Clerk: Agent {
     report(in: context)
   }
 
+  /// Answers the alert by returning.
+  private func suspect(_ invoice: String, in context: Context) {
+    state.suspected.append(invoice)
+    report(in: context)
+  }
+
   private func report(in context: Context) {
     context.report("invoices approved", Int64(state.approved.count))
     context.report("invoices rejected", Int64(state.rejected.count))
+    context.report("frauds suspected", Int64(state.suspected.count))
     if state.approved.count + state.rejected.count == Self.amounts.count { context.finish() }
   }
 }

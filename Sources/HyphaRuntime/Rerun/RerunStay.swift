@@ -1,0 +1,98 @@
+import HyphaCore
+import HyphaLog
+import HyphaTopology
+
+/// A part of an agent's life on one node: from where the agent began there to where it left, in epochs of its own.
+struct RerunStay {
+  /// A hand-over, and where in the log of this node the agent came, or went, by it.
+  typealias Move = (position: Position, handover: Handover)
+
+  /// The agent's epochs on this node meanwhile.
+  var epochs: ClosedRange<UInt64> = 1 ... .max
+  /// How it came; nil where it began its life here.
+  var arrival: Move?
+  /// How it left; nil where it is still here.
+  var departure: Move?
+
+  /// Whether the agent has spent its whole life here.
+  var isWhole: Bool { arrival == nil && departure == nil }
+
+  /// Whether the agent handled an event here, as far as moves decide that: what it had handled elsewhere lies in this log as well,
+  /// and what it had not handled yet when it left.
+  ///
+  /// - Parameter author: the node itself, whose judgements do not follow an agent that moves.
+  func has(_ record: Record, at position: Position, author: AgentID) -> Bool {
+    let lane = record.lane
+    let isJudgement = lane.agent == author && record.addressee == nil
+    if let arrival, position < arrival.position {
+      if isJudgement || record.point <= handled(arrival.handover, lane) { return false }
+    }
+    guard let departure, !isJudgement else { return true }
+    return record.point <= handled(departure.handover, lane)
+  }
+
+  private func handled(_ handover: Handover, _ lane: Lane) -> LanePoint {
+    handover.handled.last { $0.lane == lane }?.point ?? .start
+  }
+
+  /// How far the agent had handled its persistent events when it left, in the log of the node; what lies before that and was for it, it
+  /// has handled.
+  func handledThrough(in log: any LogReader) throws -> Position {
+    guard let departure else { return .start }
+    return try departure.handover.handled.reduce(Position.start) { through, end in
+      guard let lane = end.lane, lane.channel == .persistent,
+        let position = try log.position(of: end.point, in: lane)
+      else { return through }
+      return max(through, position)
+    }
+  }
+}
+
+extension RerunStay {
+  /// The stays of a topology's agents on the node whose log this is, the earliest first; agents that never were there have none.
+  ///
+  /// - Parameter topology: the one that the file says: moves come on top of it.
+  /// - Throws: what reading throws.
+  static func all(_ topology: Topology, in log: any LogReader) throws -> [AgentID: [RerunStay]] {
+    let reading = try MoveReading(log)
+    let node = log.identity.node
+    var arrivedEpochs: [UInt32: UInt64] = [:]
+    var (parts, departures): ([UInt32: [Int: [UInt8]]], [UInt32: Move]) = ([:], [:])
+    for position in reading.positions.sorted() {
+      guard let entry = try log.entry(at: position), entry.source == .stated else { continue }
+      switch entry.record.type {
+      case AgentArrived.eventType:
+        let event = try AgentArrived.decode(entry.record)
+        arrivedEpochs[event.move] = event.epoch
+      case AgentHandedOver.eventType:
+        let event = try AgentHandedOver.decode(entry.record)
+        parts[event.move, default: [:]][event.part] = event.bytes.bytes
+        guard let all = parts[event.move], all.count == event.partCount else { continue }
+        let bytes = (0..<event.partCount).flatMap { all[$0] ?? [] }
+        departures[event.move] = (position, try JSON.decode(Handover.self, from: bytes))
+        parts[event.move] = nil
+      default: break
+      }
+    }
+    var stays: [AgentID: [RerunStay]] = [:]
+    for agent in topology.agents {
+      var open = agent.node == node ? RerunStay() : nil
+      for move in reading.moves.moves.map(\.order) where move.agent == agent.id {
+        if move.from == node, let departure = departures[move.move], var stay = open {
+          let first = stay.epochs.lowerBound
+          stay.epochs = first...max(first, departure.handover.epoch)
+          stay.departure = departure
+          stays[agent.id, default: []].append(stay)
+          open = nil
+        }
+        if move.to == node, let position = reading.arrivals[move.move], let epoch = arrivedEpochs[move.move],
+          let handover = reading.handover(move)
+        {
+          open = RerunStay(epochs: epoch ... .max, arrival: (position, handover))
+        }
+      }
+      if let open { stays[agent.id, default: []].append(open) }
+    }
+    return stays
+  }
+}
