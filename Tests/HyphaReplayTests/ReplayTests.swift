@@ -1,6 +1,7 @@
 import Foundation
 import HyphaCore
 import HyphaLog
+import HyphaLogLMDB
 import HyphaReplay
 import Synchronization
 import Testing
@@ -284,4 +285,51 @@ final class Flag: Sendable {
   private let state = Atomic<Bool>(false)
   var isRaised: Bool { state.load(ordering: .acquiring) }
   func raise() { state.store(true, ordering: .releasing) }
+
+  @Test func `who is shown an event holds no pages of its log, however long that takes`() async throws {
+    let world = try World(seed: 3, nodeCount: 1, isOnDisk: true)
+    try await world.run(eventCount: 200)
+    let directory = try #require(world.logs[0] as? LMDBLog).directory
+    var replay = try Replay(of: world.logs)
+    try replay.look()
+    var shownCount = 0
+    try replay.visit { _ in
+      shownCount += 1
+      // The index may read meanwhile, on its own thread.
+      let own = UInt64(pthread_self())
+      let marks = try LMDBRetention().readers(of: directory).filter { $0.thread == own }
+      #expect(marks.allSatisfy { $0.commit == nil }, "\(marks)")
+      return true
+    }
+    #expect(shownCount > 100)
+  }
+
+  @Test func `all that stands before a damaged entry is shown before that is said`() async throws {
+    let world = try World(seed: 3, nodeCount: 1, isOnDisk: true)
+    try await world.run(eventCount: 200)
+    let directory = try #require(world.logs[0] as? LMDBLog).directory
+    let whole = try all(world.logs)
+    world.logs[0].close()
+    let file = URL(fileURLWithPath: directory + "/log/data.mdb")
+    var data = try Data(contentsOf: file)
+    var place = data.startIndex
+    while let found = data.range(of: Data(#"{"n": 77}"#.utf8), in: place..<data.endIndex) {
+      data[found.lowerBound] ^= 1
+      place = found.upperBound
+    }
+    try data.write(to: file)
+    let damaged = try #require(whole.first { $0.entry.record.payload.elementsEqual(#"{"n": 77}"#.utf8) })
+    var replay = try Replay(of: [try LMDBLogReader(directory: directory)])
+    try replay.look()
+    var shown: [Position] = []
+    for _ in 1...2 {
+      #expect(throws: HyphaError.self) {
+        try replay.visit {
+          shown.append($0.entry.position)
+          return true
+        }
+      }
+    }
+    #expect(shown == whole.map(\.entry.position).filter { $0 < damaged.entry.position })
+  }
 }

@@ -33,6 +33,8 @@ struct HeldEntries {
   }
 
   private let log: UInt32
+  /// Whether its own order is the one that counts, since no other log is beside it.
+  private let isAlone: Bool
   private var items: [Item] = []
   /// How many of the items were shown.
   private var shownCount = 0
@@ -44,7 +46,7 @@ struct HeldEntries {
   /// The key of the next entry; ``Key/last`` where there is none.
   private(set) var first = Key.last
 
-  init(log: Int) { self.log = UInt32(log) }
+  init(log: Int, isAlone: Bool) { (self.log, self.isAlone) = (UInt32(log), isAlone) }
 
   var count: Int { items.count - shownCount }
 
@@ -66,7 +68,11 @@ struct HeldEntries {
   /// Takes in an entry, between ``beginFill()`` and ``endFill()``.
   mutating func push(_ view: EntryView) {
     let rank = log | (view.source == .stated ? 0 : 0x8000_0000)
-    let key = Key(time: view.record.time.rawValue, rank: rank, position: view.position.rawValue)
+    let position = view.position.rawValue
+    let key =
+      isAlone
+      ? Key(time: 0, rank: 0, position: position)
+      : Key(time: view.record.time.rawValue, rank: rank, position: position)
     if isSorted, let newest = items.last, key < newest.key { isSorted = false }
     items.append(
       Item(

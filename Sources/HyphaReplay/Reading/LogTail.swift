@@ -36,19 +36,6 @@ struct LogTail {
   /// Looks how far the log reaches now.
   mutating func look() throws { head = max(head, try log.head()) }
 
-  /// Shows `body` each entry that passes, in place, until it says no; whether it never did.
-  mutating func visit(_ body: (EntryView) throws -> Bool) throws -> Bool {
-    while !isDry {
-      var isStopped = false
-      try read(atMost: .max) { view in
-        isStopped = try !body(view)
-        return !isStopped
-      }
-      if isStopped { return false }
-    }
-    return true
-  }
-
   /// Shows `body` some of the entries that pass, at most `count` and perhaps none, until it says no.
   mutating func read(atMost count: Int, _ body: (EntryView) throws -> Bool) throws {
     guard !isDry, count > 0 else { return }

@@ -2,7 +2,7 @@ import HyphaCore
 import HyphaLog
 
 /// The entries of several logs that were read and not shown yet, the earliest first: by the time that the events state,
-/// then stated ones before copies, then by node. Pure.
+/// then stated ones before copies, then by node; those of a log alone in its own order. Pure.
 ///
 /// Each log's entries are in order by themselves, so the logs alone are compared: the one with the earliest entry gives its
 /// entries until another one's next is earlier.
@@ -21,9 +21,12 @@ struct MergeWindow {
   static let (entryCountMax, byteCountMax) = (4_096, 8 << 20)
 
   init(logCount: Int) {
-    logs = (0..<logCount).map { HeldEntries(log: $0) }
+    logs = (0..<logCount).map { HeldEntries(log: $0, isAlone: logCount == 1) }
     heap = Array(0..<logCount)
   }
+
+  /// How many entries of a log there are.
+  func count(of log: Int) -> Int { logs[log].count }
 
   /// Whether there is as much of a log as may be.
   func isFull(of log: Int) -> Bool {

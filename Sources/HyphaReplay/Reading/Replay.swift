@@ -30,9 +30,9 @@ public struct ReplayedEntry {
 /// event once, no gap between old and new, and still no effect before its cause: what was there when the look began is
 /// shown, among what was there when it ended, which has all of its causes.
 ///
-/// **Cost.** A single log is read in place. Of several, at most 4,096 entries or 8 MiB of each are held, and a hundred
-/// bytes or so for each lane, epoch and log. No transaction outlives some milliseconds. A value is for one thread at a
-/// time.
+/// **Cost.** At most 4,096 entries or 8 MiB of each log are held, copied out of it, and of several a hundred bytes or so for
+/// each lane, epoch and log. No transaction outlives some milliseconds, however long whoever is shown an event takes for it:
+/// a pipe that nobody reads keeps no pages of a log. A value is for one thread at a time.
 public struct Replay {
   private var tails: [LogTail]
   private let nodes: [NodeID]
@@ -40,6 +40,8 @@ public struct Replay {
   private var appearances = Appearances()
   /// How far each log reached when the last look began.
   private var due: [Position]
+  /// Why logs could not be read on: thrown when all is shown that was read before.
+  private var failures: [Int: any Error] = [:]
 
   /// A replay of `logs`, which has nothing to show until ``look()`` was called.
   ///
@@ -94,37 +96,39 @@ public struct Replay {
   /// - Throws: what `body` throws, and what reading does; both leave the replay behind what was shown last.
   @discardableResult
   public mutating func visit(_ body: (ReplayedEntry) throws -> Bool) throws -> Bool {
-    if tails.count == 1 {
-      let node = nodes[0]
-      return try tails[0].visit { try body(ReplayedEntry(node: node, entry: $0)) }
-    }
-    return try visitAll { replayed, isCopy in try isCopy || body(replayed) }
+    try visitAll { replayed, isCopy in try isCopy || body(replayed) }
   }
 
   /// As ``visit(_:)``, but every entry of every log: `isCopy` says whether its event was shown before, as an entry of another log.
   @discardableResult
   public mutating func visitAll(_ body: (ReplayedEntry, _ isCopy: Bool) throws -> Bool) throws -> Bool {
-    if tails.count == 1 {
-      let node = nodes[0]
-      return try tails[0].visit { try body(ReplayedEntry(node: node, entry: $0), false) }
-    }
     // What the closures below change must not be part of what they are called on.
     var (appearances, window) = (appearances, window)
     (self.appearances, self.window) = (Appearances(), MergeWindow(logCount: 0))
     defer { (self.appearances, self.window) = (appearances, window) }
-    let (due, nodes) = (due, nodes)
-    for log in tails.indices { try fill(log, &window) }
+    let (due, nodes, isAlone) = (due, nodes, tails.count == 1)
+    for log in tails.indices { fill(log, &window) }
     // When all is read, what came during the look waits for the next one.
-    while window.count > 0, window.dueCount > 0 || tails.contains(where: { !$0.isDry }) {
+    while window.dueCount > 0 || tails.contains(where: { !$0.isDry }) {
+      try throwFailure(of: window)
+      guard window.count > 0 else { return true }
       let (log, goesOn) = try window.pop(due: due) { view, log in
-        let isCopy = !appearances.isFirst(
-          view.record, in: log, isStated: view.source == .stated)
+        let isCopy =
+          !isAlone && !appearances.isFirst(view.record, in: log, isStated: view.source == .stated)
         return try body(ReplayedEntry(node: nodes[log], entry: view), isCopy)
       }
       if !goesOn { return false }
-      try fill(log, &window)
+      fill(log, &window)
     }
     return true
+  }
+
+  /// Throws what has kept a log from being read on, once nothing of it is left to be shown. It is tried again after that.
+  private mutating func throwFailure(of window: MergeWindow) throws {
+    guard let failed = failures.keys.first(where: { window.count(of: $0) == 0 }),
+      let failure = failures.removeValue(forKey: failed)
+    else { return }
+    throw failure
   }
 
   /// The next event, copied out; nil when all was shown that was there at the last ``look()``.
@@ -138,13 +142,17 @@ public struct Replay {
   }
 
   /// Reads a log on where less of it is in hand than has to be looked ahead.
-  private mutating func fill(_ log: Int, _ window: inout MergeWindow) throws {
-    guard window.isLow(of: log), !tails[log].isDry else { return }
+  private mutating func fill(_ log: Int, _ window: inout MergeWindow) {
+    guard window.isLow(of: log), !tails[log].isDry, failures[log] == nil else { return }
     let due = due[log]
-    try window.fill(log) { window in
-      while !tails[log].isDry, !window.isFull(of: log) {
-        try tails[log].read(atMost: MergeWindow.entryCountMax) { view in
-          window.push(view, of: log, isDue: view.position <= due)
+    window.fill(log) { window in
+      while !tails[log].isDry, !window.isFull(of: log), failures[log] == nil {
+        do {
+          try tails[log].read(atMost: MergeWindow.entryCountMax) { view in
+            window.push(view, of: log, isDue: view.position <= due)
+          }
+        } catch {
+          failures[log] = error
         }
       }
     }
