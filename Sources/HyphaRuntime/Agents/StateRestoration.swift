@@ -72,7 +72,7 @@ struct StateRestoration<Kind: Agent>: Sendable {
   /// The state of a snapshot; nil where it is to be made anew from events.
   static func decode(_ snapshot: AgentSnapshot, of agent: AgentID) throws -> Kind.State? {
     let (found, known) = (snapshot.stateVersion, Kind.stateVersion)
-    if found == known { return try JSON.decode(Kind.State.self, from: snapshot.state) }
+    if found == known { return try decode(snapshot.state, of: agent, version: known) }
     guard found < known else {
       throw HyphaError(
         .schemaUnknown,
@@ -90,7 +90,22 @@ struct StateRestoration<Kind: Agent>: Sendable {
       }
       try step.transform(&value)
     }
-    return try JSON.decode(Kind.State.self, from: JSON.encode(value))
+    return try decode(JSON.encode(value), of: agent, version: known)
+  }
+
+  /// A state of the kind's own version. One that does not fit has changed without its version: then it is made anew from
+  /// events, where it follows from them.
+  private static func decode(
+    _ bytes: some Sequence<UInt8>, of agent: AgentID, version: UInt16
+  ) throws -> Kind.State? {
+    do { return try JSON.decode(Kind.State.self, from: bytes) } catch let error as DecodingError {
+      if Kind.evolves.isUsed { return nil }
+      throw HyphaError(
+        .schemaUnknown,
+        "the state of '\(agent)' does not fit its kind any more, though both have version \(version)",
+        remedy: "raise its stateVersion, and add Upcaster(from: \(version)) to its stateUpcasters",
+        cause: error.brief)
+    }
   }
 
   // MARK: Evolving
@@ -170,7 +185,7 @@ struct StateTail: Sendable, Equatable {
   ) throws {
     let first = max(coverage.point.epoch, 1)
     var (last, countMax) = (Position.start, UInt64(0))
-    for number in first..<max(first, epoch) {
+    for number in try Self.epochs(of: agent, from: first, before: epoch, in: log) {
       let stream = StreamID(agent: agent, epoch: number, channel: .persistent)
       let covered = number == coverage.point.epoch ? coverage.point.sequence : 1
       guard let head = try log.streamHead(stream), head.sequence > covered else { continue }
@@ -181,5 +196,29 @@ struct StateTail: Sendable, Equatable {
     self.init(
       point: coverage.point, positions: coverage.after.next...max(coverage.after.next, last),
       countMax: countMax)
+  }
+
+  /// The epochs of an agent from `first` on and before `epoch`, as its activations tell, the newest first.
+  private static func epochs(
+    of agent: AgentID, from first: UInt64, before epoch: UInt64, in log: any LogReader
+  ) throws -> [UInt64] {
+    let lane = Lane(agent: agent, channel: .persistent, target: .type(AgentActivated.eventType))
+    var epochs: [UInt64] = []
+    var place = try log.laneHead(lane)?.position ?? .start
+    while place > .start {
+      guard let entry = try? log.entry(at: place) else {
+        // Where an activation is gone, all streams are looked at.
+        return try log.streamHeads().keys.compactMap { stream in
+          let isAsked = stream.agent == agent && stream.channel == .persistent
+          return isAsked && stream.epoch >= first && stream.epoch < epoch ? stream.epoch : nil
+        }
+      }
+      let found = entry.record.header.epoch
+      if found < first { break }
+      if found < epoch { epochs.append(found) }
+      place = entry.previousInLane
+    }
+    // The stream of the first one may have begun without an activation that is kept.
+    return epochs.last == first ? epochs : epochs + (first < epoch ? [first] : [])
   }
 }

@@ -26,12 +26,17 @@ public final class Node: Sendable {
     /// Signs what the node states and checks what others have signed; nil where nodes have no keys, and nothing that
     /// relays bring is checked.
     public var notary: (any Notary)?
+    /// No agent enters a lower epoch than this. With the time for it a log that was put back, copied or lost never brings a
+    /// node to use an epoch again that others have heard of.
+    public var epochFloor: UInt64
 
     /// A configuration with the usual limits.
     public init(
       topology: Topology, node: NodeID, kinds: KindRegistry, limits: WireLimits = .standard,
-      seed: UInt64 = 1, linkPatience: Duration = .seconds(5), notary: (any Notary)? = nil
+      seed: UInt64 = 1, linkPatience: Duration = .seconds(5), notary: (any Notary)? = nil,
+      epochFloor: UInt64 = 1
     ) {
+      self.epochFloor = epochFloor
       self.topology = topology
       self.node = node
       self.kinds = kinds
@@ -373,7 +378,7 @@ public final class Node: Sendable {
     for (lane, head) in laneHeads { lanesOf[lane.agent, default: [:]][lane] = head.point }
     let author = configuration.node.author
     let own = Outbox(
-      agent: author, epoch: (epochs[author] ?? 0) + 1, lanes: lanesOf[author] ?? [:],
+      agent: author, epoch: epoch(after: epochs[author] ?? 0), lanes: lanesOf[author] ?? [:],
       policyVersion: configuration.topology.version)
     desks.own.state.withLock { $0.outbox = own }
     try restoreTopology()
@@ -389,14 +394,14 @@ public final class Node: Sendable {
       let adoption = try adoption(of: spec.id, heads)
       let previous = max(epochs[spec.id] ?? 0, adoption?.epoch ?? 0)
       var outbox = Outbox(
-        agent: spec.id, epoch: previous + 1,
+        agent: spec.id, epoch: epoch(after: previous),
         lanes: desks.moves.ownLanes(of: spec.id, lanesOf[spec.id] ?? [:]),
         policyVersion: configuration.topology.version)
       activations.append(
         try activation(
           of: spec, after: previous, adoption?.committed ?? committed(spec.id, previous, streams), &outbox))
       if let adoption {
-        arrived[spec.id] = previous + 1
+        arrived[spec.id] = epoch(after: previous)
         places.merge(adoption.cursors) { $1 }
         batch.snapshots[spec.id] = adoption.snapshot
       }
@@ -461,11 +466,14 @@ public final class Node: Sendable {
     return committed
   }
 
+  /// The epoch that an agent enters after another.
+  private func epoch(after previous: UInt64) -> UInt64 { max(previous + 1, configuration.epochFloor) }
+
   private func activation(
     of spec: AgentSpec, after previous: UInt64, _ committed: [String: UInt64], _ outbox: inout Outbox
   ) throws -> Stated {
     let event = AgentActivated(
-      agent: spec.id, node: configuration.node, epoch: previous + 1, previousEpoch: previous,
+      agent: spec.id, node: configuration.node, epoch: epoch(after: previous), previousEpoch: previous,
       committed: committed, topology: fingerprint)
     let (id, time) = newEvent()
     var payload: [UInt8] = []

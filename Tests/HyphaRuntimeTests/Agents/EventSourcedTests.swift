@@ -369,4 +369,25 @@ private actor EvolvesByOthers: Agent {
         + "newer one"
     }
   }
+
+  @Test
+  func
+    `a state whose kind has changed without its version is made anew from events, or named with the way out`()
+    throws
+  {
+    #expect {
+      try restore(Stepless.self, version: 2, New())
+    } throws: { error in
+      "\(error)"
+        == "schemaUnknown: the state of 'a' does not fit its kind any more, though both have version 2; raise its "
+        + "stateVersion, and add Upcaster(from: 2) to its stateUpcasters ('age' is missing)"
+    }
+    #expect(try restore(Evolving.self, version: 1, New(name: "fresh")) == New(name: "fresh"))
+  }
+
+  private actor Evolving: Agent {
+    static let publishes: [any Event.Type] = [Added.self]
+    static let evolves = Evolution(New.self).on(Added.self) { $0.age += $1.amount }
+    var state = New()
+  }
 }
