@@ -149,7 +149,7 @@ extension Processes {
       #expect(
         letters[5]?.contains("publishes test.Smoke, which the topology file does not let it")
           == true)
-      #expect(letters[6]?.contains("to be answered within") == true)
+      #expect(letters[6]?.contains("has a withinms that is not 1 to 604800000") == true)
       #expect(letters[7]?.contains("too late") == true)
 
       var (answers, told): ([AgentID: [Int]], [String: Int]) = ([:], [:])

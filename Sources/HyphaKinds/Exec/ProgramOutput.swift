@@ -31,10 +31,10 @@ struct ProgramOutput: Sendable, Hashable {
       default: throw Misfit(text: "has a channel that is neither persistent nor alert")
       }
       if line.has("withinms") {
-        guard channel == .alert, let count = line.number("withinms"), count <= Self.withinMillisecondsMax
+        guard channel == .alert, let count = line.number("withinms"), Self.withinMilliseconds.contains(count)
         else {
           throw Misfit(
-            text: "has a withinms that is not 0 to \(Self.withinMillisecondsMax), or is no alert")
+            text: "has a withinms that is not 1 to \(Self.withinMilliseconds.upperBound), or is no alert")
         }
         within = .milliseconds(Int64(count))
       }
@@ -52,8 +52,8 @@ struct ProgramOutput: Sendable, Hashable {
     }
   }
 
-  /// The largest whole number that a CloudEvent's attribute may be.
-  private static let withinMillisecondsMax = UInt64(Int32.max)
+  /// How soon an alert may be to be answered: up to 7 days.
+  private static let withinMilliseconds: ClosedRange<UInt64> = 1...604_800_000
 
   private struct Misfit: Error { let text: String }
 

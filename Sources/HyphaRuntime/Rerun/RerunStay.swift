@@ -4,8 +4,20 @@ import HyphaTopology
 
 /// A part of an agent's life on one node: from where the agent began there to where it left, in epochs of its own.
 struct RerunStay {
-  /// A hand-over, and where in the log of this node the agent came, or went, by it.
-  typealias Move = (position: Position, handover: Handover)
+  /// A hand-over by which the agent came, or went.
+  struct Move {
+    /// Where in the log of this node.
+    let position: Position
+    let handover: Handover
+    /// What the agent had handled by then, lane by lane.
+    let handled: [Lane: LanePoint]
+
+    init(at position: Position, _ handover: Handover) {
+      self.position = position
+      self.handover = handover
+      handled = Handover.points(handover.handled)
+    }
+  }
 
   /// The agent's epochs on this node meanwhile.
   var epochs: ClosedRange<UInt64> = 1 ... .max
@@ -25,24 +37,20 @@ struct RerunStay {
     let lane = record.lane
     let isJudgement = lane.agent == author && record.addressee == nil
     if let arrival, position < arrival.position {
-      if isJudgement || record.point <= handled(arrival.handover, lane) { return false }
+      if isJudgement || record.point <= arrival.handled[lane] ?? .start { return false }
     }
     guard let departure, !isJudgement else { return true }
-    return record.point <= handled(departure.handover, lane)
-  }
-
-  private func handled(_ handover: Handover, _ lane: Lane) -> LanePoint {
-    handover.handled.last { $0.lane == lane }?.point ?? .start
+    return record.point <= departure.handled[lane] ?? .start
   }
 
   /// How far the agent had handled its persistent events when it left, in the log of the node; what lies before that and was for it, it
   /// has handled.
   func handledThrough(in log: any LogReader) throws -> Position {
     guard let departure else { return .start }
-    return try departure.handover.handled.reduce(Position.start) { through, end in
-      guard let lane = end.lane, lane.channel == .persistent,
-        let position = try log.position(of: end.point, in: lane)
-      else { return through }
+    return try departure.handled.reduce(Position.start) { through, end in
+      guard end.key.channel == .persistent, let position = try log.position(of: end.value, in: end.key) else {
+        return through
+      }
       return max(through, position)
     }
   }
@@ -69,7 +77,7 @@ extension RerunStay {
         parts[event.move, default: [:]][event.part] = event.bytes.bytes
         guard let all = parts[event.move], all.count == event.partCount else { continue }
         let bytes = (0..<event.partCount).flatMap { all[$0] ?? [] }
-        departures[event.move] = (position, try JSON.decode(Handover.self, from: bytes))
+        departures[event.move] = Move(at: position, try JSON.decode(Handover.self, from: bytes))
         parts[event.move] = nil
       default: break
       }
@@ -88,7 +96,7 @@ extension RerunStay {
         if move.to == node, let position = reading.arrivals[move.move], let epoch = arrivedEpochs[move.move],
           let handover = reading.handover(move)
         {
-          open = RerunStay(epochs: epoch ... .max, arrival: (position, handover))
+          open = RerunStay(epochs: epoch ... .max, arrival: Move(at: position, handover))
         }
       }
       if let open { stays[agent.id, default: []].append(open) }

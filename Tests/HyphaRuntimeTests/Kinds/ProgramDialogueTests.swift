@@ -147,8 +147,8 @@ import Testing
     ("a.B", #","channel":"realtime""#, "neither persistent nor alert"),
     ("a.B", #","channel":1"#, "is no text"),
     ("a.B", #","withinms":10"#, "or is no alert"),
-    ("a.B", #","channel":"alert","withinms":-1"#, "withinms that is not"),
-    ("a.B", #","channel":"alert","withinms":2147483648"#, "withinms that is not"),
+    ("a.B", #","channel":"alert","withinms":0"#, "withinms that is not"),
+    ("a.B", #","channel":"alert","withinms":604800001"#, "withinms that is not"),
     ("a.B", #","channel":"alert","withinms":"soon""#, "withinms that is not"),
   ])
   func `an event that cannot be fails its input, for good, and the program goes on`(

@@ -184,12 +184,9 @@ private actor Adder: Agent {
   }
 
   @Test func `where the log was pruned, a moved agent is left out, and that is said`() async throws {
-    let stay = RerunStay(
-      departure: (
-        Position(rawValue: 9),
-        Handover(
-          epoch: 1, committed: [:], stated: [], handled: [], snapshot: nil, retries: [])
-      ))
+    let handover = Handover(
+      epoch: 1, committed: [:], stated: [], handled: [], snapshot: nil, retries: [])
+    let stay = RerunStay(departure: .init(at: Position(rawValue: 9), handover))
     let (log, _) = try memoryLog()
     let found = try await RerunBegin.find(
       Adder.self, "adder", stay, in: log, prunedThrough: Position(rawValue: 5))
