@@ -29,6 +29,18 @@ import Testing
   }
 }
 
+private struct Price: Question {
+  typealias Answer = Int
+  var article: String
+}
+
+private actor Shop: Agent {
+  static let handles = Handlers(Shop.self)
+    .answer(Price.self) { shop, price, _ in shop.price(of: price.article) }
+
+  func price(of article: String) -> Int { article.count }
+}
+
 /// The guide is true: what it quotes is what is compiled and run here.
 @Suite struct GuideTests {
   private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -36,6 +48,12 @@ import Testing
 
   private func text(_ path: String) throws -> String {
     try String(contentsOf: Self.root.appending(path: path), encoding: .utf8)
+  }
+
+  @Test func `the README's way to answer a question compiles, and answers`() throws {
+    #expect(try AgentTest(Shop.self).ask(Price(article: "pen")) == 3)
+    let line = "`.answer(Price.self) { shop, price, _ in shop.price(of: price.article) }`"
+    #expect(try text("README.md").contains(line))
   }
 
   @Test func `every piece of Swift in the guide is compiled`() throws {

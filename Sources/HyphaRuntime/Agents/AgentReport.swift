@@ -167,12 +167,18 @@ extension Node {
     }
     if spec.subscribes.isEmpty, !rules.contains(where: { [.in, .parallel].contains($0.mode) }) {
       report.find("subscription", "none: the agent gets only what is addressed to it")
+      let handled = configuration.kinds.declaration(spec.kind)?.handles ?? []
+      for type in handled.sorted() {
+        let publishers = publishers(of: type, beside: spec)
+        guard !publishers.isEmpty else { continue }
+        report.find(
+          "subscription",
+          "\(type), which it handles and \(Self.names(publishers)) may publish, comes only where it is addressed to it: "
+            + "it is not under its 'subscribes' in the topology file")
+      }
     }
     for subscription in spec.subscribes {
-      let publishers = topology.agents.filter { other in
-        let types = configuration.kinds.declaration(other.kind)?.published(by: other) ?? []
-        return other.id != spec.id && types.contains(subscription.type)
-      }
+      let publishers = publishers(of: subscription.type, beside: spec)
       let subjects = subscription.subjects == .everything ? "" : " about \(subscription.subjects)"
       if MembershipEvents.all.contains(subscription.type) {
         report.find("subscription", "\(subscription.type)\(subjects), which this node states of others")
@@ -183,25 +189,34 @@ extension Node {
           "subscription", "\(subscription.type)\(subjects): no other agent publishes it", isObstacle: true)
         continue
       }
-      func names(_ agents: [AgentSpec]) -> String {
-        agents.prefix(4).map(\.id.text).joined(separator: ", ") + (agents.count > 4 ? ", …" : "")
-      }
       let heard = publishers.filter {
         routes.audience.agents(for: subscription.type, by: $0.id).contains(spec.id)
       }
       if !heard.isEmpty {
-        report.find("subscription", "\(subscription.type)\(subjects), which \(names(heard)) may publish")
+        report.find("subscription", "\(subscription.type)\(subjects), which \(Self.names(heard)) may publish")
       }
       let ended = publishers.filter { !heard.contains($0) }
       if !ended.isEmpty {
         let overseers = Set(ended.compactMap { routes.audience.overseer(of: subscription.type, by: $0.id) })
         report.find(
           "subscription",
-          "\(subscription.type)\(subjects) of \(names(ended)) ends at "
+          "\(subscription.type)\(subjects) of \(Self.names(ended)) ends at "
             + overseers.sorted().map { "'\($0)'" }.joined(separator: ", ") + ", who oversees it",
           isObstacle: heard.isEmpty)
       }
     }
+  }
+
+  /// The agents that may publish a type, but for one.
+  private func publishers(of type: EventTypeName, beside spec: AgentSpec) -> [AgentSpec] {
+    topology.agents.filter { other in
+      let types = configuration.kinds.declaration(other.kind)?.published(by: other) ?? []
+      return other.id != spec.id && types.contains(type)
+    }
+  }
+
+  private static func names(_ agents: [AgentSpec]) -> String {
+    agents.prefix(4).map(\.id.text).joined(separator: ", ") + (agents.count > 4 ? ", …" : "")
   }
 
   private func explainLanes(to agent: AgentID, _ report: inout AgentReport) {

@@ -78,7 +78,8 @@ final class Declarations: Sendable {
       throw HyphaError(
         .undeclared, "agent '\(spec.id)' publishes \(E.eventType), which it does not declare",
         remedy:
-          "add it to the kind's publishes, and to the agent's in the topology file where that narrows it")
+          "add it to the kind's publishes, of type [any Event.Type], and to the agent's in the topology file where that "
+          + "narrows it")
     }
     try check(E.schemaVersion, addressee, of: name)
     return name

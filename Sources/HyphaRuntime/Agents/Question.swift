@@ -9,7 +9,7 @@ public import HyphaCore
 /// }
 ///
 /// actor Shop: Agent {
-///   static let handles = Handlers(Shop.self).answer(Price.self) { $0.price(of: $1.article) }
+///   static let handles = Handlers(Shop.self).answer(Price.self) { shop, price, _ in shop.price(of: price.article) }
 ///   …
 /// }
 ///

@@ -67,7 +67,7 @@ import Testing
     #expect(
       errors == [
         "undeclared: agent 'reader' publishes test.Note, which it does not declare; add it to the kind's publishes, "
-          + "and to the agent's in the topology file where that narrows it",
+          + "of type [any Event.Type], and to the agent's in the topology file where that narrows it",
         "undeclared: agent 'reader' addresses test.Echo to 'nobody', which does not exist; add that agent to the "
           + "topology file",
         "agentFailed: agent 'reader' publishes test.Echo after its handler has returned; await everything that a "
