@@ -148,6 +148,24 @@ import Testing
       try verify(home).findings == ["the table state speaks of position 121, and the log ends at 120"])
   }
 
+  @Test(arguments: [ReadOrder.forward, .backward])
+  func `a query gives what stands before a damaged entry, and then says so`(_ order: ReadOrder) async throws {
+    let home = try await Self.makeLog()
+    var data = try Data(contentsOf: URL(fileURLWithPath: home.dataFile))
+    let place = try #require(data.range(of: Data("11 4 ".utf8), options: .backwards)).lowerBound
+    data[place] ^= 1
+    try data.write(to: URL(fileURLWithPath: home.dataFile))
+    let log = try LMDBLogReader(directory: home.directory)
+    var query = LogQuery()
+    query.order = order
+    let page = try log.page(of: query)
+    let found = page.entries.map(\.position.rawValue)
+    #expect(found == (order == .forward ? Array(1...59) : (61...120).reversed()))
+    for _ in 1...2 {
+      expectError(.logInvalid, "position 60") { _ = try log.page(of: query, after: page.next) }
+    }
+  }
+
   @Test func `of a newest entry that is damaged nothing else is said`() async throws {
     let home = try await Self.makeLog()
     var data = try Data(contentsOf: URL(fileURLWithPath: home.dataFile))

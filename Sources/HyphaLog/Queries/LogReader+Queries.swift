@@ -28,12 +28,17 @@ extension LogReader {
     while let rest = page.rest, !page.isFull {
       // Nearly all that the index names is wanted, so a few more than there is room for will do.
       let limit = min(page.examinableCount, page.takeableCount + Self.candidateSurplus)
-      if !groups.isEmpty,
-        let known = try indexedPositions(withAllOf: groups, in: rest, query.order, limit: limit)
-      {
-        try look(at: known, query.order, for: &page)
-      } else {
-        try look(at: rest, query.order, for: &page)
+      do {
+        if !groups.isEmpty,
+          let known = try indexedPositions(withAllOf: groups, in: rest, query.order, limit: limit)
+        {
+          try look(at: known, query.order, for: &page)
+        } else {
+          try look(at: rest, query.order, for: &page)
+        }
+      } catch  where !page.entries.isEmpty {
+        // What stands before damage is given first; the next page begins with it, and throws.
+        break
       }
     }
     return LogPage(

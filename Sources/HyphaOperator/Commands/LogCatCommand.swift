@@ -70,11 +70,17 @@ struct LogCatCommand: Command {
       query.positions = begin.next...Position(rawValue: .max)
       query.order = reverse ? .backward : .forward
       var cursor: LogCursor?
-      repeat {
-        let page = try log.page(of: query, after: cursor)
-        try printer.print(page.entries)
-        cursor = page.next
-      } while printer.left > 0 && cursor != nil
+      do {
+        repeat {
+          let page = try log.page(of: query, after: cursor)
+          try printer.print(page.entries)
+          cursor = page.next
+        } while printer.left > 0 && cursor != nil
+      } catch {
+        // What was read before it is printed all the same.
+        try? printer.finish()
+        throw error
+      }
     }
     try printer.finish()
   }
