@@ -77,14 +77,16 @@ extension Node {
     for runner in runners {
       for delivery in runner.mailbox.takeRealtime() { lost(delivery, for: runner.spec.id, .stopped) }
     }
-    guard let batch = lossBatch() else { return }
+    // Also where it was submitted before: whoever stops the node waits until the log has it.
+    guard let batch = lossBatch(isForced: true) else { return }
     await withCheckedContinuation { continuation in
       log.submit(batch) { _ in continuation.resume() }
     }
   }
 
-  /// What the log is to keep; nil where it has it. How far the logged channels have come, the log says itself.
-  private func lossBatch() -> LogBatch? {
+  /// What the log is to keep; nil where it has it, or is about to, unless `isForced`. How far the logged channels have come,
+  /// the log says itself.
+  private func lossBatch(isForced: Bool = false) -> LogBatch? {
     var losses = losses()
     for channel in Channel.allCases where channel.isLogged { losses.channels[channel.description] = nil }
     let change = losses.changeMark
@@ -92,7 +94,7 @@ extension Node {
       defer { state.lossesSaved = change }
       return state.lossesSaved != change
     }
-    guard isChanged, let bytes = try? JSON.encode(losses) else { return nil }
+    guard isChanged || isForced, let bytes = try? JSON.encode(losses) else { return nil }
     return LogBatch(snapshots: [LossReading.owner: Array(bytes)])
   }
 }
