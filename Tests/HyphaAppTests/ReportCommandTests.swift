@@ -213,6 +213,29 @@ extension Processes {
       }
     }
 
+    @Test func `a report into a pipe is the page and nothing else`() async throws {
+      let scratch = try Scratch()
+      let logs = try await EvolvingLogs(in: scratch)
+      #expect(mkfifo(scratch("fifo"), 0o600) == 0)
+      let words = ["report", "--data", logs.data, "-o"]
+      for (target, line) in [
+        ("/dev/stdout", "\"$0\" \"$@\" | cat > page.html"),
+        (scratch("fifo"), "cat fifo > page.html & \"$0\" \"$@\"; wait"),
+      ] {
+        let made = try await Hypha(
+          ["-c", line, Places.hypha] + words + [target], in: scratch, program: "/bin/sh"
+        ).end()
+        #expect(made.status == 0, "\(made.errors)")
+        let isSaid = "\(target): 43 events in 85 entries of 2 logs, "
+        #expect((target == "/dev/stdout" ? made.errors : made.output).contains(isSaid), "\(made)")
+        let page = try String(contentsOfFile: scratch("page.html"), encoding: .utf8)
+        #expect(page.hasPrefix("<!DOCTYPE html>") && page.hasSuffix("</html>\n"), "\(page.suffix(100))")
+        #expect(try data(of: scratch("page.html"))["events"] == .integer(43))
+        var status = stat()
+        #expect(target == "/dev/stdout" || stat(target, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+      }
+    }
+
     @Test func `a report of nothing is a page, and what cannot be is refused`() async throws {
       let scratch = try Scratch()
       let none = try await scratch.hypha("report", "--data", scratch("nix"), "-o", scratch("r.html"))

@@ -8,7 +8,8 @@ struct LogStatsCommand: Command {
     name: "stats", abstract: "Add up what logs hold: rates, sizes, top talkers, latencies, losses, gaps.",
     discussion: """
       'commit' is the time from an event's statement until its own node's log had it, 'travel' until another node's log \
-      had it, by the nodes' clocks; what was imported has neither. Losses are what the nodes have counted, whatever is \
+      had it, by the nodes' clocks; what was imported has neither. Realtime events are in no log unless they are recorded: their row is \
+      what the nodes have counted, with the time from publication to the handler. Losses are what the nodes have counted, whatever is \
       filtered, as 'hypha losses' shows them one by one. Counts of the top are exact up to 4,096 different ones; beyond that, '≤' marks those \
       that may be lower. Memory does not grow with the log.
       """,
@@ -79,6 +80,10 @@ struct LogStatsCommand: Command {
     ])
     for channel in Channel.allCases {
       let figures = statistics.channels[Int(channel.rawValue)]
+      // Its row says what was recorded; what there was is in one of its own.
+      if channel == .realtime, losses.realtime != nil, figures.statedCount + figures.receivedCount == 0 {
+        continue
+      }
       func cell(_ histogram: MicrosecondHistogram, _ share: Double) -> Table.Cell {
         histogram.percentile(share).map { .duration(.microseconds(Int64($0))) } ?? .none
       }
@@ -91,6 +96,7 @@ struct LogStatsCommand: Command {
     }
     try Output.standard.writeLine()
     try channels.write()
+    try losses.writeRealtime()
     try writeTop(
       "type", statistics.types.top(top, by: <).map { ($0.key, $0.count, $0.error) }, statistics, style)
     try writeTop(

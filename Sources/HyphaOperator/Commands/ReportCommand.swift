@@ -42,6 +42,7 @@ struct ReportCommand: Command {
     let page = try ReportPage.html(data)
     try page.withUnsafeBytes { try file.write($0) }
     if let signal = stop.signalNumber { throw try interrupted(by: signal, report) }
+    let messages: Output = file.isStandardOutput ? .standardError : .standard
     try file.finish()
     let took = begin.duration(to: .now)
     var table = Table([
@@ -52,8 +53,8 @@ struct ReportCommand: Command {
       .string(output), .integer(Int(data.events)), .integer(Int(data.entries)), .bytes(file.byteCount),
       .duration(took),
     ])
-    if json { return try table.write(as: .jsonLines) }
-    try Output.standard.writeLine(
+    if json { return try table.write(as: .jsonLines, to: messages) }
+    try messages.writeLine(
       "\(output): \(Human.count(data.events)) events in \(Human.count(data.entries)) entries of \(readers.count) logs, "
         + "\(Human.bytes(file.byteCount)) in \(Human.duration(took))")
   }

@@ -87,9 +87,11 @@ struct RunCommand: Command {
     }
     // Where no node came up there is nothing to report, and the data may be somebody else's.
     if outcome.failure == nil || !outcome.summary.nodes.isEmpty {
+      // The nodes have stopped, and their logs keep what they had counted; one that cannot be read has nothing to say.
+      let losses = try? await LossTable(DeploymentLosses.read(directory))
       try report(
         SummaryReport(
-          topology, outcome.summary, elapsed: outcome.elapsed, isComplete: outcome.isComplete,
+          topology, outcome.summary, losses, elapsed: outcome.elapsed, isComplete: outcome.isComplete,
           restarts: outcome.restartCount, data: directory), program)
     }
     if let failure = outcome.failure {

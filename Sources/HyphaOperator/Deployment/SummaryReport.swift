@@ -13,6 +13,8 @@ struct SummaryReport: Encodable {
     /// What a run that was stopped has left to the next one, which the log keeps; 0 on the realtime channel.
     let waiting: UInt64
     let lost: UInt64
+    /// Realtime events of which a killed node has taken the counts with it.
+    let unknown: UInt64
     let hopsMean: Double
     let hopsMax: UInt64
     let latencyP50Microseconds, latencyP99Microseconds: UInt64
@@ -44,9 +46,11 @@ struct SummaryReport: Encodable {
   let notes: [String]
   let data: String?
 
+  /// - Parameter losses: what nodes have counted over all runs, the realtime channel above all; nil takes what they have
+  ///   reported since they started, which an agent that moves cuts short.
   init(
-    _ topology: Topology, _ summary: DeploymentSummary, elapsed: Duration, isComplete: Bool,
-    restarts: Int, data: String?
+    _ topology: Topology, _ summary: DeploymentSummary, _ losses: LossTable? = nil, elapsed: Duration,
+    isComplete: Bool, restarts: Int, data: String?
   ) {
     name = topology.name
     self.isComplete = isComplete
@@ -56,6 +60,9 @@ struct SummaryReport: Encodable {
     agents = topology.agents.count
     self.restarts = restarts
     channels = Channel.allCases.map { channel in
+      if channel == .realtime, let losses, let row = ChannelRow(losses, summary.channel(channel)) {
+        return row
+      }
       let counts = summary.channel(channel)
       // On a logged channel the logs tell what is not delivered, whatever happened to the processes.
       let open =
@@ -69,7 +76,7 @@ struct SummaryReport: Encodable {
         forAgents: channel.isLogged ? counts.statedPairCount : counts.publishedPairCount,
         delivered: channel.isLogged ? counts.handledPairCount : counts.deliveredCount,
         waiting: isKept ? open : 0, lost: isKept ? 0 : open,
-        hopsMean: counts.hops.mean, hopsMax: counts.hops.max,
+        unknown: 0, hopsMean: counts.hops.mean, hopsMax: counts.hops.max,
         latencyP50Microseconds: counts.latency.percentile(0.5),
         latencyP99Microseconds: counts.latency.percentile(0.99),
         counts: channel.isLogged || !isComplete
@@ -97,12 +104,17 @@ struct SummaryReport: Encodable {
   /// The report as lines for a person; `command` is how the program is called.
   func lines(command: String, style: Style) -> [String] {
     let waiting = isComplete ? [] : ["waiting"]
-    let names = ["published", "for agents", "delivered"] + waiting + ["lost", "hops", "p50", "p99"]
+    let hasUnknown = channels.contains { $0.unknown > 0 }
+    let names =
+      ["published", "for agents", "delivered"] + waiting + ["lost"] + (hasUnknown ? ["unknown"] : [])
+      + ["hops", "p50", "p99"]
     var table = Table([.init("channel")] + names.map { .init($0, alignment: .right) })
     for row in channels {
       let hasLatency = row.latencyP99Microseconds > 0
       let waiting = isComplete ? [] : [row.waiting]
-      let counts = [row.published, row.forAgents, row.delivered] + waiting + [row.lost]
+      let counts =
+        [row.published, row.forAgents, row.delivered] + waiting + [row.lost]
+        + (hasUnknown ? [row.unknown] : [])
       let measures: [Table.Cell] = [
         hasLatency ? .double(row.hopsMean) : .none,
         hasLatency ? .duration(.microseconds(Int64(row.latencyP50Microseconds))) : .none,
@@ -183,5 +195,26 @@ struct SummaryReport: Encodable {
     }
     lines += notes.map(style.yellow)
     return lines
+  }
+}
+
+extension SummaryReport.ChannelRow {
+  /// The realtime channel, as `hypha losses` and `hypha log stats` have it; nil where no node has counted.
+  fileprivate init?(_ losses: LossTable, _ status: NodeStatus.ChannelStatus) {
+    guard let row = losses.channels.first(where: { $0.channel == .realtime }), let events = row.events else {
+      return nil
+    }
+    let latency = row.latency ?? status.latency
+    // What is done twice is counted by those that report; what is lost, by all.
+    var counts = status.counts.filter { LossCause(rawValue: $0.key) == nil }
+    for loss in losses.rows where loss.path.channel == row.channel.description {
+      counts[loss.cause.rawValue, default: 0] += loss.count
+    }
+    self.init(
+      channel: row.channel.description, published: events, forAgents: row.published,
+      delivered: row.delivered, waiting: row.waiting, lost: row.lost, unknown: row.unknown,
+      hopsMean: status.hops.mean, hopsMax: status.hops.max,
+      latencyP50Microseconds: latency.percentile(0.5), latencyP99Microseconds: latency.percentile(0.99),
+      counts: counts)
   }
 }

@@ -7,6 +7,8 @@ struct LossSums: Encodable {
   struct ChannelSum: Encodable {
     let channel: String
     let forAgents, delivered, lost, waiting, unknown: UInt64
+    /// Events, each once, and from publication to the handler, where no log has them.
+    let published, latencyP50Microseconds, latencyP99Microseconds: UInt64?
   }
 
   /// What a channel has lost for one reason.
@@ -27,7 +29,9 @@ struct LossSums: Encodable {
     channels = table.channels.map {
       ChannelSum(
         channel: $0.channel.description, forAgents: $0.published, delivered: $0.delivered, lost: $0.lost,
-        waiting: $0.waiting, unknown: $0.unknown)
+        waiting: $0.waiting, unknown: $0.unknown, published: $0.events,
+        latencyP50Microseconds: $0.latency.flatMap { $0.count > 0 ? $0.percentile(0.5) : nil },
+        latencyP99Microseconds: $0.latency.flatMap { $0.count > 0 ? $0.percentile(0.99) : nil })
     }
     var sums: [String: [String: UInt64]] = [:]
     for row in table.rows {
@@ -36,6 +40,31 @@ struct LossSums: Encodable {
     causes = sums.flatMap { channel, causes in
       causes.map { CauseSum(channel: channel, cause: $0.key, lost: $0.value) }
     }.sorted { $0.lost != $1.lost ? $0.lost > $1.lost : ($0.channel, $0.cause) < ($1.channel, $1.cause) }
+  }
+
+  /// What nodes have counted of the channel that no log has.
+  var realtime: ChannelSum? {
+    channels.first { $0.channel == Channel.realtime.description && $0.published != nil }
+  }
+
+  /// Prints what there was of the channel that no log has, for people.
+  func writeRealtime() throws {
+    guard let row = realtime, let published = row.published, published > 0 else { return }
+    func cell(_ microseconds: UInt64?) -> Table.Cell {
+      microseconds.map { .duration(.microseconds(Int64(clamping: $0))) } ?? .none
+    }
+    var table = Table([
+      .init("channel"), .init("published", alignment: .right), .init("for agents", alignment: .right),
+      .init("delivered", alignment: .right), .init("lost", alignment: .right),
+      .init("handled p50", alignment: .right), .init("p99", alignment: .right),
+    ])
+    table.add([
+      .string(row.channel), .integer(Int(clamping: published)), .integer(Int(clamping: row.forAgents)),
+      .integer(Int(clamping: row.delivered)), .integer(Int(clamping: row.lost)),
+      cell(row.latencyP50Microseconds), cell(row.latencyP99Microseconds),
+    ])
+    try Output.standard.writeLine()
+    try table.write()
   }
 
   /// Prints it for people.

@@ -72,6 +72,13 @@ final class WholeFile {
     return path
   }
 
+  /// Whether what is written goes where standard output goes, so that nothing else may be said there.
+  var isStandardOutput: Bool {
+    var (own, standard) = (stat(), stat())
+    guard isStream, fstat(descriptor, &own) == 0, fstat(STDOUT_FILENO, &standard) == 0 else { return false }
+    return own.st_dev == standard.st_dev && own.st_ino == standard.st_ino
+  }
+
   /// Appends bytes.
   func write(_ bytes: UnsafeRawBufferPointer) throws {
     var rest = bytes

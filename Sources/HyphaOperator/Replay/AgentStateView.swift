@@ -18,14 +18,13 @@ struct AgentStateView {
         JSON.text(
           Self.members(of: step).merging([
             "agent": .string(agent.text), "node": .string(node.text), "state": state,
-            step.call == nil ? "events" : "calls": .integer(Int64(step.count)),
+            step.call == nil ? "events" : "calls": step.count.map { .integer(Int64($0)) } ?? .null,
           ]) { $1 }))
     }
-    let place = step.place.map { "position \($0.position), \($0.time.text)" } ?? "the begin"
+    let place = step.place.map { Self.text($0) } ?? "the begin"
     let noun = step.call == nil ? "event" : "call"
-    try Output.standard.writeLine(
-      "\(agent) on node \(node), as of \(place): made of \(Human.count(step.count)) \(noun)\(step.count == 1 ? "" : "s")"
-    )
+    let made = step.count.map { ": made of \(Human.count($0)) \(noun)\($0 == 1 ? "" : "s")" } ?? ""
+    try Output.standard.writeLine("\(agent) on node \(node), as of \(place)\(made)")
     for (path, value) in StateChanges.members(of: state) {
       try Output.standard.writeLine("  \(printable(path)): \(printable(try JSON.text(value)))")
     }
@@ -64,11 +63,16 @@ struct AgentStateView {
     guard let place = origin.place else {
       return try Output.standard.writeLine("\(path) is \(text), as from the begin")
     }
-    try Output.standard.writeLine("\(path) is \(text) since position \(place.position), \(place.time.text)")
+    try Output.standard.writeLine("\(path) is \(text) since \(Self.text(place))")
     try Output.standard.writeLine(Self.cause(of: origin))
     if let event = origin.event, origin.isEventLogged {
       try Output.standard.writeLine("next: \(Program.calledAs) trace \(event.id) --data \(data)")
     }
+  }
+
+  /// A place in words; of one whose entry is gone no time is known.
+  private static func text(_ place: StateStep.Place) -> String {
+    "position \(place.position)" + (place.time > .zero ? ", \(place.time.text)" : "")
   }
 
   private static func cause(of step: StateStep) -> String {

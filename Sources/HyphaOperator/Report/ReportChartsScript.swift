@@ -7,7 +7,10 @@ enum ReportChartsScript {
     function ticks(most, wanted) {
       const rough = most / wanted;
       const power = 10 ** Math.floor(Math.log10(rough || 1));
-      const step = [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= rough) || power;
+      const sizes = [1, 2, 5, 10].map((factor) => factor * power);
+      // One line beside that at 0 there is always.
+      const step = sizes.find((value) => value >= rough && value <= most)
+        || sizes.filter((value) => value <= most).pop() || power;
       return Array.from({ length: Math.floor(most / step) + 1 }, (_, index) => index * step);
     }
 
@@ -19,10 +22,14 @@ enum ReportChartsScript {
       const lanes = data.channels.filter((channel) => channel.events > 0)
         .map((channel) => ({ name: channel.name, kind: channel.name, series: channel.series.map((n) => n / width * 1e6) }));
       const hasHops = traffic.weight[steps] > 0;
-      // What nodes report once a second is shown as a mean, so that it does not look like bursts.
+      // Nodes report once a second: a mean of means over that time shows it as if it had come evenly.
       if (hasHops && data.traffic === "reported") {
-        lanes.push({ name: "all channels, as reported", kind: "all", series: Array.from({ length: steps },
-          (_, step) => within(traffic.weight, step) / Math.min(span, step + 1) / width * 1e6) });
+        const size = Math.max(1, Math.ceil(1e6 / width), Math.round(span / 2));
+        const plain = (step) => (traffic.weight[step + 1] - traffic.weight[Math.max(0, step + 1 - size)]) / size;
+        const mean = (step) => Array.from({ length: size }, (_, later) => plain(Math.min(steps - 1, step + later)))
+          .reduce((sum, value) => sum + value, 0) / size;
+        lanes.push({ name: "all channels, as reported", kind: "all",
+          series: Array.from({ length: steps }, (_, step) => mean(step) / width * 1e6) });
       }
       const marks = notable();
       const high = lanes.length * (tall + gap) + (hasHops ? tall + gap : 0) + (marks.length ? 44 : 0) + 30;
@@ -68,7 +75,7 @@ enum ReportChartsScript {
           })));
         }
         picture.append(svg("g", { class: "links" }, svg("text", { class: "name", x: left, y: top - 8 },
-          wide < 480 ? "mean way in hops (dashed: by the tree)" : "mean way of an event in hops (dashed: by the tree alone)")));
+          wide < 480 ? "mean hops (dashed: by the tree)" : "mean way of an event in hops (dashed: by the tree alone)")));
         top = bottom + gap;
       }
       if (marks.length) {
@@ -119,8 +126,25 @@ enum ReportChartsScript {
     function unlogged() {
       const row = data.losses.channels.find((one) => one.channel === "realtime" && one.forAgents > 0);
       return row && !data.channels.some((channel) => channel.name === "realtime" && channel.events > 0)
-        ? ` Realtime events are not in the logs: nodes have counted ${count(row.forAgents)} for agents, `
-          + `${count(row.delivered)} delivered, ${count(row.lost)} lost.` : "";
+        ? " Realtime events are not in the logs; their row is what nodes have counted." : "";
+    }
+
+    const bytes = (value) => value < 1024 ? `${value} B`
+      : value < 2 ** 20 ? `${rounded(value / 1024)} KiB` : `${rounded(value / 2 ** 20)} MiB`;
+
+    /** Each channel in a row. */
+    function drawChannels() {
+      const counted = Object.fromEntries(data.losses.channels.map((row) => [row.channel, row]));
+      const lines = data.channels.map((channel) => {
+        const row = counted[channel.name];
+        const known = (value) => row ? count(value(row)) : null;
+        return [html("td", { class: channel.name }, html("b", {}, channel.name)),
+          count(Math.max(channel.events, (row && row.published) || 0)), count(channel.events), bytes(channel.bytes),
+          known((one) => one.forAgents), known((one) => one.delivered),
+          row ? html("td", { class: N + (row.lost ? " alert" : "") }, count(row.lost)) : null];
+      });
+      at("channels").append(table(null, [["channel"], ["events", N], ["in the logs", N], ["size there", N], ["for agents", N],
+        ["delivered", N], ["lost", N]], lines));
     }
 
     /** What is marked on the time line: at most a few hundred of each. */
@@ -154,6 +178,11 @@ enum ReportChartsScript {
           lines.push([html("td", { class: channel.name }, html("b", {}, channel.name)), name, count(figures.count),
             ...["p50", "p90", "p99", "max"].map((key) => duration(figures[key]))]);
         }
+      }
+      for (const row of data.losses.channels) {
+        if (!row.handled) continue;
+        lines.push([html("td", { class: row.channel }, html("b", {}, row.channel)), "handler", count(row.handled.count),
+          ...["p50", "p90", "p99", "max"].map((key) => duration(row.handled[key]))]);
       }
       at("latencies").replaceWith(lines.length
         ? table(null, [["channel"], ["until"], ["events", N], ["p50", N], ["p90", N], ["p99", N], ["longest", N]], lines)
@@ -374,6 +403,7 @@ enum ReportChartsScript {
     slider.max = steps - 1;
     slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
     at("play").addEventListener("click", play);
+    drawChannels();
     drawLatencies();
     drawNotes();
     drawLosses();

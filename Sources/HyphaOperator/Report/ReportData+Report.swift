@@ -125,6 +125,17 @@ extension ReportData.Counts {
   }
 }
 
+extension ReportData.Percentiles {
+  /// Nil where nothing was measured.
+  fileprivate init?(_ histogram: Histogram) {
+    guard histogram.count > 0 else { return nil }
+    (count, max) = (histogram.count, histogram.max)
+    (p50, p90, p99) = (
+      histogram.percentile(0.5), histogram.percentile(0.9), histogram.percentile(0.99)
+    )
+  }
+}
+
 extension ReportData.LossData {
   /// The most rows that are listed.
   private static let rowCountMax = 500
@@ -137,7 +148,8 @@ extension ReportData.LossData {
       : table.channels.map {
         ChannelRow(
           channel: $0.channel.description, forAgents: $0.published, delivered: $0.delivered, lost: $0.lost,
-          waiting: $0.waiting, unknown: $0.unknown)
+          waiting: $0.waiting, unknown: $0.unknown, published: $0.events,
+          handled: $0.latency.flatMap { ReportData.Percentiles($0) })
       }
     rows = table.rows.prefix(Self.rowCountMax).map {
       Row(

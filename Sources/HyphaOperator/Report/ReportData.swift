@@ -111,6 +111,9 @@ struct ReportData: Encodable {
     struct ChannelRow: Encodable {
       let channel: String
       let forAgents, delivered, lost, waiting, unknown: UInt64
+      /// Events, each once, and from publication to the handler, of the channel that no log has.
+      let published: UInt64?
+      let handled: Percentiles?
     }
 
     struct Row: Encodable {

@@ -310,7 +310,7 @@ enum ReportGraphScript {
         }, svg("title", {}, `${agent.name}: ${agent.kind || "agent"} on ${node}, `
           + `${count(agent.sent)} sent, ${count(agent.got)} for it`)));
         const name = short(agent.name, box < 480 ? 16 : 22);
-        const y = leads ? freeLine(taken, place, radius, name.length * (box < 480 ? 5.8 : 6.8)) : null;
+        const y = leads ? freeLine(taken, place, radius, name.length * (box < 480 ? 6.8 : 7.2)) : null;
         if (y !== null) {
           group.append(svg("text", { x: place.x.toFixed(1), y: y.toFixed(1), "text-anchor": "middle" }, name));
         } else if (!leads && room >= 10.5) {

@@ -48,12 +48,14 @@ enum ReportMarkup {
         <h2 id="h-time">The run, channel by channel</h2>
         <p id="reading" class="lead" aria-live="polite"></p>
         <div id="lanes" class="panel"></div>
+        <div id="channels"></div>
       </section>
 
       <section aria-labelledby="h-latency">
         <h2 id="h-latency">Latencies</h2>
         <p class="lead">From an event’s statement until its own node’s log had it (commit), until another node’s log had it
-          (travel, by the nodes’ clocks), and until an addressee had answered an alert (answer).</p>
+          (travel, by the nodes’ clocks), until an addressee had answered an alert (answer), and until the handler of a realtime
+          event was called (handler), as the nodes have counted it.</p>
         <div id="latencies" class="scroll"></div>
         <div id="heat"></div>
       </section>

@@ -115,7 +115,7 @@ enum ReportStyle {
     .bar { display: block; height: 4px; border-radius: 2px; background: var(--persistent); margin-top: 5px;
       min-width: 2px; }
     .columns { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 16px; align-items: start; }
-    .heat { margin-top: 16px; }
+    .heat, #channels { margin-top: 16px; }
     .more { padding: 8px 14px; margin: 0; font-size: 0.84rem; color: var(--muted); border-top: 1px solid var(--rule); }
     .none { padding: 14px 18px; }
     main { padding-bottom: 64px; }
@@ -134,7 +134,7 @@ enum ReportStyle {
       .track { grid-column: 1 / -1; grid-row: 1; }
       th, td { padding: 6px 10px; }
       #graph text { font-size: 9.5px; }
-      .wide table { min-width: 620px; }
+      .wide table { min-width: 760px; }
       .panel { padding: 12px 12px; }
     }
     @media print {

@@ -19,14 +19,14 @@ public struct StateStep {
   public let event: RecordHeader?
   /// The call that made it so, of a state that handlers change.
   public let call: ObservedCall.Kind?
-  /// How many events or calls it is made of.
-  public let count: Int
+  /// How many events or calls it is made of; nil where some of them are gone.
+  public let count: Int?
   /// Why it is not known from here on; nil where it is.
   public let unknown: HyphaError?
   private let encode: @Sendable () throws -> JSONValue
 
   init(
-    place: Place?, event: RecordHeader? = nil, call: ObservedCall.Kind? = nil, count: Int,
+    place: Place?, event: RecordHeader? = nil, call: ObservedCall.Kind? = nil, count: Int?,
     encode: @escaping @Sendable () throws -> JSONValue
   ) {
     (self.place, self.event, self.call, self.count, self.encode) = (place, event, call, count, encode)
@@ -34,8 +34,8 @@ public struct StateStep {
   }
 
   /// A moment from which on the state is not known.
-  init(unknown error: HyphaError, from place: Place, count: Int) {
-    (self.place, event, call, self.count, unknown) = (place, nil, nil, count, error)
+  init(unknown error: HyphaError, from place: Place) {
+    (self.place, event, call, count, unknown) = (place, nil, nil, nil, error)
     encode = { throw error }
   }
 
@@ -118,7 +118,7 @@ private struct StateFold<Kind: Agent> {
   private let agent: AgentID
   private let log: any LogReader
   private var state: Kind.State
-  private var count = 0
+  private var count: Int? = 0
   /// The event that was met last, whatever its type.
   private var newest = LanePoint.start
   private var place = StateStep.Place(position: .start, time: .zero)
@@ -149,22 +149,25 @@ private struct StateFold<Kind: Agent> {
     }
     guard !isUnknown, let rule = Kind.evolves.rules[header.type] else { return steps }
     try rule.replay(&state, entry.record)
-    count += 1
+    count = count.map { $0 + 1 }
     return steps + [step(header)]
   }
 
   /// What follows where the log has lost the newest of the agent's events; nil where it has them all.
   mutating func end() throws -> StateStep? {
     var (end, epoch) = (newest, max(newest.epoch, 1))
-    while let head = try log.streamHead(StreamID(agent: agent, epoch: epoch, channel: .persistent)) {
+    while epoch > 0,
+      let head = try log.streamHead(StreamID(agent: agent, epoch: epoch, channel: .persistent))
+    {
       end = max(end, LanePoint(epoch: epoch, sequence: head.sequence))
-      epoch += 1
+      epoch &+= 1
     }
     guard end > newest else { return nil }
     let steps = try lose(before: Position(rawValue: .max))
     guard isUnknown, let saved = try saved(at: end) else { return steps.last }
     (state, isUnknown) = (saved.state, false)
     place.position = max(place.position, saved.after)
+    if let entry = try log.entry(at: saved.after) { place.time = max(place.time, entry.record.time) }
     return step(nil)
   }
 
@@ -186,7 +189,7 @@ private struct StateFold<Kind: Agent> {
         $0.range.upperBound > place.position && $0.range.lowerBound < position
       })
     else { return [] }
-    isUnknown = true
+    (isUnknown, count) = (true, nil)
     let error = HyphaError(
       .logInvalid,
       "the state of '\(agent)' from position \(gap.range.lowerBound) on follows from events that the log has lost: "
@@ -196,8 +199,8 @@ private struct StateFold<Kind: Agent> {
     )
     let from = StateStep.Place(
       position: max(gap.range.lowerBound, place.position.next),
-      time: Timestamp(rawValue: place.time.rawValue + 1))
-    return [StateStep(unknown: error, from: from, count: count)]
+      time: Timestamp(rawValue: max(place.time.rawValue, place.time.rawValue &+ 1)))
+    return [StateStep(unknown: error, from: from)]
   }
 
   /// The state that the log keeps, where it is the one after this event.

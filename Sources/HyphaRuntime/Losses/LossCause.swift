@@ -16,7 +16,7 @@ public enum LossCause: String, Sendable, Hashable, Codable, CaseIterable {
   case refused
   /// The agent has no handler for it.
   case unhandled = "no handler"
-  /// The agent's node stopped first.
+  /// The agent's node stopped first, or the agent was on its way to it from another one.
   case stopped
   /// It left its author's node and did not arrive: a link, or a node on the way, was down or overloaded. While nodes run,
   /// it may be under way.
@@ -49,6 +49,8 @@ public struct NodeLosses: Sendable, Codable {
     public var path: LanePath
     public var cause: LossCause
     public var count: UInt64
+    /// Whether the agent that they were for was on this node, so that they had arrived; nil in counts of older versions.
+    public var isAtHome: Bool?
   }
 
   /// Events of one path.
@@ -59,12 +61,16 @@ public struct NodeLosses: Sendable, Codable {
 
   /// One channel, each event counted once for each agent that it is for.
   public struct Totals: Sendable, Hashable, Codable {
-    /// Events that agents of this node have published.
+    /// Events that agents of this node have published; each once, of what is in no log.
+    public var events: UInt64?
+    /// The same, once for each agent that an event is for.
     public var published: UInt64 = 0
     /// Events that handlers of agents of this node were called with; on a logged channel, that they are done with.
     public var delivered: UInt64 = 0
     /// Realtime events in the inboxes and hands of agents of this node.
     public var waiting: UInt64 = 0
+    /// From publication to the handler, in microseconds, of what was delivered and is in no log.
+    public var latency: Histogram?
   }
 
   /// The node.
@@ -96,16 +102,23 @@ public struct NodeLosses: Sendable, Codable {
     }
     sent = sum(sent + earlier.sent, \.path, \.count).map { Passage(path: $0, count: $1) }
     arrived = sum(arrived + earlier.arrived, \.path, \.count).map { Passage(path: $0, count: $1) }
-    var counts: [LanePath: [LossCause: UInt64]] = [:]
-    for loss in losses + earlier.losses {
-      counts[loss.path, default: [:]][loss.cause, default: 0] += loss.count
+    var counts: [Loss: UInt64] = [:]
+    for var loss in losses + earlier.losses {
+      let count = loss.count
+      loss.count = 0
+      counts[loss, default: 0] += count
     }
-    losses = counts.flatMap { path, causes in
-      causes.map { Loss(path: path, cause: $0, count: $1) }
-    }
+    losses = counts.map { Loss(path: $0.path, cause: $0.cause, count: $1, isAtHome: $0.isAtHome) }
     let realtime = Channel.realtime.description
     guard let before = earlier.channels[realtime] else { return }
-    channels[realtime, default: Totals()].published += before.published
-    channels[realtime, default: Totals()].delivered += before.delivered
+    var now = channels[realtime] ?? Totals()
+    now.published += before.published
+    now.delivered += before.delivered
+    now.events = (now.events ?? 0) + (before.events ?? 0)
+    if let latency = before.latency {
+      now.latency = now.latency ?? Histogram()
+      now.latency?.add(latency)
+    }
+    channels[realtime] = now
   }
 }

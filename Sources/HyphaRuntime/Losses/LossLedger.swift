@@ -9,6 +9,7 @@ final class LossLedger: Sendable {
     let lane: Lane
     let subscriber: AgentID
     let cause: LossCause
+    let isAtHome: Bool
   }
 
   private struct State {
@@ -23,11 +24,13 @@ final class LossLedger: Sendable {
   static let rowCountMax = 16_384
 
   /// Notes that so many events of `lane` do not come to `subscriber`.
-  func lost(_ lane: Lane, for subscriber: AgentID, _ cause: LossCause, count: Int = 1) {
+  ///
+  /// - Parameter isAtHome: whether the subscriber is on this node. Agents move, so that it is noted now.
+  func lost(_ lane: Lane, for subscriber: AgentID, _ cause: LossCause, isAtHome: Bool, count: Int = 1) {
     guard count > 0 else { return }
     state.withLock { state in
       state.totals[lane.channel, default: [:]][cause, default: 0] += UInt64(count)
-      let row = Row(lane: lane, subscriber: subscriber, cause: cause)
+      let row = Row(lane: lane, subscriber: subscriber, cause: cause, isAtHome: isAtHome)
       guard state.rows[row] != nil || state.rows.count < Self.rowCountMax else { return }
       state.rows[row, default: 0] += UInt64(count)
     }
@@ -54,7 +57,9 @@ final class LossLedger: Sendable {
   var counted: (losses: [NodeLosses.Loss], sent: [NodeLosses.Passage]) {
     let (rows, sent) = state.withLock { ($0.rows, $0.sent) }
     return (
-      rows.map { .init(path: LanePath($0.lane, to: $0.subscriber), cause: $0.cause, count: $1) },
+      rows.map {
+        .init(path: LanePath($0.lane, to: $0.subscriber), cause: $0.cause, count: $1, isAtHome: $0.isAtHome)
+      },
       sent.flatMap { lane, counts in
         counts.all.map { .init(path: LanePath(lane, to: $0.agent), count: $0.count) }
       }

@@ -18,6 +18,10 @@ public struct LossTable: Sendable {
   public struct ChannelRow: Sendable, Hashable {
     public var channel: Channel
     public var published, delivered, lost, waiting: UInt64
+    /// Events, each once, where those of the channel are in no log; nil elsewhere, and where no node has counted them.
+    public var events: UInt64?
+    /// From publication to the handler, in microseconds; nil likewise.
+    public var latency: Histogram?
     /// What nobody can account for: a node that is killed takes its counts of the last 10 s with it,
     /// but for those of the logged channels, which are in the log.
     public var unknown: UInt64 { published - min(published, delivered + lost + waiting) }
@@ -36,8 +40,9 @@ public struct LossTable: Sendable {
     for node in nodes {
       for loss in node.losses {
         let row = Row(path: loss.path, cause: loss.cause, node: node.node, count: loss.count)
-        // What is refused has not arrived.
-        if homes[loss.path.subscriber] == node.node && loss.cause != .refused {
+        // What is refused has not arrived. An agent that was moved is not at home any more where this was counted.
+        let isAtHome = loss.isAtHome ?? (homes[loss.path.subscriber] == node.node)
+        if isAtHome && loss.cause != .refused {
           rows.append(row)
         } else {
           onTheWay[loss.path, default: []].append(row)
@@ -81,8 +86,15 @@ public struct LossTable: Sendable {
       delivered -= min(delivered, lost)
       waiting = published - min(published, delivered + lost)
     }
-    return ChannelRow(
+    var row = ChannelRow(
       channel: channel, published: published, delivered: delivered, lost: lost, waiting: waiting)
+    let counts = totals.compactMap(\.events)
+    if !counts.isEmpty { row.events = counts.reduce(0, +) }
+    for latency in totals.compactMap(\.latency) {
+      row.latency = row.latency ?? Histogram()
+      row.latency?.add(latency)
+    }
+    return row
   }
 
   private static func sum(_ passages: [NodeLosses.Passage]) -> [LanePath: UInt64] {

@@ -20,8 +20,9 @@ extension Node {
         channel.isLogged
         ? .init(published: counts.statedPairCount, delivered: counts.handledPairCount)
         : .init(
-          published: counts.publishedPairCount, delivered: counts.deliveredCount,
-          waiting: runners.reduce(0) { $0 + UInt64($1.waitingRealtimeCount) })
+          events: counts.publishedCount, published: counts.publishedPairCount,
+          delivered: counts.deliveredCount,
+          waiting: runners.reduce(0) { $0 + UInt64($1.waitingRealtimeCount) }, latency: counts.latency)
     }
     if let earlier = state.withLock({ $0.earlierLosses }) { losses.add(earlier: earlier) }
     return losses
@@ -31,7 +32,7 @@ extension Node {
   func lost(_ delivery: Delivery, for agent: AgentID, _ cause: LossCause) {
     let lane = delivery.lane
     let count = delivery.count { routes.wants(agent, by: lane.agent, addressee: $0, type: $1, subject: $2) }
-    ledger.lost(lane, for: agent, cause, count: count)
+    ledger.lost(lane, for: agent, cause, isAtHome: routes.node(of: agent) == routes.node, count: count)
   }
 
   /// Takes note that events of one lane do not come to one of this node's agents, or of those behind it: those of them
@@ -39,7 +40,7 @@ extension Node {
   func lost(_ records: [Record], for agent: AgentID, _ cause: LossCause) {
     guard let lane = records.first?.lane else { return }
     let count = records.count { routes.wants(agent, by: lane.agent, addressee: $0, type: $1, subject: $2) }
-    ledger.lost(lane, for: agent, cause, count: count)
+    ledger.lost(lane, for: agent, cause, isAtHome: routes.node(of: agent) == routes.node, count: count)
   }
 
   /// Sends frames; a realtime event that finds no room is lost for all whom it would have reached.
@@ -76,14 +77,16 @@ extension Node {
     for runner in runners {
       for delivery in runner.mailbox.takeRealtime() { lost(delivery, for: runner.spec.id, .stopped) }
     }
-    guard let batch = lossBatch() else { return }
+    // Also where it was submitted before: whoever stops the node waits until the log has it.
+    guard let batch = lossBatch(isForced: true) else { return }
     await withCheckedContinuation { continuation in
       log.submit(batch) { _ in continuation.resume() }
     }
   }
 
-  /// What the log is to keep; nil where it has it. How far the logged channels have come, the log says itself.
-  private func lossBatch() -> LogBatch? {
+  /// What the log is to keep; nil where it has it, or is about to, unless `isForced`. How far the logged channels have come,
+  /// the log says itself.
+  private func lossBatch(isForced: Bool = false) -> LogBatch? {
     var losses = losses()
     for channel in Channel.allCases where channel.isLogged { losses.channels[channel.description] = nil }
     let change = losses.changeMark
@@ -91,7 +94,7 @@ extension Node {
       defer { state.lossesSaved = change }
       return state.lossesSaved != change
     }
-    guard isChanged, let bytes = try? JSON.encode(losses) else { return nil }
+    guard isChanged || isForced, let bytes = try? JSON.encode(losses) else { return nil }
     return LogBatch(snapshots: [LossReading.owner: Array(bytes)])
   }
 }

@@ -270,7 +270,11 @@ extension Node: NodeServices {
 
   /// Puts events in the mailbox of an agent of this node.
   func offer(_ delivery: Delivery, to agent: AgentID) {
-    guard let runner = state.withLock({ $0.runners[agent] }) else { return }
+    guard let runner = state.withLock({ $0.runners[agent] }) else {
+      // An agent that was moved here, and has not begun, gets from the log what is in it, and nothing else.
+      if !delivery.channel.isLogged { lost(delivery, for: agent, .stopped) }
+      return
+    }
     // These meet handlers that run.
     if delivery.isAnswer { return runner.take(answer: delivery) }
     if delivery.isQuestion, runner.refuses(question: delivery) { return }

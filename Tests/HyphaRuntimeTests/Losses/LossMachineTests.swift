@@ -42,6 +42,23 @@ import Testing
     #expect(!table.rows.contains { $0.cause == .link })
   }
 
+  @Test func `what an agent had lost before it was moved stays lost, and is counted once`() throws {
+    // It was on y, where it lost two that had arrived, and is on z now.
+    var all = nodes(droppedOnTheWay: 3)
+    let lost = try #require(all.firstIndex { $0.node == "y" })
+    for index in all[lost].losses.indices { all[lost].losses[index].isAtHome = true }
+    for index in all[2].losses.indices { all[2].losses[index].isAtHome = false }
+    var z = NodeLosses(node: "z")
+    z.agents = all[lost].agents
+    all[lost].agents = []
+    let table = LossTable(all + [z])
+    #expect(
+      table.rows.map { "\($0.cause.rawValue) \($0.node) \($0.count)" }
+        == ["expired hub 3", "expired y 2", "lost on a link z 1"])
+    let realtime = try #require(table.channels.first { $0.channel == .realtime })
+    #expect(realtime.lost == 6 && realtime.unknown == 0)
+  }
+
   @Test func `where the author's node has said nothing, those on the way are believed`() throws {
     let table = LossTable(Array(nodes(droppedOnTheWay: 3).dropFirst()))
     #expect(table.rows.map(\.count) == [3, 2])
@@ -95,7 +112,7 @@ import Testing
     for number in 0..<LossLedger.rowCountMax + 10 {
       let lane = Lane(
         agent: AgentID(unchecked: "a\(number)"), channel: .realtime, target: .type("load.Signal"))
-      ledger.lost(lane, for: "b", .expired)
+      ledger.lost(lane, for: "b", .expired, isAtHome: true)
     }
     #expect(ledger.counted.losses.count == LossLedger.rowCountMax)
     #expect(ledger.totals(.realtime) == [.expired: UInt64(LossLedger.rowCountMax + 10)])
