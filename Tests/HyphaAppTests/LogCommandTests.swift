@@ -48,8 +48,8 @@ extension Processes {
       }
       try await check("--stream", some.agent, keep: { $0.agent == some.agent })
       try await check(
-        "--stream", "\(some.agent)@1/persistent",
-        keep: { $0.agent == some.agent && $0.epoch == 1 && $0.channel == "persistent" })
+        "--stream", "\(some.agent)@\(some.epoch)/persistent",
+        keep: { $0.agent == some.agent && $0.epoch == some.epoch && $0.channel == "persistent" })
       try await check(
         "--stream", "Ana/persistent", "--stream", "watchdog-network/alert",
         keep: {
