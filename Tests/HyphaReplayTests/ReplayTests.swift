@@ -278,13 +278,6 @@ import Testing
       #expect(shown == whole)
     }
   }
-}
-
-/// Something that one task tells another.
-final class Flag: Sendable {
-  private let state = Atomic<Bool>(false)
-  var isRaised: Bool { state.load(ordering: .acquiring) }
-  func raise() { state.store(true, ordering: .releasing) }
 
   @Test func `who is shown an event holds no pages of its log, however long that takes`() async throws {
     let world = try World(seed: 3, nodeCount: 1, isOnDisk: true)
@@ -332,4 +325,11 @@ final class Flag: Sendable {
     }
     #expect(shown == whole.map(\.entry.position).filter { $0 < damaged.entry.position })
   }
+}
+
+/// Something that one task tells another.
+final class Flag: Sendable {
+  private let state = Atomic<Bool>(false)
+  var isRaised: Bool { state.load(ordering: .acquiring) }
+  func raise() { state.store(true, ordering: .releasing) }
 }
