@@ -358,6 +358,25 @@ extension Processes {
       #expect(stopped.output.contains("\"isSound\":false") && stopped.output.contains("\"findings\":[]"))
     }
 
+    @Test func `a salvage that is stopped leaves nothing, and says so`() async throws {
+      let scratch = try Scratch()
+      try await append(6_000, to: scratch("hq"), perBatch: 300)
+      var last: Hypha.Result?
+      // It may be through before it is stopped.
+      for round in 0..<50 where last?.status != 130 {
+        let output = scratch("new-\(round)")
+        let salvage = try scratch.start("log", "salvage", scratch("hq"), "--output", output)
+        while salvage.isRunning, !FileManager.default.fileExists(atPath: output) {}
+        kill(salvage.id, SIGINT)
+        let result = await salvage.end()
+        last = result
+        guard result.status == 130 else { continue }
+        #expect(result.errorLines == ["stopped: nothing was salvaged to \(output)"], "\(result)")
+        #expect(!FileManager.default.fileExists(atPath: output))
+      }
+      #expect(last?.status == 130)
+    }
+
     @Test(arguments: [SIGINT, SIGTERM])
     func `a backup that is stopped leaves nothing, and says so`(_ signal: Int32) async throws {
       let scratch = try Scratch()

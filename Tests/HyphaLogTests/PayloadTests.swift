@@ -149,11 +149,11 @@ import Testing
 
   // MARK: A full disk
 
-  @Test
+  @Test(.enabled(if: ScratchDisk.isPossible, ScratchDisk.isMissing))
   func `on a full disk a payload is refused by name, nothing is left, and it goes in when there is room`()
     throws
   {
-    guard let disk = ScratchDisk() else { return }
+    let disk = try #require(ScratchDisk())
     let store = PayloadStore(in: disk.path)
     let small = try store.put([1]).reference
     let ballast = disk.path + "/ballast"
@@ -172,8 +172,9 @@ import Testing
     withExtendedLifetime(disk) {}
   }
 
-  @Test func `on a full disk no half of a key is left`() throws {
-    guard let disk = ScratchDisk() else { return }
+  @Test(.enabled(if: ScratchDisk.isPossible, ScratchDisk.isMissing))
+  func `on a full disk no half of a key is left`() throws {
+    let disk = try #require(ScratchDisk())
     try disk.fill()
     expectError(.logFull, "node.key", "free space") { _ = try NodeKey.loadOrCreate(in: disk.path) }
     #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path) == ["ballast"])

@@ -53,9 +53,11 @@ import Testing
     log.close()
   }
 
-  @Test(arguments: [(1, 100), (4, 1_000), (4, 9_000), (1, 60_000)])
+  @Test(
+    .enabled(if: ScratchDisk.isPossible, ScratchDisk.isMissing),
+    arguments: [(1, 100), (4, 1_000), (4, 9_000), (1, 60_000)])
   func `on a full disk room is made by pruning, and the log goes on`(count: Int, payload: Int) async throws {
-    guard let disk = ScratchDisk() else { return }
+    let disk = try #require(ScratchDisk())
     // With the index, which takes what room there is.
     let log = try LMDBLog(directory: disk.path + "/data", node: "hq", settings: .small, time: TestTime())
     try await fillAndPrune(log, count: count, payload: payload)
@@ -63,10 +65,11 @@ import Testing
     withExtendedLifetime(disk) {}
   }
 
-  @Test func `where a copy does not fit, or an index, its disk is named as full, and nothing is left of it`()
+  @Test(.enabled(if: ScratchDisk.isPossible, ScratchDisk.isMissing))
+  func `where a copy does not fit, or an index, its disk is named as full, and nothing is left of it`()
     async throws
   {
-    guard let disk = ScratchDisk() else { return }
+    let disk = try #require(ScratchDisk())
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()
     var ana = Author("ana")
@@ -95,10 +98,11 @@ import Testing
     withExtendedLifetime((disk, home)) {}
   }
 
-  @Test func `on a full disk the map grows, nothing acknowledged is lost, and it goes on with room`()
+  @Test(.enabled(if: ScratchDisk.isPossible, ScratchDisk.isMissing))
+  func `on a full disk the map grows, nothing acknowledged is lost, and it goes on with room`()
     async throws
   {
-    guard let disk = ScratchDisk() else { return }
+    let disk = try #require(ScratchDisk())
     var settings = LMDBLogSettings.small
     // The index takes and gives room when it likes, and this counts on what there is.
     settings.index = nil
@@ -121,8 +125,9 @@ import Testing
     withExtendedLifetime(disk) {}
   }
 
-  @Test func `on a disk with little room a log is begun or refused, and no signal`() throws {
-    guard let disk = ScratchDisk() else { return }
+  @Test(.enabled(if: ScratchDisk.isPossible, ScratchDisk.isMissing))
+  func `on a disk with little room a log is begun or refused, and no signal`() throws {
+    let disk = try #require(ScratchDisk())
     var refusedCount = 0
     for pageCount in 0..<24 {
       try disk.fill()
@@ -143,8 +148,9 @@ import Testing
     #expect(refusedCount > 8 && refusedCount < 24, "\(refusedCount)")
   }
 
-  @Test func `on a full disk a payload is refused and leaves nothing, and is stored with room`() throws {
-    guard let disk = ScratchDisk() else { return }
+  @Test(.enabled(if: ScratchDisk.isPossible, ScratchDisk.isMissing))
+  func `on a full disk a payload is refused and leaves nothing, and is stored with room`() throws {
+    let disk = try #require(ScratchDisk())
     let payloads = PayloadStore(in: disk.path)
     let small = try [UInt8](repeating: 1, count: 1_000).withUnsafeBytes { try payloads.put($0) }
     let ballast = disk.path + "/ballast"
@@ -158,8 +164,9 @@ import Testing
     try payloads.verify(stored.reference)
   }
 
-  @Test func `on a full disk a backup is refused, and leaves nothing`() async throws {
-    guard let disk = ScratchDisk() else { return }
+  @Test(.enabled(if: ScratchDisk.isPossible, ScratchDisk.isMissing))
+  func `on a full disk a backup is refused, and leaves nothing`() async throws {
+    let disk = try #require(ScratchDisk())
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()
     var ana = Author("ana")

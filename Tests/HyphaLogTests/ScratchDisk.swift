@@ -1,10 +1,15 @@
 import Foundation
+import Testing
 
 /// A small file system in memory, where the user may mount one.
 final class ScratchDisk {
   let path = NSTemporaryDirectory() + "hypha-disk-\(UUID().uuidString)"
   private var ballast: String { path + "/ballast" }
   private(set) var isFilled = false
+
+  /// Whether this user may mount one.
+  static let isPossible = ScratchDisk(mebibytes: 1) != nil
+  static let isMissing: Comment = "this user may not mount a file system (run as root)"
 
   /// - Parameter mebibytes: its size.
   init?(mebibytes: Int = 4) {

@@ -100,7 +100,7 @@ enum Disk {
     guard mkdir(path, 0o700) == 0 else {
       throw HyphaError(
         .fileUnavailable, "the directory \(path) cannot be made",
-        remedy: "give --data a new directory that may be written",
+        remedy: "give --data a directory that is there and may be written",
         cause: "mkdir: \(String(cString: strerror(errno)))")
     }
   }

@@ -33,12 +33,21 @@ struct LogSalvageCommand: Command {
 
   func run() async throws {
     let path = try DataPlaces.log(at: data)
-    let examination = LogExamination(data: path, stop: StopSignal())
+    let stop = StopSignal()
+    let examination = LogExamination(data: path, stop: stop)
+    let wasThere = FileManager.default.fileExists(atPath: output)
     let file = try loose.map { try LooseFile($0) }
     let report: SalvageReport
-    do { report = try await salvage(examination, file) } catch {
+    do {
+      report = try await salvage(examination, file)
+    } catch {
       // What it has so far is of no log that was made.
       if let loose { try? FileManager.default.removeItem(atPath: loose) }
+      if stop.isRaised {
+        // The child was killed, and has tidied up nothing.
+        if !wasThere { try? FileManager.default.removeItem(atPath: output) }
+        try Output.standardError.writeLine("stopped: nothing was salvaged to \(output)")
+      }
       throw error
     }
     try file?.finish()
