@@ -22,13 +22,13 @@ import HyphaTransportZMQ
 public protocol HyphaApp {
   /// The command's name in help and messages. Default: the type's name in lower case.
   static var name: String { get }
-  /// The kinds of agents beside the built-in ones. Default: none.
+  /// The kinds of agents beside the built-in ones. There is no default: an array of one kind has another type where that is not
+  /// written down, and would be taken for none.
   static var agents: [any Agent.Type] { get }
 }
 
 extension HyphaApp {
   public static var name: String { String(describing: Self.self).lowercased() }
-  public static var agents: [any Agent.Type] { [] }
 
   /// Runs the command that the command line asks for, and exits with its status.
   public static func main() async {

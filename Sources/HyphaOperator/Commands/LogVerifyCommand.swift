@@ -107,9 +107,7 @@ struct LogVerifyCommand: Command {
         results += replacements(of: log, in: path, beside: paths, witnesses, stop)
         if paths.count == 1 { results += witnesses.silent(on: logs).map(Witnesses.noHead) }
       }
-      let row = Row(found, path: path, witnesses: results)
-      isSound = isSound && row.isSound
-      if json { try Output.standard.writeLine(JSON.text(row)) } else { try show(row) }
+      isSound = try tell(Row(found, path: path, witnesses: results)) && isSound
       if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
     }
     for path in DataPlaces.lostLogs(in: data) {
@@ -117,31 +115,44 @@ struct LogVerifyCommand: Command {
       found.find(
         "there is no log, though the directory is a node's: restore it from a backup, or remove the directory",
         at: nil, .damaged)
-      isSound = false
-      let row = Row(found, path: path, witnesses: [])
-      if json { try Output.standard.writeLine(JSON.text(row)) } else { try show(row) }
+      isSound = try tell(Row(found, path: path, witnesses: [])) && isSound
     }
-    for kept in paths == [data] ? [] : witnesses.absent(from: logs) {
-      let (log, head) = (kept.head.head.log, kept.head.head.position)
-      // One that is there and does not say whose it is has its findings.
-      if paths.contains("\(data)/\(log.node)") { continue }
-      isSound = isSound && !complete
-      try Output.standardError.writeLine(
-        "node \(log.node) has no log here; \(kept.log ?? "") has kept its signed heads, up to position \(head)"
-      )
-    }
-    if paths.count > 1 {
-      for stranger in witnesses.strangers(to: logs) {
-        isSound = false
-        try Output.standardError.writeLine(
-          "\(stranger.file): the signed head of node \(stranger.head.head.log.node) is of none of these logs")
-      }
-      for directory in witnesses.silent(on: logs) {
-        isSound = false
-        try Output.standardError.writeLine("\(directory): no log there has taken a head of any of these logs")
-      }
+    for (line, isAgainst) in notes(on: logs, at: paths, witnesses) {
+      isSound = isSound && !isAgainst
+      try Output.standardError.writeLine(line)
     }
     guard isSound else { throw ExitStatus.failure }
+  }
+
+  /// Prints what was found of one log; whether it is sound.
+  private func tell(_ row: Row) throws -> Bool {
+    if json { try Output.standard.writeLine(JSON.text(row)) } else { try show(row) }
+    return row.isSound
+  }
+
+  /// What is to be said of heads that are of none of the logs at `paths`, and whether it counts against the whole.
+  private func notes(
+    on logs: [LogIdentity], at paths: [String], _ witnesses: Witnesses
+  ) -> [(line: String, isAgainst: Bool)] {
+    guard paths != [data] else { return [] }
+    // One that is there and does not say whose it is has its findings.
+    let absent = witnesses.absent(from: logs).filter {
+      !paths.contains("\(data)/\($0.head.head.log.node)")
+    }
+    var notes = absent.map { kept in
+      let (log, head) = (kept.head.head.log, kept.head.head.position)
+      let line =
+        "node \(log.node) has no log here; \(kept.log ?? "") has kept its signed heads, up to position \(head)"
+      return (line, complete)
+    }
+    guard paths.count > 1 else { return notes }
+    notes += witnesses.strangers(to: logs).map {
+      ("\($0.file): the signed head of node \($0.head.head.log.node) is of none of these logs", true)
+    }
+    notes += witnesses.silent(on: logs).map {
+      ("\($0): no log there has taken a head of any of these logs", true)
+    }
+    return notes
   }
 
   /// The logs that this one stands in the place of, but for those that are beside it.
