@@ -14,6 +14,8 @@ package final class StopSignal: Sendable {
 
   private let state = Mutex(State())
   private let sources: [any DispatchSourceSignal]
+  /// A serial queue has a thread of its own whenever it needs one; the global ones wait where tasks keep all of theirs busy.
+  private static let queue = DispatchQueue(label: "hypha.signals")
 
   /// Listens to these signals, which then do not end the process by themselves. One of SIGHUP that is ignored
   /// already, as by nohup(1), stays ignored.
@@ -21,7 +23,7 @@ package final class StopSignal: Sendable {
     let signals = signals.filter { $0 != SIGHUP || !Self.isIgnored($0) }
     sources = signals.map { number in
       signal(number, SIG_IGN)
-      return DispatchSource.makeSignalSource(signal: number, queue: .global())
+      return DispatchSource.makeSignalSource(signal: number, queue: Self.queue)
     }
     for (source, number) in zip(sources, signals) {
       source.setEventHandler { [weak self] in self?.raise(by: number) }
