@@ -136,6 +136,19 @@ import Testing
     #expect((31...33).contains(verification.firstBroken?.rawValue ?? 0))
   }
 
+  @Test func `a link that leads to the newest entry of another lane is no link of its own`() throws {
+    var (ana, bob) = (Author("ana"), Author("bob"))
+    var check = EntryCheck(gaps: [])
+    for (number, record) in [try ana.next(payload: [1]), try bob.next(payload: [2])].enumerated() {
+      let entry = LogEntry(
+        position: Position(rawValue: UInt64(number) + 1), appendedAt: Timestamp(rawValue: UInt64(number) + 1),
+        source: .stated, previousInStream: .start, previousInLane: Position(rawValue: UInt64(number)),
+        record: record)
+      try entry.withView { check.check($0) }
+    }
+    #expect(check.verification.findings == ["position 2: its links do not lead to the entries before it"])
+  }
+
   @Test func `a place beyond the log's end is found`() async throws {
     let home = try await Self.makeLog()
     try Self.change(home) { transaction, environment, _ in
