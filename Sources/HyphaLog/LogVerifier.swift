@@ -250,10 +250,12 @@ public struct EntryCheck {
     let lane = NewestEntries.Name(
       channel: record.channel.rawValue, epoch: 0, agent: record.agent, isAddressed: isAddressed,
       other: isAddressed ? record.addressee : record.type)
-    let before = lanes.advance(from: entry.previousInLane, to: entry.position, point: point, of: lane)
+    let before = lanes.advance(
+      from: entry.previousInLane, to: entry.position, point: point, isHighest: true, of: lane)
     let previous = record.previous
     switch before {
-    case .entry(let end):
+    case .entry(let newest):
+      let end = newest.point
       let continues = previous == end || (point.epoch > end.epoch && previous < end)
       if !continues || point <= end {
         verification.find(
@@ -274,12 +276,18 @@ public struct EntryCheck {
     let stream = NewestEntries.Name(
       channel: record.channel.rawValue, epoch: record.epoch, agent: record.agent, isAddressed: false,
       other: UnsafeRawBufferPointer(start: nil, count: 0))
-    let before = streams.advance(from: entry.previousInStream, to: entry.position, point: point, of: stream)
+    let before = streams.advance(
+      from: entry.previousInStream, to: entry.position, point: point, isHighest: entry.source == .stated,
+      of: stream)
     switch before {
     case .entry(let end):
-      if entry.source == .stated, record.sequence != end.sequence &+ 1 {
+      // Lanes of what was received overtake each other, so the highest sequence need not be the newest entry's.
+      let continues =
+        end.isSequenceMaxKnown
+        ? record.sequence == end.sequenceMax &+ 1 : record.sequence > end.sequenceMax
+      if entry.source == .stated, !continues {
         verification.find(
-          "event \(record.sequence) of its stream follows event \(end.sequence)", at: entry.position)
+          "event \(record.sequence) of its stream follows event \(end.sequenceMax)", at: entry.position)
       }
     case .none:
       if entry.source == .stated, record.sequence != 1 {
@@ -309,7 +317,8 @@ public struct EntryCheck {
       else { return verification.find("the table of lane heads does not equal the entries") }
     }
     for head in streamHeads.values where gap(at: head.position) == nil {
-      guard let end = streamEnds[head.position], end.sequenceMax == head.sequence,
+      guard let end = streamEnds[head.position],
+        end.isSequenceMaxKnown ? end.sequenceMax == head.sequence : end.sequenceMax <= head.sequence,
         !isWhole || end.count == head.count
       else { return verification.find("the table of stream heads does not equal the entries") }
     }

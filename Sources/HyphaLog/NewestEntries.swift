@@ -18,14 +18,17 @@ struct NewestEntries {
   struct End {
     var position: Position
     var point: LanePoint
+    /// The highest of the sequences that were met.
     var sequenceMax: UInt64
+    /// Whether none that is gone can be higher.
+    var isSequenceMaxKnown: Bool
     var count: UInt64
   }
 
   /// What a link led to.
   enum Before {
-    /// The newest entry, with its place in the lane.
-    case entry(LanePoint)
+    /// The newest entry.
+    case entry(End)
     /// Nothing, and there is nothing.
     case none
     /// Nothing here.
@@ -59,20 +62,26 @@ struct NewestEntries {
   }
 
   /// Takes the next entry of a name, which links to `link`, and says what that led to.
+  ///
+  /// - Parameter isHighest: whether its sequence is higher than any before it, as is that of what a node's own agents state.
   mutating func advance(
-    from link: Position, to position: Position, point: LanePoint, of name: Name
+    from link: Position, to position: Position, point: LanePoint, isHighest: Bool, of name: Name
   ) -> Before {
     guard let number = noted(link, name) ?? found(name) else {
       notes[Self.place(of: position)] = UInt32(truncatingIfNeeded: ends.count)
-      ends.append(End(position: position, point: point, sequenceMax: point.sequence, count: 1))
+      ends.append(
+        End(
+          position: position, point: point, sequenceMax: point.sequence,
+          isSequenceMaxKnown: isHighest || link == .start, count: 1))
       return link == .start ? .none : .elsewhere
     }
     notes[Self.place(of: position)] = UInt32(truncatingIfNeeded: number)
     let before = ends[number]
     ends[number] = End(
       position: position, point: point, sequenceMax: max(before.sequenceMax, point.sequence),
+      isSequenceMaxKnown: isHighest || before.isSequenceMaxKnown && link == before.position,
       count: before.count + 1)
-    if link == before.position { return .entry(before.point) }
+    if link == before.position { return .entry(before) }
     // Its newest entries may be among those that are gone; then the link is beyond what is known.
     return link > before.position ? .elsewhere : .second
   }

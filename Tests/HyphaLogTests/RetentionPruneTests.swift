@@ -248,6 +248,22 @@ import Testing
     log.close()
   }
 
+  @Test func `a stream of which the highest sequence is gone is sound, and goes on behind it`() async throws {
+    let log = try Backend.lmdb.makeHome().openLMDB()
+    var ana = Author("ana")
+    let records = try (0..<6).map { try ana.next(type: $0 % 2 == 0 ? "T" : "U") }
+    for number in [1, 3, 5, 0, 2, 4] {
+      _ = try await log.append(LogBatch(appends: [.init(records[number], source: .received(hops: 1))]))
+    }
+    let report = try await prune(log, keeping: 3)
+    #expect(report.through == Position(rawValue: 3))
+    #expect(try log.verify().findings == [])
+    _ = try await log.append(LogBatch(appends: [.init(try ana.next(type: "U"))]))
+    _ = try await log.append(LogBatch(appends: [.init(try ana.next(type: "T"))]))
+    #expect(try log.verify().findings == [])
+    log.close()
+  }
+
   @Test func `payloads beside the log go when no entry is left that refers to them`() async throws {
     let home = Backend.lmdb.makeHome()
     let log = try home.openLMDB()
