@@ -98,7 +98,12 @@ let package = Package(
       ["HyphaRuntime", "HyphaKinds", "HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
     tests("HyphaTestKitTests", ["HyphaTestKit", "HyphaApp"]),
     tests("HyphaReplayTests", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaFormats", "HyphaReplay"]),
-    tests("HyphaOperatorTests", ["HyphaCore", "HyphaLog", "HyphaReplay", "HyphaRuntime", "HyphaOperator"]),
+    tests(
+      "HyphaOperatorTests",
+      [
+        "HyphaCore", "HyphaLog", "HyphaTopology", "HyphaReplay", "HyphaRuntime", "HyphaKinds",
+        "HyphaOperator",
+      ]),
     // An author's program whose agents fail as the tests tell them to.
     .executableTarget(
       name: "hypha-test-app", dependencies: ["HyphaApp"], path: "Tests/Support/hypha-test-app",

@@ -76,9 +76,7 @@ struct AgentsStateCommand: Command {
       let outline = try DeploymentOutline.read(in: log)
       let known = outline?.agents.first { $0.id == agent && $0.node == log.identity.node }
       if let known { return (log, kind ?? known.kind) }
-      if let kind, try log.streamHead(StreamID(agent: agent, epoch: 1, channel: .persistent)) != nil {
-        return (log, kind)
-      }
+      if let kind, try log.streamHeads().keys.contains(where: { $0.agent == agent }) { return (log, kind) }
     }
     throw HyphaError(
       .failed, "no log of \(data) says that an agent '\(agent)' is there, and of which kind",

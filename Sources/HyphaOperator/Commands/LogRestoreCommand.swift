@@ -11,9 +11,9 @@ struct LogRestoreCommand: Command {
       key, the node makes a new one when it starts: what was signed with the old one is 'other-key' then, unless \
       --key gives that one.
 
-      A restored log is older than what the node has sent since. When the node starts again, each agent begins a new \
-      epoch after the newest one in the log. What it stated after the backup is not in its log any more: other nodes \
-      keep what they took of it, and report it as a fork where the two differ.
+      A restored log is older than what the node has sent since. When the node starts again, each agent begins an \
+      epoch that is higher than any before, whatever the log has of them. What it stated after the backup is not in its \
+      log any more: other nodes keep what they took of it, and tell it as a fork ('hypha forks').
       """,
     examples: [
       "hypha log restore backups/hq-monday --data data/incident-room/hq",

@@ -42,8 +42,7 @@ struct NodeRunner {
         .standard)
       let configuration = Node.Configuration(
         topology: topology, node: node, kinds: program.kinds, seed: seed &+ number << 32,
-        notary: security.map(program.makeNotary),
-        epochFloor: scheduler.microseconds() / 1_000)
+        notary: security.map(program.makeNotary))
       try DeploymentOutline(placed).save(in: log)
       let tenure = LogTenure(log)
       let turn = Turn(

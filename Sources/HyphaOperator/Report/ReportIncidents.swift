@@ -54,9 +54,9 @@ struct ReportIncidents {
         try note("alert unanswered", record, as: AlertUnanswered.self) { event in
           "\(event.type), not answered by \(Self.names(event.unanswered)), up to the root"
         }
-      case AgentActivated.eventType.text where record.epoch > 1:
+      case AgentActivated.eventType.text where record.previous > .start:
         try note("agent restarted", record, as: AgentActivated.self) { event in
-          "on \(event.node), activation \(event.epoch)"
+          "on \(event.node), epoch \(event.epoch) after \(event.previousEpoch)"
         }
       default: break
       }

@@ -35,7 +35,7 @@ extension AgentCell {
   ///
   /// - Parameter isAnew: whether it takes the place of another one of this activation.
   func begin(_ agent: isolated Kind, isAnew: Bool, _ batch: inout Batch<Kind>) async -> Turn.Outcome {
-    let isFirst = !isAnew && outbox.withLock { $0.epoch } == 1
+    let isFirst = !isAnew && outbox.withLock { $0.previousEpoch } == 0
     let before = keepsWhole && isFirst ? try? JSON.encode(agent.state) : nil
     let outcome = await turn(on: agent, .start(isPlain: isFirst), &batch) { try await $0.start(in: $1) }
     if isFirst, keepsWhole, batch.calls.isEmpty, case .returned = outcome,

@@ -7,6 +7,8 @@ import HyphaTransport
 struct Outbox: Sendable {
   let agent: AgentID
   let epoch: UInt64
+  /// The agent's epoch before this one, 0 where it has none.
+  let previousEpoch: UInt64
   /// On whose authority the agent publishes.
   let principal: Authority
   /// The newest sequence on each channel.
@@ -49,9 +51,13 @@ struct Outbox: Sendable {
   /// The most templates that are kept; a new one beyond that has all forgotten.
   private static let templateCountMax = 256
 
-  init(agent: AgentID, epoch: UInt64, lanes: [Lane: LanePoint], policyVersion: UInt32) {
+  init(
+    agent: AgentID, epoch: UInt64, after previousEpoch: UInt64 = 0, lanes: [Lane: LanePoint],
+    policyVersion: UInt32
+  ) {
     self.agent = agent
     self.epoch = epoch
+    self.previousEpoch = previousEpoch
     principal = Authority(principal: agent, grant: "topology", policyVersion: policyVersion)
     for (lane, point) in lanes {
       slots[lane] = points.count

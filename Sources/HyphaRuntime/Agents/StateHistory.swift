@@ -155,13 +155,8 @@ private struct StateFold<Kind: Agent> {
 
   /// What follows where the log has lost the newest of the agent's events; nil where it has them all.
   mutating func end() throws -> StateStep? {
-    var (end, epoch) = (newest, max(newest.epoch, 1))
-    while epoch > 0,
-      let head = try log.streamHead(StreamID(agent: agent, epoch: epoch, channel: .persistent))
-    {
-      end = max(end, LanePoint(epoch: epoch, sequence: head.sequence))
-      epoch &+= 1
-    }
+    let heads = try log.streamHeads().filter { $0.key.agent == agent && $0.key.channel == .persistent }
+    let end = heads.map { LanePoint(epoch: $0.key.epoch, sequence: $0.value.sequence) }.max() ?? .start
     guard end > newest else { return nil }
     let steps = try lose(before: Position(rawValue: .max))
     guard isUnknown, let saved = try saved(at: end) else { return steps.last }

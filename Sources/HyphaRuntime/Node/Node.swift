@@ -26,17 +26,12 @@ public final class Node: Sendable {
     /// Signs what the node states and checks what others have signed; nil where nodes have no keys, and nothing that
     /// relays bring is checked.
     public var notary: (any Notary)?
-    /// No agent enters a lower epoch than this. With the time for it a log that was put back, copied or lost never brings a
-    /// node to use an epoch again that others have heard of.
-    public var epochFloor: UInt64
 
     /// A configuration with the usual limits.
     public init(
       topology: Topology, node: NodeID, kinds: KindRegistry, limits: WireLimits = .standard,
-      seed: UInt64 = 1, linkPatience: Duration = .seconds(5), notary: (any Notary)? = nil,
-      epochFloor: UInt64 = 1
+      seed: UInt64 = 1, linkPatience: Duration = .seconds(5), notary: (any Notary)? = nil
     ) {
-      self.epochFloor = epochFloor
       self.topology = topology
       self.node = node
       self.kinds = kinds
@@ -87,6 +82,8 @@ public final class Node: Sendable {
   let configuration: Configuration
   /// That of its topology, which every agent states when it starts.
   private let fingerprint: String
+  /// When this node was made, in microseconds since 1970.
+  private let began: UInt64
   let log: any EventLog
   let scheduler: any Scheduler
   let routes: RouteTable
@@ -143,6 +140,7 @@ public final class Node: Sendable {
     configuration.topology = topology
     self.configuration = configuration
     fingerprint = topology.fingerprint
+    began = scheduler.microseconds()
     self.log = log
     self.transport = transport
     self.scheduler = scheduler
@@ -378,7 +376,8 @@ public final class Node: Sendable {
     for (lane, head) in laneHeads { lanesOf[lane.agent, default: [:]][lane] = head.point }
     let author = configuration.node.author
     let own = Outbox(
-      agent: author, epoch: epoch(after: epochs[author] ?? 0), lanes: lanesOf[author] ?? [:],
+      agent: author, epoch: epoch(after: epochs[author] ?? 0), after: epochs[author] ?? 0,
+      lanes: lanesOf[author] ?? [:],
       policyVersion: configuration.topology.version)
     desks.own.state.withLock { $0.outbox = own }
     try restoreTopology()
@@ -394,7 +393,7 @@ public final class Node: Sendable {
       let adoption = try adoption(of: spec.id, heads)
       let previous = max(epochs[spec.id] ?? 0, adoption?.epoch ?? 0)
       var outbox = Outbox(
-        agent: spec.id, epoch: epoch(after: previous),
+        agent: spec.id, epoch: epoch(after: previous), after: previous,
         lanes: desks.moves.ownLanes(of: spec.id, lanesOf[spec.id] ?? [:]),
         policyVersion: configuration.topology.version)
       activations.append(
@@ -466,8 +465,9 @@ public final class Node: Sendable {
     return committed
   }
 
-  /// The epoch that an agent enters after another.
-  private func epoch(after previous: UInt64) -> UInt64 { max(previous + 1, configuration.epochFloor) }
+  /// The epoch that an agent enters after another: the milliseconds since 1970 at which its node began, or the next one. So a log
+  /// that was put back, copied or lost does not bring a node to use an epoch again that others have heard of.
+  private func epoch(after previous: UInt64) -> UInt64 { max(previous + 1, began / 1_000) }
 
   private func activation(
     of spec: AgentSpec, after previous: UInt64, _ committed: [String: UInt64], _ outbox: inout Outbox

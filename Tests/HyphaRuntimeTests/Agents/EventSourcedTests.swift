@@ -103,7 +103,7 @@ private actor NewCounter: Agent {
   {
     let log = try deployment.reader(of: "x")
     return try StateRestoration<Counter>.restore(
-      Tally(), from: AgentSnapshot.read(of: "counter", in: log), of: "counter", in: log, epoch: 99)
+      Tally(), from: AgentSnapshot.read(of: "counter", in: log), of: "counter", in: log, epoch: .max)
   }
 
   @Test(arguments: [1, 4, 5, 6, 23]) func `snapshot and tail together give the state`(count: Int) throws {
@@ -268,7 +268,7 @@ private actor NewCounter: Agent {
     #expect(deployment.runToEnd(limit: .seconds(60)))
     let log = try deployment.reader(of: "x")
     let found = try StateRestoration<NewCounter>.restore(
-      NewTally(), from: AgentSnapshot.read(of: "counter", in: log), of: "counter", in: log, epoch: 99)
+      NewTally(), from: AgentSnapshot.read(of: "counter", in: log), of: "counter", in: log, epoch: .max)
     #expect(found.state == NewTally(total: tally(all).total, count: 23, largest: 10))
     #expect(found.replayedCount == 23)
     try deployment.stop()

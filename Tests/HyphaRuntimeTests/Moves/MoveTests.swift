@@ -97,7 +97,8 @@ private actor Folder: Agent {
     let activations = try log.read(after: .start, limit: .max, byteLimit: .max).compactMap {
       try? AgentActivated.decode($0.record)
     }.filter { $0.agent == "mover" }
-    #expect(activations.map(\.node) == ["x", "z"] && activations.map(\.previousEpoch) == [0, 1])
+    #expect(
+      activations.map(\.node) == ["x", "z"] && activations.map(\.previousEpoch) == [0, activations[0].epoch])
     #expect(activations.last?.committed["persistent"] ?? 0 > 4)
   }
 
@@ -135,7 +136,7 @@ private actor Folder: Agent {
       #expect(try deployment.state(of: "mover", Folder.self, in: log) == wanted)
       // Without a snapshot, too, as after a change of its shape.
       let anew = try StateRestoration<Folder>.restore(
-        Folder.State(), from: nil, of: "mover", in: log, epoch: 99)
+        Folder.State(), from: nil, of: "mover", in: log, epoch: .max)
       #expect(anew.state == wanted && anew.replayedCount == count)
     }
   }

@@ -265,7 +265,7 @@ struct InvariantChecker {
   private mutating func checkOpening(_ record: Record, after previous: UInt64, _ ends: [StreamID: UInt64]) {
     let header = record.header
     guard header.type == AgentActivated.eventType, let event = try? AgentActivated.decode(record),
-      event.epoch == previous + 1, event.previousEpoch == previous, event.epoch == header.epoch
+      event.epoch > previous, event.previousEpoch == previous, event.epoch == header.epoch
     else { return fail("epoch-opens", "\(header.stream) does not open its epoch") }
     for channel in [Channel.persistent, .alert] {
       let end = ends[StreamID(agent: header.agent, epoch: previous, channel: channel)] ?? 0

@@ -128,7 +128,7 @@ import Testing
         let moved = try LyingRelayTests.copy(record) {
           $0.sequence += 3
           $0.previous = LanePoint(
-            epoch: 1, sequence: number == 100 ? sequence + 1 : $0.previous.sequence + 3)
+            epoch: place.epoch, sequence: number == 100 ? sequence + 1 : $0.previous.sequence + 3)
         }
         guard number == 100 else { return [moved] }
         let first = try LyingRelayTests.copy(record) { $0.id = EventID(high: 9, low: 9) }
@@ -141,7 +141,8 @@ import Testing
       case .addedOne:
         let moved = try LyingRelayTests.copy(record) {
           $0.sequence += 1
-          $0.previous = LanePoint(epoch: 1, sequence: number == 100 ? sequence : $0.previous.sequence + 1)
+          $0.previous = LanePoint(
+            epoch: $0.epoch, sequence: number == 100 ? sequence : $0.previous.sequence + 1)
         }
         guard number == 100 else { return [moved] }
         return [try LyingRelayTests.copy(record) { $0.id = EventID(high: 9, low: 9) }, moved]
