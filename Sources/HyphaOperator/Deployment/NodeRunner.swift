@@ -42,7 +42,8 @@ struct NodeRunner {
         .standard)
       let configuration = Node.Configuration(
         topology: topology, node: node, kinds: program.kinds, seed: seed &+ number << 32,
-        notary: security.map(program.makeNotary))
+        notary: security.map(program.makeNotary),
+        calls: openJournal(in: directory, of: placed, notes))
       try DeploymentOutline(placed).save(in: log)
       let tenure = LogTenure(log)
       let turn = Turn(
@@ -125,6 +126,28 @@ struct NodeRunner {
     }
     if !isOver.isRaised { turn.node.abandon() }
     await turn.tenure.end()
+  }
+
+  /// Begins to note the agents' calls, and tells how the process before this one ended. Where it cannot, the node runs without.
+  private func openJournal(in directory: String, of topology: Topology, _ notes: NodeNotes) -> CallJournal? {
+    do {
+      let agents = topology.agents(on: node).map(\.id)
+      let journal = try CallJournalFile.open(in: directory, agents: agents)
+      TrapSignals.watch(journal)
+      if let signal = journal.report.signal {
+        let count = journal.report.brokenCount
+        notes.take(
+          "the process before this one ended with signal \(signal); "
+            + (count == 0
+              ? "no agent's call is known to have caused it"
+              : "\(count == 1 ? "the call of an agent counts" : "\(count) calls of agents count") as failed"))
+      }
+      return journal
+    } catch {
+      notes.take(
+        "agents' calls are not noted, so one that ends the process is tried again without end: \(error)")
+      return nil
+    }
   }
 
   /// Lets operators ask the node. Where no socket can be, it runs without.

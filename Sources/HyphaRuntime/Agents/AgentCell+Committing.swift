@@ -37,7 +37,10 @@ extension AgentCell {
   }
 
   func prepareState() async -> StateTail? {
-    guard Kind.evolves.isUsed else { return nil }
+    // One that a process has ended in is restored by the agent itself, if at all.
+    guard Kind.evolves.isUsed, !hasBroken else { return nil }
+    slot?.begin(.start)
+    defer { slot?.end() }
     let initial = await Kind().state
     // What hinders it is met again when the agent begins, and told there.
     let restoration = try? StateRestoration<Kind>(
@@ -48,6 +51,8 @@ extension AgentCell {
   }
 
   func restoreState(by entry: LogEntry) {
+    slot?.begin(.start, entry.record.id)
+    defer { slot?.end() }
     restoring.withLock { restoring in
       // What cannot be restored so is told of when the agent reads for itself.
       if (try? restoring?.take(entry)) != true { restoring = nil }

@@ -18,13 +18,14 @@ extension AgentCell {
     guard !isExpired(delivery, at: now) else { return }
     guard let entry = entry(for: input, &batch) else { return noteUnhandled(delivery) }
     if !delivery.isAgain { metrics.withLock { $0.delivered(delivery, at: now) } }
-    let outcome =
-      switch entry {
-      case .suspending(let take):
-        await turn(on: agent, .delivery(delivery), &batch) { try await take($0, input, $1) }
-      case .prompt(let take):
-        await turn(on: agent, .delivery(delivery), &batch) { try take($0, input, $1) }
-      }
+    let outcome: Turn.Outcome
+    switch entry {
+    case _ where isBroken(delivery): outcome = fail(delivery, on: agent, &batch)
+    case .suspending(let take):
+      outcome = await turn(on: agent, .delivery(delivery), &batch) { try await take($0, input, $1) }
+    case .prompt(let take):
+      outcome = await turn(on: agent, .delivery(delivery), &batch) { try take($0, input, $1) }
+    }
     guard !batch.isAbandoned else { return }
     if delivery.channel == .alert {
       noteAnswer(outcome, to: delivery, &batch)
@@ -40,7 +41,7 @@ extension AgentCell {
   func handlePrompt(
     _ delivery: Delivery, until end: Timestamp, on agent: isolated Kind, _ batch: inout Batch<Kind>
   ) -> Int {
-    guard delivery.channel != .alert, !delivery.isAgain, let records = delivery.records,
+    guard delivery.channel != .alert, !delivery.isAgain, let records = delivery.records, !hasBroken,
       case .prompt(let take)? = entry(for: delivery.input, &batch)
     else { return 0 }
     let first = records[records.startIndex]
@@ -48,7 +49,12 @@ extension AgentCell {
     batch.arrivals.removeAll(keepingCapacity: true)
     var turn: Turn?
     var failure: (any Error)?
-    defer { call.withLock { $0 = nil } }
+    let purpose: CallPurpose = delivery.channel == .persistent ? .persistent : .realtime
+    slot?.begin(purpose, first.id)
+    defer {
+      call.withLock { $0 = nil }
+      slot?.end()
+    }
     for record in records {
       let now = services.now()
       guard now < end, !mailbox.hasAlerts, record.sharesNames(with: first) else { break }
@@ -63,6 +69,7 @@ extension AgentCell {
         turn = current
       }
       call.withLock { $0 = RunningCall(input: .record(record), began: now) }
+      slot?.next(purpose, record.id)
       do {
         try take(agent, .record(record), Context(turn: current))
         let effects = current.end()
@@ -106,7 +113,7 @@ extension AgentCell {
         end = services.now().advanced(by: Self.alertsDuration)
       }
       await handle(alert, on: agent, &batch)
-      if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
+      if batch.isUrgent { guard await commit(&batch, on: agent) else { return false } }
     }
     return await commit(&batch, on: agent)
   }
@@ -224,9 +231,14 @@ extension AgentCell {
     let (input, attempt) = (source.delivery?.input, source.delivery?.attempt ?? 1)
     let turn = begin(input, attempt: attempt, asked: source.asked, at: services.now(), on: agent, batch)
     call.withLock { $0 = RunningCall(input: input, began: turn.began) }
-    defer { call.withLock { $0 = nil } }
+    slot?.begin(source.purpose, input?.header.id ?? .none)
+    defer {
+      call.withLock { $0 = nil }
+      slot?.end()
+    }
     do {
       try await body(agent, Context(turn: turn))
+      slot?.settle(source.purpose)
       let effects = turn.end()
       observe(turn, effects, source, &batch)
       keep(effects, &batch)
@@ -239,7 +251,7 @@ extension AgentCell {
     }
   }
 
-  private func begin(
+  func begin(
     _ input: Input?, attempt: Int = 1, asked: AskedFrame? = nil, at now: Timestamp, on agent: isolated Kind,
     _ batch: Batch<Kind>
   ) -> Turn {
@@ -261,7 +273,7 @@ extension AgentCell {
   }
 
   /// Leaves nothing of a call that has thrown.
-  private func discard(
+  func discard(
     _ turn: Turn, _ error: any Error, _ before: Kind.State, on agent: isolated Kind,
     _ batch: inout Batch<Kind>
   ) {
@@ -327,7 +339,7 @@ extension AgentCell {
           agenda.retries.insert(later)
         }
       }
-      if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
+      if batch.isUrgent { guard await commit(&batch, on: agent) else { return false } }
       guard await takeAlerts(on: agent, &batch, &hand) else { return false }
     }
     arm(for: batch.agenda.next)

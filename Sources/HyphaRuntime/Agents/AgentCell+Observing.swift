@@ -17,6 +17,20 @@ enum CallSource {
     }
   }
 
+  var purpose: CallPurpose {
+    switch self {
+    case .start: .start
+    case .wake: .wake
+    case .question: .question
+    case .delivery(let delivery):
+      switch delivery.channel {
+      case .persistent: .persistent
+      case .alert: .alert
+      case .realtime: .realtime
+      }
+    }
+  }
+
   var asked: AskedFrame? { if case .question(_, let frame) = self { frame } else { nil } }
 }
 

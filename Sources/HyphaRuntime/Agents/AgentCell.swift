@@ -16,6 +16,10 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   let asks = Mutex(OpenAsks())
   /// The call that runs.
   let call = Mutex<RunningCall?>(nil)
+  /// Where its calls are noted beyond the process; nil where nobody does.
+  let slot: CallSlot?
+  /// The call that the process before this one ended in, until it was dealt with.
+  let broken: Mutex<BrokenCall?>
   /// What the agent is to be woken for next.
   let alarm = Mutex<Timestamp?>(nil)
   let declarations: Declarations
@@ -34,6 +38,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     self.services = services
     self.mailbox = mailbox
     self.outbox = Mutex(outbox)
+    slot = services.calls?.slot(of: spec.id)
+    broken = Mutex(services.calls?.brokenCall(of: spec.id))
     supervision = services.routes.topology.supervision(of: spec.id)
     let routes = services.routes
     declarations = Declarations(
@@ -65,6 +71,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     // What was taken from the mailbox outlives the actor that has taken it.
     var hand = Hand()
     var isAnew = false
+    guard await rest(&budget) else { return }
+    slot?.begin(.start)
     while case .failed(let reason) = await live(as: Kind(), isAnew: isAnew, &hand) {
       isAnew = true
       guard supervision.strategy != .stop,
@@ -78,6 +86,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     let ending = await work(on: agent, isAnew: isAnew, &hand)
     let turn = Turn(host: self, input: nil, began: services.now())
     _ = turn.end()
+    slot?.end()
     await agent.end(in: Context(turn: turn))
     stopActions.withLock { $0.forget() }
     return ending
@@ -92,6 +101,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       giveUp("cannot be restored: \(error)")
       return .stopped
     }
+    guard await noteBrokenStart(on: agent, &batch) else { return .stopped }
     // An agent that cannot begin must not take, and count as handled, what is for it.
     let outcome = await begin(agent, isAnew: isAnew, &batch)
     if case .threw(let error) = outcome { note(error, on: nil, &batch) }
@@ -145,7 +155,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       // What could not be handled in a row is handled alone.
       if handledCount < delivery.count, !batch.isSpoilt, let next = hand[keyPath: queue].takeEvent() {
         await handle(next, on: agent, &batch)
-        if !batch.answers.isEmpty || Kind.reachesOutside {
+        if !batch.answers.isEmpty || batch.isUrgent {
           guard await commit(&batch, on: agent) else { return false }
         }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
@@ -167,7 +177,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   }
 
   /// Gives up after too many failures, and tells the supervisor.
-  private func standStill(_ reason: String) {
+  func standStill(_ reason: String) {
     giveUp(reason)
     let event = AgentStopped(agent: spec.id, reason: "the agent \(reason)")
     do {
@@ -204,7 +214,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
           continue
         }
         await handle(delivery(of: entry), on: agent, &batch)
-        if Kind.reachesOutside { guard await commit(&batch, on: agent) else { return false } }
+        if batch.isUrgent { guard await commit(&batch, on: agent) else { return false } }
         guard await takeAlerts(on: agent, &batch, &hand) else { return false }
         if batch.isSpoilt || mailbox.isStopped {
           mailbox.caughtUp(channel, through: entry.position)

@@ -7,6 +7,7 @@ import Synchronization
 /// What leaves the agents of this node.
 extension Node: NodeServices {
   var limits: WireLimits { configuration.limits }
+  var calls: CallJournal? { configuration.calls }
   var replicas: ReplicationSettings { replication?.settings ?? ReplicationSettings() }
 
   func now() -> Timestamp { Timestamp(microseconds: scheduler.microseconds()) }

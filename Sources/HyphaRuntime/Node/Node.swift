@@ -26,12 +26,17 @@ public final class Node: Sendable {
     /// Signs what the node states and checks what others have signed; nil where nodes have no keys, and nothing that
     /// relays bring is checked.
     public var notary: (any Notary)?
+    /// Where the agents' calls are noted, so that the node's next start knows in which ones a trap has ended this one; nil for
+    /// nowhere.
+    public var calls: CallJournal?
 
     /// A configuration with the usual limits.
     public init(
       topology: Topology, node: NodeID, kinds: KindRegistry, limits: WireLimits = .standard,
-      seed: UInt64 = 1, linkPatience: Duration = .seconds(5), notary: (any Notary)? = nil
+      seed: UInt64 = 1, linkPatience: Duration = .seconds(5), notary: (any Notary)? = nil,
+      calls: CallJournal? = nil
     ) {
+      self.calls = calls
       self.topology = topology
       self.node = node
       self.kinds = kinds

@@ -8,6 +8,8 @@ protocol NodeServices: AnyObject, Sendable {
   var log: any EventLog { get }
   var scheduler: any Scheduler { get }
   var limits: WireLimits { get }
+  /// Where the agents' calls are noted beyond the process; nil where they are not.
+  var calls: CallJournal? { get }
   var routes: RouteTable { get }
   /// Who holds copies of what agents of the node state.
   var replicas: ReplicationSettings { get }

@@ -30,6 +30,9 @@ public final class SimulatedDeployment {
   }
 
   private var running: [NodeID: Running] = [:]
+  /// What the newest process of each node notes of its agents' calls, and what the one before had noted at its end.
+  private var journals: [NodeID: CallJournal] = [:]
+  private var endedJournals: [NodeID: [UInt8]] = [:]
   private var activations: UInt64 = 0
 
   /// A deployment that has not started.
@@ -95,9 +98,14 @@ public final class SimulatedDeployment {
   /// Begins to start one node on a log that is open.
   private func begin(_ id: NodeID, on log: MemoryLog) throws -> Task<Void, any Error> {
     activations += 1
+    let placed = try Node.placed(topology, by: log)
+    let journal = CallJournal(
+      of: placed.agents(on: id).map(\.id), after: endedJournals.removeValue(forKey: id) ?? [])
+    journals[id] = journal
     let configuration = Node.Configuration(
-      topology: topology, node: id, kinds: kinds, seed: seed &+ activations, notary: notary?(id))
-    let plan = Node.linkPlan(of: id, in: try Node.placed(topology, by: log))
+      topology: topology, node: id, kinds: kinds, seed: seed &+ activations, notary: notary?(id),
+      calls: journal)
+    let plan = Node.linkPlan(of: id, in: placed)
     let tenure = LogTenure(log)
     let node = try Node(
       configuration, log: tenure, transport: network.transport(for: plan), scheduler: loop, executor: loop)
@@ -164,8 +172,15 @@ public final class SimulatedDeployment {
   /// Ends a node as `kill -9` does: what it had not committed is gone, and nobody is told.
   public func kill(_ id: NodeID) {
     guard let killed = running.removeValue(forKey: id) else { return }
+    endedJournals[id] = journals[id]?.bytes
     killed.log.crash()
     killed.node.halt()
+  }
+
+  /// Ends a node as a trap does in the call of an agent that runs, which calls this.
+  func trap(_ id: NodeID) {
+    journals[id]?.noteTrap(4)
+    kill(id)
   }
 
   /// Runs until everything is done and delivered.

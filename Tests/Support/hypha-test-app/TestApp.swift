@@ -134,6 +134,6 @@ actor Sloth: Agent {
 
 @main struct TestApp: HyphaApp {
   static let agents: [any Agent.Type] = [
-    Feeder.self, Worker.self, Bookkeeper.self, Flood.self, Sloth.self,
+    Feeder.self, Worker.self, Bookkeeper.self, Flood.self, Sloth.self, Faulty.self, Stillborn.self,
   ]
 }

@@ -1,0 +1,157 @@
+import HyphaCore
+
+/// What an agent is called for.
+public enum CallPurpose: UInt32, Sendable {
+  /// It is made, restored and started.
+  case start = 1
+  /// It is woken.
+  case wake, persistent, alert, realtime, question
+
+  /// Whether it is a call that is made in each process, and with no event.
+  var isLifecycle: Bool { self == .start || self == .wake }
+
+  /// Whether the next process makes the same call again. Realtime events and questions go with the process.
+  var isMadeAgain: Bool { self != .realtime && self != .question }
+}
+
+/// Where the calls of one agent are noted: 64 bytes of a ``CallJournal``.
+///
+/// `@unchecked Sendable`: see ``CallJournal``.
+struct CallSlot: @unchecked Sendable {
+  /// The bytes of a slot, and of the header before the first: a line of the processor's cache.
+  static let stride = 64
+
+  private let bytes: UnsafeMutableRawBufferPointer
+  /// The memory is the journal's.
+  private let journal: CallJournal
+
+  init(_ bytes: UnsafeMutableRawBufferPointer, of journal: CallJournal) {
+    self.bytes = bytes
+    self.journal = journal
+  }
+
+  /// How many processes in a row have ended in a call of one purpose.
+  struct Tally: Sendable, Hashable {
+    var purpose: UInt32 = 0
+    var count: UInt32 = 0
+  }
+
+  /// A slot as it lies in memory, in the machine's byte order: who reads it is the same machine's next process.
+  struct Content {
+    static let (nameOffset, taskOffset, eventOffset, purposeOffset, signalOffset, tallyOffset) =
+      (0, 8, 16, 32, 36, 40)
+
+    /// The fingerprint of the agent's name.
+    var name: UInt64
+    /// The task that makes the call.
+    var task: UInt64 = 0
+    var event = EventID.none
+    /// 0 where no call runs.
+    var purpose: UInt32 = 0
+    /// The signal that has come upon the call's own task.
+    var signal: UInt32 = 0
+    var tally = Tally()
+
+    init(name: UInt64) { self.name = name }
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+      name = bytes.loadUnaligned(fromByteOffset: Self.nameOffset, as: UInt64.self)
+      task = bytes.loadUnaligned(fromByteOffset: Self.taskOffset, as: UInt64.self)
+      event = EventID(
+        high: bytes.loadUnaligned(fromByteOffset: Self.eventOffset, as: UInt64.self),
+        low: bytes.loadUnaligned(fromByteOffset: Self.eventOffset + 8, as: UInt64.self))
+      purpose = bytes.loadUnaligned(fromByteOffset: Self.purposeOffset, as: UInt32.self)
+      signal = bytes.loadUnaligned(fromByteOffset: Self.signalOffset, as: UInt32.self)
+      tally = Tally(
+        purpose: bytes.loadUnaligned(fromByteOffset: Self.tallyOffset, as: UInt32.self),
+        count: bytes.loadUnaligned(fromByteOffset: Self.tallyOffset + 4, as: UInt32.self))
+    }
+
+    func write(to bytes: UnsafeMutableRawBufferPointer) {
+      bytes.storeBytes(of: name, toByteOffset: Self.nameOffset, as: UInt64.self)
+      bytes.storeBytes(of: task, toByteOffset: Self.taskOffset, as: UInt64.self)
+      bytes.storeBytes(of: event.high, toByteOffset: Self.eventOffset, as: UInt64.self)
+      bytes.storeBytes(of: event.low, toByteOffset: Self.eventOffset + 8, as: UInt64.self)
+      bytes.storeBytes(of: purpose, toByteOffset: Self.purposeOffset, as: UInt32.self)
+      bytes.storeBytes(of: signal, toByteOffset: Self.signalOffset, as: UInt32.self)
+      bytes.storeBytes(of: tally.purpose, toByteOffset: Self.tallyOffset, as: UInt32.self)
+      bytes.storeBytes(of: tally.count, toByteOffset: Self.tallyOffset + 4, as: UInt32.self)
+    }
+  }
+
+  /// What stands before the first slot.
+  struct Header {
+    /// "hyphacal" and the version of the layout.
+    static let magic: UInt64 = 0x6879_7068_6163_0001
+
+    var magic = Self.magic
+    var agentCount: UInt64
+    /// The signal that has ended the process.
+    var signal: UInt32 = 0
+
+    init(agentCount: Int) { self.agentCount = UInt64(agentCount) }
+
+    init?(_ bytes: UnsafeRawBufferPointer) {
+      guard bytes.count >= CallSlot.stride, bytes.loadUnaligned(as: UInt64.self) == Self.magic else {
+        return nil
+      }
+      agentCount = bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+      signal = bytes.loadUnaligned(fromByteOffset: 16, as: UInt32.self)
+    }
+
+    func write(to bytes: UnsafeMutableRawBufferPointer) {
+      bytes.storeBytes(of: magic, as: UInt64.self)
+      bytes.storeBytes(of: agentCount, toByteOffset: 8, as: UInt64.self)
+      bytes.storeBytes(of: signal, toByteOffset: 16, as: UInt32.self)
+    }
+  }
+
+  /// The task that runs here, as a number that no other task has meanwhile; 0 for none.
+  static var currentTask: UInt64 {
+    withUnsafeCurrentTask { task in
+      guard let task, MemoryLayout<UnsafeCurrentTask>.size == MemoryLayout<UInt64>.size else { return 0 }
+      return unsafeBitCast(task, to: UInt64.self)
+    }
+  }
+
+  /// Notes that a call of the task that runs here begins.
+  func begin(_ purpose: CallPurpose, _ event: EventID = .none) {
+    TrapStack.ensure()
+    bytes.storeBytes(of: Self.currentTask, toByteOffset: Content.taskOffset, as: UInt64.self)
+    next(purpose, event)
+  }
+
+  /// Notes that another call of the same task begins.
+  func next(_ purpose: CallPurpose, _ event: EventID) {
+    bytes.storeBytes(of: event.high, toByteOffset: Content.eventOffset, as: UInt64.self)
+    bytes.storeBytes(of: event.low, toByteOffset: Content.eventOffset + 8, as: UInt64.self)
+    bytes.storeBytes(of: purpose.rawValue, toByteOffset: Content.purposeOffset, as: UInt32.self)
+  }
+
+  /// Notes that no call runs.
+  func end() { bytes.storeBytes(of: 0, toByteOffset: Content.purposeOffset, as: UInt32.self) }
+
+  /// Forgets that processes have ended in calls of this purpose: one has come back, or is not made any more.
+  func settle(_ purpose: CallPurpose) {
+    let tally = Content.tallyOffset
+    guard bytes.load(fromByteOffset: tally, as: UInt32.self) == purpose.rawValue else { return }
+    bytes.storeBytes(of: 0, toByteOffset: tally + 4, as: UInt32.self)
+  }
+
+  /// Notes a signal in the header, and in the slots of the calls that `task` is in.
+  static func noteTrap(_ signal: Int32, task: UInt64, in memory: UnsafeMutableRawBufferPointer) {
+    guard memory.count >= stride else { return }
+    let number = UInt32(bitPattern: signal)
+    memory.storeBytes(of: number, toByteOffset: 16, as: UInt32.self)
+    guard task != 0 else { return }
+    var offset = stride
+    while offset + stride <= memory.count {
+      if memory.load(fromByteOffset: offset + Content.purposeOffset, as: UInt32.self) != 0,
+        memory.load(fromByteOffset: offset + Content.taskOffset, as: UInt64.self) == task
+      {
+        memory.storeBytes(of: number, toByteOffset: offset + Content.signalOffset, as: UInt32.self)
+      }
+      offset += stride
+    }
+  }
+}

@@ -1,0 +1,205 @@
+import HyphaCore
+import HyphaKinds
+import HyphaLog
+import HyphaTopology
+import Synchronization
+import Testing
+
+@testable import HyphaRuntime
+
+/// Traps where it is told to, which ends its node's process.
+private actor Trapper: Agent {
+  static let handles = Handlers(Trapper.self)
+    .on(Note.self) { try await $0.take($1, in: $2) }
+    .on(Poke.self) { try $0.take($1, in: $2) }
+  static let publishes: [any Event.Type] = [Echo.self]
+  /// Ends the process of the agent's node.
+  static let trap = Mutex<(@Sendable () -> Void)?>(nil)
+  /// How many starts, and how many wakes, are still to trap.
+  static let doomed = Mutex((starts: 0, wakes: 0))
+
+  struct State: Codable, Equatable { var texts: [String] = [] }
+  var state = State()
+
+  /// A process that has trapped does nothing more: what comes back here finds its node halted.
+  private func trap(_ isDue: Bool = true) throws {
+    guard isDue else { return }
+    Self.trap.withLock { $0 }?()
+    throw CancellationError()
+  }
+
+  func start(in context: Context) throws {
+    let isDue = Self.doomed.withLock { doomed in
+      doomed.starts -= 1
+      return doomed.starts >= 0
+    }
+    try trap(isDue)
+    context.wake(after: .milliseconds(1))
+  }
+
+  func wake(in context: Context) throws {
+    let isDue = Self.doomed.withLock { doomed in
+      doomed.wakes -= 1
+      return doomed.wakes >= 0
+    }
+    try trap(isDue)
+  }
+
+  private func take(_ note: Note, in context: Context) async throws {
+    state.texts.append("\(note.text)#\(context.attempt)")
+    try await context.publish(Echo(of: context.event?.id ?? .none))
+    let words = note.text.split(separator: " ")
+    try trap(words.first == "trap" && context.attempt <= Int(words.last ?? "") ?? 0)
+  }
+
+  private func take(_ poke: Poke, in context: Context) throws {
+    state.texts.append("poke \(poke.number)#\(context.attempt)")
+    try trap(poke.number == 13)
+  }
+}
+
+/// What is handled by a handler that does not suspend.
+private struct Poke: Event {
+  static let eventType: EventTypeName = "test.Poke"
+  var number: Int
+}
+
+/// Publishes 20 pokes.
+private actor Poker: Agent {
+  static let publishes: [any Event.Type] = [Poke.self]
+  static let finishes = true
+  struct State: Codable { var next = 0 }
+  var state = State()
+
+  func start(in context: Context) async throws {
+    while state.next < 20 {
+      try await context.publish(Poke(number: state.next))
+      state.next += 1
+    }
+    context.finish()
+  }
+}
+
+/// What becomes of calls that end their node's process: one node, x, with those that trap, and `root` on y above them.
+@Suite(.serialized) struct CrashLifeTests {
+  private func deployment(
+    _ texts: [String], starts: Int = 0, wakes: Int = 0,
+    _ supervision: SupervisionSettings = SupervisionSettings(retry: RetryPolicy(jitterPercent: 0))
+  ) throws -> SimulatedDeployment {
+    let specs = ["trapper", "other"].map { name in
+      AgentSpec(
+        id: AgentID(stringLiteral: name), kind: name == "other" ? "recorder" : "trapper", node: "x",
+        reportsTo: "root",
+        subscribes: ["test.Note", "test.Poke"].map { Subscription(type: EventTypeName(stringLiteral: $0)) })
+    }
+    let topology = try Topology(
+      name: "traps", nodes: [NodeSpec(id: "x"), NodeSpec(id: "y")],
+      agents: [
+        AgentSpec(id: "root", kind: "supervisor", node: "y"),
+        AgentSpec(
+          id: "writer", kind: "writer", node: "y", reportsTo: "root",
+          settings: .object(["texts": .array(texts.map { .string($0) })])),
+        AgentSpec(id: "poker", kind: "poker", node: "y", reportsTo: "root"),
+      ] + specs, supervision: supervision)
+    let deployment = SimulatedDeployment(
+      topology, kinds: try KindRegistry(BuiltInKinds.all + [Writer.self, Trapper.self, Poker.self]), seed: 1)
+    let place = Unchecked(deployment)
+    Trapper.trap.withLock { $0 = { place.deployment?.trap("x") } }
+    Trapper.doomed.withLock { $0 = (starts, wakes) }
+    return deployment
+  }
+
+  /// Unchecked: a deployment and all that runs on it are of one thread.
+  private final class Unchecked: @unchecked Sendable {
+    weak var deployment: SimulatedDeployment?
+    init(_ deployment: SimulatedDeployment) { self.deployment = deployment }
+  }
+
+  /// Runs to the end, as a launcher that starts again what has ended. Returns how often it had to.
+  private func run(_ deployment: SimulatedDeployment) throws -> Int {
+    var count = 0
+    try? deployment.start()
+    while !deployment.runToEnd(limit: .seconds(1)), count < 40 {
+      guard deployment.node("x") == nil else { continue }
+      count += 1
+      try? deployment.start("x")
+    }
+    return count
+  }
+
+  private func state(_ deployment: SimulatedDeployment) throws -> [String] {
+    let snapshot = try #require(try AgentSnapshot.read(of: "trapper", in: deployment.reader(of: "x")))
+    return try JSON.decode(Trapper.State.self, from: snapshot.state).texts
+  }
+
+  private func stated<E: Event>(_ type: E.Type, _ deployment: SimulatedDeployment) throws -> [E] {
+    try deployment.reader(of: "x").read(after: .start, limit: .max, byteLimit: .max)
+      .filter { $0.source == .stated }.compactMap { try? E.decode($0.record) }
+  }
+
+  private let pokes = (0..<20).filter { $0 != 13 }.map { "poke \($0)#1" }
+
+  @Test func `what a process ends on is tried as the policy has it, and put aside; the rest goes on`() throws
+  {
+    let deployment = try deployment(["trap 99", "plain 1", "trap 2", "plain 2"])
+    // Four further attempts at the one, two at the other, and four more at the poke.
+    let count = try run(deployment)
+    #expect((5...15).contains(count), "\(count)")
+    let texts = try state(deployment)
+    #expect(
+      Set(texts) == Set(pokes + ["plain 1#1", "plain 2#1", "trap 2#3"]) && texts.count == 22, "\(texts)")
+    let letters = try DeadLetter.open(in: deployment.reader(of: "x")).map(\.failure)
+    #expect(letters.map(\.attempts) == [5, 5])
+    #expect(letters.allSatisfy { $0.error.contains("ended with signal 4 (illegal instruction)") })
+    let failures = try stated(HandlerFailed.self, deployment)
+    #expect(failures.compactMap(\.attempt).sorted() == [1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5])
+    #expect(try stated(Echo.self, deployment).count == 3)
+  }
+
+  @Test func `a start that ends the process is tried as often as a start may fail, and tells the supervisor`()
+    throws
+  {
+    let supervision = SupervisionSettings(retry: RetryPolicy(jitterPercent: 0), restartCountMax: 2)
+    let deployment = try deployment(["plain 1"], starts: .max, supervision)
+    try? deployment.start()
+    for _ in 0..<10 {
+      deployment.run(for: .seconds(2))
+      if deployment.node("x") == nil { try? deployment.start("x") }
+    }
+    #expect(deployment.node("x") != nil)
+    let stopped = try stated(AgentStopped.self, deployment)
+    #expect(stopped.count == 1)
+    #expect(stopped.first?.reason.contains("while it began, 3 times in a row") ?? false, "\(stopped)")
+    // Its neighbour works.
+    let other = try deployment.reader(of: "x").cursor(CursorKey(agent: "other", channel: .persistent))
+    #expect(other?.handledCount == 21)
+    // Who starts the node by hand has it tried again: it may be another program.
+    Trapper.doomed.withLock { $0 = (0, 0) }
+    deployment.kill("x")
+    #expect(try run(deployment) < 10)
+    #expect(try Set(state(deployment)).isSuperset(of: ["plain 1#1", "poke 12#1"]))
+  }
+
+  @Test func `starts and wakes that end the process now and then are forgotten when one comes back`() throws {
+    let supervision = SupervisionSettings(
+      retry: RetryPolicy(jitterPercent: 0, attemptCountMax: 1), restartCountMax: 2)
+    let deployment = try deployment(["plain 1"], starts: 2, wakes: 2, supervision)
+    _ = try run(deployment)
+    #expect(try stated(AgentStopped.self, deployment).isEmpty)
+    #expect(try state(deployment).contains("plain 1#1"))
+    #expect(try stated(HandlerFailed.self, deployment).count { $0.event == nil } == 4)
+  }
+
+  @Test func `an agent that is to stop at its first failure stops at a trap`() throws {
+    let supervision = SupervisionSettings(
+      retry: RetryPolicy(jitterPercent: 0), strategy: .stop, restartCountMax: 2)
+    let deployment = try deployment(["trap 99", "plain 1"], supervision)
+    try? deployment.start()
+    for _ in 0..<10 {
+      deployment.run(for: .seconds(2))
+      if deployment.node("x") == nil { try? deployment.start("x") }
+    }
+    #expect(deployment.node("x") != nil)
+    #expect(try stated(AgentStopped.self, deployment).count == 1)
+  }
+}
