@@ -85,6 +85,10 @@ public struct NodeLosses: Sendable, Codable {
   public var arrived: [Passage] = []
   /// By the channel's name.
   public var channels: [String: Totals] = [:]
+  /// How often the node's process has ended without saving its counts, and taken up to 10 s of them with it; nil for never.
+  public var interruptionCount: UInt64?
+  /// Whether they were saved when the node stopped, so that nothing was counted after them; nil for not.
+  public var isFinal: Bool?
 
   /// Nothing counted yet.
   public init(node: NodeID) { self.node = node }
@@ -95,6 +99,7 @@ public struct NodeLosses: Sendable, Codable {
   /// Adds what earlier runs had counted on the realtime channel, and what they had dropped on any; what logged channels have
   /// published and delivered is in the log itself.
   mutating func add(earlier: NodeLosses) {
+    interruptionCount = earlier.interruptionCount
     func sum<Key: Hashable, Row>(_ rows: [Row], _ key: KeyPath<Row, Key>, _ count: KeyPath<Row, UInt64>)
       -> [Key: UInt64]
     {

@@ -3,7 +3,8 @@ public import HyphaCore
 /// The losses of a deployment: what its nodes have counted, held against each other.
 ///
 /// Of what an author's node has sent on a path and the subscriber's node has not got, what nodes on the way say that they have
-/// dropped is theirs; the rest was lost on a link. Where an event came by another way after all, it is no loss.
+/// dropped is theirs; the rest was lost on a link. Where an event came by another way after all, it is no loss. Where the
+/// subscriber's node was killed, nobody knows of the rest whether it came.
 public struct LossTable: Sendable {
   /// Events of one path that were lost for one reason.
   public struct Row: Sendable, Hashable {
@@ -17,6 +18,8 @@ public struct LossTable: Sendable {
   /// One channel, each event counted once for each agent that it is for.
   public struct ChannelRow: Sendable, Hashable {
     public var channel: Channel
+    ///
+    /// Where an author's node was killed, `published` is what the others know of at least.
     public var published, delivered, lost, waiting: UInt64
     /// Events, each once, where those of the channel are in no log; nil elsewhere, and where no node has counted them.
     public var events: UInt64?
@@ -36,6 +39,7 @@ public struct LossTable: Sendable {
   public init(_ nodes: [NodeLosses]) {
     let homes = Dictionary(
       nodes.flatMap { node in node.agents.map { ($0, node.node) } }, uniquingKeysWith: { first, _ in first })
+    let interrupted = Set(nodes.filter { ($0.interruptionCount ?? 0) > 0 }.map(\.node))
     var onTheWay: [LanePath: [Row]] = [:]
     for node in nodes {
       for loss in node.losses {
@@ -66,25 +70,27 @@ public struct LossTable: Sendable {
         missing -= row.count
         if row.count > 0 { rows.append(row) }
       }
-      if missing > 0, let home = homes[path.subscriber] {
+      if missing > 0, let home = homes[path.subscriber], !interrupted.contains(home) {
         rows.append(Row(path: path, cause: .link, node: home, count: missing))
       }
     }
     rows.sort { Self.order($0) < Self.order($1) }
-    channels = Channel.allCases.map { channelRow($0, nodes) }
+    channels = Channel.allCases.map { channelRow($0, nodes, isWhole: interrupted.isEmpty) }
   }
 
-  private func channelRow(_ channel: Channel, _ nodes: [NodeLosses]) -> ChannelRow {
+  private func channelRow(_ channel: Channel, _ nodes: [NodeLosses], isWhole: Bool) -> ChannelRow {
     let totals = nodes.compactMap { $0.channels[channel.description] }
     let mine = rows.filter { $0.path.channel == channel.description }
     let lost = mine.reduce(0) { $0 + $1.count }
-    let published = totals.reduce(0) { $0 + $1.published }
+    var published = totals.reduce(0) { $0 + $1.published }
     var delivered = totals.reduce(0) { $0 + $1.delivered }
     var waiting = totals.reduce(0) { $0 + $1.waiting }
     if channel.isLogged {
       // What had no handler counts as done with there; and the log keeps what is not.
       delivered -= min(delivered, lost)
       waiting = published - min(published, delivered + lost)
+    } else if !isWhole {
+      published = max(published, delivered + lost + waiting)
     }
     var row = ChannelRow(
       channel: channel, published: published, delivered: delivered, lost: lost, waiting: waiting)

@@ -84,10 +84,19 @@ extension Node {
     }
   }
 
-  /// What the log is to keep; nil where it has it, or is about to, unless `isForced`. How far the logged channels have come,
+  /// What the log is to keep from the start on, when nothing is counted yet: that what comes is not saved so far.
+  func openLosses() throws -> [UInt8] {
+    var losses = NodeLosses(node: routes.node)
+    if let earlier = state.withLock({ $0.earlierLosses }) { losses.add(earlier: earlier) }
+    for channel in Channel.allCases where channel.isLogged { losses.channels[channel.description] = nil }
+    return Array(try JSON.encode(losses))
+  }
+
+  /// What the log is to keep; nil where it has it, or is about to, unless `isForced`: then it is the last. How far the logged channels have come,
   /// the log says itself.
   private func lossBatch(isForced: Bool = false) -> LogBatch? {
     var losses = losses()
+    if isForced { losses.isFinal = true }
     for channel in Channel.allCases where channel.isLogged { losses.channels[channel.description] = nil }
     let change = losses.changeMark
     let isChanged = state.withLock { state in

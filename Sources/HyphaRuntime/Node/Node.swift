@@ -428,6 +428,7 @@ public final class Node: Sendable {
       batch.appends = (activations + moved).map { .init($0.record) }
       batch.snapshots[AlertTracker.owner] = try restoreAlerts()
       batch.snapshots[LossAudience.owner] = Array(try JSON.encode(audience))
+      batch.snapshots[LossReading.owner] = try openLosses()
       batch.cursors.merge(places) { $1 }
       try await commitOnce(batch, activations + moved, alreadySent: true)
     }

@@ -1,4 +1,5 @@
 import HyphaCore
+import HyphaKinds
 import HyphaTopology
 import HyphaTransport
 import Testing
@@ -34,6 +35,53 @@ import Testing
     #expect(rows == ["expired hub 3", "expired y 2", "lost on a link y 1"])
     let realtime = try #require(table.channels.first { $0.channel == .realtime })
     #expect(realtime.lost == 6 && realtime.waiting == 1 && realtime.unknown == 0)
+  }
+
+  @Test func `what was under way to a node that was killed is not known to be lost`() throws {
+    var all = nodes(droppedOnTheWay: 3)
+    all[1].interruptionCount = 1
+    // It has forgotten what it had of the author's.
+    all[1].arrived = []
+    let table = LossTable(all)
+    #expect(
+      table.rows.map { "\($0.cause.rawValue) \($0.node) \($0.count)" } == ["expired hub 3", "expired y 2"])
+    let realtime = try #require(table.channels.first { $0.channel == .realtime })
+    #expect(realtime.published == 10 && realtime.unknown == 10 - 3 - 2 - 3 - 1)
+  }
+
+  @Test func `what came of an author's node that was killed was published`() throws {
+    var all = nodes(droppedOnTheWay: 3)
+    (all[0].interruptionCount, all[0].sent, all[0].channels) = (
+      1, [passage("a", "b", 2)], ["realtime": .init(published: 2)]
+    )
+    let realtime = try #require(LossTable(all).channels.first { $0.channel == .realtime })
+    #expect(
+      realtime.published == realtime.delivered + realtime.lost + realtime.waiting && realtime.unknown == 0)
+  }
+
+  @Test func `counts that were not saved at the node's stop were interrupted, whenever it was killed`() throws
+  {
+    let topology = try Topology(
+      name: "counts", nodes: [NodeSpec(id: "x")],
+      agents: [AgentSpec(id: "root", kind: "supervisor", node: "x")])
+    let deployment = SimulatedDeployment(topology, kinds: try KindRegistry(BuiltInKinds.all), seed: 1)
+    func count() throws -> UInt64? {
+      try LossReading.saved(in: deployment.reader(of: "x"))?.interruptionCount
+    }
+    try deployment.start()
+    deployment.run(for: .seconds(1))
+    try deployment.stop()
+    #expect(try count() == nil)
+    for expected in 1...2 {
+      try deployment.start()
+      deployment.run(for: .milliseconds(expected == 1 ? 10 : 30_000))
+      deployment.kill("x")
+      #expect(try count() == UInt64(expected))
+    }
+    try deployment.start()
+    #expect(try #require(deployment.node("x")).losses().interruptionCount == 2)
+    try deployment.stop()
+    #expect(try count() == 2)
   }
 
   @Test func `what was dropped on one way and came by another is no loss`() throws {
