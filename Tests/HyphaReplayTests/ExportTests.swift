@@ -85,7 +85,7 @@ import Testing
     var replay = try Replay(of: [log])
     try replay.look()
     try replay.visit {
-      statistics.add($0.entry)
+      statistics.add($0.entry, of: $0.node)
       return true
     }
     #expect(statistics.pairs.top(9, by: { $0.target < $1.target }).map(\.key.target) == ["#work.Done", "bo"])

@@ -103,6 +103,8 @@ extension EventTypeName {
   public static let observed: EventTypeName = "hypha.Observed"
   /// That the next alert has a deadline of its own.
   public static let alertDeadlineSet: EventTypeName = "hypha.AlertDeadlineSet"
+  /// That an agent that was moved works on its new node (docs/topology.md).
+  public static let agentArrived: EventTypeName = "hypha.AgentArrived"
   /// What agents state to nobody: it is in their own node's log alone, and travels nowhere.
   public static let toNobody: Set<EventTypeName> = [.observed, .alertDeadlineSet]
 }

@@ -8,7 +8,8 @@ struct LogStatsCommand: Command {
     name: "stats", abstract: "Add up what logs hold: rates, sizes, top talkers, latencies, losses, gaps.",
     discussion: """
       'commit' is the time from an event's statement until its own node's log had it, 'travel' until another node's log \
-      had it, by the nodes' clocks; what was imported has neither. Realtime events are in no log unless they are recorded: their row is \
+      had it, by the nodes' clocks; what was imported has neither, nor what a node took of the past because an agent was moved to it. Of several \
+      logs, a pair's event counts once, where it was stated. Realtime events are in no log unless they are recorded: their row is \
       what the nodes have counted, with the time from publication to the handler. Losses are what the nodes have counted, whatever is \
       filtered, as 'hypha losses' shows them one by one. Counts of the top are exact up to 4,096 different ones; beyond that, '≤' marks those \
       that may be lower. Memory does not grow with the log.
@@ -25,7 +26,7 @@ struct LogStatsCommand: Command {
 
   func run() async throws {
     let readers = try DataPlaces.logs(in: data).map { try Program.require().readLog($0) }
-    var statistics = LogStatistics()
+    var statistics = LogStatistics(isOfSeveralLogs: readers.count > 1)
     var gaps: [(node: NodeID, gap: LogGap)] = []
     try await LongWork.run { work in
       for reader in readers {
@@ -36,7 +37,7 @@ struct LogStatsCommand: Command {
         while !isDone {
           var left = 65_536
           isDone = try replay.visit { replayed in
-            statistics.add(replayed.entry)
+            statistics.add(replayed.entry, of: replayed.node)
             left -= 1
             return left > 0
           }
@@ -100,7 +101,7 @@ struct LogStatsCommand: Command {
     try writeTop(
       "type", statistics.types.top(top, by: <).map { ($0.key, $0.count, $0.error) }, statistics, style)
     try writeTop(
-      "from → to",
+      "from → to", counts: "events",
       statistics.pairs.top(top, by: { ($0.agent, $0.target) < ($1.agent, $1.target) })
         .map { ("\($0.key.agent) → \($0.key.target)", $0.count, $0.error) }, statistics, style)
     try writeTop(
@@ -120,11 +121,12 @@ struct LogStatsCommand: Command {
   }
 
   private func writeTop(
-    _ title: String, _ hits: [(name: String, count: UInt64, error: UInt64)], _ statistics: LogStatistics,
+    _ title: String, counts: String = "entries", _ hits: [(name: String, count: UInt64, error: UInt64)],
+    _ statistics: LogStatistics,
     _ style: Style
   ) throws {
     guard !hits.isEmpty else { return }
-    var table = Table([.init(title), .init("entries", alignment: .right), .init("share", alignment: .right)])
+    var table = Table([.init(title), .init(counts, alignment: .right), .init("share", alignment: .right)])
     for hit in hits {
       let share = Double(hit.count) * 100 / Double(max(statistics.entryCount, 1))
       table.add([

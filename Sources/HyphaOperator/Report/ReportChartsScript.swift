@@ -272,7 +272,7 @@ enum ReportChartsScript {
         "answered by nobody, up to the root": counts.unanswered, "dead letters": counts.deadLetters,
         "dead letters settled": counts.settled, "handlers that threw": counts.failures,
         "handlers that ran too long": counts.overdue, "agents that were stopped": counts.stopped,
-        "agents that started again": counts.restarts,
+        "nodes that started again": counts.restarts,
       }).filter(([name, value]) => value > 0 || name === "alerts that agents stated" || name === "dead letters");
       box.append(table(null, [["what"], ["events", N]], lines.map(([name, value]) => [name, count(value)])));
       if (data.incidents.length) {

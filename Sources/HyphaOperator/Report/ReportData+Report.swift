@@ -121,7 +121,7 @@ extension ReportData.Counts {
     failures = counts["handler threw"] ?? 0
     overdue = counts["handler overdue"] ?? 0
     stopped = counts["agent stopped"] ?? 0
-    restarts = counts["agent restarted"] ?? 0
+    restarts = counts["node restarted"] ?? 0
   }
 }
 

@@ -8,8 +8,17 @@ struct ReportIncidents {
     /// In microseconds.
     let time: UInt64
     let kind: String
+    /// The agent, or the node, that it concerns.
     let agent: String
-    let text: String
+    var text: String
+  }
+
+  /// The newest restart of a node: all its agents begin in one commit.
+  private struct Restart {
+    let time: UInt64
+    var agentCount = 1
+    /// Where it is listed; nil where it is not.
+    let place: Int?
   }
 
   /// The most incidents of each kind that are listed.
@@ -21,6 +30,9 @@ struct ReportIncidents {
   /// How many there were of each kind.
   private(set) var counts: [String: Int] = [:]
   private(set) var settledCount = 0
+  private var restarts: [NodeID: Restart] = [:]
+  /// Activations of one start have times that lie closer together, in microseconds; two starts do not.
+  private static let restartSpan: UInt64 = 400_000
   private(set) var undecodedCount = 0
 
   /// How many of a kind are not listed.
@@ -55,14 +67,27 @@ struct ReportIncidents {
           "\(event.type), not answered by \(Self.names(event.unanswered)), up to the root"
         }
       case AgentActivated.eventType.text where record.previous > .start:
-        try note("agent restarted", record, as: AgentActivated.self) { event in
-          "on \(event.node), epoch \(event.epoch) after \(event.previousEpoch)"
-        }
+        takeRestart(try AgentActivated.decode(Record(record)), at: record.time.microseconds)
       default: break
       }
     } catch {
       undecodedCount += 1
     }
+  }
+
+  private mutating func takeRestart(_ event: AgentActivated, at time: UInt64) {
+    if var restart = restarts[event.node], time < restart.time + Self.restartSpan {
+      restart.agentCount += 1
+      restarts[event.node] = restart
+      if let place = restart.place { incidents[place].text = "\(restart.agentCount) agents begin anew" }
+      return
+    }
+    counts["node restarted", default: 0] += 1
+    let isListed = counts["node restarted", default: 0] <= Self.countMax
+    restarts[event.node] = Restart(time: time, place: isListed ? incidents.count : nil)
+    guard isListed else { return }
+    incidents.append(
+      Incident(time: time, kind: "node restarted", agent: event.node.text, text: "1 agent begins anew"))
   }
 
   private static func names(_ agents: [AgentID]) -> String {

@@ -27,7 +27,7 @@ struct RunReport {
   private(set) var agents = NameTable(capacity: RunReport.agentCountMax)
   private(set) var types = NameTable(capacity: RunReport.typeCountMax)
   private(set) var typeCounts: [UInt64] = []
-  /// The node on which each agent has stated events.
+  /// The node on which each agent has stated events, that of its newest move where it was moved.
   private(set) var homes: [Int: NodeID] = [:]
   /// Events for so many that no pair of them was counted, as nodes have reported it.
   private(set) var broadcastCount: UInt64 = 0
@@ -42,6 +42,7 @@ struct RunReport {
   private(set) var incidents = ReportIncidents()
   private(set) var links: ReportLinks
   private(set) var alerts = ReportAlerts()
+  private var history = HistoryWatch()
   /// When each node has reported last.
   private var reportedAt: [NodeID: UInt64] = [:]
 
@@ -55,6 +56,7 @@ struct RunReport {
   /// - Parameter isCopy: whether its event has appeared in another log before.
   mutating func add(_ replayed: ReplayedEntry, isCopy: Bool) {
     let (entry, record) = (replayed.entry, replayed.entry.record)
+    let isHistory = history.isHistory(entry, of: replayed.node)
     let time = record.time.microseconds
     let channel = Int(record.channel.rawValue)
     // What was imported without a time is at no step.
@@ -71,7 +73,7 @@ struct RunReport {
     } else {
       logs[replayed.node, default: LogFigures()].receivedCount += 1
       // Of what was imported nobody knows how long it took.
-      if !entry.source.isImported { channels[channel].travel.add(microseconds, at: step) }
+      if !entry.source.isImported, !isHistory { channels[channel].travel.add(microseconds, at: step) }
     }
     guard !isCopy else { return channels[channel].copyCount += 1 }
     channels[channel].addEvent(at: step, byteCount: record.bytes.count)
@@ -138,19 +140,40 @@ struct RunReport {
         links.note(
           .init(
             time: time, by: String(decoding: record.principal, as: UTF8.self),
-            what: ChangeText.rule(asked.rule), note: asked.note.map { String($0.prefix(300)) }))
+            what: ChangeText.rule(asked.rule), note: Self.short(asked.note)))
       case RuleRefused.eventType.text:
         let refused = try RuleRefused.decode(Record(record))
         links.note(
           .init(
             time: time, by: "the observer", what: "\(ChangeText.rule(refused.rule)): refused",
-            note: String(refused.reason.prefix(300))))
+            note: Self.short(refused.reason)))
+      case MoveAsked.eventType.text:
+        let asked = try MoveAsked.decode(Record(record))
+        links.note(
+          .init(
+            time: time, by: String(decoding: record.principal, as: UTF8.self),
+            what: "move \(asked.agent) to \(asked.to)", note: Self.short(asked.note)))
+      case MoveRefused.eventType.text:
+        let refused = try MoveRefused.decode(Record(record))
+        links.note(
+          .init(
+            time: time, by: String(decoding: record.agent, as: UTF8.self),
+            what: "move \(refused.agent) to \(refused.to): refused", note: Self.short(refused.reason)))
+      case AgentArrived.eventType.text:
+        let arrived = try AgentArrived.decode(Record(record))
+        if let agent = agents.place(of: arrived.agent.text) { homes[agent] = arrived.node }
+        links.note(
+          .init(
+            time: time, by: arrived.node.text, what: "\(arrived.agent) works on \(arrived.node)", note: nil))
       default: break
       }
     } catch {
       undecodedCount += 1
     }
   }
+
+  /// As much of a text of a log's as a page has room for.
+  private static func short(_ text: String?) -> String? { text.map { String($0.prefix(300)) } }
 
   /// How long a node's first report is taken to reach back, in microseconds.
   private static let reportInterval: UInt64 = 1_000_000

@@ -12,7 +12,8 @@ public struct LogStatistics: Sendable {
     public var byteCount: UInt64 = 0
     /// From the statement until this log had it, in microseconds, of what was stated here.
     public var commit = MicrosecondHistogram()
-    /// The same of what was received: the way through the network, by the nodes' clocks. What was imported has none.
+    /// The same of what was received: the way through the network, by the nodes' clocks. What was imported has none, nor what a
+    /// node took of the past because an agent was moved to it.
     public var travel = MicrosecondHistogram()
   }
 
@@ -40,17 +41,24 @@ public struct LogStatistics: Sendable {
   /// How many different types, streams and pairs are followed; beyond that the rarest share counts.
   public static let capacity = 4_096
 
+  private let isOfSeveralLogs: Bool
+  private var history = HistoryWatch()
+
   /// No entries.
-  public init() {}
+  ///
+  /// - Parameter isOfSeveralLogs: whether they are going to be of several logs: then a pair's event counts in the log of its author's
+  ///   node alone, and so once.
+  public init(isOfSeveralLogs: Bool = false) { self.isOfSeveralLogs = isOfSeveralLogs }
 
   /// How many entries there were.
   public var entryCount: UInt64 { channels.reduce(0) { $0 + $1.statedCount + $1.receivedCount } }
   /// The bytes of all records.
   public var byteCount: UInt64 { channels.reduce(0) { $0 + $1.byteCount } }
 
-  /// Adds an entry.
-  public mutating func add(_ entry: EntryView) {
+  /// Adds an entry of a node's log, in the log's order.
+  public mutating func add(_ entry: EntryView, of node: NodeID) {
     let record = entry.record
+    let isHistory = history.isHistory(entry, of: node)
     let channel = Int(record.channel.rawValue)
     channels[channel].byteCount += UInt64(record.bytes.count)
     byteCountMax = max(byteCountMax, record.bytes.count)
@@ -61,13 +69,14 @@ public struct LogStatistics: Sendable {
       channels[channel].commit.add(microseconds)
     } else {
       channels[channel].receivedCount += 1
-      if !entry.source.isImported { channels[channel].travel.add(microseconds) }
+      if !entry.source.isImported, !isHistory { channels[channel].travel.add(microseconds) }
     }
     let type = String(decoding: record.type, as: UTF8.self)
     let agent = String(decoding: record.agent, as: UTF8.self)
     types.add(type)
     streams.add("\(agent)@\(record.epoch)/\(record.channel)")
-    if !record.isToNobody {
+    let isCopy = isOfSeveralLogs && entry.source != .stated && !entry.source.isImported
+    if !record.isToNobody, !isCopy {
       pairs.add(
         Pair(
           agent: agent,

@@ -86,6 +86,7 @@ public struct AgentHandedOver: TopologyEvent, Hashable {
 
 /// An agent that was moved works on its new node. In one commit with the ``AgentMoved/move``'s first activation there.
 public struct AgentArrived: TopologyEvent, Hashable {
+  public static let eventType = EventTypeName.agentArrived
   /// The number of the move, and whose it is.
   public var move: UInt32
   public var agent: AgentID
