@@ -45,9 +45,6 @@ struct Batch<Kind: Agent> {
     return body(&agenda)
   }
 
-  /// How many timers may still be set.
-  var timerRoom: Int { Agenda.timerCountMax - agenda.timers.count }
-
   mutating func handled(_ channel: Channel, _ position: Position, count: UInt64 = 1) {
     var cursor = cursors[channel] ?? .start
     cursor.position = max(cursor.position, position)
@@ -63,10 +60,9 @@ struct Batch<Kind: Agent> {
     if Kind.evolves.isUsed {
       snapshots.evolved(by: effects.drafts.count { Kind.evolves.rules[$0.type] != nil })
     }
-    guard !effects.timers.isEmpty || !effects.cancelled.isEmpty else { return }
+    guard !effects.timers.isEmpty else { return }
     isAgendaChanged = true
-    for timer in effects.timers { agenda.timers.insert(timer) }
-    for timer in effects.cancelled { agenda.timers.remove(timer) }
+    agenda.timers.apply(effects.timers)
   }
 
   /// Adds an event of the bus about an input, or about none.

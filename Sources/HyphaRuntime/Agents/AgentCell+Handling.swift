@@ -62,7 +62,7 @@ extension AgentCell {
       let before = agent.state
       let current: Turn
       if isKnownUniquelyReferenced(&turn), let used = turn {
-        used.begin(input: .record(record), at: now, timerRoom: batch.timerRoom)
+        used.begin(input: .record(record), at: now, timers: batch.agenda.timers)
         current = used
       } else {
         current = begin(.record(record), at: now, on: agent, batch)
@@ -256,7 +256,8 @@ extension AgentCell {
     _ batch: Batch<Kind>
   ) -> Turn {
     Turn(
-      host: self, input: input, attempt: attempt, asked: asked, began: now, timerRoom: batch.timerRoom,
+      host: self, input: input, attempt: attempt, asked: asked, began: now,
+      timers: batch.agenda.timers,
       evolution: Self.evolution(of: agent))
   }
 

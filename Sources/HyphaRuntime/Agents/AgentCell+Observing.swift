@@ -158,7 +158,7 @@ extension AgentCell {
 extension Turn.Effects {
   /// Whether the log shows all that a call with a persistent event came to: persistent events that this one caused.
   func isPlain(of cause: Cause?) -> Bool {
-    taken.isEmpty && timers.isEmpty
+    taken.isEmpty && timers.added.isEmpty
       && !drafts.contains { $0.channel != .persistent || $0.causation != cause?.event }
   }
 
@@ -166,7 +166,7 @@ extension Turn.Effects {
   ///
   /// - Parameter isDiscarded: whether what was staged is not.
   func isLasting(isDiscarded: Bool) -> Bool {
-    taken.alertCount > 0 || !isDiscarded && !(drafts.isEmpty && timers.isEmpty && cancelled.isEmpty)
+    taken.alertCount > 0 || !isDiscarded && !(drafts.isEmpty && timers.isEmpty)
   }
 }
 
@@ -189,8 +189,8 @@ extension ObservedCall {
     random = taken.random.isEmpty ? nil : taken.random
     answers = taken.answers.isEmpty ? nil : taken.answers
     isCut = taken.isCut ? true : nil
-    if !effects.timers.isEmpty {
-      timers = zip(effects.timers, taken.delays).map { Timer(id: $0.id, after: $1) }
+    if !effects.timers.added.isEmpty {
+      timers = zip(effects.timers.added, taken.delays).map { Timer(id: $0.id, after: $1) }
     }
     let stated = isDiscarded ? [] : effects.drafts.filter { !SystemEvents.all.contains($0.type) }
     guard let first = [stated.first?.time, taken.firstAlert].compactMap(\.self).min() else { return }

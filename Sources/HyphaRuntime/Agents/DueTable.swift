@@ -17,6 +17,9 @@ struct DueTable<Item: DueItem>: Sendable, Equatable {
   /// When the next item is due.
   var next: Timestamp? { items.first?.dueAt }
 
+  /// Whether an item is there.
+  func contains(_ id: EventID) -> Bool { items.contains { $0.id == id } }
+
   mutating func insert(_ item: Item) {
     // What comes last is due last, mostly.
     var place = items.endIndex
@@ -30,12 +33,10 @@ struct DueTable<Item: DueItem>: Sendable, Equatable {
     return items.removeFirst()
   }
 
-  /// Takes out an item before its time. Returns whether it was there.
+  /// Takes out an item before its time; nil where it is not there.
   @discardableResult
-  mutating func remove(_ id: EventID) -> Bool {
-    guard let place = items.firstIndex(where: { $0.id == id }) else { return false }
-    items.remove(at: place)
-    return true
+  mutating func remove(_ id: EventID) -> Item? {
+    items.firstIndex { $0.id == id }.map { items.remove(at: $0) }
   }
 
   private static func isBefore(_ left: Item, _ right: Item) -> Bool {

@@ -38,7 +38,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   private var isStartOpen = false
   /// Whether the first call from the snapshot on is to come.
   private var isBeforeBegin: Bool
-  private var timers: [EventID: Agenda.Timer] = [:]
+  private var timers = DueTable<Agenda.Timer>()
   /// Alerts that no call has claimed yet.
   private var alerts: [Record] = []
   /// Outputs in a row of one cause, of a call that is not recorded.
@@ -80,7 +80,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     } isHandled: {
       entries[$0] != nil
     }
-    for timer in begin.brought?.timers ?? [] { timers[timer.id] = timer }
+    for timer in begin.brought?.timers ?? [] { timers.insert(timer) }
     isBeforeBegin = begin.snapshot != nil
     outbox = Outbox(agent: spec.id, epoch: 1, lanes: [:], policyVersion: 1)
     report = RerunSummary.Agent(agent: spec.id, kind: kind.kind)
@@ -344,10 +344,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     host.begin(
       observed, recorded: outputs.map { ($0.id, $0.time) }, at: began,
       seed: input?.id ?? EventID(time: began, random: 0))
-    let result = await call.perform(
-      on: agent, host, began: began, timerRoom: Agenda.timerCountMax - timers.count)
-    for timer in result.timers { timers[timer.id] = timer }
-    for timer in result.cancelled { timers[timer] = nil }
+    let result = await call.perform(on: agent, host, began: began, timers: timers)
+    timers.apply(result.timers)
     let stated = try state(
       result.threw == nil ? result.drafts : result.drafts.filter { $0.channel == .alert })
     var differences = RerunDifference.between(outputs, stated)
@@ -386,7 +384,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       return []
     }
     var stated: [Record] = []
-    if let timer = timers.removeValue(forKey: id) {
+    if let timer = timers.remove(id) {
       stated = try state([Draft(firing: timer, to: spec.id, (recorded.id, recorded.time))])
     }
     let isSame = stated.first.map { RerunDifference.between([recorded], [$0]).isEmpty } ?? false

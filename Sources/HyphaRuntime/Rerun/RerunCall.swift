@@ -17,8 +17,7 @@ enum RerunCall<Kind: Agent>: Sendable {
   struct Result: Sendable {
     /// What it published, without what the bus says for it.
     var drafts: [Draft] = []
-    var timers: [Agenda.Timer] = []
-    var cancelled: [EventID] = []
+    var timers = TimerChanges()
     /// How long the timers are to run, in microseconds.
     var delays: [UInt64] = []
     var threw: String?
@@ -26,20 +25,21 @@ enum RerunCall<Kind: Agent>: Sendable {
   }
 
   /// Makes the call. Where it throws, its effects are discarded and the state is as before, besides alerts.
-  func perform(on agent: isolated Kind, _ host: RerunHost, began: Timestamp, timerRoom: Int) async -> Result {
+  func perform(
+    on agent: isolated Kind, _ host: RerunHost, began: Timestamp, timers: DueTable<Agenda.Timer>
+  ) async -> Result {
     let before = agent.state
     let attempt = if case .handle(_, _, let attempt) = self { attempt } else { 1 }
     let frame = if case .answer(_, _, _, let frame) = self { Optional(frame) } else { nil as AskedFrame? }
     let turn = Turn(
       host: host, input: input.map { .record($0) }, attempt: attempt, asked: frame, began: began,
-      timerRoom: timerRoom, evolution: AgentCell<Kind>.evolution(of: agent))
+      timers: timers, evolution: AgentCell<Kind>.evolution(of: agent))
     var result = Result()
     do {
       try await make(on: agent, Context(turn: turn))
       if let effects = turn.end() {
         result.drafts = effects.drafts
         result.timers = effects.timers
-        result.cancelled = effects.cancelled
         result.delays = effects.taken.delays
       }
     } catch {

@@ -46,6 +46,7 @@ actor Fragile: Agent {
       throw Hopeless()
     case "cancel": if let timer = state.timer { try context.cancel(timer) }
     case "misuse": misuse(in: context)
+    case "fill": try fill(number, in: context)
     case "stuck":
       let scheduler = Self.scheduler.withLock { $0 }
       await withCheckedContinuation { continuation in
@@ -62,6 +63,22 @@ actor Fragile: Agent {
     attempt { try context.schedule(Echo(of: .none), after: .seconds(1)) }
     attempt { try context.schedule(Reminder(of: .none), after: .seconds(-1)) }
     attempt { for _ in 0...4096 { try context.schedule(Reminder(of: .none), after: .seconds(86400)) } }
+  }
+
+  /// Sets as many timers as may be, after cancelling as many that are none, and each of three others twice.
+  private func fill(_ cancelCount: Int, in context: Context) throws {
+    for number in 0..<cancelCount { try context.cancel(EventID(high: 7, low: UInt64(number))) }
+    for _ in 0..<3 {
+      let timer = try context.schedule(Reminder(of: .none), after: .seconds(86400))
+      for _ in 0..<2 { try context.cancel(timer) }
+    }
+    var count = 0
+    do {
+      while count < 20_000 {
+        try context.schedule(Reminder(of: .none), after: .seconds(86400))
+        count += 1
+      }
+    } catch let error as HyphaError { state.errors.append("\(count): \(error.code)") }
   }
 
   private func remind(in context: Context) {

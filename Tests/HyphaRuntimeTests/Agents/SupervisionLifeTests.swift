@@ -284,4 +284,14 @@ import Testing
       ])
     try deployment.stop()
   }
+  @Test func `a timer that is cancelled makes room for one, and what is no timer for none`() throws {
+    let deployment = try deployment(["remind 90000000", "fill 9000", "cancel", "fill 9000"])
+    try deployment.start()
+    deployment.run(for: .seconds(5))
+    // One was set before; it is cancelled before the second time.
+    #expect(try state(deployment).errors == ["4095: tooLarge", "1: tooLarge"])
+    let snapshot = try #require(try AgentSnapshot.read(of: "fragile", in: deployment.reader(of: "x")))
+    #expect(snapshot.agenda.timers.count == Agenda.timerCountMax)
+    try deployment.stop()
+  }
 }
