@@ -197,13 +197,14 @@ final class Turn: @unchecked Sendable {
   /// Checks a question, and gives it what it needs to leave.
   func ask<Q: Question>(_ agent: AgentID, _ question: Q, number: Int, within: Duration) throws -> Ask {
     let path = (asked?.path ?? []) + [host.spec.id]
-    try host.checkAsk(Q.questionType, of: agent)
+    // First what follows from the question alone: run again, there is nobody else to refuse it but the record.
     if let cycle = AskTable<Void>.cycle(path, asking: agent) { throw HyphaError.askCycle(cycle) }
     guard Asked.durations.contains(within) else {
       throw HyphaError(
         .usage, "agent '\(host.spec.id)' asks '\(agent)' \(Q.questionType) within \(within)",
         remedy: "give 1 ms to 1 h")
     }
+    try host.checkAsk(Q.questionType, of: agent)
     let (id, _) = host.newEvent(for: .bus)
     let now = host.now()
     // Whoever is asked, and asks on, has no longer than those who wait for it.

@@ -46,6 +46,11 @@ struct Tell: Question {
   var what: String
 }
 
+/// What nobody answers.
+struct Mystery: Question {
+  typealias Answer = Int
+}
+
 /// Takes all that a handler can take from outside of the log, and tells what it got.
 ///
 /// Three kinds of the same name, of which two have one line that is not as in the first.
@@ -109,6 +114,12 @@ actor Errander<Rules: ErranderRules>: Agent {
     case "ask": parts.append(try await context.ask("teller", Tell(what: "\(state.count)")))
     case "ask badly":
       do { _ = try await context.ask("teller", Tell(what: "nothing")) } catch { parts.append("\(error)") }
+    case "ask itself":
+      do { _ = try await context.ask("taker", Tell(what: "me")) } catch { parts.append("\(error)") }
+    case "ask itself a riddle":
+      do { _ = try await context.ask("taker", Mystery()) } catch { parts.append("\(error)") }
+    case "ask nobody in no time":
+      do { _ = try await context.ask("nobody", Mystery(), within: .zero) } catch { parts.append("\(error)") }
     case "timer":
       state.timer = try context.schedule(Later(what: "\(state.count)"), after: Rules.patience)
       parts.append("\(state.timer ?? .none)")

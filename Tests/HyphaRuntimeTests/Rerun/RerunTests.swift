@@ -33,7 +33,7 @@ import Testing
   private static let errands = [
     "time", "chance", "ask", "ask badly", "timer", "alert", "glimpse", "wake", "uncaused", "fail once",
     "hopeless",
-    "many", "plain",
+    "many", "plain", "ask itself", "ask itself a riddle", "ask nobody in no time",
   ]
 
   /// Runs errands, with crashes between some of them, and returns the log that they have left.
@@ -136,6 +136,18 @@ import Testing
       #expect(
         taker.unclaimedCount == 0 && taker.recordedCount > errands.count, "HYPHA_SEED=\(seed): \(taker)")
     }
+  }
+
+  @Test(arguments: ["ask itself", "ask itself a riddle", "ask nobody in no time"])
+  func `a question that is refused before it leaves is refused for the same reason again`(errand: String)
+    async throws
+  {
+    let (outcomes, summary) = try await rerun(run([errand], seed: 3), as: Errander<FirstRules>.self)
+    #expect(summary.differenceCount == 0, "\(outcomes.map(\.brief))")
+    let told = try outcomes.flatMap(\.stated).filter { $0.agent == "taker" && $0.type == Done.eventType }
+      .map { try Done.decode($0).what }
+    let reason = errand == "ask nobody in no time" ? "usage: " : "askCycle: the agents 'taker' → 'taker' "
+    #expect(told.contains { $0.hasPrefix("did \(errand) ") && $0.contains(reason) }, "\(told)")
   }
 
   @Test func `what an actor kept beside its state is gone again where its node started again`() async throws {
