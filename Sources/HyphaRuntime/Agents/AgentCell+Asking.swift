@@ -3,17 +3,6 @@ import HyphaLog
 import HyphaTopology
 import Synchronization
 
-/// A question that is about to leave.
-struct Ask: Sendable {
-  let id: EventID
-  /// Which question of its call it is, from 1.
-  let number: Int
-  let dueAt: Timestamp
-  let key: String
-  let path: [AgentID]
-  let cause: Cause?
-}
-
 /// The question that a call answers.
 struct AskedFrame: Sendable {
   let key: String
@@ -43,15 +32,15 @@ extension AgentCell {
     }
   }
 
-  func answer(to ask: Ask, of agent: AgentID, _ question: some Question) async throws -> Answered.Outcome {
+  func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome {
     let event = Asked(
-      question, ask: ask.id, type: Swift.type(of: question).questionType, key: ask.key, path: ask.path,
+      question, ask: ask.id, type: ask.type, key: ask.key, path: ask.path,
       within: ask.dueAt.since(services.now()))
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { (waiter: Waiter) in
-        guard begin(ask, of: agent, waiter) else { return }
+        guard begin(ask, waiter) else { return }
         do {
-          _ = try publishRealtime(event, to: agent, because: ask.cause)
+          _ = try publishRealtime(event, to: ask.agent, because: ask.cause)
         } catch {
           asks.withLock { $0.table.end(ask.id) }?.resume(throwing: error)
         }
@@ -61,9 +50,9 @@ extension AgentCell {
     }
   }
 
-  private func begin(_ ask: Ask, of agent: AgentID, _ waiter: Waiter) -> Bool {
+  private func begin(_ ask: Ask, _ waiter: Waiter) -> Bool {
     let isStopped = asks.withLock { asks in
-      if !asks.isStopped { asks.table.begin(ask.id, of: agent, dueAt: ask.dueAt, waiter) }
+      if !asks.isStopped { asks.table.begin(ask, waiter) }
       return asks.isStopped
     }
     if isStopped {
@@ -95,12 +84,7 @@ extension AgentCell {
       asks.watchedUntil = nil
       return asks.table.expire(now: now)
     }
-    for waiter in expired {
-      waiter.resume(
-        throwing: HyphaError(
-          .askExpired, "agent '\(spec.id)' has waited for an answer as long as it wanted to",
-          remedy: "give it longer, or look at the other agent with 'hypha agents explain'"))
-    }
+    for (ask, waiter) in expired { waiter.resume(throwing: HyphaError.askExpired(ask, by: spec.id)) }
     watchAsks()
   }
 

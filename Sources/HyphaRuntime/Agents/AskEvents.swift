@@ -136,6 +136,16 @@ struct Answered: Event {
 }
 
 extension HyphaError {
+  static func askExpired(_ ask: Ask, by agent: AgentID) -> HyphaError {
+    let isCurtailed = ask.granted < ask.within
+    return HyphaError(
+      .askExpired,
+      "agent '\(agent)' has waited \(ask.granted) for '\(ask.agent)' to answer \(ask.type)"
+        + (isCurtailed ? ", all that the question that it answers itself has left of \(ask.within)" : ""),
+      remedy: (isCurtailed ? "give the first question longer" : "ask with a longer 'within'")
+        + ", or see with 'hypha agents explain' what '\(ask.agent)' is at")
+  }
+
   static func askCycle(_ agents: [AgentID]) -> HyphaError {
     HyphaError(
       .askCycle,

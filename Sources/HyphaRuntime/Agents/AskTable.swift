@@ -1,11 +1,28 @@
 import HyphaCore
 
+/// A question that is about to leave, or that waits for its answer.
+struct Ask: Sendable {
+  let id: EventID
+  /// Who is asked.
+  let agent: AgentID
+  /// The question's type.
+  let type: EventTypeName
+  /// Which question of its call it is, from 1.
+  let number: Int
+  /// How long the asker meant to wait for the answer.
+  let within: Duration
+  /// How long it may wait: less where it answers a question itself whose time is over sooner.
+  let granted: Duration
+  let dueAt: Timestamp
+  let key: String
+  let path: [AgentID]
+  let cause: Cause?
+}
+
 /// The questions of one agent that wait for their answers. Pure.
 struct AskTable<Waiter: Sendable>: Sendable {
   private struct Open: Sendable {
-    let id: EventID
-    let agent: AgentID
-    let dueAt: Timestamp
+    let ask: Ask
     let waiter: Waiter
   }
 
@@ -14,27 +31,25 @@ struct AskTable<Waiter: Sendable>: Sendable {
 
   var isEmpty: Bool { open.isEmpty }
   /// Whom the agent waits for.
-  var awaited: [AgentID] { open.map(\.agent) }
+  var awaited: [AgentID] { open.map(\.ask.agent) }
   /// When the first of them has waited long enough.
-  var next: Timestamp? { open.map(\.dueAt).min() }
+  var next: Timestamp? { open.map(\.ask.dueAt).min() }
 
-  mutating func begin(_ id: EventID, of agent: AgentID, dueAt: Timestamp, _ waiter: Waiter) {
-    open.append(Open(id: id, agent: agent, dueAt: dueAt, waiter: waiter))
+  mutating func begin(_ ask: Ask, _ waiter: Waiter) {
+    open.append(Open(ask: ask, waiter: waiter))
   }
 
   /// Takes out who waits for an answer; nil where nobody does any more. Only the agent that was asked may answer.
   mutating func end(_ id: EventID, by agent: AgentID? = nil) -> Waiter? {
-    guard let place = open.firstIndex(where: { $0.id == id && (agent == nil || $0.agent == agent) }) else {
-      return nil
-    }
-    return open.remove(at: place).waiter
+    open.firstIndex { $0.ask.id == id && (agent == nil || $0.ask.agent == agent) }
+      .map { open.remove(at: $0).waiter }
   }
 
   /// Takes out all whose time is over.
-  mutating func expire(now: Timestamp) -> [Waiter] {
-    let expired = open.filter { $0.dueAt <= now }.map(\.waiter)
-    open.removeAll { $0.dueAt <= now }
-    return expired
+  mutating func expire(now: Timestamp) -> [(Ask, Waiter)] {
+    let expired = open.filter { $0.ask.dueAt <= now }
+    open.removeAll { $0.ask.dueAt <= now }
+    return expired.map { ($0.ask, $0.waiter) }
   }
 
   mutating func endAll() -> [Waiter] {

@@ -70,7 +70,7 @@ extension Context {
     let outcome: Answered.Outcome
     do {
       let ask = try turn.ask(agent, question, number: number, within: within)
-      outcome = try await turn.host.answer(to: ask, of: agent, question)
+      outcome = try await turn.host.answer(to: ask, question)
     } catch {
       turn.took(ObservedAnswer(number: number, failure: .init(error)))
       throw error

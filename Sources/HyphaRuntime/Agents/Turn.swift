@@ -208,15 +208,19 @@ final class Turn: @unchecked Sendable {
     let (id, _) = host.newEvent(for: .bus)
     let now = host.now()
     // Whoever is asked, and asks on, has no longer than those who wait for it.
-    let dueAt = min(now.adding(within.wholeMicroseconds), asked?.dueAt ?? Timestamp(rawValue: .max))
-    guard dueAt > now else {
+    let end = asked?.dueAt ?? Timestamp(rawValue: .max)
+    guard end > now else {
       throw HyphaError(
         .askExpired,
-        "agent '\(host.spec.id)' asks '\(agent)' when the time of the question that it answers is over",
+        "agent '\(host.spec.id)' asks '\(agent)' \(Q.questionType) within \(within), \(now.since(end)) after the time "
+          + "of the question that it answers itself was over",
         remedy: "give the first question longer")
     }
+    let dueAt = min(now.adding(within.wholeMicroseconds), end)
     return Ask(
-      id: id, number: number, dueAt: dueAt, key: "\(cause?.event ?? .none)/\(number)", path: path,
+      id: id, agent: agent, type: Q.questionType, number: number, within: within,
+      granted: min(within, dueAt.since(now)), dueAt: dueAt, key: "\(cause?.event ?? .none)/\(number)",
+      path: path,
       cause: cause)
   }
 
@@ -358,7 +362,7 @@ protocol AgentHost: AnyObject, Sendable {
   /// Throws where an agent cannot be asked a question.
   func checkAsk(_ type: EventTypeName, of agent: AgentID) throws
   /// Asks, and waits.
-  func answer(to ask: Ask, of agent: AgentID, _ question: some Question) async throws -> Answered.Outcome
+  func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome
   /// Publishes an alert.
   func publishNow(_ draft: Draft) throws
   func publishRealtime<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID

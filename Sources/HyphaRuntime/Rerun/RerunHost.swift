@@ -111,16 +111,17 @@ final class RerunHost: AgentHost {
 
   func checkAsk(_ type: EventTypeName, of agent: AgentID) throws {}
 
-  func answer(to ask: Ask, of agent: AgentID, _ question: some Question) async throws -> Answered.Outcome {
-    let type = Swift.type(of: question).questionType
+  func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome {
     let known = state.withLock { state -> ObservedAnswer? in
       let known = state.call.answers?.first { $0.number == ask.number }
-      if known == nil { state.unrecorded.append("asks '\(agent)' \(type), and did not when it was recorded") }
+      if known == nil {
+        state.unrecorded.append("asks '\(ask.agent)' \(ask.type), and did not when it was recorded")
+      }
       return known
     }
     guard let known else {
       throw HyphaError(
-        .askFailed, "the record has no answer of '\(agent)' to question \(ask.number)",
+        .askFailed, "the record has no answer of '\(ask.agent)' to question \(ask.number)",
         remedy: "nobody is there to answer when an agent is run again")
     }
     return try known.outcome()

@@ -50,10 +50,10 @@ extension SimulatedDeployment {
     let (node, runner) = try runner(of: asker)
     let (id, _) = node.newEvent()
     let ask = Ask(
-      id: id, number: 1, dueAt: node.now().adding(within.wholeMicroseconds), key: "\(id)/1", path: [asker],
-      cause: nil)
+      id: id, agent: agent, type: Q.questionType, number: 1, within: within, granted: within,
+      dueAt: node.now().adding(within.wholeMicroseconds), key: "\(id)/1", path: [asker], cause: nil)
     return try loop.run {
-      try await runner.answer(to: ask, of: agent, question).answer(as: Q.Answer.self, from: agent)
+      try await runner.answer(to: ask, question).answer(as: Q.Answer.self, from: agent)
     }
   }
 

@@ -89,10 +89,13 @@ private actor Appraiser: Agent {
         AgentID(words[1]), Worth(text: words.count > 2 ? words[2] : "end"), within: .seconds(600))
       answer.by.append(context.agent)
       return answer
-    case "slow":
+    case "slow", "late":
       let scheduler = Self.scheduler.withLock { $0 }
       await withCheckedContinuation { continuation in
         scheduler?.schedule(after: .milliseconds(Int64(words[1]) ?? 0)) { continuation.resume() }
+      }
+      if words[0] == "late" {
+        _ = try await context.ask(AgentID(words[2]), Worth(text: "end"), within: .seconds(600))
       }
     case "throw": throw HyphaError(.failed, "worthless")
     default: break
@@ -165,7 +168,7 @@ private actor Appraiser: Agent {
     let deployment = try run(["a": ["b 200 slow 900", "b 5000 pen"]])
     #expect(
       try state("a", deployment).results == [
-        "askExpired: agent 'a' has waited for an answer as long as it wanted to", "3 by b",
+        "askExpired: agent 'a' has waited 0.2 seconds for 'b' to answer Worth", "3 by b",
       ])
     try deployment.stop()
   }
@@ -175,14 +178,38 @@ private actor Appraiser: Agent {
     let began = try deployment.reader(of: "x").read(after: .start, limit: .max, byteLimit: .max)
     #expect(
       try state("a", deployment).results == [
-        "askExpired: agent 'a' has waited for an answer as long as it wanted to"
+        "askExpired: agent 'a' has waited 0.3 seconds for 'b' to answer Worth"
       ])
     // b's own question ended with a's, although it would have waited for 10 min.
     let failure = try #require(
       try began.first { $0.record.header.type == HandlerFailed.eventType }.map {
         try HandlerFailed.decode($0.record)
       })
-    #expect(failure.agent == "b" && failure.error.hasPrefix("askExpired: agent 'b' has waited"), "\(failure)")
+    let words = try #require(
+      failure.error.wholeMatch(
+        of: /askExpired: agent 'b' has waited (0\.[0-9]+) seconds for 'c' to answer Worth, (.*)/),
+      "\(failure)")
+    #expect(failure.agent == "b" && Double(words.1).map { (0.29...0.3).contains($0) } ?? false)
+    #expect(
+      words.2
+        == "all that the question that it answers itself has left of 600.0 seconds; give the first question longer, "
+        + "or see with 'hypha agents explain' what 'c' is at")
+    try deployment.stop()
+  }
+
+  @Test func `who asks on too late is told by how much, and names what it would have asked`() throws {
+    let deployment = try run(["a": ["b 300 late 400 c"]])
+    let failure = try #require(
+      try deployment.reader(of: "x").read(after: .start, limit: .max, byteLimit: .max)
+        .first { $0.record.header.type == HandlerFailed.eventType }
+        .map { try HandlerFailed.decode($0.record) })
+    let words = try #require(
+      failure.error.wholeMatch(
+        of: /askExpired: agent 'b' asks 'c' Worth within 600.0 seconds, (0\.[0-9]+) seconds after (.*)/),
+      "\(failure)")
+    #expect(Double(words.1).map { (0.09...0.11).contains($0) } ?? false, "\(failure)")
+    #expect(
+      words.2 == "the time of the question that it answers itself was over; give the first question longer")
     try deployment.stop()
   }
 
@@ -223,7 +250,7 @@ private actor Appraiser: Agent {
     deployment.run(for: .seconds(2))
     #expect(
       try state("a", deployment).results == [
-        "askExpired: agent 'a' has waited for an answer as long as it wanted to"
+        "askExpired: agent 'a' has waited 2.0 seconds for 'b' to answer Worth"
       ])
     deployment.stores["y"]?.setFull(false)
     #expect(deployment.runToEnd(limit: .seconds(100)))
