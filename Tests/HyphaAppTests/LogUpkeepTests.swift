@@ -90,6 +90,9 @@ extension Processes {
         "other.yaml", text.replacing(line + "service-desk\n", with: line + "infrastructure\n"))
       let run = try await scratch.hypha("run", other, "--data", scratch("data"))
       #expect(run.status == 1 && run.errors.contains("was written under another topology"), "\(run)")
+      #expect(
+        run.errors.contains(": agent 'Bo' reports to 'infrastructure', and did to 'service-desk'; run it"),
+        "\(run)")
       scratch.expectNothingLeft()
     }
 

@@ -40,7 +40,11 @@ struct EvolvingLogs {
         AgentSpec(id: "ana", kind: "clerk", node: "desk", reportsTo: "front"),
         AgentSpec(id: "bo", kind: "clerk", node: "hq", reportsTo: "lead"),
       ])
-    if outlined { for log in logs { try DeploymentOutline(topology).save(in: log) } }
+    if outlined {
+      for log in logs {
+        _ = try await log.append(LogBatch(snapshots: DeploymentOutline(topology).snapshot(in: log)))
+      }
+    }
     for round in 0..<40 {
       let at = UInt64(round) * 25_000
       let record = try record("ana", to: "bo", "work.Asked", at, Data(#"{"n":1}"#.utf8))

@@ -87,7 +87,10 @@ extension Processes {
         "other.yaml", text.replacing("kind: bookkeeper, node: b", with: "kind: bookkeeper, node: a"))
       let refused = try await job.app("rerun", other, "--data", job.data)
       #expect(
-        refused.status == 1 && refused.errors.contains("was written under another topology"),
+        refused.status == 1
+          && refused.errors.contains(
+            "was written under another topology than 'jobs': agent 'books' is on node 'a', and was on 'b'; give the"
+          ),
         "\(refused.errors)")
       let nobody = try await job.app("rerun", job.file, "--data", job.data, "--agent", "nobody")
       #expect(nobody.status == 2 && nobody.errors.contains("has no agent 'nobody'"))

@@ -44,7 +44,6 @@ struct NodeRunner {
         topology: topology, node: node, kinds: program.kinds, seed: seed &+ number << 32,
         notary: security.map(program.makeNotary),
         calls: openJournal(in: directory, of: placed, notes))
-      try DeploymentOutline(placed).save(in: log)
       let tenure = LogTenure(log)
       let turn = Turn(
         number: number,

@@ -1,4 +1,5 @@
 import HyphaCore
+import HyphaRuntime
 import HyphaTopology
 
 /// Who is drawn, and which traffic between them: the busiest, with all supervisors above them.

@@ -1,6 +1,7 @@
 import HyphaCore
 import HyphaLog
 import HyphaReplay
+import HyphaRuntime
 import HyphaTopology
 
 /// What a run comes to on one page, gathered in one pass over its logs, in memory that does not grow with the number of events:

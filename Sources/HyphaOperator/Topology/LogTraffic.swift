@@ -2,6 +2,7 @@ import HyphaCore
 import HyphaFormats
 import HyphaLog
 import HyphaReplay
+import HyphaRuntime
 import HyphaTopology
 
 /// Who has sent to whom, event by event, as the logs of a deployment have it: on the persistent and alert channels.

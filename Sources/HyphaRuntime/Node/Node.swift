@@ -375,6 +375,7 @@ public final class Node: Sendable {
     let heads = try log.heads()
     let (laneHeads, streams) = (heads.lanes, heads.streams)
     try checkTopology(laneHeads)
+    let outline = try DeploymentOutline(configuration.topology).snapshot(in: log)
     var epochs: [AgentID: UInt64] = [:]
     for stream in streams.keys { epochs[stream.agent] = max(epochs[stream.agent] ?? 0, stream.epoch) }
     var lanesOf: [AgentID: [Lane: LanePoint]] = [:]
@@ -429,8 +430,11 @@ public final class Node: Sendable {
       batch.snapshots[AlertTracker.owner] = try restoreAlerts()
       batch.snapshots[LossAudience.owner] = Array(try JSON.encode(audience))
       batch.snapshots[LossReading.owner] = try openLosses()
+      batch.snapshots.merge(outline) { $1 }
       batch.cursors.merge(places) { $1 }
       try await commitOnce(batch, activations + moved, alreadySent: true)
+    } else if !outline.isEmpty {
+      log.submit(LogBatch(snapshots: outline)) { _ in }
     }
     return runners
   }
@@ -441,22 +445,12 @@ public final class Node: Sendable {
     AgentCell(kind, spec: spec, services: self, outbox: outbox, mailbox: mailbox)
   }
 
-  /// A log belongs to the topology that it was written under: with agents moved or subscriptions changed,
-  /// places and counts in it would mean something else.
   private func checkTopology(_ lanes: [Lane: LaneHead]) throws {
-    let activations = lanes.filter {
-      $0.key.target == .type(AgentActivated.eventType) && routes.node(of: $0.key.agent) == configuration.node
-    }
-    guard let newest = activations.values.map(\.position).max(), let entry = try log.entry(at: newest) else {
-      return
-    }
-    guard try AgentActivated.decode(entry.record).topology == fingerprint else {
-      throw HyphaError(
-        .invalidTopology,
-        "the log of node '\(configuration.node)' was written under another topology than '\(configuration.topology.name)'",
-        remedy:
-          "run it with the topology file that it began with, or begin anew with --fresh or another --data")
-    }
+    let check = TopologyCheck(
+      topology: configuration.topology, log: log,
+      remedy: "run it with the topology file that it began with, or begin anew with --fresh or another --data"
+    )
+    try check.check(lanes) { routes.node(of: $0) == configuration.node }
   }
 
   /// The last sequences that the log has of an agent in an epoch, by channel.

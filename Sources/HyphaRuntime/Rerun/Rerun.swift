@@ -37,21 +37,10 @@ public struct Rerun {
         "the topology '\(topology.name)' has no node '\(log.identity.node)', whose log this is",
         remedy: "give the topology file that the log was written under")
     }
-    try checkTopology()
-  }
-
-  /// Under another topology, other events would seem to be for the agents.
-  private func checkTopology() throws {
-    let activations = try log.laneHeads().filter { lane, _ in
-      lane.target == .type(AgentActivated.eventType) && topology.agent(lane.agent)?.node == log.identity.node
-    }
-    guard let newest = activations.values.map(\.position).max(), let entry = try log.entry(at: newest),
-      try AgentActivated.decode(entry.record).topology != topology.fingerprint
-    else { return }
-    throw HyphaError(
-      .invalidTopology,
-      "the log of node '\(log.identity.node)' was written under another topology than '\(topology.name)'",
+    let check = TopologyCheck(
+      topology: try MoveReading(log).moves.placing(topology), log: log,
       remedy: "give the topology file that it was written under; only settings may be others")
+    try check.check(log.laneHeads()) { topology.agent($0)?.node == log.identity.node }
   }
 
   /// Runs the agents again, and calls `body` with what each call came to, in the order of the commits, until it returns false.

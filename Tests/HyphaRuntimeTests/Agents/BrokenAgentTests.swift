@@ -81,14 +81,27 @@ import Testing
         await node.stop()
       }
     }
-    try run(try topology())
-    try run(try topology())
-    #expect {
-      try run(try topology(subscribes: false))
-    } throws: { error in
-      "\(error)"
-        == "invalidTopology: the log of node 'y' was written under another topology than 'moods'; run it with the "
-        + "topology file that it began with, or begin anew with --fresh or another --data"
+    func expectRefused(_ difference: String) {
+      #expect {
+        try run(try topology(subscribes: false))
+      } throws: { error in
+        "\(error)"
+          == "invalidTopology: the log of node 'y' was written under another topology than 'moods': \(difference); run it "
+          + "with the topology file that it began with, or begin anew with --fresh or another --data"
+      }
     }
+    try run(try topology())
+    try run(try topology())
+    // Also the second time: what is refused leaves the outline as it is.
+    for _ in 0..<2 { expectRefused("agent 'moody' does not subscribe to test.Note any more") }
+    // An outline of something else says nothing of it.
+    let log = try MemoryLog(store: store, time: loop) { loop.schedule(after: .microseconds(100), $0) }
+    var policy = ObserverPolicy()
+    policy.pins = [DirectLink("root", "moody")]
+    let other = try DeploymentOutline(topology().replacing(observer: policy))
+    try loop.run { _ = try await log.append(LogBatch(snapshots: other.snapshot(in: log))) }
+    log.close()
+    expectRefused("the log does not say what differs")
+    try run(try topology())
   }
 }
