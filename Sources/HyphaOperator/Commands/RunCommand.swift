@@ -73,6 +73,7 @@ struct RunCommand: Command {
     if fresh {
       try program.removeLogs(topology.nodes.map { DataPlaces.directory(of: $0.id, in: directory) })
     }
+    let earlier = try? await LossTable(DeploymentLosses.read(directory))
     let launcher = Launcher(topology, executable: "/proc/self/exe".resolvedLink) { [file, seed] node in
       ["run", file, "--node", node.text, "--data", directory, "--seed", "\(seed)", "--json", "--attached"]
     }
@@ -86,12 +87,13 @@ struct RunCommand: Command {
       }
     }
     // Where no node came up there is nothing to report, and the data may be somebody else's.
-    if outcome.failure == nil || !outcome.summary.nodes.isEmpty {
+    if outcome.failure == nil || !outcome.summary.all.isEmpty {
       // The nodes have stopped, and their logs keep what they had counted; one that cannot be read has nothing to say.
       let losses = try? await LossTable(DeploymentLosses.read(directory))
       try report(
         SummaryReport(
-          topology, outcome.summary, losses, elapsed: outcome.elapsed, isComplete: outcome.isComplete,
+          topology, outcome.summary, losses, since: earlier, elapsed: outcome.elapsed,
+          isComplete: outcome.isComplete,
           restarts: outcome.restartCount, data: directory), program)
     }
     if let failure = outcome.failure {

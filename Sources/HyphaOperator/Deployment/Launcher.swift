@@ -19,9 +19,7 @@ final class Launcher {
   private let executable: String
   private let arguments: @Sendable (NodeID) -> [String]
   private var processes: [NodeID: NodeProcess] = [:]
-  /// What nodes that died had counted in their time.
-  private var former: [NodeID: [String: NodeStatus.ChannelStatus]] = [:]
-  private var formerRelayed: [NodeID: [String: UInt64]] = [:]
+  private var tallies = NodeTallies()
   private var restartCount = 0
 
   /// How often the launcher looks at its nodes.
@@ -62,7 +60,8 @@ final class Launcher {
           let ending = process.ending
           try passOnWords(of: process, note)
           guard let ending else { continue }
-          retire(process)
+          processes[node] = nil
+          tallies.ended(node, process.status)
           switch policy.ended(node, ending, at: now) {
           case .fail(let reason):
             failure = reason
@@ -96,7 +95,8 @@ final class Launcher {
     await stopAll(stop, note)
     for process in last { try passOnWords(of: process, note) }
     return Outcome(
-      summary: summary(of: last), elapsed: elapsed, isComplete: isComplete, restartCount: restartCount,
+      summary: tallies.summary(last.compactMap(\.status), isEnd: true), elapsed: elapsed,
+      isComplete: isComplete, restartCount: restartCount,
       failure: failure)
   }
 
@@ -104,35 +104,8 @@ final class Launcher {
     processes[node] = try NodeProcess(node: node, executable: executable, arguments: arguments(node))
   }
 
-  /// Keeps what a dead node had counted; the log has the rest.
-  private func retire(_ process: NodeProcess) {
-    processes[process.node] = nil
-    guard let status = process.status else { return }
-    for (channel, counts) in status.channels {
-      var counts = counts
-      // These are durable: the node's next process reports them anew.
-      counts.statedCount = 0
-      counts.statedPairCount = 0
-      counts.handledPairCount = 0
-      former[process.node, default: [:]][channel, default: .init()].add(counts)
-    }
-    formerRelayed[process.node, default: [:]].merge(status.relayed, uniquingKeysWith: +)
-  }
-
   private func summary() -> DeploymentSummary {
-    summary(of: topology.nodes.compactMap { processes[$0.id] })
-  }
-
-  private func summary(of processes: [NodeProcess]) -> DeploymentSummary {
-    DeploymentSummary(
-      processes.compactMap { process in
-        guard var status = process.status else { return nil }
-        for (channel, counts) in former[process.node] ?? [:] {
-          status.channels[channel, default: .init()].add(counts)
-        }
-        status.relayed.merge(formerRelayed[process.node] ?? [:], uniquingKeysWith: +)
-        return status
-      })
+    tallies.summary(topology.nodes.compactMap { processes[$0.id]?.status })
   }
 
   /// Tells the operator what a node has written on standard error, and what it has noted in its status.

@@ -68,11 +68,13 @@ struct NodeRunner {
       let isReplaced = try await work(turn, until: stop, report: report, isDone: isDone)
       guard isReplaced else { break }
       await end(turn)
+      let earlier = turn.status()
       turn = try begin(turn.number + 1)
+      turn.earlier = earlier
       current.node = turn.node
     }
     await turn.node.stop()
-    try report(turn.node.status())
+    try report(turn.status())
   }
 
   /// A node from one change of places to the next, and its use of the log.
@@ -81,6 +83,18 @@ struct NodeRunner {
     let node: Node
     let tenure: LogTenure
     let isReplaced = StopSignal([])
+    /// What the nodes before it in this process have counted.
+    var earlier: NodeStatus?
+
+    /// What the process has to report.
+    func status() -> NodeStatus {
+      var status = node.status()
+      guard let earlier else { return status }
+      status.add(earlier: earlier)
+      status.add(earlierNotes: earlier.notes)
+      status.reportNumber += earlier.reportNumber + 1
+      return status
+    }
   }
 
   /// Runs a node until it is to stop, or to begin anew.
@@ -94,7 +108,7 @@ struct NodeRunner {
     do {
       try await running.start()
       while !stop.isRaised {
-        let status = running.status()
+        let status = turn.status()
         try report(status)
         if isDone(status) { return false }
         let next = ContinuousClock.now + Self.reportInterval

@@ -32,8 +32,7 @@ struct ProgressView {
 
   private func line(_ summary: DeploymentSummary, _ elapsed: Duration) -> String {
     let channels = Channel.allCases.map { channel in
-      let counts = summary.channel(channel)
-      return "\(channel) \(Human.count(counts.deliveredCount)) delivered"
+      "\(channel) \(Human.count(summary.deliveredCount(channel))) delivered"
     }
     let nodes = "\(summary.nodes.count)/\(topology.nodes.count) nodes"
     let workers = "\(summary.finishedCount)/\(summary.workerCount) workers done"
@@ -54,7 +53,8 @@ struct ProgressView {
     for channel in Channel.allCases {
       let counts = summary.channel(channel)
       channels.add([
-        .string(channel.description), .integer(Int(counts.deliveredCount)), .rate(rates[channel] ?? 0),
+        .string(channel.description), .integer(Int(summary.deliveredCount(channel))),
+        .rate(rates[channel] ?? 0),
         counts.deliveredCount == 0 ? .none : .duration(.microseconds(Int64(counts.latency.percentile(0.5)))),
         counts.deliveredCount == 0 ? .none : .duration(.microseconds(Int64(counts.latency.percentile(0.99)))),
       ])

@@ -13,7 +13,7 @@ struct SummaryReport: Encodable {
     /// What a run that was stopped has left to the next one, which the log keeps; 0 on the realtime channel.
     let waiting: UInt64
     let lost: UInt64
-    /// Realtime events of which a killed node has taken the counts with it.
+    /// Realtime events that nobody can account for, where a node was killed: they are gone with it or on a link.
     let unknown: UInt64
     let hopsMean: Double
     let hopsMax: UInt64
@@ -46,11 +46,15 @@ struct SummaryReport: Encodable {
   let notes: [String]
   let data: String?
 
-  /// - Parameter losses: what nodes have counted over all runs, the realtime channel above all; nil takes what they have
-  ///   reported since they started, which an agent that moves cuts short.
+  /// - Parameters:
+  ///   - losses: what nodes have counted over all runs, the realtime channel above all; nil takes what they have reported in
+  ///     this one.
+  ///   - earlier: the same when the run began. With this run's reports on top it says more than `losses` where nodes were killed,
+  ///     which have not saved their newest counts.
   init(
-    _ topology: Topology, _ summary: DeploymentSummary, _ losses: LossTable? = nil, elapsed: Duration,
-    isComplete: Bool, restarts: Int, data: String?
+    _ topology: Topology, _ summary: DeploymentSummary, _ losses: LossTable? = nil,
+    since earlier: LossTable? = nil,
+    elapsed: Duration, isComplete: Bool, restarts: Int, data: String?
   ) {
     name = topology.name
     self.isComplete = isComplete
@@ -60,8 +64,9 @@ struct SummaryReport: Encodable {
     agents = topology.agents.count
     self.restarts = restarts
     channels = Channel.allCases.map { channel in
-      if channel == .realtime, let losses, let row = ChannelRow(losses, summary.channel(channel)) {
-        return row
+      if channel == .realtime {
+        if restarts > 0 { return ChannelRow(summary.channel(channel), since: earlier) }
+        if let losses, let row = ChannelRow(losses, summary.channel(channel)) { return row }
       }
       let counts = summary.channel(channel)
       // On a logged channel the logs tell what is not delivered, whatever happened to the processes.
@@ -87,17 +92,17 @@ struct SummaryReport: Encodable {
     }
     relayed = summary.relayed
     gauges = summary.gauges
-    framesDropped = summary.nodes.reduce(0) { $0 + $1.framesDropped }
-    refusedPeers = summary.nodes.reduce(0) { $0 + $1.refusedPeerCount }
-    refusedMessages = summary.nodes.reduce(0) { $0 + $1.refusedMessageCount }
-    uncheckedEvents = summary.nodes.reduce(0) { $0 + $1.uncheckedEventCount }
-    contradictedLanes = summary.nodes.reduce(0) { $0 + $1.contradictedLaneCount }
-    failures = summary.nodes.reduce(0) { $0 + $1.failureCount }
-    let newest = summary.nodes.max { $0.topologyVersion ?? 0 < $1.topologyVersion ?? 0 }
+    framesDropped = summary.all.reduce(0) { $0 + $1.framesDropped }
+    refusedPeers = summary.all.reduce(0) { $0 + $1.refusedPeerCount }
+    refusedMessages = summary.all.reduce(0) { $0 + $1.refusedMessageCount }
+    uncheckedEvents = summary.all.reduce(0) { $0 + $1.uncheckedEventCount }
+    contradictedLanes = summary.all.reduce(0) { $0 + $1.contradictedLaneCount }
+    failures = summary.all.reduce(0) { $0 + $1.failureCount }
+    let newest = summary.all.max { $0.topologyVersion ?? 0 < $1.topologyVersion ?? 0 }
     topologyVersion = newest?.topologyVersion
     links = topologyVersion == nil ? nil : newest?.linkCount
     missed = summary.missed
-    notes = summary.nodes.flatMap { status in status.notes.map { "[\(status.node)] \($0)" } }
+    notes = summary.all.flatMap { status in status.notes.map { "[\(status.node)] \($0)" } }
     self.data = data
   }
 
@@ -199,6 +204,28 @@ struct SummaryReport: Encodable {
 }
 
 extension SummaryReport.ChannelRow {
+  /// The realtime channel, of nodes some of which were killed: what these had counted last goes up to a moment before, so what was
+  /// sent and what has arrived cannot be held against each other. What no node says that it has lost is unknown.
+  fileprivate init(_ status: NodeStatus.ChannelStatus, since earlier: LossTable?) {
+    let before = earlier?.channels.first { $0.channel == .realtime }
+    let delivered = status.deliveredCount + (before?.delivered ?? 0)
+    let published = max(status.publishedPairCount + (before?.published ?? 0), delivered + status.waitingCount)
+    var counts = status.counts
+    for loss in earlier?.rows ?? [] where loss.path.channel == Channel.realtime.description {
+      counts[loss.cause.rawValue, default: 0] += loss.count
+    }
+    let open = published - delivered - status.waitingCount
+    let lost = min(open, LossCause.allCases.reduce(0) { $0 + (counts[$1.rawValue] ?? 0) })
+    var latency = status.latency
+    if let former = before?.latency { latency.add(former) }
+    self.init(
+      channel: Channel.realtime.description, published: status.publishedCount + (before?.events ?? 0),
+      forAgents: published, delivered: delivered, waiting: status.waitingCount, lost: lost,
+      unknown: open - lost, hopsMean: status.hops.mean, hopsMax: status.hops.max,
+      latencyP50Microseconds: latency.percentile(0.5), latencyP99Microseconds: latency.percentile(0.99),
+      counts: counts)
+  }
+
   /// The realtime channel, as `hypha losses` and `hypha log stats` have it; nil where no node has counted.
   fileprivate init?(_ losses: LossTable, _ status: NodeStatus.ChannelStatus) {
     guard let row = losses.channels.first(where: { $0.channel == .realtime }), let events = row.events else {

@@ -2,8 +2,13 @@ public import HyphaCore
 
 /// The reports of a deployment's nodes as one.
 public struct DeploymentSummary: Sendable, Codable {
-  /// The nodes that have reported.
+  /// The nodes that have reported, and are here.
   public var nodes: [NodeStatus]
+  /// What was last known of nodes that are not here now. It counts, and while there is any the deployment is not complete.
+  public var absent: [NodeStatus] = []
+
+  /// What is known of all nodes.
+  public var all: [NodeStatus] { nodes + absent }
 
   /// The summary of these reports.
   public init(_ nodes: [NodeStatus]) { self.nodes = nodes }
@@ -11,7 +16,7 @@ public struct DeploymentSummary: Sendable, Codable {
   /// Whether every worker has finished, every event on a logged channel is handled by all whom it is for and at all
   /// replicas, and no alert waits for an answer.
   public var isComplete: Bool {
-    workerCount > 0 && finishedCount == workerCount
+    absent.isEmpty && workerCount > 0 && finishedCount == workerCount
       && nodes.allSatisfy { $0.backlog == 0 && $0.behindLaneCount == 0 && $0.openAlertCount == 0 }
       && nodes.allSatisfy { $0.replication?.isCaughtUp ?? true }
       && isAllHandled(.persistent)
@@ -33,28 +38,34 @@ public struct DeploymentSummary: Sendable, Codable {
   }
 
   /// Agents that have something to finish.
-  public var workerCount: Int { nodes.reduce(0) { $0 + $1.workerCount } }
+  public var workerCount: Int { all.reduce(0) { $0 + $1.workerCount } }
   /// Agents that have finished.
-  public var finishedCount: Int { nodes.reduce(0) { $0 + $1.finishedCount } }
+  public var finishedCount: Int { all.reduce(0) { $0 + $1.finishedCount } }
   /// Events of the logged channels, once for each agent that they are for.
   public var statedPairCount: UInt64 { total(\.statedPairCount) }
   /// How many of them are handled.
   public var handledPairCount: UInt64 { total(\.handledPairCount) }
 
   private func total(_ count: KeyPath<NodeStatus.ChannelStatus, UInt64>) -> UInt64 {
-    nodes.reduce(0) { $0 + $1.channels.values.reduce(0) { $0 + $1[keyPath: count] } }
+    all.reduce(0) { $0 + $1.channels.values.reduce(0) { $0 + $1[keyPath: count] } }
   }
 
   /// One channel over all nodes.
   public func channel(_ channel: Channel) -> NodeStatus.ChannelStatus {
     var total = NodeStatus.ChannelStatus()
-    for status in nodes.compactMap({ $0.channels[channel.description] }) { total.add(status) }
+    for status in all.compactMap({ $0.channels[channel.description] }) { total.add(status) }
     return total
+  }
+
+  /// How many events of a channel agents have taken, once for each: on the logged ones as their logs have it, over all runs.
+  public func deliveredCount(_ channel: Channel) -> UInt64 {
+    let counts = self.channel(channel)
+    return channel.isLogged ? counts.handledPairCount : counts.deliveredCount
   }
 
   /// What agents reported under each name, added up.
   public var gauges: [String: Int64] {
-    nodes.reduce(into: [:]) { $0.merge($1.gauges, uniquingKeysWith: +) }
+    all.reduce(into: [:]) { $0.merge($1.gauges, uniquingKeysWith: +) }
   }
 
   /// A node that others have missed.
@@ -71,7 +82,7 @@ public struct DeploymentSummary: Sendable, Codable {
   /// The nodes that others have missed, by name.
   public var missed: [Missed] {
     var missed: [String: Missed] = [:]
-    for status in nodes {
+    for status in all {
       for (name, peer) in status.peers where peer.suspicionCount + peer.downCount > 0 {
         guard let node = try? NodeID(name) else { continue }
         var entry =
@@ -88,7 +99,7 @@ public struct DeploymentSummary: Sendable, Codable {
 
   /// Events relayed, by supervisor.
   public var relayed: [String: UInt64] {
-    nodes.reduce(into: [:]) { $0.merge($1.relayed, uniquingKeysWith: +) }
+    all.reduce(into: [:]) { $0.merge($1.relayed, uniquingKeysWith: +) }
   }
 }
 

@@ -510,7 +510,7 @@ public final class Node: Sendable {
   private func note(_ text: String, unless isTold: (String) -> Bool) {
     state.withLock { state in
       guard !state.notes.contains(where: isTold) else { return }
-      if state.notes.count >= 100 { state.notes.removeFirst() }
+      if state.notes.count >= NodeStatus.noteCountMax { state.notes.removeFirst() }
       state.notes.append(text)
     }
   }

@@ -132,8 +132,18 @@ actor Sloth: Agent {
   }
 }
 
+/// Says which jobs it gets, and never has enough.
+actor Talker: Agent {
+  static let handles = Handlers(Talker.self).on(Job.self) { _, job, _ in
+    print("got job \(job.number)")
+    if job.number == 39 { print("\u{1B}[2Jand a half", terminator: "") }
+  }
+  static let finishes = true
+}
+
 @main struct TestApp: HyphaApp {
   static let agents: [any Agent.Type] = [
     Feeder.self, Worker.self, Bookkeeper.self, Flood.self, Sloth.self, Faulty.self, Stillborn.self,
+    Talker.self,
   ]
 }
