@@ -57,6 +57,10 @@ struct RerunCommand: Command {
   func run() async throws {
     // The order of sets and dictionaries is the same then as in the nodes that are run again.
     try NodeHashing.enter()
+    try await HandlerOutput.keep(apart: json) { try await rerun() }
+  }
+
+  private func rerun() async throws {
     let program = try Program.require()
     let topology = try TopologyLoading.load(file, program.kinds)
     for agent in agent + except where topology.agent(agent) == nil {

@@ -12,6 +12,9 @@ struct RunCommand: Command {
       A deployment whose workers have all finished ends by itself; Ctrl-C ends any run in order, a second \
       Ctrl-C at once. Run again with the same data, it goes on where it was.
 
+      What agents print, on standard output or standard error, comes line by line with the name of their node, on standard error \
+      unless the progress is shown on a terminal.
+
       With --node it runs that node alone, as on a machine of its own. HYPHA_ADDRESS_<NODE> and HYPHA_LISTEN_<NODE> \
       (upper case, '_' for '.' and '-') replace a node's address and listening address in the file.
 
@@ -58,9 +61,9 @@ struct RunCommand: Command {
     let program = try Program.require()
     let topology = try TopologyLoading.load(file, program.kinds)
     if simulate {
-      try runSimulation(program, topology)
+      try await HandlerOutput.keep(apart: json) { try runSimulation(program, topology) }
     } else if let node {
-      try await run(NodeID(node), program, topology)
+      try await HandlerOutput.keep(apart: json) { try await run(NodeID(node), program, topology) }
     } else {
       try await launch(program, topology)
     }

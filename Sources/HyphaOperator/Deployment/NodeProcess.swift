@@ -16,12 +16,11 @@ final class NodeProcess: Sendable {
 
   private struct State {
     var status: NodeStatus?
-    var errors: [String] = []
     var ending: (how: Ending, at: ContinuousClock.Instant)?
     var openPipeCount = 2
     var newNotes: [String] = []
     var outputRest: [UInt8] = []
-    var errorRest: [UInt8] = []
+    var errors = LineIntake()
   }
 
   let node: NodeID
@@ -84,12 +83,9 @@ final class NodeProcess: Sendable {
   /// The child's process id.
   var processID: Int32 { process.withLock { $0.processIdentifier } }
 
-  /// Lines that the child wrote on standard error since the last call.
+  /// Lines that the child wrote on standard error since the last call; what its agents print is among them.
   func takeErrorLines() -> [String] {
-    state.withLock { state in
-      defer { state.errors = [] }
-      return state.errors
-    }
+    state.withLock { $0.errors.takeLines() }
   }
 
   /// What the child's status has noted for the operator since the last call.
@@ -123,18 +119,11 @@ final class NodeProcess: Sendable {
     handle.readabilityHandler = nil
     state.withLock { state in
       state.openPipeCount -= 1
-      guard state.openPipeCount == 0, !state.errorRest.isEmpty else { return }
-      state.errors.append(String(decoding: state.errorRest, as: UTF8.self))
-      state.errorRest = []
+      if state.openPipeCount == 0 { state.errors.end() }
     }
   }
 
-  private func takeErrors(_ bytes: Data) {
-    state.withLock { state in
-      state.errors += Self.lines(&state.errorRest, bytes).map { String(decoding: $0, as: UTF8.self) }
-      if state.errors.count > 1000 { state.errors.removeFirst(state.errors.count - 1000) }
-    }
-  }
+  private func takeErrors(_ bytes: Data) { state.withLock { $0.errors.take(bytes) } }
 
   /// Takes the whole lines out of `rest` and what follows it.
   private static func lines(_ rest: inout [UInt8], _ bytes: Data) -> [[UInt8]] {

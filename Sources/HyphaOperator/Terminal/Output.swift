@@ -42,6 +42,9 @@ public final class Output: Sendable {
     self.capacity = bufferByteCount
   }
 
+  /// Whether it writes to what `print` writes to.
+  var isProcessOutput: Bool { descriptor == STDOUT_FILENO }
+
   /// A writer that keeps everything in ``text``, for tests.
   public static func captured() -> Output { Output(descriptor: -1, name: "a captured output") }
 
