@@ -21,6 +21,7 @@ public final class AgentTest<Kind: Agent> {
   /// The agent's id.
   public let id: AgentID = "agent"
   private let deployment: SimulatedDeployment
+  private let scripts: StandInScripts
   private static var outside: AgentID { "outside" }
   private static var node: NodeID { "node" }
 
@@ -30,14 +31,16 @@ public final class AgentTest<Kind: Agent> {
   ///   - settings: what the topology file would say under `settings`.
   ///   - supervision: what it would say under `supervision`.
   ///   - others: agents beside it, by their ids: those that it asks, or addresses events to.
+  ///   - standIns: the same where the test says what they answer.
   ///   - seed: from which all chance follows.
   /// - Throws: ``HyphaError/Code/invalidTopology`` for kinds or ids that clash, or settings that the kind refuses.
   public init(
     _ kind: Kind.Type, settings: JSONValue = .object([:]),
     supervision: SupervisionSettings = SupervisionSettings(retry: RetryPolicy(jitterPercent: 0)),
-    with others: [AgentID: any Agent.Type] = [:], seed: UInt64 = 1
+    with others: [AgentID: any Agent.Type] = [:], standIns: [AgentID: StandIn] = [:], seed: UInt64 = 1
   ) throws {
     try kind.check(settings)
+    scripts = StandInScripts(standIns)
     var agents = [
       AgentSpec(id: "boss", kind: Boss.kind, node: Self.node),
       AgentSpec(id: Self.outside, kind: Outside.kind, node: Self.node, reportsTo: "boss"),
@@ -53,11 +56,20 @@ public final class AgentTest<Kind: Agent> {
           subscribes: Self.subscriptions(of: other)))
       if !kinds.contains(where: { $0.kind == other.kind }) { kinds.append(other) }
     }
+    for id in standIns.keys.sorted() {
+      agents.append(
+        AgentSpec(
+          id: id, kind: StandInAgent<Kind>.kind, node: Self.node, reportsTo: "boss",
+          settings: .object(["scripts": .integer(Int64(scripts.id))])))
+    }
+    kinds.append(StandInAgent<Kind>.self)
     let topology = try Topology(name: "test", nodes: [NodeSpec(id: Self.node)], agents: agents)
     deployment = SimulatedDeployment(topology, kinds: try KindRegistry(kinds), seed: seed)
     try deployment.start()
     try settle("started")
   }
+
+  deinit { scripts.forget() }
 
   private static func subscriptions<Other: Agent>(of kind: Other.Type) -> [Subscription] {
     kind.handles.types.sorted().map { Subscription(type: $0) }
@@ -67,17 +79,18 @@ public final class AgentTest<Kind: Agent> {
 
   /// Gives the agent an event, as if another agent had published it, and lets all agents come to rest.
   ///
+  /// - Parameter author: the agent beside it that seems to have published it; default somebody else.
   /// - Returns: the event's id.
-  /// - Throws: ``HyphaError/Code/undeclared`` where the agent does not handle such events; ``HyphaError/Code/failed`` where the
-  ///   agents do not come to rest within 10 s of simulated time.
+  /// - Throws: ``HyphaError/Code/undeclared`` where the agent does not handle such events; ``HyphaError/Code/usage`` where there is
+  ///   no such author; ``HyphaError/Code/failed`` where the agents do not come to rest within 10 s of simulated time.
   @discardableResult
-  public func give<E: Event>(_ event: E) throws -> EventID {
+  public func give<E: Event>(_ event: E, from author: AgentID? = nil) throws -> EventID {
     guard Kind.handles.types.contains(E.eventType) else {
       throw HyphaError(
         .undeclared, "kind '\(Kind.kind)' does not handle \(E.eventType)",
         remedy: "add a handler of that type to its handles")
     }
-    let id = try deployment.publish(event, from: Self.outside, to: id)
+    let id = try deployment.publish(event, from: author ?? Self.outside, to: id)
     try settle("handled \(E.eventType)")
     return id
   }
@@ -113,9 +126,21 @@ public final class AgentTest<Kind: Agent> {
 
   /// What the agent has published of a type, the oldest first. Of the persistent and the alert channel: realtime events are kept
   /// nowhere.
-  public func published<E: Event>(_ type: E.Type) throws -> [E] {
-    try entries.filter { $0.record.header.agent == id && $0.record.header.type == E.eventType }
-      .map { try E.decode($0.record) }
+  ///
+  /// - Parameter addressee: only what was addressed to this agent; nil for all.
+  public func published<E: Event>(_ type: E.Type, to addressee: AgentID? = nil) throws -> [E] {
+    try entries.map(\.record).filter {
+      $0.agent == id && $0.type == E.eventType && (addressee == nil || $0.addressee == addressee)
+    }.map { try E.decode($0) }
+  }
+
+  /// What the agent has asked stand-ins of a type, the oldest first; also what it asked in a handler that has thrown later.
+  ///
+  /// - Parameter standIn: only what it has asked this one; nil for all.
+  public func asked<Q: Question>(_ type: Q.Type, of standIn: AgentID? = nil) throws -> [Q] {
+    try scripts.asked.filter {
+      $0.question.asker == id && $0.question.type == Q.questionType && (standIn == nil || $0.of == standIn)
+    }.map { try $0.question.decoded(as: Q.self) }
   }
 
   /// The agent's durable state, as a restart would find it.

@@ -29,6 +29,17 @@ import Testing
   }
 }
 
+@Suite struct AccountTests {
+  @Test func `interest follows the treasury's rate`() throws {
+    let treasury = StandIn().answer(Rate.self) { $0.balance < 1050 ? 10 : 0 }
+    let test = try AgentTest(Account.self, standIns: ["treasury": treasury])
+    try test.give(Deposit(amount: 1000))
+    test.advance(by: .seconds(1))
+    #expect(try test.asked(Rate.self).map(\.balance) == [1000, 1100, 1100])
+    #expect(try test.published(InterestPaid.self).map(\.amount) == [100, 0, 0])
+  }
+}
+
 private struct Price: Question {
   typealias Answer = Int
   var article: String

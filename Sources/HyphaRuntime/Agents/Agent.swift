@@ -128,6 +128,8 @@ public struct Handlers<Kind: Agent>: Sendable {
 
   private(set) var entries: [EventTypeName: Entry] = [:]
   var answers: [EventTypeName: AnswerEntry] = [:]
+  /// What answers questions of all other types; nil where they are refused.
+  var otherAnswers: AnswerEntry?
   /// The handler of all types that the topology file names beside these; nil where the kind is not open.
   var others: Entry?
 

@@ -162,7 +162,7 @@ extension AgentCell {
     // Nobody waits any more.
     guard dueAt > now else { return }
     let asker = Asker(asked, header)
-    guard let entry = Kind.handles.answers[asked.type] else {
+    guard let entry = Kind.handles.answer(to: asked.type) else {
       return batch.answers.append((asker, .failed("it does not answer such questions")))
     }
     let frame = AskedFrame(key: asked.key, path: asked.path, dueAt: dueAt)

@@ -35,7 +35,7 @@ public struct KindRegistry: Sendable {
   }
 
   private static func answers<Kind: Agent>(_ kind: Kind.Type, _ type: EventTypeName) -> Bool {
-    kind.handles.answers[type] != nil
+    kind.handles.answer(to: type) != nil
   }
 
   /// What the kind of this name declares, or nil where there is none.

@@ -32,7 +32,8 @@ extension Handlers {
     @Sendable (_ agent: isolated Kind, _ question: Q, _ context: Context) async throws -> Q.Answer
 
   struct AnswerEntry: Sendable {
-    let call: @Sendable (isolated Kind, Asked, Context) async throws -> any Codable & Sendable
+    /// Returns nil for no answer at all.
+    let call: @Sendable (isolated Kind, Asked, Context) async throws -> (any Codable & Sendable)?
   }
 
   /// Adds how the agent answers one type of question; a second one of the same type replaces the first.
@@ -47,6 +48,36 @@ extension Handlers {
     }
     return handlers
   }
+}
+
+extension Handlers {
+  /// Adds what answers the questions that have no answerer of their own; where it returns nil the asker waits in vain.
+  package func answerOthers(
+    _ answerer:
+      @escaping @Sendable (_ agent: isolated Kind, _ question: AnyQuestion, _ context: Context) async throws
+      -> (any Codable & Sendable)?
+  ) -> Handlers {
+    var handlers = self
+    handlers.otherAnswers = AnswerEntry { agent, asked, context in
+      try await answerer(agent, AnyQuestion(asked: asked), context)
+    }
+    return handlers
+  }
+
+  func answer(to type: EventTypeName) -> AnswerEntry? { answers[type] ?? otherAnswers }
+}
+
+/// A question of some type.
+package struct AnyQuestion: Sendable {
+  fileprivate let asked: Asked
+
+  /// Its type.
+  package var type: EventTypeName { asked.type }
+  /// Who asks.
+  package var asker: AgentID? { asked.path.last }
+
+  /// The question itself.
+  package func decoded<Q: Question>(as type: Q.Type) throws -> Q { try asked.question(as: Q.self) }
 }
 
 extension Context {

@@ -286,7 +286,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       return .handle(handler, record, attempt: call.attempt ?? 1)
     case .question:
       guard let record = try call.input?.record(), case let asked = try Asked.decode(record),
-        let entry = Kind.handles.answers[asked.type]
+        let entry = Kind.handles.answer(to: asked.type)
       else { return nil }
       let frame = AskedFrame(key: asked.key, path: asked.path, dueAt: Timestamp(rawValue: call.dueAt ?? .max))
       return .answer(entry, record, asked, frame)
