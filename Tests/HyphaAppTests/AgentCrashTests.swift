@@ -17,42 +17,57 @@ extension Processes {
       #expect(faults == [], "\(how)")
     }
 
+    /// `HYPHA_SEED`, or another one each time, which is printed.
+    private static func seed(_ test: String) -> UInt64 {
+      let seed =
+        ProcessInfo.processInfo.environment["HYPHA_SEED"].flatMap { UInt64($0) } ?? .random(in: 0...999_999)
+      print("AgentCrashTests, \(test): HYPHA_SEED=\(seed)")
+      return seed
+    }
+
+    /// How many points a test tries that is no soak, and how many at once.
+    private static let sampleCount = 12
+    private static let widthMax = 3
+
     @Test(.enabled(if: FaultShim.library != nil, "there is no C compiler for the fault shim"))
     func `kill -9 at any point of a commit leaves each input handled, or to be handled again`() async throws {
-      let seed = UInt64.random(in: 0...999_999)
-      var random = SeededGenerator(seed: seed)
-      let ways = ["kill-before", "kill-torn", "kill-after"]
-      // Calls of the node's first life: its start, and some tens of commits. A soak has them all, and some that do not come.
-      let all = (1...400).flatMap { call in ways.map { (call, $0) } }.shuffled(using: &random)
-      // Else some by chance, each among those that may come for all that is known.
-      var last = 400
-      func next(_ round: Int) -> (call: Int, what: String)? {
-        if Self.soakSeconds != nil { return round < all.count ? all[round] : nil }
-        guard round < 12, let what = ways.randomElement(using: &random) else { return nil }
-        return (Int.random(in: 1...last, using: &random), what)
-      }
-      var killCount = 0
+      let seed = Self.seed("points")
+      // Calls of the node's first life: its start, and some tens of commits. A soak takes all of them, as far as its time goes.
       let end = Self.soakSeconds.map { Date(timeIntervalSinceNow: $0) }
-      var roundCount = 0
-      while let (call, what) = next(roundCount), end.map({ Date() < $0 }) ?? true {
-        roundCount += 1
-        let scratch = try Scratch()
-        let jobs = try JobRun(in: scratch)
-        let faults = ["AT": "\(call)", "DO": what, "ONCE": scratch("met")]
-        let result = await (try jobs.start(faults: faults)).end()
-        let wasKilled = FileManager.default.fileExists(atPath: scratch("met"))
-        if wasKilled { killCount += 1 } else { last = min(last, max(1, call - 1)) }
-        try expectOnce(jobs, result, "\(what) at call \(call), seed \(seed)")
-        // Who is killed while it stops is not started again, and nobody is left to remove its sockets.
-        let restartCount = try RunSummary(result).restarts
-        #expect(restartCount <= (wasKilled ? 1 : 0))
-        if restartCount == (wasKilled ? 1 : 0) { scratch.expectNothingLeft() }
+      var points = CrashPoints(seed: seed, slack: end == nil ? 0 : 30)
+      var (tryCount, killCount) = (0, 0)
+      while end.map({ Date() < $0 }) ?? (tryCount < Self.sampleCount),
+        case let next = points.next(Self.widthMax), !next.isEmpty
+      {
+        let missed = try await withThrowingTaskGroup(of: CrashPoints.Point?.self) { group in
+          for point in next { group.addTask { try await wasKilled(at: point, seed) ? nil : point } }
+          return try await group.reduce(into: [CrashPoints.Point]()) { $0 += $1.map { [$0] } ?? [] }
+        }
+        for point in missed { points.missed(point) }
+        tryCount += next.count
+        killCount += next.count - missed.count
       }
-      #expect(killCount >= roundCount / 4, "most calls come")
+      print("AgentCrashTests, points: \(tryCount) tried, \(killCount) of which came")
+      #expect(killCount >= tryCount / 4, "most calls come, HYPHA_SEED=\(seed)")
+    }
+
+    /// Runs the deployment with node `b` killed at a point, and says whether that came.
+    private func wasKilled(at point: CrashPoints.Point, _ seed: UInt64) async throws -> Bool {
+      let scratch = try Scratch()
+      let jobs = try JobRun(in: scratch)
+      let faults = ["AT": "\(point.call)", "DO": point.what, "ONCE": scratch("met")]
+      let result = await (try jobs.start(faults: faults)).end()
+      let wasKilled = FileManager.default.fileExists(atPath: scratch("met"))
+      try expectOnce(jobs, result, "\(point.what) at call \(point.call), HYPHA_SEED=\(seed)")
+      // Who is killed while it stops is not started again, and nobody is left to remove its sockets.
+      let restartCount = try RunSummary(result).restarts
+      #expect(restartCount <= (wasKilled ? 1 : 0), "\(point), HYPHA_SEED=\(seed)")
+      if restartCount == (wasKilled ? 1 : 0) { scratch.expectNothingLeft() }
+      return wasKilled
     }
 
     @Test func `nodes that are killed again and again handle each input once`() async throws {
-      let seed = UInt64.random(in: 0...999_999)
+      let seed = Self.seed("moments")
       var random = SeededGenerator(seed: seed)
       let end = Self.soakSeconds.map { Date(timeIntervalSinceNow: $0) }
       var round = 0
@@ -71,7 +86,7 @@ extension Processes {
           kill(id, SIGKILL)
         }
         let result = await run.end()
-        try expectOnce(jobs, result, "round \(round), seed \(seed), \(killed.count) kills")
+        try expectOnce(jobs, result, "round \(round), HYPHA_SEED=\(seed), \(killed.count) kills")
         // As above: a kill may meet a node that stops.
         if try RunSummary(result).restarts == killed.count { scratch.expectNothingLeft() }
       }
