@@ -10,7 +10,7 @@ import Testing
 /// XES that is imported and exported again is the same, element by element.
 @Suite struct XESRoundTests {
   /// The elements of a document with their attributes, in its order, as an XML parser that knows nothing of XES has them.
-  private final class Elements: NSObject, XMLParserDelegate {
+  final class Elements: NSObject, XMLParserDelegate {
     private(set) var lines: [String] = []
     private var depth = 0
 
@@ -264,7 +264,7 @@ import Testing
 
 extension GzipInputStream {
   /// All bytes of a file.
-  fileprivate static func whole(_ path: String) throws -> Data {
+  static func whole(_ path: String) throws -> Data {
     let stream = try GzipInputStream(path: path)
     var (all, chunk) = (Data(), [UInt8](repeating: 0, count: chunkByteCount))
     while case let count = try chunk.withUnsafeMutableBufferPointer({ try stream.read(into: $0) }), count > 0

@@ -27,6 +27,8 @@ struct ProcessEvent {
     var resource: String?
     var trace: UInt64?
     var attributes: [XESElement]?
+    /// Where the attributes are too many for one entry, the conversation of the pieces that have them.
+    var pieces: EventID?
 
     init(_ recorded: RecordedEvent) {
       (activity, caseID) = (recorded.activity, recorded.caseID)
@@ -34,7 +36,8 @@ struct ProcessEvent {
     }
   }
 
-  init(_ record: RecordView) {
+  /// - Parameter joined: the attributes that stand in the pieces of a conversation, where those are wanted.
+  init(_ record: RecordView, joined: (EventID) -> [XESElement]? = { _ in nil }) {
     time = record.time
     if record.contentType == .ocelEvent, let event = try? JSON.decode(OCEL.Event.self, from: record.payload) {
       caseName = event.object("case", without: "case:") ?? event.relationships.first?.objectId ?? event.id
@@ -47,7 +50,9 @@ struct ProcessEvent {
     {
       (caseName, activity) = (payload.caseID, payload.activity)
       (resource, group) = (payload.resource, payload.group)
-      if let trace = payload.trace, let attributes = payload.attributes { recorded = (trace, attributes) }
+      if let trace = payload.trace, let attributes = payload.attributes ?? payload.pieces.flatMap(joined) {
+        recorded = (trace, attributes)
+      }
     } else {
       caseName = String(decoding: record.subject, as: UTF8.self)
       activity = String(decoding: record.type, as: UTF8.self)

@@ -10,6 +10,7 @@ struct XESEncoder: ExportEncoder {
   private let spill: Spill
   private let expectedCount: UInt64
   private var header = XESHeader()
+  private var joiner = XESPieceJoiner()
 
   init(expectedCount: UInt64, spillDirectory: String, limits: Spill.Limits = .init()) {
     self.expectedCount = max(expectedCount, 1)
@@ -26,18 +27,16 @@ struct XESEncoder: ExportEncoder {
     let start = sink.buffer.bytes.count
     defer { sink.buffer.truncate(to: start) }
     switch record.contentType {
-    case .xesDeclaration:
-      if let element = try? JSON.decode(XESElement.self, from: record.payload) { header.add(element) }
-    case .xesTrace:
-      guard let trace = try? JSON.decode(XESBackground.Trace.self, from: record.payload) else { return }
-      for attribute in trace.attributes { sink.buffer.append(attribute) }
-      sink.buffer.append("\n")
-      let key = Spill.Key(name: trace.caseID, trace: trace.trace, origin: Self.origin(replayed))
-      try spill.add(key, part: part(trace.trace), isHead: true, sink.buffer.bytes[start...])
-      header.hasTraces = true
+    case .xesDeclaration: addDeclaration(record.payload)
+    case .xesTrace: try addTrace(record.payload, replayed, &sink)
+    case .xesPiece:
+      guard let (whole, json) = joiner.add(record, origin: Self.origin(replayed)) else { return }
+      try json.withUnsafeBytes { json in
+        if whole == .declaration { addDeclaration(json) } else { try addTrace(json, replayed, &sink) }
+      }
     case _ where record.contentType.isBackground: break
     default:
-      let event = ProcessEvent(record)
+      let event = ProcessEvent(record) { joiner.attributes(of: $0, origin: Self.origin(replayed)) }
       sink.buffer.append("<event>")
       guard let recorded = event.recorded else {
         sink.buffer.appendXESAttributes(of: event, record)
@@ -51,6 +50,22 @@ struct XESEncoder: ExportEncoder {
       let key = Spill.Key(name: event.caseName, trace: recorded.trace, origin: Self.origin(replayed))
       try spill.add(key, part: part(recorded.trace), sink.buffer.bytes[start...])
     }
+  }
+
+  private mutating func addDeclaration(_ json: UnsafeRawBufferPointer) {
+    if let element = try? JSON.decode(XESElement.self, from: json) { header.add(element) }
+  }
+
+  private mutating func addTrace(
+    _ json: UnsafeRawBufferPointer, _ replayed: ReplayedEntry, _ sink: inout ExportSink
+  ) throws {
+    guard let trace = try? JSON.decode(XESBackground.Trace.self, from: json) else { return }
+    let start = sink.buffer.bytes.count
+    for attribute in trace.attributes { sink.buffer.append(attribute) }
+    sink.buffer.append("\n")
+    let key = Spill.Key(name: trace.caseID, trace: trace.trace, origin: Self.origin(replayed))
+    try spill.add(key, part: part(trace.trace), isHead: true, sink.buffer.bytes[start...])
+    header.hasTraces = true
   }
 
   private static func origin(_ replayed: ReplayedEntry) -> UInt64 {

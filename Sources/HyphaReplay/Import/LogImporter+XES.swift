@@ -1,4 +1,4 @@
-import HyphaCore
+public import HyphaCore
 import HyphaFormats
 
 /// What an imported log keeps of an XES file beside its events, as JSON in entries of their own.
@@ -20,9 +20,21 @@ enum XESBackground {
 extension ContentType {
   /// A declaration of an XES file, and one of its traces.
   static let (xesDeclaration, xesTrace) = (ContentType(rawValue: 7), ContentType(rawValue: 8))
+  /// A piece of what is too large for one entry.
+  static let xesPiece = ContentType(rawValue: 9)
 
-  /// Whether an entry is no event, but what an imported log has beside them.
-  var isBackground: Bool { OCEL.isBackground(self) || self == .xesDeclaration || self == .xesTrace }
+  /// Whether an entry is no event, but what an imported log has beside them of XES.
+  var isXESBackground: Bool { self == .xesDeclaration || self == .xesTrace || self == .xesPiece }
+
+  /// The types of such entries.
+  static let backgroundTypes: Set<EventTypeName> = [
+    OCEL.objectType, OCEL.definitionType, XESBackground.declarationType, XESBackground.traceType,
+    XESPieces.type,
+  ]
+
+  /// Whether an entry is no event, but what an imported log has beside them: of OCEL objects and definitions of types, of XES
+  /// traces and declarations.
+  public var isBackground: Bool { OCEL.isBackground(self) || isXESBackground }
 }
 
 extension LogImporter {
@@ -37,12 +49,22 @@ extension LogImporter {
       // A trace that is told again stays the same.
       if next.number != traceNumber { (place, traceNumber) = (UInt64(entryCount), next.number) }
       let payload = XESBackground.Trace(trace: place, caseID: next.caseID, attributes: next.attributes)
-      try add(
-        payload, XESBackground.traceType, .xesTrace, about: Self.subject(ofCase: next.caseID), at: time)
+      let json = Array(try JSON.encode(payload))
+      let subject = Self.subject(ofCase: next.caseID)
+      if json.count > XESPieces.byteCountMax {
+        try add(piecesOf: json, .trace, about: subject, at: time)
+      } else {
+        try add(json, XESBackground.traceType, .xesTrace, about: subject, at: time)
+      }
     }
     func addDeclarations(at time: Timestamp) throws {
       for declaration in declarations {
-        try add(declaration, XESBackground.declarationType, .xesDeclaration, about: "xes", at: time)
+        let json = Array(try JSON.encode(declaration))
+        if json.count > XESPieces.byteCountMax {
+          try add(piecesOf: json, .declaration, about: "xes", at: time)
+        } else {
+          try add(json, XESBackground.declarationType, .xesDeclaration, about: "xes", at: time)
+        }
       }
       declarations = []
     }
@@ -61,7 +83,15 @@ extension LogImporter {
         trace = nil
         var payload = ProcessEvent.Payload(recorded)
         (payload.trace, payload.attributes) = (place, attributes)
-        try add(recorded, payload: Array(try JSON.encode(payload)), of: source, &cases)
+        var json = Array(try JSON.encode(payload))
+        if json.count > XESPieces.byteCountMax {
+          payload.attributes = nil
+          payload.pieces = try add(
+            piecesOf: Array(try JSON.encode(attributes)), .attributes,
+            about: Self.subject(ofCase: recorded.caseID), at: time)
+          json = Array(try JSON.encode(payload))
+        }
+        try add(recorded, payload: json, of: source, &cases)
       }
     }
     try addDeclarations(at: .zero)
@@ -71,15 +101,34 @@ extension LogImporter {
   /// So many declarations wait at most.
   private static let declarationCountMax = 4_096
 
+  /// Appends what no entry holds whole.
+  ///
+  /// - Returns: the conversation that its pieces are.
+  @discardableResult
   private func add(
-    _ value: some Encodable, _ type: EventTypeName, _ contentType: ContentType, about subject: Subject,
-    at time: Timestamp
+    piecesOf json: [UInt8], _ whole: XESPieces.Whole, about subject: Subject, at time: Timestamp
+  ) throws -> EventID {
+    let texts = XESPieces.texts(of: json)
+    // Pieces of two files are the same only where the wholes are.
+    let conversation = id(of: json, at: time)
+    for (index, text) in texts.enumerated() {
+      let piece = XESPieces.Piece(of: whole, number: index + 1, count: texts.count, text: text)
+      let id = EventID(time: time, random: SeededGenerator.fingerprint(of: "\(conversation) \(index)"))
+      try add(
+        Array(try JSON.encode(piece)), XESPieces.type, .xesPiece, about: subject, at: time, as: id,
+        in: conversation)
+    }
+    return conversation
+  }
+
+  private func add(
+    _ payload: [UInt8], _ type: EventTypeName, _ contentType: ContentType, about subject: Subject,
+    at time: Timestamp, as given: EventID? = nil, in conversation: EventID? = nil
   ) throws {
-    let payload = Array(try JSON.encode(value))
-    let id = id(of: payload, at: time)
+    let id = given ?? id(of: payload, at: time)
     try add(
       ImportedEvent(
         id: id, time: time, channel: .persistent, agent: agent(named: "xes"), type: type, subject: subject,
-        contentType: contentType, correlation: id, payload: payload))
+        contentType: contentType, correlation: conversation ?? id, payload: payload))
   }
 }

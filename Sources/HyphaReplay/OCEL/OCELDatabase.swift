@@ -49,7 +49,7 @@ public final class OCELDatabase {
       try add(try JSON.decode(OCEL.Object.self, from: record.payload))
     case .ocelEventType: try define(record, &eventTables)
     case .ocelObjectType: try define(record, &objectTables)
-    case .xesDeclaration, .xesTrace: break
+    case _ where record.contentType.isXESBackground: break
     default:
       let isOwn = record.contentType != .ocelEvent
       try add(OCEL.Event(record), isOwn: isOwn)

@@ -35,7 +35,7 @@ struct OCELEncoder: ExportEncoder {
         definedTypes.insert(type.name)
       }
       return Self.keep(record, in: &eventTypes)
-    case .xesDeclaration, .xesTrace: return
+    case _ where record.contentType.isXESBackground: return
     default: break
     }
     let event = ProcessEvent(record)

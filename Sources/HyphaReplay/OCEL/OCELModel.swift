@@ -48,7 +48,7 @@ enum OCEL {
 
   /// Whether an entry is no event of an imported log, but an object or a definition.
   static func isBackground(_ contentType: ContentType) -> Bool {
-    [.ocelObject, .ocelEventType, .ocelObjectType].contains(contentType)
+    contentType == .ocelObject || contentType == .ocelEventType || contentType == .ocelObjectType
   }
 }
 
