@@ -57,8 +57,7 @@ struct LogCatCommand: Command {
     var filter = options.filter
     filter.since = since?.timestamp
     filter.until = until?.timestamp
-    var begin = Position(rawValue: after)
-    if let earliest = filter.takenSince { begin = max(begin, try log.position(before: earliest)) }
+    var begin = max(Position(rawValue: after), try filter.placeBeforeAll(in: log))
     var printer = EntryPrinter(
       format: json ? .json : format, node: log.identity.node, test: EntryTest(filter),
       left: limit?.value ?? .max)

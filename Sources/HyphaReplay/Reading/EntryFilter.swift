@@ -55,11 +55,23 @@ public struct EntryFilter: Hashable, Sendable {
   /// refused.
   private static let clockAheadMax = 60_000_000 as UInt64
 
-  /// What a log took before this does not pass; nil where any of it may. There is no such bound for ``until``: an event
+  /// The position up to which no entry of `log` passes, by when the log took them; an entry behind it may pass or not.
+  ///
+  /// Only what the bus has brought is taken at most so much before its stated time: what was imported states whatever its file
+  /// does. Imports begin a log, so its first entry tells whether there are any. There is no such place for ``until``: an event
   /// of another node may be taken long after it was stated.
-  public var takenSince: Timestamp? {
-    guard let since, since.microseconds > Self.clockAheadMax else { return nil }
-    return Timestamp(microseconds: since.microseconds - Self.clockAheadMax)
+  ///
+  /// - Complexity: logarithmic in the log.
+  /// - Throws: what reading the log's entries does.
+  public func placeBeforeAll(in log: any LogReader) throws -> Position {
+    guard let since, since.microseconds > Self.clockAheadMax else { return .start }
+    var isLive = false
+    try log.visit(Position.start.next...Position(rawValue: .max), .forward) { first in
+      isLive = !first.source.isImported
+      return false
+    }
+    guard isLive else { return .start }
+    return try log.position(before: Timestamp(microseconds: since.microseconds - Self.clockAheadMax))
   }
 
   /// What of it a log's index can be asked for: all that the filter passes is among what this finds.

@@ -23,7 +23,7 @@ struct LogTail {
     usesIndex = !filter.query.termGroups.isEmpty
     last = positions.upperBound
     next = isFromEnd ? try log.head().next : positions.lowerBound
-    if let earliest = filter.takenSince { next = max(next, try log.position(before: earliest).next) }
+    next = max(next, try filter.placeBeforeAll(in: log).next)
   }
 
   /// Whether nothing will ever follow.
