@@ -104,8 +104,14 @@ struct BlockView {
   }
 
   private static func damaged(_ last: Position, _ what: String) -> HyphaError {
-    HyphaError(
-      .logInvalid, "the block that ends at position \(last) \(what)", remedy: LogFailure.restore)
+    // No log has so many entries: such a key is damaged itself.
+    let isPlace = last.rawValue <= 1 << 60
+    return HyphaError(
+      .logInvalid,
+      isPlace
+        ? "the block that ends at position \(last) \(what)"
+        : "a block \(what), and its key is damaged, so that its place is not known",
+      remedy: LogFailure.restore)
   }
 
   private func damaged(_ position: Position, _ what: String, cause: String? = nil) -> HyphaError {

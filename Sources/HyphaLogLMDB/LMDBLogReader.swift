@@ -17,6 +17,8 @@ public final class LMDBLogReader: LogReader {
   public var headObservers: HeadObservers? { nil }
   let store: LogStore
   private let index: IndexReader
+  /// Names the log where it is damaged: who reads several must know which.
+  private let failure: LogFailure
 
   /// Opens the log in `directory`, the data directory of a node.
   ///
@@ -25,17 +27,18 @@ public final class LMDBLogReader: LogReader {
   ///   newer version wrote it.
   public init(directory: String) throws {
     self.directory = directory
-    store = try LogOpening.openForReading(DataDirectory(path: directory))
+    failure = LogFailure(log: directory)
+    store = try failure.naming { try LogOpening.openForReading(DataDirectory(path: directory)) }
     identity = store.identity
     index = IndexReader(DataDirectory(path: directory), of: store)
   }
 
-  public func head() throws -> Position { try store.head() }
+  public func head() throws -> Position { try failure.naming { try store.head() } }
 
   public func visit(
     _ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool
   ) throws {
-    try store.visit(range, order, body)
+    try failure.naming { try store.visit(range, order, body) }
   }
 
   public func indexedPositions(
@@ -52,18 +55,26 @@ public final class LMDBLogReader: LogReader {
       through: through, lagCount: head > through ? head.rawValue - through.rawValue : 0, failure: nil)
   }
 
-  public func confirmPresence() throws { try store.confirmPresence() }
+  public func confirmPresence() throws { try failure.naming { try store.confirmPresence() } }
 
-  public func entry(at position: Position) throws -> LogEntry? { try store.entry(at: position) }
-  public func laneHead(_ lane: Lane) throws -> LaneHead? { try store.laneHead(lane) }
-  public func laneHeads() throws -> [Lane: LaneHead] { try store.laneHeads() }
-  public func streamHead(_ stream: StreamID) throws -> StreamHead? { try store.streamHead(stream) }
-  public func gaps() throws -> [LogGap] { try store.gaps() }
-  public func streamHeads() throws -> [StreamID: StreamHead] { try store.streamHeads() }
-  public func heads() throws -> LogHeads { try store.allHeads() }
-  public func cursor(_ key: CursorKey) throws -> Cursor? { try store.cursor(key) }
-  public func cursors() throws -> [CursorKey: Cursor] { try store.cursors() }
-  public func snapshot(of agent: AgentID) throws -> [UInt8]? { try store.snapshot(of: agent) }
+  public func entry(at position: Position) throws -> LogEntry? {
+    try failure.naming { try store.entry(at: position) }
+  }
+  public func laneHead(_ lane: Lane) throws -> LaneHead? { try failure.naming { try store.laneHead(lane) } }
+  public func laneHeads() throws -> [Lane: LaneHead] { try failure.naming { try store.laneHeads() } }
+  public func streamHead(_ stream: StreamID) throws -> StreamHead? {
+    try failure.naming { try store.streamHead(stream) }
+  }
+  public func gaps() throws -> [LogGap] { try failure.naming { try store.gaps() } }
+  public func streamHeads() throws -> [StreamID: StreamHead] {
+    try failure.naming { try store.streamHeads() }
+  }
+  public func heads() throws -> LogHeads { try failure.naming { try store.allHeads() } }
+  public func cursor(_ key: CursorKey) throws -> Cursor? { try failure.naming { try store.cursor(key) } }
+  public func cursors() throws -> [CursorKey: Cursor] { try failure.naming { try store.cursors() } }
+  public func snapshot(of agent: AgentID) throws -> [UInt8]? {
+    try failure.naming { try store.snapshot(of: agent) }
+  }
 
   /// The marks of all who read the log, in this process and in others.
   public func readers() throws -> [LogReaderMark] { try store.environment.readers() }

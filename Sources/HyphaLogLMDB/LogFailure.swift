@@ -131,6 +131,19 @@ struct LogFailure: Sendable {
 }
 
 extension LogFailure {
+  /// What `read` returns; where it finds damage, the error and its remedy name the data directory ``log``.
+  ///
+  /// What is named already is left as it is: a log may be read from within a visit of another one.
+  func naming<Value>(_ read: () throws -> Value) throws -> Value {
+    do { return try read() } catch let error as HyphaError {
+      guard error.code == .logInvalid, error.remedy == Self.restore else { throw error }
+      throw HyphaError(
+        .logInvalid, error.problem.contains(log) ? error.problem : "the log in \(log): \(error.problem)",
+        remedy: "run 'hypha log verify \(log)', then restore from a copy or run 'hypha log salvage \(log)'",
+        cause: error.cause)
+    }
+  }
+
   /// An error of any origin as one that a caller can be told.
   static func from(_ error: any Error) -> HyphaError {
     error as? HyphaError ?? HyphaError(.logFailed, "the log failed", cause: "\(error)")

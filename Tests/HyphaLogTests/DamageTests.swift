@@ -47,6 +47,45 @@ import Testing
     try replace(bytes, with: flipped, in: home)
   }
 
+  @Test func `damage names the log that has it, also within a visit of another`() async throws {
+    let (home, other) = (try await makeLog(roundCount: 2), try await makeLog(roundCount: 1))
+    try flip(0, of: Array("payload of bob 1".utf8), in: home)
+    let all = Position.start.next...Position(rawValue: .max)
+    func expectNamed(_ read: () throws -> Void) {
+      do {
+        try read()
+        Issue.record("the damage was not found")
+      } catch let error as HyphaError {
+        #expect(error.code == .logInvalid)
+        #expect(error.problem.hasPrefix("the log in \(home.directory): the entry at position "), "\(error)")
+        #expect(error.remedy?.contains("'hypha log verify \(home.directory)'") ?? false, "\(error)")
+        #expect(!error.description.contains(other.directory), "\(error)")
+      } catch { Issue.record("\(error)") }
+    }
+    let (reader, sound) = (
+      try LMDBLogReader(directory: home.directory), try LMDBLogReader(directory: other.directory)
+    )
+    expectNamed { try reader.visit(all, .forward) { _ in true } }
+    expectNamed {
+      try sound.visit(all, .forward) { _ in
+        try reader.visit(all, .forward) { _ in true }
+        return true
+      }
+    }
+  }
+
+  @Test func `a block whose key is damaged is at no place`() throws {
+    let bytes = [UInt8](repeating: 0, count: 256)
+    for (key, text) in [
+      (7, "the block that ends at position 7 has a header"),
+      (UInt64.max, "a block has a header whose checksum does not match, and its key is damaged"),
+    ] {
+      expectError(.logInvalid, text) {
+        _ = try bytes.withUnsafeBytes { try BlockView($0, last: Position(rawValue: key)).first }
+      }
+    }
+  }
+
   @Test func `a cut file is an error at every length`() async throws {
     let home = try await makeLog()
     // One large event at the end of the file, then small commits that reuse pages before it: all roots

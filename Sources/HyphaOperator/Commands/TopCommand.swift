@@ -10,7 +10,8 @@ struct TopCommand: Command {
       Asks each node through the socket in its data directory, and reads the logs, once a second or as --every says. On a \
       terminal it refreshes in place: left and right choose the column by which agents are sorted, 'r' turns the order around, \
       up, down, PgUp and PgDn scroll, Tab lists links or nodes in place of agents, space pauses, 'q' ends. Without a terminal, or \
-      with --once, it reads twice and prints once, and fails where a log is damaged.
+      with --once, it reads twice and prints once, and fails where what it reads of a log is damaged: its heads and cursors, and \
+      no events, which 'log verify' reads.
 
       'queue' are events that wait in mailboxes, are being handled, or are on their way into the log; 'publ', 'hand' and \
       'log' what agents publish and handle and the log takes, a second; 'lag' positions of other nodes' logs with \
