@@ -37,7 +37,8 @@ struct TraceView {
   /// Gives `put` line after line.
   func write(_ put: (String) throws -> Void) throws {
     if let missing = trace.missingCause {
-      try put(style.yellow("caused by \(missing), which none of the logs has"))
+      let loss = trace.missingCauseLoss.map { "; it \($0)" } ?? ""
+      try put(style.yellow("caused by \(missing), which none of the logs has\(loss)"))
     }
     let isLast = lastSiblings()
     // Whether, at each depth, the line of an ancestor's siblings goes on.

@@ -51,6 +51,8 @@ public struct CausalTrace: Sendable {
   public let isComplete: Bool
   /// The cause of the first step, where it stands in none of the logs.
   public let missingCause: EventID?
+  /// Where that may have been, in words, where logs have gaps; nil where none can have had it.
+  public let missingCauseLoss: String?
 }
 
 extension CausalTrace {

@@ -21,7 +21,7 @@ extension CausalTrace {
     var growth = Growth(limit: limit)
     guard let copies = try Self.copies(of: id, in: logs, { try progress(0) }) else {
       throw HyphaError(
-        .invalidInput, "none of the \(logs.count) logs has the event \(id)",
+        .invalidInput, try Self.absence(of: id, from: logs),
         remedy: "give the logs of the whole deployment; 'hypha replay --event \(id)' looks for it")
     }
     var chain = [copies]
@@ -55,7 +55,39 @@ extension CausalTrace {
         } while cursor != nil && !growth.isCut
       }
     }
-    self = growth.trace(focus: id, missing: missing)
+    let loss = try missing.flatMap { try Self.loss(of: $0, from: logs) }
+    self = growth.trace(focus: id, missing: missing, loss)
+  }
+
+  /// That no log has an event, and where it may have been.
+  private static func absence(of id: EventID, from logs: [any LogReader]) throws -> String {
+    let problem =
+      logs.count == 1
+      ? "the log of \(logs[0].identity.node) does not have the event \(id)"
+      : "none of the \(logs.count) logs has the event \(id)"
+    return try problem + (loss(of: id, from: logs).map { "; it \($0)" } ?? "")
+  }
+
+  /// Which gaps may have had an event that no log has, in words; nil where none can. An id tells its time, and a log takes an event
+  /// when it is stated or later, so what it has taken before has none of it.
+  private static func loss(of id: EventID, from logs: [any LogReader]) throws -> String? {
+    let isTimed = id.high >> 12 & 0xF == 7
+    let stated = Timestamp(microseconds: (id.high >> 16) * 1_000)
+    let places = try logs.flatMap { log in
+      try log.gaps().filter { gap in
+        guard isTimed, let next = try log.read(after: gap.range.upperBound, limit: 1, byteLimit: 0).first
+        else {
+          return true
+        }
+        return stated <= next.appendedAt
+      }.map { gap in
+        let what = gap.kind == .pruned ? "pruned" : "lost"
+        return
+          "\(what) with positions \(gap.range.lowerBound) to \(gap.range.upperBound) of \(log.identity.node)"
+      }
+    }
+    guard let first = places.first else { return nil }
+    return "may have been \(first)\(places.count > 1 ? ", or in \(places.count - 1) more gaps" : "")"
   }
 
   /// An entry and whose log it stands in.
@@ -137,7 +169,7 @@ private struct Growth {
     return asked.map(\.record.header.id)
   }
 
-  func trace(focus: EventID, missing: EventID?) -> CausalTrace {
+  func trace(focus: EventID, missing: EventID?, _ loss: String?) -> CausalTrace {
     var steps: [CausalTrace.Step] = []
     var focusPlace = 0
     var waiting: [(node: Int, depth: Int, parent: Int?)] = [(0, 0, nil)]
@@ -160,7 +192,8 @@ private struct Growth {
       steps.append(
         .init(record: node.record, copies: copies, depth: next.depth, parent: next.parent, delays: delays))
     }
-    return CausalTrace(steps: steps, focus: focusPlace, isComplete: !isCut, missingCause: missing)
+    return CausalTrace(
+      steps: steps, focus: focusPlace, isComplete: !isCut, missingCause: missing, missingCauseLoss: loss)
   }
 
   private static func delays(

@@ -46,7 +46,9 @@ struct TracePicture {
   /// What is not among the events: the cause of the first one, and what was cut.
   private var missing: (before: String?, behind: String?) {
     (
-      trace.missingCause.map { "caused by \($0), which none of the logs has" },
+      trace.missingCause.map {
+        "caused by \($0), which none of the logs has\(trace.missingCauseLoss.map { "; it \($0)" } ?? "")"
+      },
       trace.isComplete ? nil : "cut: there are more events"
     )
   }
