@@ -65,7 +65,7 @@ struct AgentStateView {
     }
     try Output.standard.writeLine("\(path) is \(text) since \(Self.text(place))")
     try Output.standard.writeLine(Self.cause(of: origin))
-    if let event = origin.event, origin.isEventLogged {
+    if let event = origin.isEventLogged ? origin.event ?? origin.stated : origin.stated {
       try Output.standard.writeLine("next: \(Program.calledAs) trace \(event.id) --data \(data)")
     }
   }
@@ -80,11 +80,17 @@ struct AgentStateView {
     case (nil, let event?): "made so by \(event.type) \(event.id)"
     case (_?, let event?) where step.isEventLogged:
       "made so when it handled \(event.type) \(event.id) of \(event.agent)"
-    case (_?, let event?): "made so when it handled \(event.type) of \(event.agent), which is in no log"
-    case (.start?, nil): "made so when it started"
-    case (.wake?, nil): "made so when it woke"
-    default: "made so there"
+    case (_?, let event?):
+      "made so when it handled \(event.type) of \(event.agent), which is in no log" + stated(in: step)
+    case (.start?, nil): "made so when it started" + stated(in: step)
+    case (.wake?, nil): "made so when it woke" + stated(in: step)
+    default: "made so there" + stated(in: step)
     }
+  }
+
+  /// What a log has of a call that no event of a log has led to.
+  private static func stated(in step: StateStep) -> String {
+    step.stated.map { ", which stated \($0.type) \($0.id)" } ?? ""
   }
 
   private static func members(of step: StateStep) -> [String: JSONValue] {
@@ -94,7 +100,10 @@ struct AgentStateView {
       "event": step.isEventLogged ? step.event.map { .string($0.id.description) } ?? .null : .null,
       "type": step.event.map { .string($0.type.text) } ?? .null,
     ]
-    if let call = step.call { members["call"] = .string(call.rawValue) }
+    if let call = step.call {
+      members["call"] = .string(call.rawValue)
+      members["stated"] = step.stated.map { .string($0.id.description) } ?? .null
+    }
     return members
   }
 }

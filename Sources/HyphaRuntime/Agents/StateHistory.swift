@@ -17,6 +17,8 @@ public struct StateStep {
   /// The event that made it so: of an event-sourced state one of the agent's own, of any other the one that was handled. Nil at
   /// the begin, and where what was handled is in no log.
   public let event: RecordHeader?
+  /// The first event that the agent stated in the call that made it so; nil for an event-sourced state, and where it stated none.
+  public let stated: RecordHeader?
   /// The call that made it so, of a state that handlers change.
   public let call: ObservedCall.Kind?
   /// How many events or calls it is made of; nil where some of them are gone.
@@ -26,16 +28,18 @@ public struct StateStep {
   private let encode: @Sendable () throws -> JSONValue
 
   init(
-    place: Place?, event: RecordHeader? = nil, call: ObservedCall.Kind? = nil, count: Int?,
-    encode: @escaping @Sendable () throws -> JSONValue
+    place: Place?, event: RecordHeader? = nil, stated: RecordHeader? = nil, call: ObservedCall.Kind? = nil,
+    count: Int?, encode: @escaping @Sendable () throws -> JSONValue
   ) {
-    (self.place, self.event, self.call, self.count, self.encode) = (place, event, call, count, encode)
+    (self.place, self.event, self.stated, self.call, self.count, self.encode) = (
+      place, event, stated, call, count, encode
+    )
     unknown = nil
   }
 
   /// A moment from which on the state is not known.
   init(unknown error: HyphaError, from place: Place) {
-    (self.place, event, call, count, unknown) = (place, nil, nil, nil, error)
+    (self.place, event, stated, call, count, unknown) = (place, nil, nil, nil, nil, error)
     encode = { throw error }
   }
 

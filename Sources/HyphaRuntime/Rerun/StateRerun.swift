@@ -42,7 +42,8 @@ extension Rerun {
         count += 1
         goesOn = try body(
           StateStep(
-            place: after.place, event: outcome.input, call: outcome.call, count: count, encode: after.state))
+            place: after.place, event: outcome.input, stated: try stated(in: outcome, at: after.place, log),
+            call: outcome.call, count: count, encode: after.state))
       }
       return different == nil
     }
@@ -52,6 +53,17 @@ extension Rerun {
   private static func begin<Kind: Agent>(of kind: Kind.Type, _ agent: AgentID) async throws -> StateStep {
     guard Kind.State.self != Stateless.self else {
       throw HyphaError(
+  /// The first event that a call stated, or the record of it where it stated none and no event has led to it.
+  private static func stated(in outcome: RerunOutcome, at place: StateStep.Place, _ log: any LogReader) throws
+    -> RecordHeader?
+  {
+    if let first = outcome.recorded.first { return first.header }
+    guard outcome.position == nil, let entry = try log.entry(at: place.position),
+      entry.record.header.agent == outcome.agent
+    else { return nil }
+    return entry.record.header
+  }
+
         .usage, "'\(agent)' keeps no state: its kind '\(kind.kind)' declares none",
         remedy: "ask for it without --at, --since and --why, to see what it has handled")
     }

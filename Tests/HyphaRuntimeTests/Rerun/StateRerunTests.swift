@@ -124,6 +124,30 @@ import Testing
     }
   }
 
+  @Test func `what no event has led to is told by what the log has of the call`() async throws {
+    let (log, _) = try run(["wake", "plain", "wake"], seed: 5, crashes: false)
+    let wakes = try await steps(log).filter { $0.call == .wake || $0.call == .start }
+    #expect(wakes.contains { $0.call == .wake })
+    for step in wakes {
+      #expect(step.event == nil && step.stated?.agent == "taker", "\(step)")
+      let stated = try #require(step.stated)
+      let place = try #require(step.place)
+      let entry = try #require(try log.page(of: .event(stated.id)).entries.first)
+      #expect(entry.position <= place.position)
+    }
+  }
+
+  @Test func `of a log that was pruned, what was stated is told as far as it is there`() throws {
+    let (log, _) = try run(["plain", "time", "many", "plain"], seed: 4, crashes: false)
+    let whole = try AgentMoment(of: "taker", in: log)
+    #expect(whole.gaps.isEmpty && whole.move == nil)
+    let middle = Position(rawValue: try log.head().rawValue / 2)
+    let pruned = try AgentMoment(
+      of: "taker", in: GappedReader(log, lost: Position.start.next...middle, pruned: true))
+    #expect(pruned.gaps.first?.range.upperBound == middle)
+    #expect(pruned.statedCount < whole.statedCount && pruned.last == whole.last)
+  }
+
   @Test func `an agent that does something else now has no past that can be shown`() async throws {
     let (log, _) = try run(["time", "plain"], seed: 3, crashes: false)
     let refusal = await refusal(log, as: Errander<PoliteRules>.self)
