@@ -66,6 +66,21 @@ extension Processes {
       #expect(whole.status == 2 && whole.errors.contains("does not evolve by events"))
       let nobody = try await job.app("agents", "state", job.data, "nobody")
       #expect(nobody.status == 1 && nobody.errors.contains("an agent 'nobody' is there"))
+      let near = try await job.app("agents", "state", job.data, "boks")
+      #expect(near.status == 1 && near.errors.contains("did you mean 'books'?"), "\(near.errors)")
+      // A difference goes forward, whatever its ends are given as.
+      let (early, late) = (events[1], events[5])
+      for (since, at) in [
+        ("\(late.position)", "\(early.position)"), (late.time.text, early.time.text),
+        ("\(late.position)", early.time.text), (late.time.text, "\(early.position)"),
+      ] {
+        let backward = try await job.app(
+          "agents", "state", job.data, "books", "--since", since, "--at", at)
+        #expect(backward.status == 2 && backward.errors.contains("let the range go forward"), "\(backward)")
+      }
+      let none = try await job.app(
+        "agents", "state", job.data, "books", "--since", "\(late.position)", "--at", "\(late.position)")
+      #expect(none.output == "nothing has changed\n")
     }
 
     @Test func `of a state that is committed whole, what the log keeps is shown`() async throws {
@@ -109,6 +124,15 @@ extension Processes {
       #expect(text.output.contains("open questions: in no log"))
       let earlier = try await job.app("agents", "state", job.data, "worker", "--at", "\(place.position)")
       #expect(earlier.output.contains("see them without --at"), "\(earlier.output)")
+      // Of a log that was pruned, what is gone is not counted as if it had not been.
+      let pruned = try await scratch.hypha("log", "prune", "\(job.data)/b", "--handled", "--yes")
+      let gap = try #require(try job.log().gaps().first, "\(pruned)").range
+      let left = try await job.app("agents", "state", job.data, "worker")
+      let what = "as far as the log has them: positions \(gap.lowerBound) to \(gap.upperBound) were pruned"
+      #expect(left.output.contains(what), "\(left.output)")
+      let gone = try await job.app("agents", "state", job.data, "worker", "--at", "\(gap.upperBound)")
+      #expect(gone.status == 1, "\(gone)")
+      #expect(gone.errors.contains("the log was pruned through position \(gap.upperBound)"), "\(gone)")
     }
 
     @Test func `the past of a state that is committed whole is found by running the agent again`()

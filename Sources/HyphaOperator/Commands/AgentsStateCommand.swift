@@ -1,6 +1,8 @@
 import HyphaCore
 import HyphaLog
+import HyphaReplay
 import HyphaRuntime
+import HyphaTopology
 
 /// `hypha agents state`: an agent's state at any moment.
 struct AgentsStateCommand: Command {
@@ -36,8 +38,14 @@ struct AgentsStateCommand: Command {
   @Option(help: "The agent's kind, where the log does not say it.", valueName: "kind") var kind: String?
   @Flag(help: "Print as one line of JSON.") var json = false
 
+  func validate() throws {
+    guard let since, let at else { return }
+    try ReplayRange(from: since.bound, to: at.bound).confirmDirection()
+  }
+
   func run() async throws {
-    let (log, kind) = try find()
+    let (log, kind, others) = try find()
+    try confirmDirection(in: log)
     let program = try Program.require()
     guard program.kinds.names.contains(kind) else {
       throw HyphaError(
@@ -51,13 +59,14 @@ struct AgentsStateCommand: Command {
     }
     guard let topology else {
       guard since == nil, why == nil else {
+        try confirmRerunnable(in: log)
         throw HyphaError(
           .usage,
           "the state of '\(agent)' is committed whole: its kind '\(kind)' does not evolve by events, so its past is "
             + "found by running it again",
           remedy: "give --topology with the file that the log was written under")
       }
-      return try await showMoment(kind, in: log)
+      return try await showMoment(kind, in: log, elsewhere: others)
     }
     // The order of sets and dictionaries is the same then as in the node.
     try NodeHashing.enter()
@@ -69,18 +78,66 @@ struct AgentsStateCommand: Command {
     }
   }
 
-  private func find() throws -> (log: any LogReader, kind: String) {
+  /// The log of the agent's node, its kind, and the logs of the other nodes.
+  private func find() throws -> (log: any LogReader, kind: String, others: [any LogReader]) {
     let program = try Program.require()
-    for path in try DataPlaces.logs(in: data) {
-      let log = try program.readLog(path)
+    let logs = try DataPlaces.logs(in: data).map { try program.readLog($0) }
+    var names: Set<String> = []
+    for log in logs {
       let outline = try DeploymentOutline.read(in: log)
+      let others = logs.filter { $0 !== log }
       let known = outline?.agents.first { $0.id == agent && $0.node == log.identity.node }
-      if let known { return (log, kind ?? known.kind) }
-      if let kind, try log.streamHeads().keys.contains(where: { $0.agent == agent }) { return (log, kind) }
+      if let known { return (log, kind ?? known.kind, others) }
+      if let kind, try log.streamHeads().keys.contains(where: { $0.agent == agent }) {
+        return (log, kind, others)
+      }
+      names.formUnion(outline?.agents.map(\.id.text) ?? [])
     }
+    let near = nearestWord(to: agent.text, among: names.sorted())
     throw HyphaError(
       .failed, "no log of \(data) says that an agent '\(agent)' is there, and of which kind",
-      remedy: "give the deployment's data directory, and --kind for logs of an older version")
+      remedy: (near.map { "did you mean '\($0)'? Else " } ?? "")
+        + "give the deployment's data directory, and --kind for logs of an older version")
+  }
+
+  /// Refuses a difference that is asked for backward, with a place on one side and a time on the other.
+  private func confirmDirection(in log: any LogReader) throws {
+    func time(_ place: Instant) throws -> Timestamp? {
+      switch place.end {
+      case .position(let position): try log.entry(at: position)?.record.header.time
+      case .time(let time): time
+      }
+    }
+    guard let since, let at, let from = try time(since), let to = try time(at) else { return }
+    if case (.position, .position) = (since.end, at.end) { return }
+    try ReplayRange(from: .time(from), to: .time(to)).confirmDirection()
+  }
+
+  /// Refuses to send somebody to a re-run that is refused.
+  private func confirmRerunnable(in log: any LogReader) throws {
+    guard let move = try MoveReading(log).moves.newest(of: agent)?.order else { return }
+    throw HyphaError(
+      .failed, "the past states of '\(agent)' are not known: it was moved to node '\(move.to)'",
+      remedy: "its newest state is shown without --topology, --at, --since and --why")
+  }
+
+  /// Refuses a place of which the log has nothing any more.
+  private func confirmPresence(in log: any LogReader) throws {
+    guard let at else { return }
+    let gap = try log.gaps().filter { $0.kind == .pruned }.first { gap in
+      switch at.end {
+      case .position(let position): return gap.range.contains(position)
+      case .time(let time):
+        let before = try log.entry(at: Position(rawValue: gap.range.lowerBound.rawValue - 1))?.record.header
+        let behind = try log.read(after: gap.range.upperBound, limit: 1, byteLimit: 0).first?.record.header
+        return before.map { $0.time <= time } ?? true && behind.map { time < $0.time } ?? true
+      }
+    }
+    guard let gap else { return }
+    throw HyphaError(
+      .failed,
+      "what '\(agent)' had stated by then is not known: the log was pruned through position \(gap.range.upperBound)",
+      remedy: "ask for a later place, or look into a backup of the log")
   }
 
   /// Shows what is asked for of the states that `visit` gives, once it has returned.
@@ -107,10 +164,27 @@ struct AgentsStateCommand: Command {
   }
 
   /// What there is to say of an agent whose state is committed whole.
-  private func showMoment(_ kind: String, in log: any LogReader) async throws {
+  private func showMoment(_ kind: String, in log: any LogReader, elsewhere others: [any LogReader])
+    async throws
+  {
+    try confirmPresence(in: log)
     let head = try log.head()
+    // Of what another log has, a position here tells no more than its time.
+    var latest: Timestamp?
+    if case .position(let position)? = at?.end {
+      latest = try log.read(after: Position(rawValue: max(position.rawValue, 1) - 1), limit: 1, byteLimit: 0)
+        .first?.record.header.time
+    }
+    let includes = at.map { at in
+      { (position: Position?, time: Timestamp) in
+        switch at.end {
+        case .position(let place): position.map { $0 <= place } ?? latest.map { time <= $0 } ?? true
+        case .time(let moment): time <= moment
+        }
+      }
+    }
     let moment = try await LongWork.run { work in
-      try AgentMoment(of: agent, in: log, at: at.map { at in { at.includes($0) } }) { position, count in
+      try AgentMoment(of: agent, in: log, elsewhere: others, at: includes) { position, count in
         try work.pass(
           "\(agent): \(Human.count(position.rawValue)) of \(Human.count(head.rawValue)) entries",
           done: "\(Human.count(count)) events of \(agent); nothing was printed")
@@ -122,11 +196,10 @@ struct AgentsStateCommand: Command {
 }
 
 extension Instant {
-  /// Whether an entry is at this place or before it.
-  func includes(_ entry: LogEntry) -> Bool {
+  fileprivate var bound: ReplayRange.Bound {
     switch end {
-    case .position(let position): entry.position <= position
-    case .time(let time): entry.record.header.time <= time
+    case .position(let position): .position(position)
+    case .time(let time): .time(time)
     }
   }
 }

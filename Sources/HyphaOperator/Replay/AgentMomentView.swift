@@ -1,6 +1,7 @@
 import HyphaCore
 import HyphaLog
 import HyphaRuntime
+import HyphaTopology
 
 /// Says what a log has of an agent whose state is committed whole.
 struct AgentMomentView {
@@ -15,15 +16,14 @@ struct AgentMomentView {
 
   func text() throws -> String {
     var lines = ["\(agent) on node \(node), of kind \(kind), whose state is committed whole"]
-    let last = moment.last.map { ", the last one \(Self.text($0))" } ?? ""
-    lines.append(
-      "  stated: \(Human.count(moment.statedCount)) \(moment.statedCount == 1 ? "event" : "events")\(last)")
-    if let cause = moment.cause { lines.append("  last because of: \(Self.text(cause))") }
+    let last = moment.last.map { ", the last one \(text($0, on: moment.lastNode))" } ?? ""
+    lines.append("  stated: \(Human.count(moment.statedCount, "event"))\(known)\(last)")
+    if let cause = moment.cause { lines.append("  last because of: \(text(cause, on: node))") }
     guard let newest = moment.newest else {
       lines.append(
         """
-          its state there is found by running it again: give --topology with the file that the log was written under; its timers and \
-        how much it had handled are not in the log, which keeps the newest of them; see them without --at
+          \(Self.pastAdvice(moment)); its timers and how much it had handled are not in the log, which keeps the newest of \
+        them; see them without --at
         """)
       return lines.joined(separator: "\n")
     }
@@ -46,28 +46,64 @@ struct AgentMomentView {
     return lines.joined(separator: "\n")
   }
 
+  /// What the count is of, where that is not all in one log without gaps.
+  private var known: String {
+    let isMoved = moment.move != nil ? ", on all nodes that it was on" : ""
+    return isMoved + (Self.lost(moment).map { ", as far as the log has them: \($0)" } ?? "")
+  }
+
+  private static func lost(_ moment: AgentMoment) -> String? {
+    guard let first = moment.gaps.first else { return nil }
+    return first.text + (moment.gaps.count > 1 ? ", and there are \(moment.gaps.count - 1) more gaps" : "")
+  }
+
+  /// How the state at an earlier place is found, if it is.
+  private static func pastAdvice(_ moment: AgentMoment) -> String {
+    if let move = moment.move {
+      return
+        "its state there is not known, since it was moved to node \(move.to), which a re-run does not follow"
+    }
+    let advice =
+      "its state there is found by running it again: give --topology with the file that the log was written under"
+    return lost(moment).map { "\(advice); that is refused where events of it or for it are gone, and \($0)" }
+      ?? advice
+  }
+
   /// So many timers are shown to people.
   private static let timerCountMax = 20
 
-  private static func text(_ entry: LogEntry) -> String {
+  private func text(_ entry: LogEntry, on home: NodeID?) -> String {
     let header = entry.record.header
-    return "\(header.type) \(header.id) at position \(entry.position), \(header.time.text)"
+    let place = home.map { $0 == node ? "" : " of node \($0)" } ?? ""
+    return "\(header.type) \(header.id) at position \(entry.position)\(place), \(header.time.text)"
   }
 
   func json() -> JSONValue {
-    func event(_ entry: LogEntry?) -> JSONValue {
+    func event(_ entry: LogEntry?, on home: NodeID?) -> JSONValue {
       guard let entry else { return .null }
       let header = entry.record.header
       return .object([
         "id": .string(header.id.description), "type": .string(header.type.text),
-        "position": .integer(Int64(entry.position.rawValue)), "time": .string(header.time.text),
+        "node": .string((home ?? node).text), "position": .integer(Int64(entry.position.rawValue)),
+        "time": .string(header.time.text),
       ])
     }
     var members: [String: JSONValue] = [
       "agent": .string(agent.text), "node": .string(node.text), "kind": .string(kind),
-      "stated": .integer(Int64(moment.statedCount)), "last": event(moment.last),
-      "because": event(moment.cause),
+      "stated": .integer(Int64(moment.statedCount)), "last": event(moment.last, on: moment.lastNode),
+      "because": event(moment.cause, on: node),
     ]
+    if let move = moment.move { members["movedTo"] = .string(move.to.text) }
+    if !moment.gaps.isEmpty {
+      members["gaps"] = .array(
+        moment.gaps.map {
+          .object([
+            "first": .integer(Int64(clamping: $0.range.lowerBound.rawValue)),
+            "last": .integer(Int64(clamping: $0.range.upperBound.rawValue)),
+            "kind": .string($0.kind == .pruned ? "pruned" : "quarantined"),
+          ])
+        })
+    }
     guard let newest = moment.newest else { return .object(members) }
     members["state"] = newest.state ?? .null
     members["handled"] = .object(

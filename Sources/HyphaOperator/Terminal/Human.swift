@@ -1,5 +1,10 @@
 /// Numbers as people read them.
 public enum Human {
+  /// So many of something that has a regular plural: `1 log`, `51,712 logs`.
+  public static func count(_ value: some BinaryInteger, _ noun: String) -> String {
+    "\(count(value)) \(noun)\(value == 1 ? "" : "s")"
+  }
+
   /// An integer with thousands separators: `51,712`.
   public static func count(_ value: some BinaryInteger) -> String {
     let digits = String(value.magnitude)

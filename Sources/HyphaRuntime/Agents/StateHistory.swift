@@ -214,7 +214,7 @@ private struct StateFold<Kind: Agent> {
 
 extension LogGap {
   /// What is gone, and why, in words.
-  var text: String {
+  public var text: String {
     let why =
       switch kind {
       case .pruned: "were pruned"

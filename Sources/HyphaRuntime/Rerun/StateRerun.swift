@@ -21,6 +21,12 @@ extension Rerun {
     of agent: AgentID, in topology: Topology, kinds: KindRegistry, log: any LogReader,
     progress: (Position, Position) throws -> Void = { _, _ in }, _ body: (StateStep) throws -> Bool
   ) async throws {
+    if let move = try MoveReading(log).moves.newest(of: agent) {
+      throw HyphaError(
+        .failed,
+        "the past states of '\(agent)' are not known: it was moved to node '\(move.order.to)', which a re-run does not follow",
+        remedy: newestAdvice)
+    }
     guard let spec = topology.agent(agent), spec.node == log.identity.node else {
       throw HyphaError(
         .invalidTopology,
@@ -30,9 +36,6 @@ extension Rerun {
     var rerun = try Rerun(topology, kinds: kinds, log: log, agents: [agent])
     rerun.keepsStates = true
     let begin = try await begin(of: kinds.kind(spec.kind), agent)
-    if let move = try MoveReading(log).moves.newest(of: agent) {
-      throw unknown(agent, "it was moved to node '\(move.order.to)', which a re-run does not follow")
-    }
     var goesOn = try body(begin)
     var count = 0
     var different: RerunOutcome?
@@ -50,9 +53,6 @@ extension Rerun {
     if let reason = try distrust(summary, different, log) { throw unknown(agent, reason) }
   }
 
-  private static func begin<Kind: Agent>(of kind: Kind.Type, _ agent: AgentID) async throws -> StateStep {
-    guard Kind.State.self != Stateless.self else {
-      throw HyphaError(
   /// The first event that a call stated, or the record of it where it stated none and no event has led to it.
   private static func stated(in outcome: RerunOutcome, at place: StateStep.Place, _ log: any LogReader) throws
     -> RecordHeader?
@@ -64,17 +64,22 @@ extension Rerun {
     return entry.record.header
   }
 
+  private static func begin<Kind: Agent>(of kind: Kind.Type, _ agent: AgentID) async throws -> StateStep {
+    guard Kind.State.self != Stateless.self else {
+      throw HyphaError(
         .usage, "'\(agent)' keeps no state: its kind '\(kind.kind)' declares none",
         remedy: "ask for it without --at, --since and --why, to see what it has handled")
     }
     return StateStep(place: nil, count: 0, encode: StateStep.encoder(of: await kind.init().state))
   }
 
+  private static let newestAdvice =
+    "its newest state is shown without --topology, --at, --since and --why"
+
   private static func unknown(_ agent: AgentID, _ reason: String) -> HyphaError {
     HyphaError(
       .failed, "the past states of '\(agent)' are not known: \(reason)",
-      remedy: "use the program, the topology file and the log as they were when it worked; "
-        + "its newest state is shown without --at, --since and --why")
+      remedy: "use the program, the topology file and the log as they were when it worked; \(newestAdvice)")
   }
 
   /// Why the states of a re-run are not to be taken for those of the past; nil where they are.

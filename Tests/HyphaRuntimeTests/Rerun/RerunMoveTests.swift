@@ -162,6 +162,38 @@ private actor Adder: Agent {
     #expect(firsts.count == 30 && Set(firsts).count == 30)
   }
 
+  @Test func `what an agent that was moved has stated counts wherever it ran`() throws {
+    let logs = try run("taker", along: ["z", "y"], seed: 7, crashes: false)
+    let own = try logs.flatMap { log in
+      try log.read(after: .start, limit: .max, byteLimit: .max).filter {
+        $0.source == .stated && $0.record.agent == "taker" && !$0.record.type.text.hasPrefix("hypha.")
+      }.map(\.record.header)
+    }.sorted { $0.time < $1.time }
+    let others = [logs[0], logs[2]]
+    let now = try AgentMoment(of: "taker", in: logs[1], elsewhere: others)
+    #expect(now.statedCount == own.count && now.last?.record.header.id == own.last?.id)
+    #expect(now.move?.to == "y" && now.gaps.isEmpty && now.newest != nil)
+    for index in [0, own.count / 2, own.count - 1] {
+      let then = try AgentMoment(of: "taker", in: logs[1], elsewhere: others, at: { $1 <= own[index].time })
+      #expect(then.statedCount == index + 1 && then.last?.record.header.id == own[index].id)
+    }
+    // Its node's log alone has what came with it.
+    #expect(try AgentMoment(of: "taker", in: logs[1]).statedCount > 0)
+  }
+
+  @Test(arguments: ["x", "y", "z"] as [NodeID])
+  func `the past of an agent that was moved is refused since it was moved`(node: NodeID) async throws {
+    let logs = try run("taker", along: ["z"], seed: 7, crashes: false)
+    let log = try #require(logs.first { $0.identity.node == node })
+    do {
+      try await Rerun.visitStates(of: "taker", in: topology(), kinds: kinds(), log: log) { _ in true }
+      Issue.record("it was not refused")
+    } catch let error as HyphaError {
+      // A node that has no part in the move may not have heard of it.
+      #expect(error.problem.contains("it was moved to node 'z'") || node == "y", "\(error)")
+    }
+  }
+
   @Test func `a changed line is found on each node that a moved agent was on`() async throws {
     let logs = try run("taker", along: ["z", "y"], seed: 3, crashes: false)
     let (outcomes, _) = try await rerun(logs, "taker", as: Errander<PoliteRules>.self)
