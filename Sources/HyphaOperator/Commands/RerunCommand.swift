@@ -21,7 +21,7 @@ struct RerunCommand: Command {
       An agent that was moved from node to node is run again on each of them, from what it had when it came to what it had when it \
       left. Agents of whose past a log does not have enough are left out, which is said.
 
-      Exit status: 0; with --verify, 1 at the first difference, and where an agent was left out that --except does not name.
+      Exit status: 0; with --verify, 1 where there is a difference, of which the first by time is shown, and where an agent was left out that --except does not name.
       """,
     examples: [
       "hypha rerun topologies/incident-room.yaml --verify",
@@ -35,7 +35,7 @@ struct RerunCommand: Command {
   @Option(help: "Only the agents of these nodes; default all.", valueName: "name") var node: [NodeID] = []
   @Option(help: "Only these agents; default all.", valueName: "id") var agent: [AgentID] = []
   @Option(help: "Not these agents.", valueName: "id") var except: [AgentID] = []
-  @Flag(help: "Stop at the first difference, and fail.") var verify = false
+  @Flag(help: "Show the first difference alone, and fail.") var verify = false
   @Option(help: "Do it so many times: what chance decides shows sooner or later.", valueName: "count")
   var times: AtLeast<1> = 1
   @Flag(help: "Copy the logs into memory first, for many times; not for logs that were pruned.")
@@ -97,8 +97,9 @@ struct RerunCommand: Command {
         let logs: [any LogReader] =
           inMemory ? try logs.map { try MemoryLog(store: MemoryLogStore(copyOf: $0), time: NoTime()) } : logs
         for round in 1...times.value {
+          guard !session.isOver else { break }
           session.begin(round)
-          for log in logs where !session.isOver {
+          for log in logs {
             try await session.run(log, stop) {
               try region.draw([
                 times.value > 1 ? "\(Human.count(round)) of \(Human.count(times.value)), \($0)" : $0
@@ -107,6 +108,9 @@ struct RerunCommand: Command {
               try region.writeAbove(view.text(of: outcome, on: node))
             }
           }
+        }
+        if let outcome = session.first.outcome, let node = session.first.node {
+          try region.writeAbove(view.text(of: outcome, on: node))
         }
         try region.draw([])
       }

@@ -55,8 +55,11 @@ struct RerunSession {
       remedy: "leave out with --except whom the logs do not have enough of")
   }
 
-  /// Whether nothing more is to be found out.
+  /// Whether nothing more is to be found out, once a time is through.
   var isOver: Bool { isVerifying && differenceCount > 0 }
+
+  /// Of what is not as it was, the first; where that alone is wanted.
+  private(set) var first = FirstDifference()
 
   /// Runs the agents of a log again.
   ///
@@ -83,11 +86,13 @@ struct RerunSession {
       try session.writers?.add(outcome.stated, of: node)
       guard !outcome.differences.isEmpty else { return true }
       session.note(outcome.differences)
-      if session.shownCount < session.shownCountMax {
+      if session.isVerifying {
+        session.first.take(outcome, on: node)
+      } else if session.shownCount < session.shownCountMax {
         session.shownCount += 1
         try show(outcome, node)
       }
-      return !session.isOver
+      return true
     }
     session.summaries.append(summary)
     session.took += began.duration(to: .now)

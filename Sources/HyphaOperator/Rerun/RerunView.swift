@@ -138,14 +138,16 @@ struct RerunView {
   {
     func event(_ record: Record?) throws -> JSONValue {
       guard let record else { return .null }
-      return .object([
+      var members: [String: JSONValue] = [
         "id": .string("\(record.id)"), "type": .string(record.type.text),
         "channel": .string("\(record.channel)"),
         "addressee": record.addressee.map { .string($0.text) } ?? .null,
         "subject": .string(record.subject.text),
-        "causation": .string("\(record.causation)"),
         "payload": Self.payload(record).flatMap { try? JSON.decode(JSONValue.self, from: $0.utf8) } ?? .null,
-      ])
+      ]
+      // Missing where nothing caused it, as in a replay.
+      if record.causation != .none { members["causation"] = .string("\(record.causation)") }
+      return .object(members)
     }
     var members: [String: JSONValue] = [
       "agent": .string(outcome.agent.text), "node": .string(node.text),
@@ -205,7 +207,7 @@ struct RerunView {
     if isJSON { return try table.write(as: .jsonLines) }
     if session.isOver {
       return try Output.standard.writeLine(
-        "not as recorded: this is the first difference; without --verify all are counted")
+        "not as recorded: this is the first difference by time; without --verify all are counted")
     }
     if session.differenceCount > session.shownCount {
       let left = session.differenceCount - session.shownCount
