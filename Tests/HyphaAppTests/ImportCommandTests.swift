@@ -114,6 +114,51 @@ extension Processes {
       return try scratch.file("large.csv", "case,activity,resource,time\n" + rows.joined())
     }
 
+    @Test func `into a deployment's directory nothing is imported, and beside an import another one is`()
+      async throws
+    {
+      let scratch = try Scratch()
+      let recording = try scratch.file("r.xes", Self.recording)
+      let logs = try await AskedLogs(in: scratch, roundCount: 2)
+      let place = try #require(try FileManager.default.contentsOfDirectory(atPath: logs.data).sorted().first)
+      for data in [logs.data, "\(logs.data)/\(place)"] {
+        let before = try FileManager.default.contentsOfDirectory(atPath: data).sorted()
+        let refused = try await scratch.hypha("import", recording, "--data", data)
+        #expect(refused.status == 2 && refused.errors.contains("is the log of a node"), "\(refused)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: data).sorted() == before)
+      }
+      for node in ["one", "two"] {
+        let result = try await scratch.hypha("import", recording, "--data", scratch("both"), "--node", node)
+        #expect(result.status == 0, "\(result)")
+      }
+    }
+
+    @Test func `what a file has beside its events is counted as an event nowhere`() async throws {
+      let scratch = try Scratch()
+      let recording = try scratch.file("r.xes", Self.recording)
+      let data = scratch("data")
+      let imported = try await scratch.hypha("import", recording, "--data", data, "--json")
+      #expect(imported.output.contains("\"events\":1,"), "\(imported)")
+      for words in [
+        ["replay", "--data", data, "--count"], ["report", "--data", data, "-o", scratch("r.html")],
+      ] {
+        let result = try await Hypha(words + ["--json"], in: scratch).end()
+        #expect(result.status == 0 && result.output.contains("\"events\":1,"), "\(words): \(result)")
+      }
+      let stats = try await scratch.hypha("log", "stats", data, "--json")
+      #expect(
+        stats.output.contains("\"background\":2,") && stats.output.contains("\"entries\":1,"), "\(stats)")
+      let text = try await scratch.hypha("log", "stats", data)
+      #expect(text.output.contains("1 entries in 1 log,") && text.output.contains("and 2 that are no events"))
+      for (format, lineCount) in [("csv", 2), ("cloudevents", 1)] {
+        let result = try await scratch.hypha("export", "--data", data, "--format", format)
+        #expect(result.lines.count == lineCount, "\(format): \(result)")
+      }
+      #expect(try await scratch.hypha("replay", "--data", data, "--json").lines.count == 1)
+      let asked = try await scratch.hypha("replay", "--data", data, "--json", "--type", "recorded.Trace")
+      #expect(asked.lines.count == 1 && asked.output.contains("recorded.Trace"))
+    }
+
     @Test func `an import that is killed has no log's name, and does not hinder the next`() async throws {
       let scratch = try Scratch()
       let fifo = fifo(scratch)

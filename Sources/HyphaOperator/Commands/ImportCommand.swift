@@ -41,6 +41,7 @@ struct ImportCommand: Command {
   func run() async throws {
     let (stop, begin) = (StopSignal(), ContinuousClock.now)
     let place = NewDirectory(DataPlaces.directory(of: node, in: data))
+    try confirmImportsOnly()
     try place.confirmAbsence()
     for path in place.leftovers {
       try Output.standardError.writeLine(
@@ -87,6 +88,21 @@ struct ImportCommand: Command {
       \(place.path): \(Human.count(count)) events of \(file) (\(format.rawValue)) in \(Human.duration(took))
       next: \(Program.calledAs) \(isIndexed ? "replay --data \(data)" : "log reindex \(place.path)")
       """)
+  }
+
+  /// Refuses to put a log beside those of nodes, whose events would count beside what was imported.
+  private func confirmImportsOnly() throws {
+    let read = try Program.require().readLog
+    for path in (try? DataPlaces.logs(in: data)) ?? [] {
+      let log = try read(path)
+      guard let first = try log.read(after: .start, limit: 1, byteLimit: 0).first, !first.source.isImported
+      else {
+        continue
+      }
+      throw HyphaError(
+        .usage, "\(path) is the log of a node, and \(data) the data directory of a deployment",
+        remedy: "import into a new --data directory, or one that has imports alone")
+    }
   }
 
   private func open(_ stop: StopSignal) throws -> GzipInputStream {
