@@ -28,6 +28,8 @@ from hypha_wire import CHANNELS, RECORD
 BLOCK = struct.Struct("<4sI QII 8x 32x")  # magic, checksum, first position, entries, bytes
 ENTRY = struct.Struct("<QQQ BBBx III 32x")  # taken at, previous in stream and lane, source, hops, form, offset, bytes, check
 DETACHED_HEADER_BYTES = 48
+# Content types of what an imported log has beside events: objects, traces, definitions.
+BACKGROUND = range(4, 10)
 
 
 class LogError(ValueError):
@@ -112,14 +114,16 @@ def _entries(node: str, key: bytes, block: bytes) -> Iterator[dict]:
         }  # fmt: skip
 
 
-def frame(data: str | pathlib.Path, copies: bool = False):
+def frame(data: str | pathlib.Path, copies: bool = False, background: bool = False):
     """A deployment's events as a pandas table: those of one log as they stand there; of several by time, then by node, each once,
-    as its origin's entry where that is there, and with ``copies`` every entry of every log. ``json`` has the payload where it is
-    JSON."""
+    as its origin's entry where that is there, and with ``copies`` every entry of every log; with ``background`` also what imported
+    logs have beside events. ``json`` has the payload where it is JSON."""
     import pandas
 
     places = logs(data)
-    table = pandas.DataFrame(entry for log in places for entry in entries(log))
+    table = pandas.DataFrame(
+        entry for log in places for entry in entries(log) if background or entry["contentType"] not in BACKGROUND
+    )
     if table.empty:
         return table
     if len(places) > 1:

@@ -110,12 +110,14 @@ import Testing
     let log = try imported(Self.whole)
     let exported = try export([log])
     #expect(try Elements(exported).lines == expected)
-    // And again, to the byte; by way of CloudEvents too.
+    // And again, to the byte; by way of CloudEvents too, where what is no event is asked for.
     let again = try imported(String(decoding: exported, as: UTF8.self))
     #expect(try export([again]) == exported)
     let path = NSTemporaryDirectory() + "hypha-xes-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: path) }
-    try export([log], .cloudEvents).write(to: URL(fileURLWithPath: path))
+    var whole = EntryFilter()
+    whole.types = ["recorded.Event", "recorded.Trace", "recorded.Declaration"]
+    try export([log], .cloudEvents, filter: whole).write(to: URL(fileURLWithPath: path))
     let third = try emptyLog()
     try LogImporter(into: third).addCloudEvents(GzipInputStream(path: path))
     #expect(try export([third]) == exported)
@@ -133,9 +135,31 @@ import Testing
       return true
     }
     #expect(exporter.eventCount == 4 && count == 4 + 4 + 9)
-    for format in [ExportFormat.ocelJSON, .otlp, .graphML] {
+    for format in ExportFormat.allCases where format != .xes && format != .ocelSQLite {
       let text = String(decoding: try export([log], format), as: UTF8.self)
       #expect(!text.contains("recorded.Trace") && !text.contains("recorded.Declaration"), "\(format)")
+    }
+    var statistics = LogStatistics()
+    try log.visit(Position.start.next...Position(rawValue: .max), .forward) {
+      statistics.add($0, of: "imported")
+      return true
+    }
+    #expect(statistics.entryCount == 4 && statistics.backgroundCount == 4 + 9)
+    #expect(statistics.types.top(9, by: <).map(\.key) == ["recorded.Event"])
+    var alone = EntryFilter()
+    alone.isForEventsAlone = true
+    for (types, expected) in [([], 4), (["recorded.Trace"], 4), (["recorded.Event", "recorded.Trace"], 8)]
+      as [(Set<EventTypeName>, Int)]
+    {
+      alone.types = types
+      var replay = try Replay(of: [log], filter: alone)
+      try replay.look()
+      var shownCount = 0
+      try replay.visit { _ in
+        shownCount += 1
+        return true
+      }
+      #expect(shownCount == expected, "\(types)")
     }
     // Where only events are wanted, a trace still has its name.
     var filter = EntryFilter()

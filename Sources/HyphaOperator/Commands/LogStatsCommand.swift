@@ -62,11 +62,17 @@ struct LogStatsCommand: Command {
   ) throws {
     let (style, top) = (Terminal.current.style(), top.value)
     let seconds = statistics.times.map { $0.upperBound.since($0.lowerBound) / .seconds(1) } ?? 0
-    let mean = statistics.entryCount == 0 ? 0 : statistics.byteCount / statistics.entryCount
+    let all = statistics.entryCount + statistics.backgroundCount
+    let mean = all == 0 ? 0 : statistics.byteCount / all
     try Output.standard.writeLine(
       "\(Human.count(statistics.entryCount)) entries in \(logCount) \(logCount == 1 ? "log" : "logs"), "
         + "\(Human.bytes(statistics.byteCount)) of records, \(Human.bytes(mean)) on average, "
         + "\(Human.bytes(statistics.byteCountMax)) at most")
+    if statistics.backgroundCount > 0 {
+      try Output.standard.writeLine(
+        "and \(Human.count(statistics.backgroundCount)) that are no events, but what imported files have beside them"
+      )
+    }
     if let times = statistics.times {
       try Output.standard.writeLine(
         "from \(times.lowerBound.text.prefix(19)) to \(times.upperBound.text.prefix(19)), "

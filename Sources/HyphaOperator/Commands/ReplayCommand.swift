@@ -49,9 +49,12 @@ struct ReplayCommand: Command {
 
   func run() async throws {
     let readers = try logs.open()
-    let (filter, range) = (options.filter, ReplayRange(from: from?.bound, to: to?.bound))
+    let range = ReplayRange(from: from?.bound, to: to?.bound)
+    var filter = options.filter
+    filter.isForEventsAlone = true
+    let wanted = filter
     func makeReplay(since time: Timestamp?) throws -> Replay {
-      var filter = filter
+      var filter = wanted
       if let time { filter.since = max(time, filter.since ?? .zero) }
       return try Replay(of: readers, filter: filter, range: range)
     }

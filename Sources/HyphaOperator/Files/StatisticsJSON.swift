@@ -20,7 +20,7 @@ struct StatisticsJSON: Encodable {
   }
 
   let logs: Int
-  let entries, bytes: UInt64
+  let entries, background, bytes: UInt64
   let bytesMax: Int
   let first, last: String?
   let channels: [ChannelJSON]
@@ -35,6 +35,7 @@ struct StatisticsJSON: Encodable {
     self.losses = losses
     logs = logCount
     entries = statistics.entryCount
+    background = statistics.backgroundCount
     bytes = statistics.byteCount
     bytesMax = statistics.byteCountMax
     first = statistics.times?.lowerBound.text

@@ -60,6 +60,11 @@ struct RunReport {
     let isHistory = history.isHistory(entry, of: replayed.node)
     let time = record.time.microseconds
     let channel = Int(record.channel.rawValue)
+    // What an imported file has beside its events is no part of what happened.
+    guard !record.contentType.isBackground else {
+      logs[replayed.node, default: LogFigures()].receivedCount += 1
+      return
+    }
     // What was imported without a time is at no step.
     guard time > 0 else {
       undatedCount += 1

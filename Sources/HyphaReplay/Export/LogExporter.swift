@@ -21,16 +21,20 @@ public enum ExportFormat: String, CaseIterable, Sendable {
   case graphML = "graphml"
 
   /// `filter` with what this format leaves out unless it is asked for: the records of handlers, which nobody is sent, are no
-  /// steps of a process or a trace, and no edges.
+  /// steps of a process or a trace, and no edges; what an imported log has beside events is an event in no format, and XES and
+  /// OCEL have other places for it.
   public func narrowing(_ filter: EntryFilter) -> EntryFilter {
+    var filter = filter
     switch self {
-    case .cloudEvents, .cloudEventsBatch, .csv: return filter
-    case .ocelJSON, .ocelSQLite, .xes, .otlp, .graphML:
-      guard !filter.types.contains(.observed) else { return filter }
-      var filter = filter
-      filter.excludedTypes.insert(.observed)
-      return filter
+    case .cloudEvents, .cloudEventsBatch, .csv, .otlp, .graphML: filter.isForEventsAlone = true
+    case .ocelJSON, .ocelSQLite, .xes: filter.isForEventsAlone = false
     }
+    switch self {
+    case .cloudEvents, .cloudEventsBatch, .csv: break
+    case .ocelJSON, .ocelSQLite, .xes, .otlp, .graphML:
+      if !filter.types.contains(.observed) { filter.excludedTypes.insert(.observed) }
+    }
+    return filter
   }
 }
 

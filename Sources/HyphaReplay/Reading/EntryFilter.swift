@@ -48,6 +48,10 @@ public struct EntryFilter: Hashable, Sendable {
   /// The events with at most this sequence.
   public var throughSequence: UInt64?
 
+  /// Whether what an imported log has beside its events is left out, unless the types of that or an id are asked for: objects,
+  /// traces and declarations are entries, and nothing that happened.
+  public var isForEventsAlone = false
+
   /// A filter that every event passes.
   public init() {}
 
@@ -102,6 +106,7 @@ public struct EntryTest: Sendable {
   private let excludedTypes: [BytePattern]
   private let throughSequence: UInt64
   private let passesAll: Bool
+  private let leavesOutBackground: Bool
 
   /// The test that `filter` describes.
   public init(_ filter: EntryFilter) {
@@ -110,11 +115,17 @@ public struct EntryTest: Sendable {
     excludedTypes = filter.excludedTypes.map { BytePattern($0) }
     times = (filter.since ?? .zero, filter.until)
     throughSequence = filter.throughSequence ?? .max
-    passesAll = filter == EntryFilter()
+    leavesOutBackground =
+      filter.isForEventsAlone && filter.event == nil
+      && filter.types.isDisjoint(with: ContentType.backgroundTypes)
+    var rest = filter
+    rest.isForEventsAlone = false
+    passesAll = rest == EntryFilter()
   }
 
   /// Whether the event is wanted.
   public func passes(_ record: RecordView) -> Bool {
+    if leavesOutBackground, record.contentType.isBackground { return false }
     if passesAll { return true }
     guard query.matches(record), record.sequence <= throughSequence, record.time >= times.since else {
       return false

@@ -35,6 +35,8 @@ public struct LogStatistics: Sendable {
   public private(set) var pairs = HeavyHitters<Pair>(capacity: LogStatistics.capacity)
   /// When the first and the last entry were taken, of what was imported when it was stated; nil while there is none.
   public private(set) var times: ClosedRange<Timestamp>?
+  /// Entries of imported logs that are no events: they count in the sizes alone.
+  public private(set) var backgroundCount: UInt64 = 0
   /// The largest record.
   public private(set) var byteCountMax = 0
 
@@ -50,7 +52,7 @@ public struct LogStatistics: Sendable {
   ///   node alone, and so once.
   public init(isOfSeveralLogs: Bool = false) { self.isOfSeveralLogs = isOfSeveralLogs }
 
-  /// How many entries there were.
+  /// How many entries there were that have an event.
   public var entryCount: UInt64 { channels.reduce(0) { $0 + $1.statedCount + $1.receivedCount } }
   /// The bytes of all records.
   public var byteCount: UInt64 { channels.reduce(0) { $0 + $1.byteCount } }
@@ -62,6 +64,10 @@ public struct LogStatistics: Sendable {
     let channel = Int(record.channel.rawValue)
     channels[channel].byteCount += UInt64(record.bytes.count)
     byteCountMax = max(byteCountMax, record.bytes.count)
+    guard !record.contentType.isBackground else {
+      backgroundCount += 1
+      return
+    }
     let delay = entry.appendedAt.microseconds.subtractingReportingOverflow(record.time.microseconds)
     let microseconds = delay.overflow ? 0 : delay.partialValue
     if entry.source == .stated {
