@@ -19,7 +19,7 @@ struct LogCatCommand: Command {
       """,
     examples: [
       "hypha log cat data/incident-room/hq --subject 'case.>' --limit 20",
-      "hypha log cat data/incident-room/hq --stream ana@1/persistent --format json",
+      "hypha log cat data/incident-room/hq --stream ana/persistent --format json",
       "hypha log cat data/incident-room/hq --type incident.Opened --follow",
       "hypha log cat data/incident-room/hq --since 2026-01-31T12:00:00Z --format cloudevents",
     ])

@@ -53,7 +53,9 @@ extension EntryFilter.StreamSelection: ExpressibleByArgument {
 
   private static func number(_ text: Substring) throws -> UInt64 {
     guard let number = UInt64(text) else {
-      throw HyphaError(.usage, "'\(text)' is no epoch", remedy: "use a stream such as ana@1/persistent")
+      throw HyphaError(
+        .usage, "'\(text)' is no epoch",
+        remedy: "use a stream such as ana/persistent, or with an epoch as 'hypha log cat --json' prints it")
     }
     return number
   }
