@@ -238,6 +238,14 @@ extension Processes {
         var status = stat()
         #expect(target == "/dev/stdout" || stat(target, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
       }
+      // Whoever reads it and has enough is no error.
+      for reader in ["head -c 1", "true"] {
+        let left = try await Hypha(
+          ["-c", "\"$0\" \"$@\" | \(reader)", Places.hypha] + words + ["/dev/stdout"], in: scratch,
+          program: "/bin/sh"
+        ).end()
+        #expect(!left.errors.contains("cannot be written"), "\(reader): \(left.errors)")
+      }
     }
 
     @Test func `a report of nothing is a page, and what cannot be is refused`() async throws {

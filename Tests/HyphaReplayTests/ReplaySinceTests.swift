@@ -55,6 +55,32 @@ import Testing
     #expect(try shown(log, since: all[3]) == [all[3]])
   }
 
+  @Test func `whoever seeks behind the last event stays where it is`() async throws {
+    let log = try emptyLog()
+    for sequence in 1...5 as ClosedRange<UInt64> {
+      try await append(to: log, sequence, at: Self.taken + sequence * 1_000_000)
+    }
+    func replay(since seconds: UInt64) throws -> Replay {
+      var filter = EntryFilter()
+      filter.since = Timestamp(microseconds: Self.taken + seconds * 1_000_000)
+      return try Replay(of: [log], filter: filter)
+    }
+    var player = ReplayPlayer(try replay(since: 0), pace: ReplayPace(rate: .unlimited))
+    try player.look()
+    func all() throws -> [UInt64] {
+      var shown: [UInt64] = []
+      while case .shown = try player.advance(now: .zero, { shown.append($0.entry.record.sequence) }) {}
+      return shown
+    }
+    #expect(try !player.seek(to: replay(since: 6), isWantedEmpty: false))
+    #expect(try all() == [1, 2, 3, 4, 5])
+    #expect(try player.seek(to: replay(since: 4), isWantedEmpty: false))
+    #expect(player.leftCount == 2)
+    #expect(try all() == [4, 5])
+    #expect(try player.seek(to: replay(since: 6)))
+    #expect(try all() == [])
+  }
+
   @Test func `what a node has taken long before is not read`() async throws {
     let time = World.SkewedTime()
     let log = try emptyLog(time)

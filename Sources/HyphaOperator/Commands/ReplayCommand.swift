@@ -30,7 +30,7 @@ struct ReplayCommand: Command {
   var rate: RateArgument = .max
   @Option(help: "Wait no longer than this between two events.", valueName: "duration") var idleMax: Duration?
   @Option(help: "Stop after this many events.", valueName: "count") var limit: AtLeast<0>?
-  @Flag(help: "Go on with what comes, until it is stopped.") var follow = false
+  @Flag(help: "Go on with what comes, until it is stopped or the time of --to has come.") var follow = false
   @Flag(help: "Print nothing but how many events there are, and how fast they were read.") var count = false
   @Flag(help: "Print as JSON lines.") var json = false
 
@@ -60,9 +60,10 @@ struct ReplayCommand: Command {
     }
     if count { return try await countAll(makeReplay(since: nil), nodeCount: readers.count) }
     let stop = StopSignal()
+    let end: Timestamp? = if case .time(let time)? = range.to { time } else { nil }
     var session = try ReplaySession(
-      pace: ReplayPace(rate: rate.rate, isPaused: rate.isStep, idleMax: idleMax), follows: follow, stop: stop,
-      makeReplay: makeReplay)
+      pace: ReplayPace(rate: rate.rate, isPaused: rate.isStep, idleMax: idleMax), follows: follow, until: end,
+      stop: stop, makeReplay: makeReplay)
     let limit = limit?.value ?? .max
     if json {
       try await printJSON(&session, limit)
@@ -86,7 +87,7 @@ struct ReplayCommand: Command {
     try Output.standard.flush()
     guard let signal = stop.signalNumber else { return }
     try Output.standardError.writeLine(
-      "stopped after \(Human.count(session.shownCount)) events of \(Human.count(readers.count)) logs")
+      "stopped after \(Human.count(session.shownCount, "event")) of \(Human.count(readers.count, "log"))")
     throw ExitStatus.stopped(by: signal)
   }
 
@@ -136,7 +137,7 @@ struct ReplayCommand: Command {
         guard !isDone else { return }
         try work.pass(
           "\(Human.count(total - min(replay.leftCount, total))) of \(Human.count(total)) entries",
-          done: "\(Human.count(eventCount)) events of \(Human.count(nodeCount)) logs")
+          done: "\(Human.count(eventCount, "event")) of \(Human.count(nodeCount, "log"))")
       }
     }
     let duration = begin.duration(to: .now)

@@ -55,7 +55,7 @@ struct ReportCommand: Command {
     ])
     if json { return try table.write(as: .jsonLines, to: messages) }
     try messages.writeLine(
-      "\(output): \(Human.count(data.events)) events in \(Human.count(data.entries)) entries of \(readers.count) logs, "
+      "\(output): \(Human.count(data.events)) events in \(Human.count(data.entries)) entries of \(Human.count(readers.count, "log")), "
         + "\(Human.bytes(file.byteCount)) in \(Human.duration(took))")
   }
 

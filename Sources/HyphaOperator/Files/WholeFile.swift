@@ -31,7 +31,9 @@ final class WholeFile {
       switch type {
       case S_IFDIR: Int32(-1)
       case S_IFREG: open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-      default: try Self.openStream(given, isPipe: type == S_IFIFO, waiting)
+      default:
+        try Self.openStream(
+          given, isPipe: type == S_IFIFO, isOwn: Self.isStandardOutput(status), waiting)
       }
     guard descriptor >= 0 else {
       throw HyphaError(
@@ -51,11 +53,15 @@ final class WholeFile {
   }
 
   /// Opens a device, or a pipe once it has a reader: to wait for that in the call itself, nobody could end it.
-  private static func openStream(_ path: String, isPipe: Bool, _ waiting: () throws -> Void) throws -> Int32 {
+  /// Standard output that is a pipe has lost its reader for good.
+  private static func openStream(
+    _ path: String, isPipe: Bool, isOwn: Bool, _ waiting: () throws -> Void
+  ) throws -> Int32 {
     while true {
       let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
       if descriptor >= 0 { _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK) }
       guard descriptor < 0, isPipe, errno == ENXIO else { return descriptor }
+      if isOwn { throw ExitStatus.brokenPipe }
       try waiting()
       usleep(20_000)
     }
@@ -74,17 +80,26 @@ final class WholeFile {
 
   /// Whether what is written goes where standard output goes, so that nothing else may be said there.
   var isStandardOutput: Bool {
-    var (own, standard) = (stat(), stat())
-    guard isStream, fstat(descriptor, &own) == 0, fstat(STDOUT_FILENO, &standard) == 0 else { return false }
+    var own = stat()
+    return isStream && fstat(descriptor, &own) == 0 && Self.isStandardOutput(own)
+  }
+
+  private static func isStandardOutput(_ own: stat) -> Bool {
+    var standard = stat()
+    guard fstat(STDOUT_FILENO, &standard) == 0 else { return false }
     return own.st_dev == standard.st_dev && own.st_ino == standard.st_ino
   }
 
   /// Appends bytes.
+  ///
+  /// - Throws: ``ExitStatus/brokenPipe`` when nobody reads a pipe any more; ``HyphaError/Code/fileUnavailable`` when the write fails.
   func write(_ bytes: UnsafeRawBufferPointer) throws {
     var rest = bytes
     while !rest.isEmpty {
       let count = Foundation.write(descriptor, rest.baseAddress, rest.count)
       if count < 0, errno == EINTR { continue }
+      // Who reads it has enough, and says so by going.
+      if count < 0, errno == EPIPE { throw ExitStatus.brokenPipe }
       guard count >= 0 else { throw failure("write") }
       rest = UnsafeRawBufferPointer(rebasing: rest[count...])
     }

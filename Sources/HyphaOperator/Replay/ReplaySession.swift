@@ -1,15 +1,20 @@
 import HyphaCore
 import HyphaLog
 import HyphaReplay
+import HyphaRuntime
 
 /// Drives a replay: waits where its pace says so, does what keys and signals ask for, and shows what comes.
 struct ReplaySession {
   /// Makes the replay anew, from another time on; nil: from the begin of its range.
   let makeReplay: (Timestamp?) throws -> Replay
   let follows: Bool
+  /// When following ends; nil for never. What comes then is of no time that is wanted.
+  private let until: Timestamp?
   let stop: StopSignal
   private(set) var player: ReplayPlayer
   private(set) var shownCount = 0
+  /// How many of them were shown before somebody went elsewhere.
+  private var soughtCount = 0
   private let clock = SuspendingClock()
   private let begin: SuspendingClock.Instant
 
@@ -17,8 +22,10 @@ struct ReplaySession {
   private static let sliceMax = Duration.milliseconds(25)
 
   init(
-    pace: ReplayPace, follows: Bool, stop: StopSignal, makeReplay: @escaping (Timestamp?) throws -> Replay
+    pace: ReplayPace, follows: Bool, until: Timestamp? = nil, stop: StopSignal,
+    makeReplay: @escaping (Timestamp?) throws -> Replay
   ) throws {
+    self.until = until
     self.makeReplay = makeReplay
     self.follows = follows
     self.stop = stop
@@ -26,6 +33,9 @@ struct ReplaySession {
     begin = clock.now
     try player.look()
   }
+
+  /// Whether the time has come up to which it follows.
+  private var hasEnded: Bool { until.map { SystemScheduler().microseconds() >= $0.microseconds } ?? false }
 
   /// How long it has gone on.
   var elapsed: Duration { clock.now - begin }
@@ -48,7 +58,8 @@ struct ReplaySession {
       case .dry:
         guard follows else { return }
         try idle()
-        try await waitForMore()
+        // What came up to the end is shown.
+        if hasEnded { guard try player.look() else { return } } else { try await waitForMore() }
       case .wait(let pause):
         try idle()
         try await self.pause(min(pause, Self.sliceMax))
@@ -79,23 +90,24 @@ struct ReplaySession {
       shownCount = min(count, limit)
       if let next = player.pendingTime { view.place.meet(next, isShown: false) }
       let isAtEnd = outcome == .dry || outcome == .over
-      let place: ReplayView.Place = !isAtEnd ? .within : follows && outcome == .dry ? .live : .end
-      try view.draw(player, place, count: shownCount, now: now, force: outcome == .hold)
+      let isLive = follows && outcome == .dry && !hasEnded
+      let place: ReplayView.Place = !isAtEnd ? .within : isLive ? .live : .end
+      try view.draw(player, place, count: shownCount - soughtCount, now: now, force: outcome == .hold)
       switch outcome {
       case .shown: continue
-      case .dry where follows: if try !player.look() { try await pause(Self.sliceMax) }
+      case .dry where isLive: if try !player.look() { try await pause(Self.sliceMax) }
       case .over, .dry:
         if staysAtEnd { try await pause(Self.sliceMax) } else { isQuitting = true }
       case .wait(let pause): try await self.pause(min(pause, Self.sliceMax))
       case .hold: try await pause(Self.sliceMax)
       }
     }
-    try view.draw(player, .within, count: shownCount, now: elapsed, force: true)
+    try view.draw(player, .within, count: shownCount - soughtCount, now: elapsed, force: true)
   }
 
   private mutating func waitForMore() async throws {
     var pause = Duration.milliseconds(1)
-    while !stop.isRaised, try !player.look() {
+    while !stop.isRaised, !hasEnded, try !player.look() {
       try player.confirmPresence()
       try await self.pause(pause)
       pause = min(pause * 2, .milliseconds(20))
@@ -131,13 +143,20 @@ struct ReplaySession {
   }
 
   private mutating func seek(by seconds: Int64, _ view: inout ReplayView) throws {
+    let place = view.place
     guard let target = view.place.move(by: seconds) else { return }
-    try seek(to: target, &view)
+    // Behind the last event there is nothing to go to.
+    if try !seek(to: target, &view, isWantedEmpty: seconds < 0) { view.place = place }
   }
 
-  private mutating func seek(to time: Timestamp?, _ view: inout ReplayView) throws {
-    try player.seek(to: makeReplay(time))
+  @discardableResult
+  private mutating func seek(to time: Timestamp?, _ view: inout ReplayView, isWantedEmpty: Bool = true) throws
+    -> Bool
+  {
+    guard try player.seek(to: makeReplay(time), isWantedEmpty: isWantedEmpty) else { return false }
+    soughtCount = shownCount
     view.addMark(
       "── \(time.map { "from " + $0.text.prefix(19).replacing("T", with: " ") } ?? "from the begin") ──")
+    return true
   }
 }

@@ -57,11 +57,18 @@ public struct ReplayPlayer {
   public func confirmPresence() throws { try replay.confirmPresence() }
 
   /// Goes on with another replay, such as one that begins at another time.
-  public mutating func seek(to replay: Replay) throws {
-    self.replay = replay
-    pending = nil
+  ///
+  /// - Parameter isWantedEmpty: whether it does so also where that has nothing to show.
+  /// - Returns: whether it does.
+  @discardableResult
+  public mutating func seek(to replay: Replay, isWantedEmpty: Bool = true) throws -> Bool {
+    var replay = replay
+    try replay.look()
+    let first = try replay.next()
+    guard isWantedEmpty || first != nil else { return false }
+    (self.replay, pending) = (replay, first)
     pace.seek()
-    try self.replay.look()
+    return true
   }
 
   /// Shows `body` what is due.
