@@ -69,6 +69,26 @@ final class LogView {
     return gap.range.contains(position) ? gap : nil
   }
 
+  /// The positions around one between which what is gone does not change: those of its gap, or those between the gaps.
+  private func stretch(around position: Position) throws -> (range: ClosedRange<Position>, gap: LogGap?) {
+    try transaction.confirmPages(of: environment.gaps)
+    let cursor = try transaction.cursor(in: environment.gaps)
+    let above = try BlockLayout.withKey(position) { try cursor.seek($0) }.map(Self.gap)
+    if let above, above.range.contains(position) { return (above.range, above) }
+    let below = try (above == nil ? cursor.last() : cursor.previous()).map(Self.gap)
+    let first = below?.range.upperBound.next ?? Position(rawValue: 1)
+    let last = above?.range.lowerBound.previous ?? Position(rawValue: .max)
+    guard first <= position, position <= last else { throw Self.pruned(position) }
+    return (first...last, nil)
+  }
+
+  /// A block that the table has, though it was pruned: a page of before has come back.
+  private static func pruned(_ position: Position) -> HyphaError {
+    HyphaError(
+      .logInvalid, "the block that ends at position \(position) was pruned, and is there",
+      remedy: LogFailure.restore)
+  }
+
   /// All gaps.
   func gaps() throws -> [LogGap] {
     try transaction.confirmPages(of: environment.gaps)
@@ -106,7 +126,10 @@ final class LogView {
     let cursor = try transaction.cursor(in: environment.blocks)
     if let found = try BlockLayout.withKey(position, { try cursor.seek($0) }) {
       let block = try BlockView(found.value, last: BlockLayout.position(ofKey: found.key))
-      if block.first <= position { return block }
+      if block.first <= position {
+        guard try stretch(around: block.last).gap?.kind != .pruned else { throw Self.pruned(block.last) }
+        return block
+      }
     }
     guard try gap(at: position) != nil else { throw Self.hole(at: position) }
     return nil
@@ -154,6 +177,7 @@ extension LogView {
     let cursor = try transaction.cursor(in: environment.blocks)
     var position = order == .forward ? range.lowerBound : range.upperBound
     var place = try BlockLayout.withKey(position) { try cursor.seek($0) }
+    var known: ClosedRange<Position>?
     var passed = keepsPages ? nil : PassedPages(transaction.pages)
     defer { passed?.letGo() }
     while true {
@@ -170,6 +194,11 @@ extension LogView {
           ? gap.range.upperBound.next : Position(rawValue: gap.range.lowerBound.rawValue - 1)
         place = try BlockLayout.withKey(position) { try cursor.seek($0) }
         continue
+      }
+      if known?.contains(block.last) != true {
+        let stretch = try stretch(around: block.last)
+        guard stretch.gap?.kind != .pruned else { throw Self.pruned(block.last) }
+        known = stretch.range
       }
       let last = order == .forward ? min(block.last, range.upperBound) : max(block.first, range.lowerBound)
       defer { passed?.add(block.rawBytes) }

@@ -124,6 +124,34 @@ import Testing
     }
   }
 
+  @Test func `a page of before a prune that has come back shows nothing that was pruned`() async throws {
+    let home = Backend.lmdb.makeHome()
+    let log = try home.openLMDB()
+    var ana = Author("ana")
+    for _ in 0..<300 { _ = try await log.append(ana.batch(1)) }
+    let before = PageFile(try Data(contentsOf: URL(fileURLWithPath: home.dataFile)))
+    let plan = try log.planPrune(RetentionPolicy(entryCountMax: 150), now: .zero)
+    let report = try await log.prune(plan, principal: "ops", time: home.time)
+    log.close()
+    // The page of the oldest blocks is as it was when the pruned ones were on it.
+    var file = PageFile(try Data(contentsOf: URL(fileURLWithPath: home.dataFile)))
+    let present = try #require(try file.leaves(of: "blocks").first)
+    #expect(present.keys.first == report.through.next)
+    let stale = try #require(try before.leaves(of: "blocks").first { $0.keys.contains(report.through.next) })
+    try #require(stale.keys.contains(report.through) && stale.keys.last == present.keys.last)
+    file.copy(stale.page, of: before, to: present.page)
+    try Data(file.bytes).write(to: URL(fileURLWithPath: home.dataFile))
+    let reader = try LMDBLogReader(directory: home.directory)
+    let found = try reader.read(after: .start, limit: .max, byteLimit: .max).map(\.position)
+    #expect(found.first == report.through.next && found.last == Position(rawValue: 301))
+    expectError(.logInvalid, "position \(report.through) was pruned, and is there", "hypha log verify") {
+      try reader.visit(Position(rawValue: 1)...Position(rawValue: 301), .backward) { _ in true }
+    }
+    #expect(try reader.entry(at: report.through) == nil)
+    let verification = try LMDBLogInspection().verify(home.directory, linksAt: []) { _ in }
+    #expect(!verification.isSound)
+  }
+
   @Test(arguments: [60, 9_000])
   func `a number that leads to a page of an older commit is found`(_ byteCount: Int) async throws {
     let home = Backend.lmdb.makeHome()
@@ -210,6 +238,12 @@ struct PageFile {
     bytes.replaceSubrange(
       to + part.lowerBound..<to + part.upperBound,
       with: bytes[from + part.lowerBound..<from + part.upperBound])
+  }
+
+  /// Puts what is on a page of another file on one of this, under this one's number.
+  mutating func copy(_ page: UInt64, of other: PageFile, to place: UInt64) {
+    let (from, to) = (Int(page) * Self.byteCount, Int(place) * Self.byteCount)
+    bytes.replaceSubrange(to + 8..<to + Self.byteCount, with: other.bytes[from + 8..<from + Self.byteCount])
   }
 
   private func withPages<Value>(_ body: (PageMap) throws -> Value) throws -> Value {
