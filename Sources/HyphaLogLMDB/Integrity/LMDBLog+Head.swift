@@ -1,3 +1,5 @@
+import CLMDB
+// Whichever module is loaded first has `timespec`.
 import Glibc
 import HyphaCore
 public import HyphaLog
