@@ -7,42 +7,8 @@ import Testing
 @testable import HyphaLogLMDB
 
 extension Processes {
-  /// `hypha log verify`, `head` and `salvage` on logs that are altered or damaged.
+  /// `hypha log verify` and `head` on logs that are altered or damaged.
   @Suite struct LogSafetyTests {
-    /// The wall clock.
-    private struct Clock: TimeSource {
-      func microseconds() -> UInt64 { UInt64(Date().timeIntervalSince1970 * 1e6) }
-    }
-
-    /// Appends events to the log of node `hq`, which is made where there is none.
-    private func append(_ count: Int, to directory: String, payload: [UInt8] = [1, 2, 3], perBatch: Int = 1)
-      async throws
-    {
-      let log = try LMDBLog(
-        directory: directory, node: "hq", settings: LMDBLogSettings(mapByteCount: 1 << 28), time: Clock())
-      defer { log.close() }
-      let lane = Lane(agent: "ana", channel: .persistent, target: .type("T"))
-      let head = try log.laneHead(lane)
-      var (previous, number) = (head?.point ?? .start, head?.point.sequence ?? 0)
-      for _ in 0..<count / perBatch {
-        var batch = LogBatch()
-        for _ in 0..<perBatch {
-          number += 1
-          let id = EventID(high: UInt64(payload.count), low: number)
-          let header = RecordHeader(
-            id: id, time: Timestamp(microseconds: 1), channel: .persistent, agent: "ana", epoch: 1,
-            sequence: number,
-            previous: previous, addressee: nil, type: "T", subject: "s", contentType: .bytes, correlation: id,
-            authority: Authority(principal: "ana"))
-          batch.appends.append(.init(try Record(header, payload: payload)))
-          previous = LanePoint(epoch: 1, sequence: number)
-        }
-        batch.cursors[CursorKey(agent: "ana", channel: .persistent)] = Cursor(
-          position: .start, handledCount: number)
-        _ = try await log.append(batch)
-      }
-    }
-
     private func copy(_ from: String, _ to: String) throws {
       try FileManager.default.copyItem(atPath: from, toPath: to)
     }
@@ -52,7 +18,7 @@ extension Processes {
       let (hq, desk) = (scratch("data/hq"), scratch("data/desk"))
       func keep(_ sequence: UInt64) throws -> LogBatch {
         let log = try LMDBLog(
-          directory: hq, node: "hq", settings: LMDBLogSettings(mapByteCount: 1 << 28), time: Clock())
+          directory: hq, node: "hq", settings: LMDBLogSettings(mapByteCount: 1 << 28), time: PlainLog.Clock())
         defer { log.close() }
         let signed = try #require(try log.signedHead())
         let id = EventID(high: 7, low: sequence)
@@ -67,14 +33,15 @@ extension Processes {
       }
       func take(_ batch: LogBatch) async throws {
         let log = try LMDBLog(
-          directory: desk, node: "desk", settings: LMDBLogSettings(mapByteCount: 1 << 28), time: Clock())
+          directory: desk, node: "desk", settings: LMDBLogSettings(mapByteCount: 1 << 28),
+          time: PlainLog.Clock())
         defer { log.close() }
         _ = try await log.append(batch)
       }
-      try await append(30, to: hq)
+      try await PlainLog.append(30, to: hq)
       try await take(keep(1))
       try copy(hq, scratch("older"))
-      try await append(10, to: hq)
+      try await PlainLog.append(10, to: hq)
       try await take(keep(2))
       let sound = try await scratch.hypha("log", "verify", scratch("data"))
       #expect(sound.status == 0 && sound.errors == "", "\(sound)")
@@ -89,14 +56,14 @@ extension Processes {
       let cut = try await scratch.hypha("log", "verify", scratch("data"))
       #expect(cut.status == 1 && cut.output.contains("\(desk) at 2: behind: "), "\(cut)")
       #expect(cut.output.contains("\(desk) (1)"), "what was signed before still holds: \(cut)")
-      try await append(10, to: hq, payload: [4])
+      try await PlainLog.append(10, to: hq, payload: [4])
       let rewritten = try await scratch.hypha("log", "verify", scratch("data"), "--json")
       #expect(rewritten.status == 1 && rewritten.output.contains("\"verdict\":\"altered\""), "\(rewritten)")
       let checked = try await scratch.hypha("log", "head", hq, "--check", desk)
       #expect(checked.status == 1 && checked.output.contains("altered"), "\(checked)")
       // Another log in its place counts against it, until somebody says that it is there on purpose.
       try FileManager.default.removeItem(atPath: hq)
-      try await append(3, to: hq)
+      try await PlainLog.append(3, to: hq)
       for arguments in [[scratch("data")], [hq, "--witness", desk]] {
         let replaced = try await scratch.hypha(["log", "verify"] + arguments)
         #expect(
@@ -140,14 +107,14 @@ extension Processes {
     @Test func `a kept head tells what became of a log`() async throws {
       let scratch = try Scratch()
       let hq = scratch("hq")
-      try await append(30, to: hq)
+      try await PlainLog.append(30, to: hq)
       let first = try await scratch.hypha("log", "head", hq)
       #expect(first.status == 0 && first.lines.count == 1)
       let early = try scratch.file("early.head", first.output)
       try copy(hq, scratch("older"))
       try copy(hq, scratch("rewritten"))
-      try await append(10, to: hq)
-      try await append(10, to: scratch("rewritten"), payload: [4])
+      try await PlainLog.append(10, to: hq)
+      try await PlainLog.append(10, to: scratch("rewritten"), payload: [4])
       let late = try scratch.file("late.head", await scratch.hypha("log", "head", hq).output)
 
       func expect(
@@ -170,7 +137,7 @@ extension Processes {
       try await expect("behind", scratch("older"), late)
       try await expect("altered", scratch("rewritten"), late)
       try await expect("other-key", hq, late, "--key", String(repeating: "0", count: 64))
-      try await append(30, to: scratch("other"))
+      try await PlainLog.append(30, to: scratch("other"))
       #expect(try await scratch.hypha("log", "head", scratch("other")).status == 0)
       try await expect("other-log", scratch("other"), early)
       let forged = try scratch.file(
@@ -189,9 +156,10 @@ extension Processes {
     {
       let scratch = try Scratch()
       let directory = scratch("hq")
-      try await append(3, to: directory)
+      try await PlainLog.append(3, to: directory)
       let log = try LMDBLog(
-        directory: directory, node: "hq", settings: LMDBLogSettings(mapByteCount: 1 << 28), time: Clock())
+        directory: directory, node: "hq", settings: LMDBLogSettings(mapByteCount: 1 << 28),
+        time: PlainLog.Clock())
       let early = try await scratch.hypha("log", "head", directory)
       #expect(early.status == 1 && early.output == "", "\(early)")
       #expect(early.errors.contains("has no key yet") && early.errors.contains("while the node is stopped"))
@@ -232,7 +200,7 @@ extension Processes {
       async throws
     {
       let scratch = try Scratch()
-      try await append(600, to: scratch("hq"), perBatch: 3)
+      try await PlainLog.append(600, to: scratch("hq"), perBatch: 3)
       let sound = try Data(contentsOf: URL(fileURLWithPath: scratch("hq/log/data.mdb")))
       let seed =
         ProcessInfo.processInfo.environment["HYPHA_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...999_999)
@@ -274,7 +242,7 @@ extension Processes {
         #expect(report.entryCount + report.quarantinedCount == 600, "\(comment) \(salvage)")
         let again = try await scratch.hypha("log", "verify", new)
         #expect(again.status == 0 && again.lines.count == 1, "\(comment) \(again)")
-        try await append(6, to: new, perBatch: 3)
+        try await PlainLog.append(6, to: new, perBatch: 3)
         #expect(try Data(contentsOf: URL(fileURLWithPath: damaged + "/log/data.mdb")) == data)
       }
       #expect(findingCount > 0, "HYPHA_SEED=\(seed)")
@@ -282,7 +250,7 @@ extension Processes {
 
     @Test func `the death of the process that reads a log is a finding`() async throws {
       let scratch = try Scratch()
-      try await append(6_000, to: scratch("hq"), perBatch: 300)
+      try await PlainLog.append(6_000, to: scratch("hq"), perBatch: 300)
       var last: Hypha.Result?
       // The process may be through before it is found.
       for _ in 0..<50 where last?.output.contains("died") != true {
@@ -306,7 +274,7 @@ extension Processes {
     @Test(arguments: [SIGKILL, SIGTERM])
     func `a process that is killed while it verifies is no finding of damage`(_ signal: Int32) async throws {
       let scratch = try Scratch()
-      try await append(6_000, to: scratch("hq"), perBatch: 300)
+      try await PlainLog.append(6_000, to: scratch("hq"), perBatch: 300)
       struct Row: Decodable {
         var isSound: Bool
         var interruption: String?
@@ -339,7 +307,7 @@ extension Processes {
 
     @Test func `a verification that is stopped says how far it came`() async throws {
       let scratch = try Scratch()
-      try await append(6_000, to: scratch("hq"), perBatch: 300)
+      try await PlainLog.append(6_000, to: scratch("hq"), perBatch: 300)
       var last: Hypha.Result?
       // The process may be through before it is stopped.
       for _ in 0..<50 where last?.status != 130 {
@@ -358,29 +326,11 @@ extension Processes {
       #expect(stopped.output.contains("\"isSound\":false") && stopped.output.contains("\"findings\":[]"))
     }
 
-    @Test func `a salvage that is stopped leaves nothing, and says so`() async throws {
-      let scratch = try Scratch()
-      try await append(6_000, to: scratch("hq"), perBatch: 300)
-      var last: Hypha.Result?
-      // It may be through before it is stopped.
-      for round in 0..<50 where last?.status != 130 {
-        let output = scratch("new-\(round)")
-        let salvage = try scratch.start("log", "salvage", scratch("hq"), "--output", output)
-        while salvage.isRunning, !FileManager.default.fileExists(atPath: output) {}
-        kill(salvage.id, SIGINT)
-        let result = await salvage.end()
-        last = result
-        guard result.status == 130 else { continue }
-        #expect(result.errorLines == ["stopped: nothing was salvaged to \(output)"], "\(result)")
-        #expect(!FileManager.default.fileExists(atPath: output))
-      }
-      #expect(last?.status == 130)
-    }
-
     @Test(arguments: [SIGINT, SIGTERM])
     func `a backup that is stopped leaves nothing, and says so`(_ signal: Int32) async throws {
       let scratch = try Scratch()
-      try await append(3_000, to: scratch("hq"), payload: [UInt8](repeating: 1, count: 4_000), perBatch: 300)
+      try await PlainLog.append(
+        3_000, to: scratch("hq"), payload: [UInt8](repeating: 1, count: 4_000), perBatch: 300)
       var last: Hypha.Result?
       // It may be through before it is stopped.
       for round in 0..<50 where last?.status != 128 + signal {
@@ -399,7 +349,7 @@ extension Processes {
 
     @Test func `a log that may not be read is no finding of damage`() async throws {
       let scratch = try Scratch()
-      try await append(30, to: scratch("data/hq"))
+      try await PlainLog.append(30, to: scratch("data/hq"))
       /// Runs hypha without the right to pass over permissions, which root has.
       func hypha(_ arguments: String...) async throws -> Hypha.Result {
         guard geteuid() == 0 else { return try await scratch.hypha(arguments) }
@@ -431,92 +381,6 @@ extension Processes {
       let below = try await hypha("log", "verify", scratch("data/hq"))
       try permit(0o700, "data")
       #expect(below.status == 1 && below.errors.contains("may not be read by this user"), "\(below)")
-    }
-
-    @Test func `the death of the process that salvages a log is told, and it can be run again`() async throws
-    {
-      let scratch = try Scratch()
-      try await append(6_000, to: scratch("hq"), perBatch: 300)
-      var last: Hypha.Result?
-      for _ in 0..<50 where last?.errors.contains("died") != true {
-        try? FileManager.default.removeItem(atPath: scratch("new"))
-        let salvage = try scratch.start("log", "salvage", scratch("hq"), "--output", scratch("new"))
-        var salvager: Int32?
-        while salvager == nil, salvage.isRunning {
-          salvager =
-            ProcessTable.children(of: salvage.id).first { $0.command.contains("log examine salvage") }?.id
-        }
-        if let salvager { kill(salvager, SIGSEGV) }
-        last = await salvage.end()
-      }
-      let result = try #require(last)
-      #expect(result.status == 1 && result.output == "", "\(result)")
-      #expect(
-        result.errors.contains("the process that salvaged \(scratch("hq")) died; remove \(scratch("new"))"),
-        "\(result)")
-      #expect(result.errors.contains("SIGSEGV") && result.errorLines.count == 1, "\(result)")
-      // It may have died before it had made anything.
-      try? FileManager.default.removeItem(atPath: scratch("new"))
-      let again = try await scratch.hypha("log", "salvage", scratch("hq"), "--output", scratch("new"))
-      #expect(again.status == 0 && again.output.contains("6,000 entries"), "\(again)")
-      #expect(try await scratch.hypha("log", "verify", scratch("new")).status == 0)
-    }
-
-    @Test func `a salvage that is killed ends with its child, leaves no log, and can be run again`()
-      async throws
-    {
-      let scratch = try Scratch()
-      try await append(6_000, to: scratch("hq"), perBatch: 300)
-      var isCut = false
-      for _ in 0..<50 where !isCut {
-        try? FileManager.default.removeItem(atPath: scratch("new"))
-        let salvage = try scratch.start("log", "salvage", scratch("hq"), "--output", scratch("new"))
-        var salvager: Int32?
-        while salvager == nil, salvage.isRunning {
-          salvager =
-            ProcessTable.children(of: salvage.id).first { $0.command.contains("log examine salvage") }?.id
-        }
-        guard let salvager else { continue }
-        // It has no time to end by itself.
-        kill(salvager, SIGSTOP)
-        kill(salvage.id, SIGKILL)
-        _ = await salvage.end()
-        kill(salvager, SIGCONT)
-        #expect(await becomesTrue { ProcessTable.hasEnded(salvager) })
-        isCut = !FileManager.default.fileExists(atPath: scratch("new/log"))
-      }
-      #expect(isCut)
-      let again = try await scratch.hypha("log", "salvage", scratch("hq"), "--output", scratch("new"))
-      #expect(again.status == 0 && again.output.contains("6,000 entries"), "\(again)")
-      #expect(try await scratch.hypha("log", "verify", scratch("new")).status == 0)
-    }
-
-    @Test func `salvage says what it kept and what not, and writes loose records where it is told`()
-      async throws
-    {
-      let scratch = try Scratch()
-      try await append(40, to: scratch("hq"), payload: [UInt8](repeating: 7, count: 800), perBatch: 40)
-      #expect(try await scratch.hypha("log", "head", scratch("hq")).status == 0)
-      let file = scratch("hq/log/data.mdb")
-      var data = try Data(contentsOf: URL(fileURLWithPath: file))
-      let block = try #require(data.range(of: Data("HYB2".utf8)))
-      // Neither the block's header nor those of its entries are left.
-      data.resetBytes(in: block.lowerBound..<block.lowerBound + 64 + 72 * 40)
-      try data.write(to: URL(fileURLWithPath: file))
-      let verify = try await scratch.hypha("log", "verify", scratch("hq"))
-      #expect(verify.status == 1 && verify.output.contains("position 40"), "\(verify)")
-      let salvage = try await scratch.hypha(
-        "log", "salvage", scratch("hq"), "--output", scratch("new"), "--loose", scratch("loose.jsonl"))
-      #expect(salvage.status == 0 && salvage.errors == "", "\(salvage)")
-      #expect(salvage.output.contains("positions 1 to 40: no whole block"), "\(salvage)")
-      #expect(
-        salvage.output.contains("40 records without a place are in \(scratch("loose.jsonl"))"), "\(salvage)")
-      let lines = try String(contentsOfFile: scratch("loose.jsonl"), encoding: .utf8).split(separator: "\n")
-      #expect(lines.count == 40 && lines[0].contains("\"agent\":\"ana\""))
-      #expect(FileManager.default.fileExists(atPath: scratch("new/node.key")))
-      let again = try await scratch.hypha("log", "salvage", scratch("hq"), "--output", scratch("new"))
-      #expect(again.status == 1 && again.errors.contains("holds a log already"))
-      #expect(try await scratch.hypha("log", "verify", scratch("new")).output.contains("40 quarantined"))
     }
   }
 }

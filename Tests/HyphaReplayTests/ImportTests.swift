@@ -8,36 +8,6 @@ import Testing
 
 /// What is imported and exported again is what it was.
 @Suite struct ImportTests {
-  private func emptyLog() throws -> MemoryLog {
-    let identity = LogIdentity(id: EventID(high: 1, low: 1), node: "imported")
-    return try MemoryLog(store: MemoryLogStore(identity: identity), time: World.SkewedTime())
-  }
-
-  private func export(_ logs: [any LogReader], _ format: ExportFormat) throws -> String {
-    var bytes: [UInt8] = []
-    var exporter = try LogExporter(format, expectedCount: 100, spillDirectory: NSTemporaryDirectory()) {
-      bytes += $0
-    }
-    var replay = try Replay(of: logs)
-    try replay.look()
-    try replay.visit {
-      try exporter.add($0)
-      return true
-    }
-    try exporter.finish()
-    return String(decoding: bytes, as: UTF8.self)
-  }
-
-  @discardableResult
-  private func withFile<Value>(_ bytes: some Sequence<UInt8>, _ body: (String) throws -> Value) throws
-    -> Value
-  {
-    let path = NSTemporaryDirectory() + "hypha-import-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    try Data(bytes).write(to: URL(fileURLWithPath: path))
-    return try body(path)
-  }
-
   private func imported(_ text: String) throws -> MemoryLog {
     let log = try emptyLog()
     try withFile(text.utf8) { try LogImporter(into: log).addCloudEvents(GzipInputStream(path: $0)) }

@@ -9,36 +9,13 @@ import Testing
 /// What of an XES file no entry holds whole is in the log in pieces, and exported as it was.
 @Suite struct XESPiecesTests {
   private func imported(path: String, _ node: NodeID = "imported") throws -> MemoryLog {
-    let identity = LogIdentity(id: EventID(high: 1, low: 1), node: node)
-    let log = try MemoryLog(store: MemoryLogStore(identity: identity), time: World.SkewedTime())
+    let log = try emptyLog(node)
     try LogImporter(into: log).addRecording(GzipInputStream(path: path), options: .init(placeholders: [""]))
     return log
   }
 
   private func imported(_ text: String, _ node: NodeID = "imported") throws -> MemoryLog {
-    try withFile(text) { try imported(path: $0, node) }
-  }
-
-  private func withFile<Value>(_ text: String, _ body: (String) throws -> Value) throws -> Value {
-    let path = NSTemporaryDirectory() + "hypha-pieces-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
-    return try body(path)
-  }
-
-  private func export(_ logs: [any LogReader], _ format: ExportFormat = .xes) throws -> String {
-    var bytes: [UInt8] = []
-    var exporter = try LogExporter(format, expectedCount: 100, spillDirectory: NSTemporaryDirectory()) {
-      bytes += $0
-    }
-    var replay = try Replay(of: logs)
-    try replay.look()
-    try replay.visit {
-      try exporter.add($0)
-      return true
-    }
-    try exporter.finish()
-    return String(decoding: bytes, as: UTF8.self)
+    try withFile(text.utf8) { try imported(path: $0, node) }
   }
 
   /// More than a mebibyte in many elements, with characters of one to four bytes.
@@ -78,7 +55,7 @@ import Testing
     // Once more the same to the byte, and by way of CloudEvents.
     #expect(try export([imported(exported)]) == exported)
     let events = try export([log], .cloudEvents)
-    let again = try withFile(events) { path in
+    let again = try withFile(events.utf8) { path in
       let identity = LogIdentity(id: EventID(high: 1, low: 1), node: "imported")
       let log = try MemoryLog(store: MemoryLogStore(identity: identity), time: World.SkewedTime())
       try LogImporter(into: log).addCloudEvents(GzipInputStream(path: path))

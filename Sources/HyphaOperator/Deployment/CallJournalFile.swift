@@ -5,8 +5,8 @@ import HyphaRuntime
 /// The file `calls` in a node's data directory: the ``CallJournal`` of the process that runs the node, mapped, so that it is there
 /// however that ends.
 enum CallJournalFile {
-  /// No journal is larger: 64 bytes for each of a million agents.
-  private static let byteCountMax = 64 << 20
+  /// No journal is larger: it would be of a million agents.
+  private static let byteCountMax = 128 << 20
 
   /// Reads what the process before this one has left, and begins a journal for the calls of `agents`.
   ///

@@ -9,14 +9,21 @@ enum TrapSignals {
   /// Illegal instruction and trap are what Swift's own checks end in; abort is the C library's.
   private static let signals = [SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGBUS, SIGSEGV]
 
-  /// Where the handler writes, and what was called before it. Only changed by ``watch(_:)``, before agents run.
+  /// Where the handler writes, and the one before that.
+  ///
+  /// `nonisolated(unsafe)`: only ``watch(_:)`` changes them, on the node's own thread while no agents run; a signal handler may take
+  /// no lock.
   nonisolated(unsafe) private static var journal: Unmanaged<CallJournal>?
+  nonisolated(unsafe) private static var formerJournal: Unmanaged<CallJournal>?
+  /// What was called before the handler; written once, before any signal can come to it.
   nonisolated(unsafe) private static let before = UnsafeMutablePointer<sigaction>.allocate(capacity: 65)
 
-  /// From now on the process's end is noted in `journal`, which lives for ever. The node's own thread, before agents run.
+  /// From now on the process's end is noted in `journal`. The node's own thread, before agents run.
   static func watch(_ journal: CallJournal) {
     let isFirst = self.journal == nil
-    // The one before is not let go: the handler may be running.
+    // The last one is not let go yet: a handler may have begun with it.
+    formerJournal?.release()
+    formerJournal = self.journal
     self.journal = Unmanaged.passRetained(journal)
     guard isFirst else { return }
     for signal in signals {
@@ -32,7 +39,7 @@ enum TrapSignals {
     // What another process has sent says nothing of the call that it has come upon.
     let isSent = (info?.pointee.si_code ?? 0) <= 0
     let isOwn = !isSent || info?.pointee._sifields._kill.si_pid == getpid()
-    if isOwn { journal?._withUnsafeGuaranteedRef { $0.noteTrap(signal) } }
+    if isOwn { journal?.takeUnretainedValue().noteTrap(signal) }
     sigaction(signal, before + Int(signal), nil)
     // A fault comes again when this returns, a signal that was sent does not.
     if isSent { raise(signal) }

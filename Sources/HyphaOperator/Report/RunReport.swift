@@ -134,6 +134,16 @@ struct RunReport {
     Array($0.utf8)
   }
 
+  /// Shows a decision beside the changes of the topology.
+  private mutating func note(
+    _ what: String, by principal: some Sequence<UInt8>, at time: UInt64, _ reason: String?
+  ) {
+    links.note(
+      .init(
+        time: time, by: String(decoding: Array(principal), as: UTF8.self), what: what,
+        note: Self.short(reason)))
+  }
+
   private mutating func takeOwn(_ record: RecordView, _ time: UInt64) {
     let type = String(decoding: record.type, as: UTF8.self)
     guard record.agent.starts(with: Self.authorPrefix) else { return incidents.take(type, record) }
@@ -143,34 +153,21 @@ struct RunReport {
       case LinksChanged.eventType.text: links.apply(try LinksChanged.decode(Record(record)), at: time)
       case RuleAsked.eventType.text:
         let asked = try RuleAsked.decode(Record(record))
-        links.note(
-          .init(
-            time: time, by: String(decoding: record.principal, as: UTF8.self),
-            what: ChangeText.rule(asked.rule), note: Self.short(asked.note)))
+        note(ChangeText.rule(asked.rule), by: record.principal, at: time, asked.note)
       case RuleRefused.eventType.text:
         let refused = try RuleRefused.decode(Record(record))
-        links.note(
-          .init(
-            time: time, by: "the observer", what: "\(ChangeText.rule(refused.rule)): refused",
-            note: Self.short(refused.reason)))
+        note("\(ChangeText.rule(refused.rule)): refused", by: "the observer".utf8, at: time, refused.reason)
       case MoveAsked.eventType.text:
         let asked = try MoveAsked.decode(Record(record))
-        links.note(
-          .init(
-            time: time, by: String(decoding: record.principal, as: UTF8.self),
-            what: "move \(asked.agent) to \(asked.to)", note: Self.short(asked.note)))
+        note("move \(asked.agent) to \(asked.to)", by: record.principal, at: time, asked.note)
       case MoveRefused.eventType.text:
         let refused = try MoveRefused.decode(Record(record))
-        links.note(
-          .init(
-            time: time, by: String(decoding: record.agent, as: UTF8.self),
-            what: "move \(refused.agent) to \(refused.to): refused", note: Self.short(refused.reason)))
+        note(
+          "move \(refused.agent) to \(refused.to): refused", by: record.agent, at: time, refused.reason)
       case AgentArrived.eventType.text:
         let arrived = try AgentArrived.decode(Record(record))
         if let agent = agents.place(of: arrived.agent.text) { homes[agent] = arrived.node }
-        links.note(
-          .init(
-            time: time, by: arrived.node.text, what: "\(arrived.agent) works on \(arrived.node)", note: nil))
+        note("\(arrived.agent) works on \(arrived.node)", by: arrived.node.text.utf8, at: time, nil)
       default: break
       }
     } catch {

@@ -21,10 +21,10 @@ struct Batch<Kind: Agent> {
   var isSpoilt = false
   /// Whether a handler was left in its middle, because the node stops.
   var isAbandoned = false
-  /// Whether it has a call count as failed that a trap has ended: the next trap must not undo that.
-  var countsCrash = false
+  /// What the call was for that it has count as failed, since a trap has ended it; nil for none.
+  var crash: CallPurpose?
   /// Whether it must be committed before the next event is handled.
-  var isUrgent: Bool { Kind.reachesOutside || countsCrash }
+  var isUrgent: Bool { Kind.reachesOutside || crash != nil }
   /// Answers to questions, which leave once their effects are committed.
   var answers: [(Asker, Answered.Outcome)] = []
   /// Alerts whose handlers have thrown; it outlives the commit.
@@ -86,6 +86,6 @@ struct Batch<Kind: Agent> {
     calls = []
     moved = []
     isAgendaChanged = false
-    countsCrash = false
+    crash = nil
   }
 }

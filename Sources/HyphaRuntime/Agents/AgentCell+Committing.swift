@@ -38,7 +38,7 @@ extension AgentCell {
 
   func prepareState() async -> StateTail? {
     // One that a process has ended in is restored by the agent itself, if at all.
-    guard Kind.evolves.isUsed, !hasBroken else { return nil }
+    guard Kind.evolves.isUsed, !isBrokenAtStart else { return nil }
     slot?.begin(.start)
     defer { slot?.end() }
     let initial = await Kind().state
@@ -102,7 +102,7 @@ extension AgentCell {
       giveUp("has taken what cannot be recorded: \(error)")
       return false
     }
-    let isAgendaChanged = batch.isAgendaChanged
+    let (isAgendaChanged, crash) = (batch.isAgendaChanged, batch.crash)
     batch.committed()
     batch.calls = waiting
     defer { if batch.finishes { metrics.withLock { $0.isFinished = true } } }
@@ -133,6 +133,7 @@ extension AgentCell {
       giveUp("cannot commit what it did: \(error)")
       return false
     }
+    if let crash { slot?.settle(crash) }
     send(answers)
     if isAgendaChanged {
       notePending(batch.agenda)

@@ -41,10 +41,11 @@ extension AgentCell {
   func handlePrompt(
     _ delivery: Delivery, until end: Timestamp, on agent: isolated Kind, _ batch: inout Batch<Kind>
   ) -> Int {
-    guard delivery.channel != .alert, !delivery.isAgain, let records = delivery.records, !hasBroken,
+    guard delivery.channel != .alert, !delivery.isAgain, let records = delivery.records,
       case .prompt(let take)? = entry(for: delivery.input, &batch)
     else { return 0 }
     let first = records[records.startIndex]
+    let broken = brokenEvent
     let end = delivery.expiresAt.map { min($0, end) } ?? end
     batch.arrivals.removeAll(keepingCapacity: true)
     var turn: Turn?
@@ -57,7 +58,7 @@ extension AgentCell {
     }
     for record in records {
       let now = services.now()
-      guard now < end, !mailbox.hasAlerts, record.sharesNames(with: first) else { break }
+      guard now < end, !mailbox.hasAlerts, record.sharesNames(with: first), record.id != broken else { break }
       batch.arrivals.append(now.since(record.time).wholeMicroseconds)
       let before = agent.state
       let current: Turn
@@ -238,7 +239,7 @@ extension AgentCell {
     }
     do {
       try await body(agent, Context(turn: turn))
-      slot?.settle(source.purpose)
+      if source.purpose.isLifecycle { slot?.settle(source.purpose) }
       let effects = turn.end()
       observe(turn, effects, source, &batch)
       keep(effects, &batch)

@@ -5,20 +5,19 @@ import Synchronization
 
 /// What becomes of an agent in a call of which the process before this one ended.
 extension AgentCell {
-  /// Whether a call is still to count as failed.
-  var hasBroken: Bool { broken.withLock { $0 != nil } }
+  /// Whether it is one of those that the agent begins with.
+  var isBrokenAtStart: Bool { broken.withLock { $0?.purpose.isLifecycle ?? false } }
 
   /// Whether it is the one with this delivery.
-  func isBroken(_ delivery: Delivery) -> Bool {
-    broken.withLock { call in
-      call.map { !$0.purpose.isLifecycle && $0.event == delivery.header.id } ?? false
-    }
-  }
+  func isBroken(_ delivery: Delivery) -> Bool { brokenEvent == delivery.header.id }
+
+  /// The event of a call that is still to count as failed; nil for none.
+  var brokenEvent: EventID? { broken.withLock { $0.flatMap { $0.purpose.isLifecycle ? nil : $0.event } } }
 
   /// Has a call count as failed that a trap has ended, without making it again: the retry policy says when that is.
   func fail(_ delivery: Delivery, on agent: isolated Kind, _ batch: inout Batch<Kind>) -> Turn.Outcome {
     guard let call = broken.withLock({ $0.take() }) else { return .returned }
-    batch.countsCrash = true
+    batch.crash = call.purpose
     let error = CallEndedProcess(call: call)
     let turn = begin(delivery.input, attempt: delivery.attempt, at: services.now(), on: agent, batch)
     let effects = turn.end()

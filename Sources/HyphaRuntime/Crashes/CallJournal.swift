@@ -44,7 +44,8 @@ public final class CallJournal: @unchecked Sendable {
       let slot = UnsafeMutableRawBufferPointer(
         rebasing: memory[number * CallSlot.stride..<(number + 1) * CallSlot.stride])
       var kept = CallSlot.Content(name: name)
-      kept.tally = report.tallies[name] ?? .init()
+      // Until it is dealt with: this process may end before that, by another agent's fault.
+      kept.kept = report.kept[name]
       kept.write(to: slot)
       broken[agent] = report.broken[name]
     }

@@ -14,12 +14,13 @@ public enum CallPurpose: UInt32, Sendable {
   var isMadeAgain: Bool { self != .realtime && self != .question }
 }
 
-/// Where the calls of one agent are noted: 64 bytes of a ``CallJournal``.
+/// Where the calls of one agent are noted: two lines of the processor's cache in a ``CallJournal``. Each call writes the first;
+/// the second holds what is to outlive more than one process.
 ///
 /// `@unchecked Sendable`: see ``CallJournal``.
 struct CallSlot: @unchecked Sendable {
-  /// The bytes of a slot, and of the header before the first: a line of the processor's cache.
-  static let stride = 64
+  /// The bytes of a slot, and of the header before the first.
+  static let stride = 128
 
   private let bytes: UnsafeMutableRawBufferPointer
   /// The memory is the journal's.
@@ -30,16 +31,11 @@ struct CallSlot: @unchecked Sendable {
     self.journal = journal
   }
 
-  /// How many processes in a row have ended in a call of one purpose.
-  struct Tally: Sendable, Hashable {
-    var purpose: UInt32 = 0
-    var count: UInt32 = 0
-  }
-
   /// A slot as it lies in memory, in the machine's byte order: who reads it is the same machine's next process.
   struct Content {
-    static let (nameOffset, taskOffset, eventOffset, purposeOffset, signalOffset, tallyOffset) =
-      (0, 8, 16, 32, 36, 40)
+    static let (nameOffset, taskOffset, eventOffset, purposeOffset, signalOffset) = (0, 8, 16, 32, 36)
+    /// The call that processes before this one have ended in begins the second line.
+    static let keptOffset = 64
 
     /// The fingerprint of the agent's name.
     var name: UInt64
@@ -50,10 +46,12 @@ struct CallSlot: @unchecked Sendable {
     var purpose: UInt32 = 0
     /// The signal that has come upon the call's own task.
     var signal: UInt32 = 0
-    var tally = Tally()
+    /// What is still to be dealt with of the processes before this one; nil for nothing.
+    var kept: BrokenCall?
 
     init(name: UInt64) { self.name = name }
 
+    /// - Precondition: `bytes` are a whole slot.
     init(_ bytes: UnsafeRawBufferPointer) {
       name = bytes.loadUnaligned(fromByteOffset: Self.nameOffset, as: UInt64.self)
       task = bytes.loadUnaligned(fromByteOffset: Self.taskOffset, as: UInt64.self)
@@ -62,9 +60,7 @@ struct CallSlot: @unchecked Sendable {
         low: bytes.loadUnaligned(fromByteOffset: Self.eventOffset + 8, as: UInt64.self))
       purpose = bytes.loadUnaligned(fromByteOffset: Self.purposeOffset, as: UInt32.self)
       signal = bytes.loadUnaligned(fromByteOffset: Self.signalOffset, as: UInt32.self)
-      tally = Tally(
-        purpose: bytes.loadUnaligned(fromByteOffset: Self.tallyOffset, as: UInt32.self),
-        count: bytes.loadUnaligned(fromByteOffset: Self.tallyOffset + 4, as: UInt32.self))
+      kept = BrokenCall(kept: UnsafeRawBufferPointer(rebasing: bytes[Self.keptOffset...]))
     }
 
     func write(to bytes: UnsafeMutableRawBufferPointer) {
@@ -74,8 +70,7 @@ struct CallSlot: @unchecked Sendable {
       bytes.storeBytes(of: event.low, toByteOffset: Self.eventOffset + 8, as: UInt64.self)
       bytes.storeBytes(of: purpose, toByteOffset: Self.purposeOffset, as: UInt32.self)
       bytes.storeBytes(of: signal, toByteOffset: Self.signalOffset, as: UInt32.self)
-      bytes.storeBytes(of: tally.purpose, toByteOffset: Self.tallyOffset, as: UInt32.self)
-      bytes.storeBytes(of: tally.count, toByteOffset: Self.tallyOffset + 4, as: UInt32.self)
+      kept?.write(to: UnsafeMutableRawBufferPointer(rebasing: bytes[Self.keptOffset...]))
     }
   }
 
@@ -110,6 +105,7 @@ struct CallSlot: @unchecked Sendable {
   static var currentTask: UInt64 {
     withUnsafeCurrentTask { task in
       guard let task, MemoryLayout<UnsafeCurrentTask>.size == MemoryLayout<UInt64>.size else { return 0 }
+      // It holds one pointer, of which only the number is used.
       return unsafeBitCast(task, to: UInt64.self)
     }
   }
@@ -131,11 +127,10 @@ struct CallSlot: @unchecked Sendable {
   /// Notes that no call runs.
   func end() { bytes.storeBytes(of: 0, toByteOffset: Content.purposeOffset, as: UInt32.self) }
 
-  /// Forgets that processes have ended in calls of this purpose: one has come back, or is not made any more.
+  /// Forgets that processes have ended in calls of this purpose: one has come back, is not made any more, or is in the log as failed.
   func settle(_ purpose: CallPurpose) {
-    let tally = Content.tallyOffset
-    guard bytes.load(fromByteOffset: tally, as: UInt32.self) == purpose.rawValue else { return }
-    bytes.storeBytes(of: 0, toByteOffset: tally + 4, as: UInt32.self)
+    guard bytes.load(fromByteOffset: Content.keptOffset, as: UInt32.self) == purpose.rawValue else { return }
+    bytes.storeBytes(of: 0, toByteOffset: Content.keptOffset, as: UInt32.self)
   }
 
   /// Notes a signal in the header, and in the slots of the calls that `task` is in.
@@ -153,5 +148,34 @@ struct CallSlot: @unchecked Sendable {
       }
       offset += stride
     }
+  }
+}
+
+extension BrokenCall {
+  private static let (countOffset, signalOffset, certainOffset, eventOffset) = (4, 8, 12, 16)
+
+  /// A call as a slot keeps it, after the purpose, which is 0 for none.
+  fileprivate init?(kept bytes: UnsafeRawBufferPointer) {
+    let count = bytes.loadUnaligned(fromByteOffset: Self.countOffset, as: UInt32.self)
+    guard let purpose = CallPurpose(rawValue: bytes.loadUnaligned(as: UInt32.self)), count > 0 else {
+      return nil
+    }
+    self.init(
+      purpose: purpose,
+      event: EventID(
+        high: bytes.loadUnaligned(fromByteOffset: Self.eventOffset, as: UInt64.self),
+        low: bytes.loadUnaligned(fromByteOffset: Self.eventOffset + 8, as: UInt64.self)),
+      signal: bytes.loadUnaligned(fromByteOffset: Self.signalOffset, as: Int32.self),
+      isCertain: bytes.loadUnaligned(fromByteOffset: Self.certainOffset, as: UInt32.self) != 0,
+      count: Int(count))
+  }
+
+  fileprivate func write(to bytes: UnsafeMutableRawBufferPointer) {
+    bytes.storeBytes(of: UInt32(clamping: count), toByteOffset: Self.countOffset, as: UInt32.self)
+    bytes.storeBytes(of: signal, toByteOffset: Self.signalOffset, as: Int32.self)
+    bytes.storeBytes(of: isCertain ? 1 : 0, toByteOffset: Self.certainOffset, as: UInt32.self)
+    bytes.storeBytes(of: event.high, toByteOffset: Self.eventOffset, as: UInt64.self)
+    bytes.storeBytes(of: event.low, toByteOffset: Self.eventOffset + 8, as: UInt64.self)
+    bytes.storeBytes(of: purpose.rawValue, as: UInt32.self)
   }
 }

@@ -19,10 +19,11 @@ public struct BrokenCall: Sendable, Hashable {
 public struct CrashReport: Sendable {
   /// The signal that has ended the process; nil where none did that is a fault of the program's.
   public private(set) var signal: Int32?
-  /// The calls that count as failed, by the fingerprint of the agent's name.
+  /// The calls that count as failed, by the fingerprint of the agent's name: those that the process has ended in, and those that
+  /// earlier ones have with events, as long as no log says that they failed.
   private(set) var broken: [UInt64: BrokenCall] = [:]
-  /// What of earlier processes is to be kept, by the same.
-  private(set) var tallies: [UInt64: CallSlot.Tally] = [:]
+  /// What the next process is to keep, by the same: these, and how often starts and wakes have ended a process.
+  private(set) var kept: [UInt64: BrokenCall] = [:]
 
   /// How many calls count as failed.
   public var brokenCount: Int { broken.count }
@@ -43,7 +44,11 @@ public struct CrashReport: Sendable {
         CallSlot.Content(
           UnsafeRawBufferPointer(rebasing: bytes[(number + 1) * stride..<(number + 2) * stride]))
       }
-      for slot in slots where slot.tally.count > 0 { tallies[slot.name] = slot.tally }
+      for slot in slots {
+        guard let call = slot.kept else { continue }
+        kept[slot.name] = call
+        if !call.purpose.isLifecycle { broken[slot.name] = call }
+      }
       guard let signal else { return }
       let running = slots.filter { CallPurpose(rawValue: $0.purpose) != nil }
       let guilty = running.filter { $0.signal != 0 }
@@ -63,12 +68,10 @@ public struct CrashReport: Sendable {
     if purpose.isLifecycle {
       // That of another agent's start beside it says nothing of this one's.
       guard isCertain else { return }
-      let before = slot.tally.purpose == slot.purpose ? slot.tally.count : 0
-      let tally = CallSlot.Tally(purpose: slot.purpose, count: before &+ 1)
-      tallies[slot.name] = tally
-      call.count = Int(tally.count)
+      if let before = slot.kept, before.purpose == purpose { call.count += before.count }
     }
     broken[slot.name] = call
+    kept[slot.name] = call
   }
 }
 

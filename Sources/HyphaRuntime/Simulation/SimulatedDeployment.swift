@@ -100,7 +100,8 @@ public final class SimulatedDeployment {
     activations += 1
     let placed = try Node.placed(topology, by: log)
     let journal = CallJournal(
-      of: placed.agents(on: id).map(\.id), after: endedJournals.removeValue(forKey: id) ?? [])
+      of: placed.agents(on: id).map(\.id),
+      after: endedJournals.removeValue(forKey: id) ?? journals[id]?.bytes ?? [])
     journals[id] = journal
     let configuration = Node.Configuration(
       topology: topology, node: id, kinds: kinds, seed: seed &+ activations, notary: notary?(id),

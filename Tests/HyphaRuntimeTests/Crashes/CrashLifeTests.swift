@@ -83,10 +83,11 @@ private actor Poker: Agent {
 /// What becomes of calls that end their node's process: one node, x, with those that trap, and `root` on y above them.
 @Suite(.serialized) struct CrashLifeTests {
   private func deployment(
-    _ texts: [String], starts: Int = 0, wakes: Int = 0,
+    _ texts: [String], starts: Int = 0, wakes: Int = 0, trappers: [String] = ["trapper"], pokes: Bool = true,
+    seed: UInt64 = 1,
     _ supervision: SupervisionSettings = SupervisionSettings(retry: RetryPolicy(jitterPercent: 0))
   ) throws -> SimulatedDeployment {
-    let specs = ["trapper", "other"].map { name in
+    let specs = (trappers + ["other"]).map { name in
       AgentSpec(
         id: AgentID(stringLiteral: name), kind: name == "other" ? "recorder" : "trapper", node: "x",
         reportsTo: "root",
@@ -99,10 +100,11 @@ private actor Poker: Agent {
         AgentSpec(
           id: "writer", kind: "writer", node: "y", reportsTo: "root",
           settings: .object(["texts": .array(texts.map { .string($0) })])),
-        AgentSpec(id: "poker", kind: "poker", node: "y", reportsTo: "root"),
-      ] + specs, supervision: supervision)
+      ] + (pokes ? [AgentSpec(id: "poker", kind: "poker", node: "y", reportsTo: "root")] : []) + specs,
+      supervision: supervision)
     let deployment = SimulatedDeployment(
-      topology, kinds: try KindRegistry(BuiltInKinds.all + [Writer.self, Trapper.self, Poker.self]), seed: 1)
+      topology, kinds: try KindRegistry(BuiltInKinds.all + [Writer.self, Trapper.self, Poker.self]),
+      seed: seed)
     let place = Unchecked(deployment)
     Trapper.trap.withLock { $0 = { place.deployment?.trap("x") } }
     Trapper.doomed.withLock { $0 = (starts, wakes) }
@@ -134,7 +136,7 @@ private actor Poker: Agent {
 
   private func stated<E: Event>(_ type: E.Type, _ deployment: SimulatedDeployment) throws -> [E] {
     try deployment.reader(of: "x").read(after: .start, limit: .max, byteLimit: .max)
-      .filter { $0.source == .stated }.compactMap { try? E.decode($0.record) }
+      .filter { $0.source == .stated && $0.record.header.type == E.eventType }.map { try E.decode($0.record) }
   }
 
   private let pokes = (0..<20).filter { $0 != 13 }.map { "poke \($0)#1" }
@@ -188,6 +190,38 @@ private actor Poker: Agent {
     #expect(try stated(AgentStopped.self, deployment).isEmpty)
     #expect(try state(deployment).contains("plain 1#1"))
     #expect(try stated(HandlerFailed.self, deployment).count { $0.event == nil } == 4)
+  }
+
+  @Test func `of several agents that end their node's process each end counts for the one it was of`() throws
+  {
+    let supervision = SupervisionSettings(retry: RetryPolicy(jitterPercent: 0, attemptCountMax: 2))
+    for seed in 1...10 as ClosedRange<UInt64> {
+      let deployment = try deployment(
+        ["trap 99", "plain 1"], trappers: ["trapper", "second", "third"], seed: seed, supervision)
+      // Two attempts of each at the note and at the poke: what one's end was to count for is not forgotten where another's
+      // comes before it is in the log.
+      let count = try run(deployment)
+      #expect(count == 12, "seed \(seed)")
+      let letters = try DeadLetter.open(in: deployment.reader(of: "x")).map(\.failure)
+      #expect(letters.map(\.attempts) == Array(repeating: 2, count: 6), "seed \(seed)")
+      #expect(try stated(HandlerFailed.self, deployment).count == 12, "seed \(seed)")
+    }
+  }
+
+  @Test func `a call that is in the log as failed does not count again when the process ends by other means`()
+    throws
+  {
+    let deployment = try deployment(["trap 99"], pokes: false)
+    try? deployment.start()
+    var count = 0
+    for _ in 0..<100 {
+      deployment.run(for: .milliseconds(300))
+      if deployment.node("x") == nil { count += 1 } else { deployment.kill("x") }
+      try? deployment.start("x")
+    }
+    // Each attempt was made.
+    #expect(count == 5)
+    #expect(try DeadLetter.open(in: deployment.reader(of: "x")).map(\.failure.attempts) == [5])
   }
 
   @Test func `an agent that is to stop at its first failure stops at a trap`() throws {

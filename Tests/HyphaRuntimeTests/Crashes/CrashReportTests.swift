@@ -34,7 +34,25 @@ import Testing
     #expect(after.report.signal == 4 && after.report.brokenCount == 1)
     let broken = BrokenCall(purpose: .persistent, event: event, signal: 4, isCertain: true, count: 1)
     #expect(after.brokenCall(of: "ana") == broken && after.brokenCall(of: "bob") == nil)
-    #expect(next(after).report.signal == nil && next(after).brokenCall(of: "ana") == nil, "it is told once")
+    #expect(next(after).report.signal == nil, "it is told once")
+  }
+
+  @Test func `a call counts as failed in each process until the log has that, or the agent ends another`()
+    async
+  {
+    let journal = CallJournal(of: agents)
+    await call(journal, "ana", .persistent, trap: 4)
+    var after = next(next(journal))
+    let broken = BrokenCall(purpose: .persistent, event: event, signal: 4, isCertain: true, count: 1)
+    #expect(after.brokenCall(of: "ana") == broken && after.report.brokenCount == 1)
+    await call(after, "bob", .alert, trap: 11)
+    after = next(after)
+    #expect(after.brokenCall(of: "ana") == broken && after.brokenCall(of: "bob")?.signal == 11)
+    after.slot(of: "bob")?.settle(.persistent)
+    after.slot(of: "ana")?.settle(.persistent)
+    await call(after, "bob", .start, trap: 6)
+    after = next(after)
+    #expect(after.brokenCall(of: "ana") == nil && after.brokenCall(of: "bob")?.purpose == .start)
   }
 
   @Test func `a signal that comes upon no call counts for every call with an event, but for the disk's`()

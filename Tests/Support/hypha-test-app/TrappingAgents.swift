@@ -1,3 +1,4 @@
+import Glibc
 import HyphaApp
 
 // Agents whose program has faults, each of which ends the process of their node.
@@ -18,6 +19,7 @@ actor Faulty: Agent {
       // In a task that is not the agent's own.
       async let bad = Self.divide(job.number, by: nothing.count)
       nothing.append(await bad)
+    case 9: abort()
     default: break
     }
   }
