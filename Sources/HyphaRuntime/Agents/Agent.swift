@@ -163,12 +163,12 @@ extension Input {
   fileprivate func event<E: Event>(_ type: E.Type) throws -> E {
     switch self {
     case .record(let record): return try E.decode(record)
-    case .stated(let stated):
-      guard let event = stated.event as? E else {
+    case .value(let run, let index):
+      guard let run = run as? TypedRun<E> else {
         throw HyphaError(
           .invalidPayload, "two event types share the name \(E.eventType)", remedy: "rename one of them")
       }
-      return event
+      return run.values[index]
     }
   }
 }

@@ -4,7 +4,7 @@ import HyphaLog
 /// What an agent's handlers leave until the next commit.
 struct Batch<Kind: Agent> {
   /// The names of the last event, and its handler where it was for this agent.
-  var names: RecordNames?
+  var names: AnyObject?
   var entry: Handlers<Kind>.Entry?
   /// How long events of a row were on their way, in microseconds.
   var arrivals: [UInt64] = []

@@ -112,9 +112,9 @@ extension AgentCell {
     do {
       let answer: Answered
       switch delivery.input {
-      case .stated(let stated):
-        guard let value = stated.event as? Answered else { return }
-        answer = value
+      case .value(let run, let index):
+        guard let run = run as? TypedRun<Answered> else { return }
+        answer = run.values[index]
       case .record(let record): answer = try Answered.decode(record)
       }
       // One that is late is nobody's.
@@ -141,7 +141,7 @@ extension AgentCell {
 
   func asked(_ delivery: Delivery) throws -> Asked? {
     switch delivery.input {
-    case .stated(let stated): stated.event as? Asked
+    case .value(let run, let index): (run as? TypedRun<Asked>)?.values[index]
     case .record(let record): try Asked.decode(record)
     }
   }

@@ -41,38 +41,37 @@ extension AgentCell {
   func handlePrompt(
     _ delivery: Delivery, until end: Timestamp, on agent: isolated Kind, _ batch: inout Batch<Kind>
   ) -> Int {
-    guard delivery.channel != .alert, !delivery.isAgain, let records = delivery.records,
+    guard delivery.channel != .alert, !delivery.isAgain,
       case .prompt(let take)? = entry(for: delivery.input, &batch)
     else { return 0 }
-    let first = records[records.startIndex]
     let broken = brokenEvent
     let end = delivery.expiresAt.map { min($0, end) } ?? end
     batch.arrivals.removeAll(keepingCapacity: true)
     var turn: Turn?
     var failure: (any Error)?
     let purpose: CallPurpose = delivery.channel == .persistent ? .persistent : .realtime
-    slot?.begin(purpose, first.id)
+    slot?.begin(purpose, delivery.input.id)
     defer {
       call.withLock { $0 = nil }
       slot?.end()
     }
-    for record in records {
-      let now = services.now()
-      guard now < end, !mailbox.hasAlerts, record.sharesNames(with: first), record.id != broken else { break }
-      batch.arrivals.append(now.since(record.time).wholeMicroseconds)
+    for index in 0..<delivery.count {
+      let (input, now) = (delivery.input(at: index), services.now())
+      guard now < end, !mailbox.hasAlerts, delivery.sharesNames(index, 0), input.id != broken else { break }
+      batch.arrivals.append(now.since(input.time).wholeMicroseconds)
       let before = agent.state
       let current: Turn
       if isKnownUniquelyReferenced(&turn), let used = turn {
-        used.begin(input: .record(record), at: now, timers: batch.agenda.timers)
+        used.begin(input: input, at: now, timers: batch.agenda.timers)
         current = used
       } else {
-        current = begin(.record(record), at: now, on: agent, batch)
+        current = begin(input, at: now, on: agent, batch)
         turn = current
       }
-      call.withLock { $0 = RunningCall(input: .record(record), began: now) }
-      slot?.next(purpose, record.id)
+      call.withLock { $0 = RunningCall(input: input, began: now) }
+      slot?.next(purpose, input.id)
       do {
-        try take(agent, .record(record), Context(turn: current))
+        try take(agent, input, Context(turn: current))
         let effects = current.end()
         observe(current, effects, delivery, at: batch.arrivals.count - 1, &batch)
         keep(effects, &batch)
@@ -146,8 +145,8 @@ extension AgentCell {
 
   /// The handler of an event; nil where it is not for this agent, or there is none.
   private func entry(for input: Input, _ batch: inout Batch<Kind>) -> Handlers<Kind>.Entry? {
-    let names: RecordNames? = if case .record(let record) = input { record.names } else { nil }
-    if let names, names === batch.names { return batch.entry }
+    let names = input.names
+    if names === batch.names { return batch.entry }
     let header = input.header
     batch.names = names
     batch.entry = wants(header) ? entries[header.type] : nil

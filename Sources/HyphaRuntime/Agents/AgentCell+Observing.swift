@@ -202,7 +202,7 @@ extension ObservedCall {
     var count = 128 + (random?.count ?? 0) * 20 + (clock?.count ?? 0) * 20 + (timers?.count ?? 0) * 64
     switch input {
     case .record(let record): count += record.byteCount * 4 / 3
-    case .stated: count += 512
+    case .value: count += 512
     case nil: break
     }
     for answer in answers ?? [] { count += answer.byteCount }

@@ -37,16 +37,17 @@ extension AgentCell {
     try outbox.withLock { outbox in
       let key = RealtimeLane.Key(event: ObjectIdentifier(E.self), addressee: addressee)
       let lane: RealtimeLane
-      if let known = outbox.realtime[key], known.version == services.routes.sending {
+      if let known = outbox.realtimeLane(key), known.version == services.routes.sending {
         lane = known
       } else {
         let type = try checkPublish(E.self, to: addressee)
         let target: LaneTarget = addressee.map(LaneTarget.addressee) ?? .type(type)
         let name = Lane(agent: spec.id, channel: .realtime, target: target)
         lane = RealtimeLane(
-          E.self, name, type: type, slot: outbox.slot(of: name), routes: services.routes,
-          sent: services.sentCounter(of: name), flow: services.flowCounter(of: name))
-        outbox.realtime[key] = lane
+          E.self, key, name, type: type, slot: outbox.slot(of: name), routes: services.routes,
+          local: services.localTargets(of: name), sent: services.sentCounter(of: name),
+          flow: services.flowCounter(of: name))
+        outbox.add(lane)
       }
       return try publish(event, on: lane, to: addressee, because: cause, &outbox)
     }
@@ -72,13 +73,9 @@ extension AgentCell {
     services.countRealtime(
       pairCount: lane.plan.destinationCount(of: subject), relays: lane.relays)
     lane.flow?.add(1)
-    if !lane.plan.local.isEmpty {
-      let header = RecordHeader(
-        id: id, time: time, channel: .realtime, agent: spec.id, epoch: outbox.epoch, sequence: sequence,
-        previous: previous, addressee: addressee, type: lane.type, schemaVersion: lane.schemaVersion,
-        subject: subject, contentType: lane.contentType, causation: numbers.causation,
-        correlation: numbers.correlation, authority: outbox.principal)
-      services.deliverRealtime(header, event, timeToLive: lane.timeToLive, to: lane.plan.local)
+    if !lane.local.isEmpty {
+      services.deliver(
+        event, numbers, of: lane.front(of: subject, to: addressee, outbox), to: lane.local)
     }
     lane.sent?.add(subject)
     if !lane.links.isEmpty { try send(numbers, subject: subject, on: lane, to: addressee, &outbox) }

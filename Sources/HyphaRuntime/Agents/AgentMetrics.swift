@@ -34,7 +34,8 @@ struct AgentMetrics: Sendable {
 
   /// Events of one channel that were on their way for so many microseconds each.
   mutating func delivered(_ arrivals: [UInt64], on channel: Channel, hops: UInt8?) {
-    for microseconds in arrivals { latency[channel, default: Histogram()].add(microseconds) }
+    func add(to histogram: inout Histogram) { for microseconds in arrivals { histogram.add(microseconds) } }
+    add(to: &latency[channel, default: Histogram()])
     if let hops { self.hops[channel, default: Histogram()].add(UInt64(hops), times: arrivals.count) }
   }
 

@@ -4,13 +4,28 @@ import HyphaLog
 /// One event as a handler gets it: as bytes, or as the value that another agent of this node published.
 enum Input: Sendable {
   case record(Record)
-  case stated(StatedEvent)
+  case value(ValueRun, Int)
 
-  /// Everything about it except its payload, made anew where it came as bytes.
+  /// Everything about it except its payload, made anew.
   var header: RecordHeader {
     switch self {
     case .record(let record): record.header
-    case .stated(let stated): stated.header
+    case .value(let run, let index): run.front.header(run.numbers[index])
+    }
+  }
+
+  var id: EventID {
+    switch self {
+    case .record(let record): record.id
+    case .value(let run, let index): run.numbers[index].id
+    }
+  }
+
+  /// When the event was stated.
+  var time: Timestamp {
+    switch self {
+    case .record(let record): record.time
+    case .value(let run, let index): run.numbers[index].time
     }
   }
 
@@ -18,19 +33,17 @@ enum Input: Sendable {
   var cause: Cause {
     switch self {
     case .record(let record): Cause(event: record.id, correlation: record.correlation)
-    case .stated(let stated): Cause(event: stated.header.id, correlation: stated.header.correlation)
+    case .value(let run, let index):
+      Cause(event: run.numbers[index].id, correlation: run.numbers[index].correlation)
     }
   }
-}
 
-/// A value with its header, shared by all whom the event is for.
-final class StatedEvent: Sendable {
-  let header: RecordHeader
-  let event: any Event
-
-  init(_ header: RecordHeader, _ event: any Event) {
-    self.header = header
-    self.event = event
+  /// What it shares with its neighbours of the same names: the same object where they are known to have the same.
+  var names: AnyObject {
+    switch self {
+    case .record(let record): record.names
+    case .value(let run, _): run.front
+    }
   }
 }
 
@@ -38,7 +51,9 @@ final class StatedEvent: Sendable {
 struct Delivery: Sendable {
   private enum Storage: Sendable {
     case records(ArraySlice<Record>)
-    case stated(StatedEvent)
+    case values(ValueRun, Range<Int>)
+    /// While it is changed.
+    case none
   }
 
   private var storage: Storage
@@ -46,8 +61,8 @@ struct Delivery: Sendable {
   private(set) var position: Position?
   /// The edges of the tree that they have crossed; nil where they did not come through the tree.
   let hops: UInt8?
-  /// When they are not worth delivering any more.
-  let expiresAt: Timestamp?
+  /// When those that came as bytes are not worth delivering any more.
+  private let end: Timestamp?
   /// How often the agent is given it, this time included: an alert whose handler has thrown is given again.
   var attempt = 1
   /// Whether the agent's cursor has counted it before.
@@ -58,7 +73,7 @@ struct Delivery: Sendable {
     storage = .records(records)
     self.position = position
     self.hops = hops
-    self.expiresAt = expiresAt
+    end = expiresAt
   }
 
   /// One event as bytes.
@@ -66,64 +81,71 @@ struct Delivery: Sendable {
     self.init([record], position: position, hops: hops, expiresAt: expiresAt)
   }
 
-  /// One event as a value.
-  init(_ stated: StatedEvent, position: Position?, hops: UInt8?, expiresAt: Timestamp? = nil) {
-    storage = .stated(stated)
+  /// Events as values.
+  init(_ run: ValueRun, position: Position?, hops: UInt8?) {
+    storage = .values(run, run.numbers.indices)
     self.position = position
     self.hops = hops
-    self.expiresAt = expiresAt
+    end = nil
   }
 
   /// How many events there are.
   var count: Int {
     switch storage {
     case .records(let records): records.count
-    case .stated: 1
+    case .values(_, let range): range.count
+    case .none: 0
     }
   }
 
   /// How many bytes wait with them: none where they are values.
-  var byteCount: Int {
-    switch storage {
-    case .records(let records): records.reduce(0) { $0 + $1.byteCount }
-    case .stated: 0
-    }
-  }
+  var byteCount: Int { records?.reduce(0) { $0 + $1.byteCount } ?? 0 }
 
   /// The events, where they came as bytes.
   var records: ArraySlice<Record>? { if case .records(let records) = storage { records } else { nil } }
 
-  /// The first event.
-  var input: Input {
+  /// One of the events, the first at 0.
+  func input(at index: Int = 0) -> Input {
     switch storage {
-    case .records(let records): .record(records[records.startIndex])
-    case .stated(let stated): .stated(stated)
+    case .records(let records): .record(records[records.startIndex + index])
+    case .values(let run, let range): .value(run, range.lowerBound + index)
+    case .none: preconditionFailure("a delivery has events")
     }
   }
+
+  /// The first event.
+  var input: Input { input(at: 0) }
 
   /// The first one's header.
   var header: RecordHeader { input.header }
 
-  var channel: Channel {
-    switch storage {
-    case .records(let records): records[records.startIndex].channel
-    case .stated(let stated): stated.header.channel
+  var lane: Lane {
+    switch input {
+    case .record(let record): record.lane
+    case .value(let run, _): run.front.lane
     }
   }
 
-  var lane: Lane {
-    switch storage {
-    case .records(let records): records[records.startIndex].lane
-    case .stated(let stated): stated.header.lane
+  var channel: Channel {
+    switch input {
+    case .record(let record): record.channel
+    case .value(let run, _): run.front.lane.channel
     }
   }
 
   /// When the first one was stated.
-  var time: Timestamp {
-    switch storage {
-    case .records(let records): records[records.startIndex].time
-    case .stated(let stated): stated.header.time
-    }
+  var time: Timestamp { input.time }
+
+  /// When the first one is not worth delivering any more.
+  var expiresAt: Timestamp? {
+    if case .values(let run, let range) = storage { run.expiry(at: range.lowerBound) } else { end }
+  }
+
+  /// Whether the events at two places have the same names, as far as that is known without looking at them.
+  func sharesNames(_ index: Int, _ other: Int) -> Bool {
+    guard case .records(let records) = storage else { return true }
+    let start = records.startIndex
+    return records[start + index].sharesNames(with: records[start + other])
   }
 
   /// Whether it is a question to the agent, or an answer to one of the agent's.
@@ -131,9 +153,9 @@ struct Delivery: Sendable {
   var isAnswer: Bool { channel == .realtime && type == Answered.eventType }
 
   private var type: EventTypeName {
-    switch storage {
-    case .records(let records): records[records.startIndex].type
-    case .stated(let stated): stated.header.type
+    switch input {
+    case .record(let record): record.type
+    case .value(let run, _): run.front.type
     }
   }
 
@@ -145,24 +167,57 @@ struct Delivery: Sendable {
   /// Takes the first events off, at most so many. Some must be left, or all be taken.
   mutating func takeFirst(_ countMax: Int) -> Delivery {
     var taken = self
-    guard case .records(let records) = storage, countMax < records.count else { return taken }
-    taken.storage = .records(records.prefix(countMax))
+    guard countMax < count else { return taken }
+    switch storage {
+    case .records(let records): taken.storage = .records(records.prefix(countMax))
+    case .values(let run, let range): taken.storage = .values(run, range.prefix(countMax))
+    case .none: break
+    }
     drop(first: countMax)
     return taken
   }
 
   /// Forgets the first events; less than there are.
   mutating func drop(first count: Int) {
-    guard case .records(let records) = storage, count > 0 else { return }
-    storage = .records(records.dropFirst(count))
+    guard count > 0 else { return }
+    switch storage {
+    case .records(let records): storage = .records(records.dropFirst(count))
+    case .values(let run, let range): storage = .values(run, range.dropFirst(count))
+    case .none: break
+    }
     position = position.map { Position(rawValue: $0.rawValue + UInt64(count)) }
+  }
+
+  /// Takes off the first events that are not worth delivering any more. Returns them; nil where there are none. The delivery is
+  /// not to be used where they are all.
+  mutating func takeExpired(at now: Timestamp) -> (expired: Delivery, isAll: Bool)? {
+    guard let first = expiresAt, first <= now else { return nil }
+    guard case .values(let run, let range) = storage else { return (self, true) }
+    // Those that were published later expire later.
+    let kept = range.first { run.expiry(at: $0).map { $0 > now } ?? true } ?? range.upperBound
+    return (takeFirst(kept - range.lowerBound), kept == range.upperBound)
+  }
+
+  /// Adds a value to those of the same lane and subject, where nobody else looks at them. Returns false where it cannot.
+  mutating func append<E: Event>(
+    _ event: E, _ numbers: RecordTemplate.Numbers, of front: ValueFront, hops: UInt8
+  ) -> Bool {
+    guard self.hops == hops, case .values(var run, let range) = storage, run.front === front,
+      range.upperBound == run.numbers.count
+    else { return false }
+    storage = .none
+    defer { storage = .values(run, range.lowerBound..<run.numbers.count) }
+    guard isKnownUniquelyReferenced(&run), let typed = run as? TypedRun<E> else { return false }
+    typed.append(event, numbers)
+    return true
   }
 
   /// Calls `body` with each event's author and subject, the oldest first.
   func forEach(_ body: (_ agent: AgentID, _ subject: Subject) -> Void) {
     switch storage {
     case .records(let records): for record in records { body(record.agent, record.subject) }
-    case .stated(let stated): body(stated.header.agent, stated.header.subject)
+    case .values(let run, let range): for _ in range { body(run.front.lane.agent, run.front.subject) }
+    case .none: break
     }
   }
 
@@ -171,20 +226,30 @@ struct Delivery: Sendable {
   func parted(
     _ isKept: (_ agent: AgentID, _ subject: Subject) -> Bool
   ) -> (kept: Delivery?, others: Delivery?) {
-    guard case .records(let records) = storage else {
-      return isKept(header.agent, header.subject) ? (self, nil) : (nil, self)
+    var (kept, others): ([Int], [Int]) = ([], [])
+    var index = 0
+    forEach { agent, subject in
+      if isKept(agent, subject) { kept.append(index) } else { others.append(index) }
+      index += 1
     }
-    var (kept, others): ([Record], [Record]) = ([], [])
-    for record in records {
-      if isKept(record.agent, record.subject) { kept.append(record) } else { others.append(record) }
+    if others.isEmpty { return (self, nil) }
+    return (kept.isEmpty ? nil : picked(kept), kept.isEmpty ? self : picked(others))
+  }
+
+  /// Those at some places alone.
+  private func picked(_ indices: [Int]) -> Delivery? {
+    var picked = self
+    switch storage {
+    case .records(let records):
+      let few = indices.map { records[records.startIndex + $0] }
+      // Who is left of many does not hold on to them all.
+      picked.storage = .records((few.count * 4 < records.count ? few.map(\.alone) : few)[...])
+    case .values(let run, let range):
+      let run = run.picked(indices.map { range.lowerBound + $0 })
+      picked.storage = .values(run, run.numbers.indices)
+    case .none: return nil
     }
-    guard !others.isEmpty else { return (self, nil) }
-    func delivery(of records: [Record]) -> Delivery? {
-      records.isEmpty ? nil : Delivery(records[...], position: nil, hops: hops, expiresAt: expiresAt)
-    }
-    // Who is left of many does not hold on to them all.
-    let isFew = kept.count * 4 < records.count
-    return (delivery(of: isFew ? kept.map(\.alone) : kept), delivery(of: others))
+    return picked
   }
 
   /// How many of the events `isCounted`; of neighbours with the same names it is asked once.
@@ -193,8 +258,9 @@ struct Delivery: Sendable {
   {
     switch storage {
     case .records(let records): records.count(where: isCounted)
-    case .stated(let stated):
-      isCounted(stated.header.addressee, stated.header.type, stated.header.subject) ? 1 : 0
+    case .values(let run, let range):
+      isCounted(run.front.addressee, run.front.type, run.front.subject) ? range.count : 0
+    case .none: 0
     }
   }
 }

@@ -90,6 +90,18 @@ struct RealtimeInbox: Sendable {
   /// Returns what was dropped for the events; they may be among it.
   mutating func offer(_ delivery: Delivery) -> [Dropped] {
     queue.append(delivery)
+    return makeRoom()
+  }
+
+  /// The same of a value, which goes with those before it where they are of its lane and subject.
+  mutating func offer<E: Event>(
+    _ event: E, _ numbers: RecordTemplate.Numbers, of front: ValueFront, hops: UInt8
+  ) -> [Dropped] {
+    queue.append(event, numbers, of: front, hops: hops)
+    return makeRoom()
+  }
+
+  private mutating func makeRoom() -> [Dropped] {
     guard queue.isOverfull else { return [] }
     // Some room is made each time, so that this is not done for each event.
     return keepNewest().map { Dropped(delivery: $0, cause: .replaced) }
@@ -116,12 +128,10 @@ struct RealtimeInbox: Sendable {
   /// The oldest events that are still worth delivering, and those that are not.
   mutating func take(upTo limit: Int, now: Timestamp) -> (fresh: [Delivery], expired: [Delivery]) {
     var (fresh, expired): ([Delivery], [Delivery]) = ([], [])
-    for delivery in queue.take(upTo: limit) {
-      if let end = delivery.expiresAt, end <= now {
-        expired.append(delivery)
-      } else {
-        fresh.append(delivery)
-      }
+    for var delivery in queue.take(upTo: limit) {
+      let old = delivery.takeExpired(at: now)
+      if let old { expired.append(old.expired) }
+      if !(old?.isAll ?? false) { fresh.append(delivery) }
     }
     return (fresh, expired)
   }
@@ -146,6 +156,15 @@ struct DeliveryQueue: Sendable {
     queue.append(delivery)
     eventCount += delivery.count
     byteCount += delivery.byteCount
+  }
+
+  /// Appends a value, to the last delivery where it can be.
+  mutating func append<E: Event>(
+    _ event: E, _ numbers: RecordTemplate.Numbers, of front: ValueFront, hops: UInt8
+  ) {
+    eventCount += 1
+    if queue.withLast({ $0.append(event, numbers, of: front, hops: hops) }) ?? false { return }
+    queue.append(Delivery(TypedRun(front, [numbers], [event]), position: nil, hops: hops))
   }
 
   /// Appends as much of a delivery as there is room for, and takes that off it.

@@ -75,6 +75,17 @@ final class Mailbox: Sendable {
     return dropped
   }
 
+  /// Puts a realtime event in its queue, as a value. Returns the realtime events that were dropped for it.
+  func offer<E: Event>(
+    _ event: E, _ numbers: RecordTemplate.Numbers, of front: ValueFront, hops: UInt8
+  ) -> [RealtimeInbox.Dropped] {
+    let (waiter, dropped) = state.withLock { state in
+      (state.waiter.take(), state.realtime.offer(event, numbers, of: front, hops: hops))
+    }
+    waiter?.resume()
+    return dropped
+  }
+
   /// The most alerts that wait to be run again; what comes beyond is not.
   static var againCountMax: Int { AlertsAgain.countMax }
 

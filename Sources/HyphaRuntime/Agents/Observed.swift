@@ -147,10 +147,10 @@ extension Input: Codable {
   func record() throws -> Record {
     switch self {
     case .record(let record): return record
-    case .stated(let stated):
+    case .value(let run, let index):
       var payload: [UInt8] = []
-      try stated.event.encode(into: &payload)
-      return try Record(stated.header, payload: payload)
+      try run.event(at: index).encode(into: &payload)
+      return try Record(header, payload: payload)
     }
   }
 }

@@ -23,7 +23,8 @@ struct Outbox: Sendable {
   /// Where payloads of realtime events are encoded, again and again.
   var scratch: [UInt8] = []
   /// The realtime lanes that were used.
-  var realtime: [RealtimeLane.Key: RealtimeLane] = [:]
+  private var realtime: [RealtimeLane.Key: RealtimeLane] = [:]
+  private var recentRealtime: RealtimeLane?
 
   /// What is encoded once for all events of one type, addressee and subject.
   private final class Template: Sendable {
@@ -94,6 +95,18 @@ struct Outbox: Sendable {
     points.append(.start)
     runs.append(nil)
     return points.count - 1
+  }
+
+  /// The realtime lane of events of a type to an addressee, where it was used.
+  mutating func realtimeLane(_ key: RealtimeLane.Key) -> RealtimeLane? {
+    if let recentRealtime, recentRealtime.key == key { return recentRealtime }
+    recentRealtime = realtime[key]
+    return recentRealtime
+  }
+
+  mutating func add(_ lane: RealtimeLane) {
+    realtime[lane.key] = lane
+    recentRealtime = lane
   }
 
   /// The run that events of `lane` may still be added to: not where events of another type have followed on the same

@@ -18,17 +18,32 @@ struct Queue<Element> {
   mutating func take(upTo limit: Int) -> [Element] {
     let taken = Array(elements[front..<front + min(limit, count)])
     front += taken.count
-    // Moving the rest only when half is used up keeps the cost constant.
-    if front * 2 >= elements.count {
-      elements.removeFirst(front)
-      front = 0
-    }
+    forgetTaken()
     return taken
+  }
+
+  mutating func takeFirst() -> Element? {
+    guard let first else { return nil }
+    front += 1
+    forgetTaken()
+    return first
+  }
+
+  /// Moving the rest only when half is used up keeps the cost constant.
+  private mutating func forgetTaken() {
+    guard front * 2 >= elements.count else { return }
+    elements.removeFirst(front)
+    front = 0
   }
 
   /// Changes the first element in place.
   mutating func withFirst<Result>(_ body: (inout Element) -> Result) -> Result? {
     isEmpty ? nil : body(&elements[front])
+  }
+
+  /// Changes the last element in place.
+  mutating func withLast<Result>(_ body: (inout Element) -> Result) -> Result? {
+    isEmpty ? nil : body(&elements[elements.count - 1])
   }
 
   /// What is queued, the oldest first.

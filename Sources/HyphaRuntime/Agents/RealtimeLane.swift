@@ -11,6 +11,7 @@ final class RealtimeLane: @unchecked Sendable {
     let addressee: AgentID?
   }
 
+  let key: Key
   let lane: Lane
   let type: EventTypeName
   /// The lane's slot in the outbox.
@@ -19,6 +20,10 @@ final class RealtimeLane: @unchecked Sendable {
   let contentType: ContentType
   let schemaVersion: UInt16
   let plan: RouteTable.LanePlan
+  /// Where events for agents of this node are handed to.
+  let local: [LocalTarget]
+  /// What events of the subject that was used last share.
+  private var front: ValueFront?
   /// The version of the routes that it leaves by.
   let version: UInt32
   let links: [OutboundRun.Link]
@@ -33,9 +38,12 @@ final class RealtimeLane: @unchecked Sendable {
   var run: OutboundRun?
 
   init<E: Event>(
-    _ event: E.Type, _ lane: Lane, type: EventTypeName, slot: Int, routes: RouteTable, sent: SentLane?,
-    flow: FlowMeter.Counter?
+    _ event: E.Type, _ key: Key, _ lane: Lane, type: EventTypeName, slot: Int, routes: RouteTable,
+    local: [LocalTarget],
+    sent: SentLane?, flow: FlowMeter.Counter?
   ) {
+    self.key = key
+    self.local = local
     self.sent = sent
     self.flow = flow
     self.lane = lane
@@ -54,4 +62,25 @@ final class RealtimeLane: @unchecked Sendable {
       return OutboundRun.Link(node: forward.node, front: front)
     }
   }
+
+  /// What events of a subject share.
+  func front(of subject: Subject, to addressee: AgentID?, _ outbox: borrowing Outbox) -> ValueFront {
+    if let front, front.subject == subject { return front }
+    let made = ValueFront(
+      RecordHeader(
+        id: .none, time: .zero, channel: .realtime, agent: lane.agent, epoch: outbox.epoch, sequence: 1,
+        previous: .start, addressee: addressee, type: type, schemaVersion: schemaVersion, subject: subject,
+        contentType: contentType, correlation: .none, authority: outbox.principal), timeToLive: timeToLive)
+    front = made
+    return made
+  }
+}
+
+/// An agent of this node that a lane leads to.
+struct LocalTarget: Sendable {
+  let agent: AgentID
+  /// Nil for one that was moved here and has not begun.
+  let mailbox: Mailbox?
+  /// The edges of the tree between it and the author.
+  let hops: UInt8
 }

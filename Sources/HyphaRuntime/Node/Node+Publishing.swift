@@ -28,7 +28,9 @@ extension Node: NodeServices {
     }
   }
 
-  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID, level: Int?) async throws {
+  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID, level: Int?)
+    async throws
+  {
     while true {
       // What a handler has sent must be in the log before the note that the handler has run.
       while alerts.isHeldUp(agent) {
@@ -54,7 +56,9 @@ extension Node: NodeServices {
   /// this returns; and where the node has replicas, it returns when they may leave (``ReplicationLedger``).
   ///
   /// - Parameter level: how many replicas must have them; nil for what the topology file says.
-  func commitOnce(_ batch: LogBatch, _ stated: [Stated], alreadySent: Bool, level: Int? = nil) async throws {
+  func commitOnce(
+    _ batch: LogBatch, _ stated: [Stated], alreadySent: Bool, level: Int? = nil
+  ) async throws {
     try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
       let number = state.withLock { state in
         state.commitCount += 1
@@ -115,10 +119,30 @@ extension Node: NodeServices {
     state.withLock { state in for relay in relays { state.relayed[relay, default: 0] += 1 } }
   }
 
-  func deliverRealtime(_ header: RecordHeader, _ event: any Event, timeToLive: Duration, to agents: [AgentID])
-  {
-    let expiresAt = Timestamp(microseconds: header.time.microseconds + timeToLive.wholeMicroseconds)
-    deliver(header, event, at: nil, expiresAt: expiresAt, to: agents)
+  func localTargets(of lane: Lane) -> [LocalTarget] {
+    let runners = state.withLock { $0.runners }
+    return routes.plan(of: lane).local.map { agent in
+      LocalTarget(
+        agent: agent, mailbox: runners[agent]?.mailbox,
+        hops: UInt8(clamping: routes.distance(lane.agent, agent)))
+    }
+  }
+
+  func deliver<E: Event>(
+    _ event: E, _ numbers: RecordTemplate.Numbers, of front: ValueFront, to targets: [LocalTarget]
+  ) {
+    // Questions and answers meet handlers that run.
+    let isPlain = E.self != Asked.self && E.self != Answered.self
+    for target in targets {
+      if isPlain, let mailbox = target.mailbox {
+        for dropped in mailbox.offer(event, numbers, of: front, hops: target.hops) {
+          lost(dropped.delivery, for: target.agent, dropped.cause)
+        }
+      } else {
+        let run = TypedRun(front, [numbers], [event])
+        offer(Delivery(run, position: nil, hops: target.hops), to: target.agent)
+      }
+    }
   }
 
   func send(_ run: OutboundRun) { drop(transport.send(run), .queueFull) }
@@ -181,7 +205,7 @@ extension Node: NodeServices {
         for index in run {
           let position = Position(rawValue: receipt.first.rawValue + UInt64(index))
           if let event = stated[index].event {
-            deliver(records[index].header, event, at: position, expiresAt: nil, to: local)
+            deliver(records[index].header, event, at: position, to: local)
           } else {
             deliver(records[index], at: position, to: local)
           }
@@ -195,13 +219,12 @@ extension Node: NodeServices {
   /// Delivers an event of this node's to those of this node, even where the way between them in the tree
   /// leads over another node.
   private func deliver(
-    _ header: RecordHeader, _ event: any Event, at position: Position?, expiresAt: Timestamp?,
-    to agents: [AgentID]
+    _ header: RecordHeader, _ event: any Event, at position: Position, to agents: [AgentID]
   ) {
-    let stated = StatedEvent(header, event)
+    let run = ValueRun.of(event, header)
     for agent in agents {
       let hops = UInt8(clamping: routes.distance(header.agent, agent))
-      offer(Delivery(stated, position: position, hops: hops, expiresAt: expiresAt), to: agent)
+      offer(Delivery(run, position: position, hops: hops), to: agent)
     }
   }
 

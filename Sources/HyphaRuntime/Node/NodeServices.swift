@@ -20,7 +20,8 @@ protocol NodeServices: AnyObject, Sendable {
   /// when the node stops; throws where trying again cannot help.
   ///
   /// - Parameter level: how many replicas must have the events; nil for what the topology file says of the node.
-  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID, level: Int?) async throws
+  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID, level: Int?)
+    async throws
   /// Throws where so many alerts of an agent wait for room in the log that no more may be sent.
   func checkRoomForAlert(of agent: AgentID) throws
   /// How soon alerts are to be answered.
@@ -36,8 +37,11 @@ protocol NodeServices: AnyObject, Sendable {
   func publishAlert(_ alert: Stated)
   /// Counts a realtime event of an agent of this node that is for so many agents.
   func countRealtime(pairCount: Int, relays: [AgentID])
+  /// The agents of this node that a lane leads to.
+  func localTargets(of lane: Lane) -> [LocalTarget]
   /// Delivers a realtime event to agents of this node.
-  func deliverRealtime(_ header: RecordHeader, _ event: any Event, timeToLive: Duration, to agents: [AgentID])
+  func deliver<E: Event>(
+    _ event: E, _ numbers: RecordTemplate.Numbers, of front: ValueFront, to targets: [LocalTarget])
   /// The counter of realtime events of a lane that leave for other nodes; nil where none do.
   func sentCounter(of lane: Lane) -> SentLane?
   /// The counter of all events of a lane, for the observer; nil where nobody observes.

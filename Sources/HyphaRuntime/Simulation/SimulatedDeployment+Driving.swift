@@ -20,8 +20,9 @@ extension SimulatedDeployment {
         previous: .start,
         addressee: addressee, type: E.eventType, schemaVersion: E.schemaVersion, subject: event.subject,
         contentType: E.contentType, correlation: id, authority: Authority(principal: agent))
-      let local = node.routes.plan(of: header.lane).local
-      node.deliverRealtime(header, event, timeToLive: E.timeToLive, to: local)
+      node.deliver(
+        event, RecordTemplate.Numbers(header), of: ValueFront(header, timeToLive: E.timeToLive),
+        to: node.localTargets(of: header.lane))
       return id
     }
     let draft = Draft(

@@ -37,10 +37,12 @@ import Testing
     var outbox = Outbox(agent: "a", epoch: 1, lanes: [:], policyVersion: 1)
     let name = Lane(agent: "a", channel: .realtime, target: .addressee("b"))
     let (slot, routes) = (outbox.slot(of: name), try routeTable("x"))
-    let echoes = RealtimeLane(
-      Echo.self, name, type: Echo.eventType, slot: slot, routes: routes, sent: nil, flow: nil)
-    let bells = RealtimeLane(
-      Bell.self, name, type: Bell.eventType, slot: slot, routes: routes, sent: nil, flow: nil)
+    func lane<E: Event>(_ event: E.Type) -> RealtimeLane {
+      RealtimeLane(
+        event, .init(event: ObjectIdentifier(event), addressee: "b"), name, type: E.eventType, slot: slot,
+        routes: routes, local: [], sent: nil, flow: nil)
+    }
+    let (echoes, bells) = (lane(Echo.self), lane(Bell.self))
     #expect(outbox.openRun(of: echoes) == nil)
     let (first, second) = (run(), run())
     outbox.begin(first, of: echoes)

@@ -1,0 +1,95 @@
+import HyphaCore
+
+/// What events of one lane share that an agent of this node publishes: everything but their numbers and their values.
+final class ValueFront: Sendable {
+  let lane: Lane
+  let addressee: AgentID?
+  let type: EventTypeName
+  let subject: Subject
+  let epoch: UInt64
+  let schemaVersion: UInt16
+  let contentType: ContentType
+  let authority: Authority
+  /// How long they are worth delivering; nil for ever.
+  let timeToLive: Duration?
+
+  init(_ header: RecordHeader, timeToLive: Duration?) {
+    lane = header.lane
+    (addressee, type, subject, epoch) = (header.addressee, header.type, header.subject, header.epoch)
+    (schemaVersion, contentType) = (header.schemaVersion, header.contentType)
+    authority = header.authority
+    self.timeToLive = timeToLive
+  }
+
+  func header(_ numbers: RecordTemplate.Numbers) -> RecordHeader {
+    RecordHeader(
+      id: numbers.id, time: numbers.time, channel: lane.channel, agent: lane.agent, epoch: epoch,
+      sequence: numbers.sequence, previous: numbers.previous, addressee: addressee, type: type,
+      schemaVersion: schemaVersion, subject: subject, contentType: contentType,
+      causation: numbers.causation, correlation: numbers.correlation, authority: authority)
+  }
+}
+
+/// Events of one lane and subject as the values that an agent of this node has published, neighbours together, on their way to
+/// another agent of the node: nothing of them is serialised.
+///
+/// `@unchecked Sendable`: it grows only while its one owner, the queue that it waits in, holds the only reference
+/// (``TypedRun/append(_:_:)``).
+class ValueRun: @unchecked Sendable {
+  let front: ValueFront
+  fileprivate(set) var numbers: [RecordTemplate.Numbers]
+
+  fileprivate init(_ front: ValueFront, _ numbers: [RecordTemplate.Numbers]) {
+    self.front = front
+    self.numbers = numbers
+  }
+
+  /// One event.
+  static func of(_ event: some Event, _ header: RecordHeader, timeToLive: Duration? = nil) -> ValueRun {
+    TypedRun(
+      ValueFront(header, timeToLive: timeToLive),
+      [RecordTemplate.Numbers(header)], [event])
+  }
+
+  func event(at index: Int) -> any Event { preconditionFailure("a run has values of a type") }
+
+  /// Another run with those of the events alone.
+  func picked(_ indices: [Int]) -> ValueRun { preconditionFailure("a run has values of a type") }
+
+  /// When an event is not worth delivering any more.
+  func expiry(at index: Int) -> Timestamp? {
+    front.timeToLive.map {
+      Timestamp(microseconds: numbers[index].time.microseconds + $0.wholeMicroseconds)
+    }
+  }
+}
+
+/// The same with the type of its values.
+final class TypedRun<E: Event>: ValueRun, @unchecked Sendable {
+  private(set) var values: [E]
+
+  init(_ front: ValueFront, _ numbers: [RecordTemplate.Numbers], _ values: [E]) {
+    self.values = values
+    super.init(front, numbers)
+  }
+
+  override func event(at index: Int) -> any Event { values[index] }
+
+  override func picked(_ indices: [Int]) -> ValueRun {
+    TypedRun(front, indices.map { numbers[$0] }, indices.map { values[$0] })
+  }
+
+  /// Adds the next event. Only for who has the one reference.
+  func append(_ event: E, _ number: RecordTemplate.Numbers) {
+    values.append(event)
+    numbers.append(number)
+  }
+}
+
+extension RecordTemplate.Numbers {
+  init(_ header: RecordHeader) {
+    self.init(
+      id: header.id, time: header.time, sequence: header.sequence, previous: header.previous,
+      causation: header.causation, correlation: header.correlation)
+  }
+}
