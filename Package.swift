@@ -11,7 +11,11 @@ let rules: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-func target(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+/// In the runtime an async function stays with the actor that calls it: an agent that leaves its own for nothing pays for the way
+/// back with a turn of its thread.
+let runtimeRules = rules + [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
+
+func target(_ name: String, _ dependencies: [Target.Dependency], rules: [SwiftSetting] = rules) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: rules)
 }
 
@@ -62,7 +66,8 @@ let package = Package(
     target("HyphaReplay", ["HyphaCore", "HyphaLog", "HyphaFormats"]),
 
     // Nodes and agents, and what people see of them.
-    target("HyphaRuntime", ["HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
+    target(
+      "HyphaRuntime", ["HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"], rules: runtimeRules),
     target("HyphaKinds", ["HyphaCore", "HyphaRuntime", "HyphaFormats", "HyphaReplay", "CSpawn"]),
     target(
       "HyphaOperator",

@@ -37,7 +37,7 @@ public protocol Event: Codable, Sendable {
 }
 
 extension Event {
-  public static var eventType: EventTypeName { EventTypeName(slug: String(describing: Self.self)) }
+  public static var eventType: EventTypeName { EventTypeName(of: Self.self) }
   public static var schemaVersion: UInt16 { 1 }
   public static var upcasters: [Upcaster] { [] }
   public static var channel: Channel { .persistent }

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A short name made of ASCII letters, digits, `.`, `_` and `-`.
 ///
 /// Agents, nodes and event types are named so. The grammar keeps a name usable as it stands in a wire
@@ -107,4 +109,21 @@ extension EventTypeName {
   public static let agentArrived: EventTypeName = "hypha.AgentArrived"
   /// What agents state to nobody: it is in their own node's log alone, and travels nowhere.
   public static let toNobody: Set<EventTypeName> = [.observed, .alertDeadlineSet]
+}
+
+/// The names of Swift types, which to spell takes longer than to publish an event.
+private let namesOfTypes = Mutex<[ObjectIdentifier: EventTypeName]>([:])
+
+extension EventTypeName {
+  /// The name that a Swift type has, with what a name may not have replaced.
+  public init(of type: Any.Type) {
+    let key = ObjectIdentifier(type)
+    if let known = namesOfTypes.withLock({ $0[key] }) {
+      self = known
+    } else {
+      let name = EventTypeName(slug: String(describing: type))
+      namesOfTypes.withLock { $0[key] = name }
+      self = name
+    }
+  }
 }

@@ -17,6 +17,14 @@ extension AgentCell {
   // MARK: Asking
 
   func checkAsk(_ type: EventTypeName, of agent: AgentID) throws {
+    let isDeclared = asks.withLock { $0.declared.contains(.init(agent: agent, type: type)) }
+    if !isDeclared { try checkDeclared(type, of: agent) }
+    if let asker = mailbox.asker(among: [agent]) {
+      throw HyphaError.askCycle([spec.id, asker, spec.id])
+    }
+  }
+
+  private func checkDeclared(_ type: EventTypeName, of agent: AgentID) throws {
     let what = "agent '\(spec.id)' asks '\(agent)' \(type)"
     guard let other = services.routes.topology.agent(agent) else {
       throw HyphaError(
@@ -27,17 +35,19 @@ extension AgentCell {
         .undeclared, "\(what), whose kind '\(other.kind)' does not answer that",
         remedy: "add .answer(\(type).self) { … } to its handles")
     }
-    if let asker = mailbox.asker(among: [agent]) {
-      throw HyphaError.askCycle([spec.id, asker, spec.id])
-    }
+    asks.withLock { $0.noteDeclared(.init(agent: agent, type: type)) }
   }
 
-  func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome {
+  func answer(to ask: Ask, _ question: some Question, isolation: isolated (any Actor)?) async throws
+    -> Answered.Outcome
+  {
     let event = Asked(
       question, ask: ask.id, type: ask.type, key: ask.key, path: ask.path,
       within: ask.dueAt.since(services.now()))
     return try await withTaskCancellationHandler {
-      try await withCheckedThrowingContinuation { (waiter: Waiter) in
+      // The handler's actor is not left for the wait.
+      _ = isolation
+      return try await withCheckedThrowingContinuation { (waiter: Waiter) in
         guard begin(ask, waiter) else { return }
         do {
           _ = try publishRealtime(event, to: ask.agent, because: ask.cause)
@@ -212,4 +222,16 @@ struct OpenAsks: Sendable {
   /// When the timer fires that looks at them.
   var watchedUntil: Timestamp?
   var isStopped = false
+  /// Whom the agent may ask what, as far as that was looked up.
+  private(set) var declared: Set<Declared> = []
+
+  struct Declared: Hashable {
+    let agent: AgentID
+    let type: EventTypeName
+  }
+
+  mutating func noteDeclared(_ declared: Declared) {
+    if self.declared.count >= 256 { self.declared = [] }
+    self.declared.insert(declared)
+  }
 }

@@ -272,7 +272,8 @@ protocol AgentRunner: StateRestoring {
   /// The call that runs.
   var runningCall: RunningCall? { get }
   /// Asks in the agent's name, and waits; on any thread.
-  func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome
+  func answer(to ask: Ask, _ question: some Question, isolation: isolated (any Actor)?) async throws
+    -> Answered.Outcome
   /// Whose answers it waits for.
   var awaited: [AgentID] { get }
 }

@@ -23,7 +23,7 @@ public protocol Question: Codable, Sendable {
 }
 
 extension Question {
-  public static var questionType: EventTypeName { EventTypeName(slug: String(describing: Self.self)) }
+  public static var questionType: EventTypeName { EventTypeName(of: Self.self) }
 }
 
 extension Handlers {
@@ -101,7 +101,7 @@ extension Context {
     let outcome: Answered.Outcome
     do {
       let ask = try turn.ask(agent, question, number: number, within: within)
-      outcome = try await turn.host.answer(to: ask, question)
+      outcome = try await turn.host.answer(to: ask, question, isolation: isolation)
     } catch {
       turn.took(ObservedAnswer(number: number, failure: .init(error)))
       throw error

@@ -119,14 +119,14 @@ public final class Node: Sendable {
   /// Realtime events that agents of this node have published, and the same once for each agent that one is for.
   let realtimeCount = Atomic<UInt64>(0)
   let realtimePairCount = Atomic<UInt64>(0)
-  private let executor: (any TaskExecutor)?
+  private let executor: any TaskExecutor
 
   /// How often fetches and questions are looked at.
   static var tickInterval: Duration { .milliseconds(25) }
 
   /// A node that has not started.
   ///
-  /// - Parameter executor: where agents run; nil means the system's thread pool.
+  /// - Parameter executor: where agents run; nil means the threads that all nodes of the process share.
   /// - Throws: what reading the log throws; ``HyphaError/Code/invalidTopology`` where the topology has no
   ///   such node.
   public init(
@@ -149,7 +149,7 @@ public final class Node: Sendable {
     self.log = log
     self.transport = transport
     self.scheduler = scheduler
-    self.executor = executor
+    self.executor = executor ?? AgentExecutor.shared
     let routes = RouteTable(node: configuration.node, topology: topology, moving: moves.moving)
     self.routes = routes
     let replicas = topology.node(configuration.node)?.replicas ?? ReplicationSettings()
@@ -290,11 +290,7 @@ public final class Node: Sendable {
     await waitForLinks()
     guard !isStopped else { return }
     state.withLock { $0.runnerOrder = order }
-    let tasks = order.map { runner -> Task<Void, Never> in
-      // Without a preference where there is none: asking for it at each switch is not free.
-      if let executor { return Task(executorPreference: executor) { await runner.run() } }
-      return Task { await runner.run() }
-    }
+    let tasks = order.map { runner in Task(executorPreference: executor) { await runner.run() } }
     state.withLock { $0.tasks = tasks }
     desks.moves.state.withLock { $0.isBegun = true }
   }

@@ -43,9 +43,13 @@ private actor Appraiser: Agent {
   }
   var state = State()
 
-  /// `AGENT WITHIN_MS TEXT`.
+  /// `AGENT WITHIN_MS TEXT`, and `after MS` before it where the handler is to wait first.
   private func ask(_ note: Note, in context: Context) async throws {
-    let words = note.text.split(separator: " ", maxSplits: 2).map(String.init)
+    var words = note.text.split(separator: " ", maxSplits: 2).map(String.init)
+    if words[0] == "after" {
+      await wait(words[1])
+      words = words[2].split(separator: " ", maxSplits: 2).map(String.init)
+    }
     do {
       if words[2] == "riddle" {
         _ = try await context.ask(AgentID(words[0]), Riddle())
@@ -78,6 +82,13 @@ private actor Appraiser: Agent {
     state.results.append(result)
   }
 
+  private func wait(_ milliseconds: String) async {
+    let scheduler = Self.scheduler.withLock { $0 }
+    await withCheckedContinuation { continuation in
+      scheduler?.schedule(after: .milliseconds(Int64(milliseconds) ?? 0)) { continuation.resume() }
+    }
+  }
+
   private func appraise(_ question: Worth, in context: Context) async throws -> Valuation {
     state.appraised.append(question.text)
     state.keys.append(context.questionKey ?? "")
@@ -90,10 +101,7 @@ private actor Appraiser: Agent {
       answer.by.append(context.agent)
       return answer
     case "slow", "late":
-      let scheduler = Self.scheduler.withLock { $0 }
-      await withCheckedContinuation { continuation in
-        scheduler?.schedule(after: .milliseconds(Int64(words[1]) ?? 0)) { continuation.resume() }
-      }
+      await wait(words[1])
       if words[0] == "late" {
         _ = try await context.ask(AgentID(words[2]), Worth(text: "end"), within: .seconds(600))
       }
@@ -227,7 +235,7 @@ private actor Appraiser: Agent {
   }
 
   @Test func `agents that ask each other in two conversations do not wait for each other`() throws {
-    let deployment = try deployment(["a": ["b 60000 pen"], "b": ["a 60000 pen"]])
+    let deployment = try deployment(["a": ["after 10 b 60000 pen"], "b": ["after 10 a 60000 pen"]])
     try deployment.start()
     deployment.run(for: .seconds(1))
     let results = try state("a", deployment).results + state("b", deployment).results

@@ -1,0 +1,211 @@
+import Dispatch
+import Glibc
+import Synchronization
+
+/// The threads that agents run on: as many as the machine has cores, for all nodes of the process.
+///
+/// An agent that wakes another one and then waits for it, as who asks does, *hands over*: the other one runs next on the same
+/// thread, and no thread is woken. An agent that works on for long hands over to nobody; whom it wakes another thread
+/// takes at once. Where such a thread is late to wait all the same, an idle one takes what lies in its hand within some
+/// milliseconds.
+///
+/// Jobs run in the order in which they came, but for those that were handed over; of these at most ``handoverCountMax`` run in
+/// a row before what waits for longer has its turn.
+final class AgentExecutor: TaskExecutor {
+  /// The executor of the process. Its threads live as long as that.
+  static let shared = AgentExecutor(threadCount: max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+
+  /// How many jobs in a row are taken from a thread's hand.
+  static let handoverCountMax = 16
+  /// A job that has run for longer hands over to nobody.
+  static let handoverNanosecondsMax: UInt64 = 50_000
+  /// How often an idle thread looks at what the others have in hand, while any of them works.
+  static let watchInterval = DispatchTimeInterval.milliseconds(1)
+
+  private let workers: [Worker]
+  private let state: Mutex<State>
+  /// How many threads wait, and whether one of them watches: hints that are looked at without the lock.
+  private let idleCount = Atomic<Int>(0)
+  private let isWatched = Atomic<Bool>(false)
+
+  private struct State {
+    var queue = Queue<UInt>()
+    /// The threads that wait for work, by their numbers.
+    var idle: [Int] = []
+    /// The one of them that looks at the others' hands.
+    var watcher: Int?
+  }
+
+  /// An executor with threads of its own, which never end.
+  init(threadCount: Int) {
+    workers = (0..<threadCount).map(Worker.init)
+    state = Mutex(State())
+    for worker in workers { start(worker) }
+  }
+
+  // MARK: Taking jobs
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    // An `UnownedJob` is the pointer to its job, which stays until it has run.
+    let job = unsafeBitCast(UnownedJob(job), to: UInt.self)
+    guard let worker = Worker.current, worker.owner.load(ordering: .relaxed) == identity,
+      Self.now() &- worker.began.load(ordering: .relaxed) < Self.handoverNanosecondsMax
+    else { return push(job) }
+    let other = worker.hand.exchange(job, ordering: .acquiringAndReleasing)
+    if other != 0 { push(other) }
+    if !isWatched.load(ordering: .relaxed), idleCount.load(ordering: .relaxed) > 0 { wakeOne() }
+  }
+
+  /// Puts a job where any thread takes it.
+  private func push(_ job: UInt) {
+    state.withLock { $0.queue.append(job) }
+    wakeOne()
+  }
+
+  private func wakeOne() {
+    let idle = state.withLock { state -> Int? in
+      guard let idle = state.idle.popLast() else { return nil }
+      note(&state, leaves: idle)
+      return idle
+    }
+    if let idle { workers[idle].bell.signal() }
+  }
+
+  // MARK: Running jobs
+
+  private func start(_ worker: Worker) {
+    worker.owner.store(identity, ordering: .relaxed)
+    Worker.startThread { [self] in
+      Worker.current = worker
+      run(worker)
+    }
+  }
+
+  private func run(_ worker: Worker) {
+    var handoverCount = 0
+    while true {
+      guard let job = next(worker, &handoverCount) ?? wait(worker) else { continue }
+      worker.jobCount.wrappingAdd(1, ordering: .relaxed)
+      worker.began.store(Self.now(), ordering: .relaxed)
+      unsafeBitCast(job, to: UnownedJob.self).runSynchronously(on: asUnownedTaskExecutor())
+    }
+  }
+
+  private func next(_ worker: Worker, _ handoverCount: inout Int) -> UInt? {
+    let handed = worker.hand.exchange(0, ordering: .acquiringAndReleasing)
+    if handed != 0, handoverCount < Self.handoverCountMax {
+      handoverCount += 1
+      return handed
+    }
+    handoverCount = 0
+    return state.withLock { state in
+      // What was handed over waits now behind all others.
+      if handed != 0 { state.queue.append(handed) }
+      return state.queue.takeFirst()
+    }
+  }
+
+  /// Waits until there may be work. Returns a job that was late in another thread's hand.
+  private func wait(_ worker: Worker) -> UInt? {
+    var counts: [UInt64] = []
+    while true {
+      let watches = state.withLock { state -> Bool? in
+        guard state.queue.isEmpty else { return nil }
+        state.idle.append(worker.number)
+        let isLast = state.idle.count == workers.count
+        if state.watcher == nil, !isLast { state.watcher = worker.number }
+        note(&state)
+        return state.watcher == worker.number
+      }
+      guard let watches else { return nil }
+      guard watches else {
+        worker.bell.wait()
+        return nil
+      }
+      if worker.bell.wait(timeout: .now() + Self.watchInterval) == .success { return nil }
+      let isRung = state.withLock { state in
+        guard let place = state.idle.firstIndex(of: worker.number) else { return true }
+        state.idle.remove(at: place)
+        note(&state, leaves: worker.number)
+        return false
+      }
+      if isRung {
+        worker.bell.wait()
+        return nil
+      }
+      if let late = lateJob(&counts) { return late }
+    }
+  }
+
+  /// Takes a job that has been in a thread's hand since the last look, during another one.
+  private func lateJob(_ counts: inout [UInt64]) -> UInt? {
+    let last = counts
+    counts = workers.map { $0.jobCount.load(ordering: .relaxed) }
+    for (worker, isSame) in zip(workers, zip(last, counts).map(==)) where isSame {
+      let job = worker.hand.exchange(0, ordering: .acquiringAndReleasing)
+      if job != 0 { return job }
+    }
+    return nil
+  }
+
+  /// Keeps the hints true, and the watcher one of those that wait.
+  private func note(_ state: inout State, leaves number: Int? = nil) {
+    if let number, state.watcher == number { state.watcher = nil }
+    isWatched.store(state.watcher != nil, ordering: .relaxed)
+    idleCount.store(state.idle.count, ordering: .relaxed)
+  }
+
+  /// In nanoseconds.
+  private static func now() -> UInt64 {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+  }
+
+  private var identity: UInt { UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()) }
+}
+
+/// What one thread of an executor has.
+private final class Worker: Sendable {
+  let number: Int
+  /// The executor that it is of.
+  let owner = Atomic<UInt>(0)
+  /// The job that was handed over; 0 for none.
+  let hand = Atomic<UInt>(0)
+  /// How many jobs have begun here.
+  let jobCount = Atomic<UInt64>(0)
+  /// When the job began that runs here, in nanoseconds.
+  let began = Atomic<UInt64>(0)
+  let bell = DispatchSemaphore(value: 0)
+
+  init(number: Int) { self.number = number }
+
+  private static let key: pthread_key_t = {
+    var key = pthread_key_t()
+    pthread_key_create(&key, nil)
+    return key
+  }()
+
+  /// The one whose thread this is.
+  static var current: Worker? {
+    get { pthread_getspecific(key).map { Unmanaged<Worker>.fromOpaque($0).takeUnretainedValue() } }
+    set { pthread_setspecific(key, newValue.map { UnsafeRawPointer(Unmanaged.passRetained($0).toOpaque()) }) }
+  }
+
+  private final class Body: Sendable {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+  }
+
+  static func startThread(_ run: @escaping @Sendable () -> Void) {
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, nil,
+      { body in
+        if let body { Unmanaged<Body>.fromOpaque(body).takeRetainedValue().run() }
+        return nil
+      }, Unmanaged.passRetained(Body(run)).toOpaque())
+    precondition(code == 0, "the system has no thread for agents (error \(code)); raise its limit of threads")
+    pthread_detach(thread)
+  }
+}
