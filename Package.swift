@@ -63,7 +63,7 @@ let package = Package(
     target("HyphaFormats", ["HyphaCore", "HyphaTopology", "CYAML", "CZlib", "CSQLite"]),
 
     // What was recorded, once more: in one order, for people, programs and other tools.
-    target("HyphaReplay", ["HyphaCore", "HyphaLog", "HyphaFormats"]),
+    target("HyphaReplay", ["HyphaCore", "HyphaLog", "HyphaTopology", "HyphaFormats"]),
 
     // Nodes and agents, and what people see of them.
     target(
@@ -102,7 +102,9 @@ let package = Package(
       "HyphaRuntimeTests",
       ["HyphaRuntime", "HyphaKinds", "HyphaCore", "HyphaLog", "HyphaTransport", "HyphaTopology"]),
     tests("HyphaTestKitTests", ["HyphaTestKit", "HyphaApp"]),
-    tests("HyphaReplayTests", ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaFormats", "HyphaReplay"]),
+    tests(
+      "HyphaReplayTests",
+      ["HyphaCore", "HyphaLog", "HyphaLogLMDB", "HyphaTopology", "HyphaFormats", "HyphaReplay"]),
     tests(
       "HyphaOperatorTests",
       [

@@ -11,11 +11,13 @@ func emptyLog(_ node: NodeID = "imported") throws -> MemoryLog {
 }
 
 /// All of some logs in one of the formats.
-func export(_ logs: [any LogReader], _ format: ExportFormat = .xes) throws -> String {
+func export(
+  _ logs: [any LogReader], _ format: ExportFormat = .xes, history: HistoryWatch = HistoryWatch()
+) throws -> String {
   var bytes: [UInt8] = []
-  var exporter = try LogExporter(format, expectedCount: 100, spillDirectory: NSTemporaryDirectory()) {
-    bytes += $0
-  }
+  var exporter = try LogExporter(
+    format, expectedCount: 100, spillDirectory: NSTemporaryDirectory(), history: history
+  ) { bytes += $0 }
   var replay = try Replay(of: logs)
   try replay.look()
   try replay.visit {

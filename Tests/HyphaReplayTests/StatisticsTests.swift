@@ -79,56 +79,6 @@ import Testing
     #expect(statistics.times == entries[0].appendedAt...entries[entries.count - 1].appendedAt)
   }
 
-  @Test func `what a node took of the past has no travel time, and a pair counts once over several logs`()
-    async throws
-  {
-    let clock = World.SkewedTime()
-    let logs = try ["x", "y"].enumerated().map { number, name in
-      let identity = LogIdentity(id: EventID(high: 1, low: UInt64(number)), node: try NodeID(name))
-      return try MemoryLog(store: MemoryLogStore(identity: identity), time: clock)
-    }
-    func append(
-      _ log: Int, _ number: UInt64, _ agent: AgentID, _ type: EventTypeName, to addressee: AgentID?,
-      at time: UInt64,
-      received: Bool = false
-    ) async throws {
-      clock.set(time + (received ? 5_000 : 0))
-      let header = RecordHeader(
-        id: EventID(high: 2, low: number), time: Timestamp(microseconds: time), channel: .persistent,
-        agent: agent,
-        epoch: 1, sequence: number, previous: .start, addressee: addressee, type: type, subject: "s",
-        correlation: EventID(high: 2, low: number), authority: Authority(principal: agent))
-      let append = LogBatch.Append(
-        try Record(header, payload: []), source: received ? .received(hops: 1) : .stated)
-      _ = try await logs[log].append(LogBatch(appends: [append]))
-    }
-    let second: UInt64 = 1_000_000
-    try await append(0, 1, "ana", "Past", to: "bo", at: 10 * second)
-    // Bo comes to y at the 20th second, which takes the past then; what is stated from there on travels 5 ms.
-    try await append(1, 1, "hypha.node.y", .agentArrived, to: nil, at: 20 * second)
-    clock.set(21 * second)
-    let past = try #require(try logs[0].entry(at: Position(rawValue: 1)))
-    _ = try await logs[1].append(LogBatch(appends: [.init(past.record, source: .received(hops: 1))]))
-    try await append(0, 1, "cy", "New", to: "bo", at: 22 * second)
-    try await append(1, 1, "cy", "New", to: "bo", at: 22 * second, received: true)
-    var statistics = LogStatistics(isOfSeveralLogs: true)
-    for log in logs {
-      var replay = try Replay(of: [log])
-      try replay.look()
-      try replay.visit {
-        statistics.add($0.entry, of: $0.node)
-        return true
-      }
-    }
-    let travel = statistics.channels[Int(Channel.persistent.rawValue)].travel
-    #expect(travel.count == 1 && travel.maximum == 5_000)
-    #expect(statistics.entryCount == 5)
-    let pairs = statistics.pairs.top(9, by: { $0.agent < $1.agent }).map {
-      "\($0.key.agent) \($0.key.target) \($0.count)"
-    }
-    #expect(Set(pairs) == ["ana bo 1", "cy bo 1", "hypha.node.y #hypha.AgentArrived 1"])
-  }
-
   @Test func `what was imported has no latency, and its time is that of its events`() async throws {
     let clock = World.SkewedTime()
     clock.set(1_700_000_000_000_000)

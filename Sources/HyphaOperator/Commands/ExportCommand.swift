@@ -41,12 +41,14 @@ struct ExportCommand: Command {
 
   func run() async throws {
     let stop = StopSignal()
+    let readers = try logs.open()
+    let history = format == .otlp ? try HistoryWatch(over: readers) : HistoryWatch()
     var replay = try Replay(
-      of: logs.open(), filter: format.narrowing(options.filter),
+      of: readers, filter: format.narrowing(options.filter),
       range: ReplayRange(from: from?.bound, to: to?.bound))
     try replay.look()
     guard let output else {
-      var exporter = try makeExporter(replay, spill: "/tmp") { try Output.standard.write(bytes: $0) }
+      var exporter = try makeExporter(replay, history, spill: "/tmp") { try Output.standard.write(bytes: $0) }
       try export(&replay, stop, progress: nil) { try exporter.add($0) }
       let count = exporter.eventCount
       return try exporter.finish { _, _ in try heed(stop, count) }
@@ -65,7 +67,7 @@ struct ExportCommand: Command {
         try database.finish()
         return database.eventCount
       }
-      var exporter = try makeExporter(replay, spill: file.isStream ? "/tmp" : file.directory) {
+      var exporter = try makeExporter(replay, history, spill: file.isStream ? "/tmp" : file.directory) {
         try file.write($0)
       }
       try export(&replay, stop, progress: bar) { try exporter.add($0) }
@@ -93,9 +95,11 @@ struct ExportCommand: Command {
   }
 
   private func makeExporter(
-    _ replay: Replay, spill: String, write: @escaping (UnsafeRawBufferPointer) throws -> Void
+    _ replay: Replay, _ history: HistoryWatch, spill: String,
+    write: @escaping (UnsafeRawBufferPointer) throws -> Void
   ) throws -> LogExporter {
-    try LogExporter(format, expectedCount: replay.leftCount, spillDirectory: spill, write: write)
+    try LogExporter(
+      format, expectedCount: replay.leftCount, spillDirectory: spill, history: history, write: write)
   }
 
   private func export(

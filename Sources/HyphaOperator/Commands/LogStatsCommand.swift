@@ -26,7 +26,8 @@ struct LogStatsCommand: Command {
 
   func run() async throws {
     let readers = try DataPlaces.logs(in: data).map { try Program.require().readLog($0) }
-    var statistics = LogStatistics(isOfSeveralLogs: readers.count > 1)
+    var statistics = LogStatistics(
+      isOfSeveralLogs: readers.count > 1, history: try HistoryWatch(over: readers))
     var gaps: [(node: NodeID, gap: LogGap)] = []
     try await LongWork.run { work in
       for reader in readers {

@@ -70,7 +70,7 @@ struct ReportCommand: Command {
   private func gather(_ readers: [any LogReader], _ outline: DeploymentOutline?, _ stop: StopSignal)
     async throws -> RunReport
   {
-    var report = RunReport(outline)
+    var report = RunReport(outline, history: try HistoryWatch(over: readers))
     var replay = try Replay(of: readers)
     try replay.look()
     try await LiveRegion.run { region in

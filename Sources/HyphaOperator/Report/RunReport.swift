@@ -43,12 +43,15 @@ struct RunReport {
   private(set) var incidents = ReportIncidents()
   private(set) var links: ReportLinks
   private(set) var alerts = ReportAlerts()
-  private var history = HistoryWatch()
+  private let history: HistoryWatch
   /// When each node has reported last.
   private var reportedAt: [NodeID: UInt64] = [:]
 
   /// A report of nothing yet, on a deployment with this outline.
-  init(_ outline: DeploymentOutline?) {
+  ///
+  /// - Parameter history: what of its logs is of the past.
+  init(_ outline: DeploymentOutline?, history: HistoryWatch = HistoryWatch()) {
+    self.history = history
     links = outline.map { ReportLinks(version: $0.version, pins: $0.pins) } ?? ReportLinks()
   }
 

@@ -66,10 +66,12 @@ public struct LogExporter {
   /// - Parameters:
   ///   - expectedCount: about how many events will come, by which work is divided.
   ///   - spillDirectory: where files may be made, as soon as there is more than some megabytes to put together.
+  ///   - history: what of the logs is of the past.
   /// - Throws: what `write` does; ``HyphaError/Code/fileUnavailable`` when no file can be made;
   ///   ``HyphaError/Code/usage`` for ``ExportFormat/ocelSQLite``.
   public init(
     _ format: ExportFormat, expectedCount: UInt64, spillDirectory: String,
+    history: HistoryWatch = HistoryWatch(),
     write: @escaping (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     sink = ExportSink(write: write)
@@ -82,7 +84,7 @@ public struct LogExporter {
         throw HyphaError(
           .usage, "a database is no stream of bytes", remedy: "use OCELDatabase, which writes a file")
       case .xes: XESEncoder(expectedCount: expectedCount, spillDirectory: spillDirectory)
-      case .otlp: OTLPEncoder()
+      case .otlp: OTLPEncoder(history)
       case .csv: CSVEncoder()
       case .graphML: GraphMLEncoder(expectedCount: expectedCount, spillDirectory: spillDirectory)
       }
@@ -178,13 +180,18 @@ struct CloudEventsEncoder: ExportEncoder {
 
 struct OTLPEncoder: ExportEncoder {
   private var spans = SpanWriter()
+  private let history: HistoryWatch
+
+  init(_ history: HistoryWatch) { self.history = history }
 
   func begin(_ sink: inout ExportSink) {}
 
   mutating func add(_ replayed: ReplayedEntry, _ sink: inout ExportSink) {
     let entry = replayed.entry
     guard !entry.record.contentType.isBackground else { return }
-    let end = entry.source.isImported ? entry.record.time : entry.appendedAt
+    // When a log took what it has of before says nothing of how long that was on its way.
+    let isTimed = !entry.source.isImported && !history.isHistory(entry, of: replayed.node)
+    let end = isTimed ? entry.appendedAt : entry.record.time
     spans.append(entry.record, node: replayed.node, until: end, to: &sink.buffer)
   }
 

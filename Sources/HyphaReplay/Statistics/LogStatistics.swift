@@ -44,20 +44,24 @@ public struct LogStatistics: Sendable {
   public static let capacity = 4_096
 
   private let isOfSeveralLogs: Bool
-  private var history = HistoryWatch()
+  private let history: HistoryWatch
 
   /// No entries.
   ///
-  /// - Parameter isOfSeveralLogs: whether they are going to be of several logs: then a pair's event counts in the log of its author's
-  ///   node alone, and so once.
-  public init(isOfSeveralLogs: Bool = false) { self.isOfSeveralLogs = isOfSeveralLogs }
+  /// - Parameters:
+  ///   - isOfSeveralLogs: whether they are going to be of several logs: then a pair's event counts in the log of its author's
+  ///     node alone, and so once.
+  ///   - history: what of these logs is of the past.
+  public init(isOfSeveralLogs: Bool = false, history: HistoryWatch = HistoryWatch()) {
+    (self.isOfSeveralLogs, self.history) = (isOfSeveralLogs, history)
+  }
 
   /// How many entries there were that have an event.
   public var entryCount: UInt64 { channels.reduce(0) { $0 + $1.statedCount + $1.receivedCount } }
   /// The bytes of all records.
   public var byteCount: UInt64 { channels.reduce(0) { $0 + $1.byteCount } }
 
-  /// Adds an entry of a node's log, in the log's order.
+  /// Adds an entry of a node's log.
   public mutating func add(_ entry: EntryView, of node: NodeID) {
     let record = entry.record
     let isHistory = history.isHistory(entry, of: node)

@@ -14,6 +14,9 @@ public struct CausalTrace: Sendable {
     public let appendedAt: Timestamp
     /// How it came there.
     public let source: EntrySource
+    /// Whether the log took it with the past of an agent that was moved there, or from an import: then the time at which it did
+    /// says nothing of how long the event was on its way.
+    public let isOfPast: Bool
   }
 
   /// One event.
@@ -82,8 +85,8 @@ extension CausalTrace.Step {
     return max(.zero, origin.appendedAt.since(record.header.time))
   }
 
-  /// When the last of the logs had it; when it was stated where it was imported.
+  /// When the last of the logs had it to which it was on its way then; when it was stated where there is none.
   public var lastAppendedAt: Timestamp {
-    copies.filter { !$0.source.isImported }.map(\.appendedAt).max() ?? record.header.time
+    copies.filter { !$0.isOfPast }.map(\.appendedAt).max() ?? record.header.time
   }
 }

@@ -18,7 +18,7 @@ extension CausalTrace {
     of id: EventID, in logs: [any LogReader], limit: Int = 10_000, progress: (Int) throws -> Void = { _ in }
   ) throws {
     let limit = max(limit, 1)
-    var growth = Growth(limit: limit)
+    var growth = Growth(limit: limit, history: try HistoryWatch(over: logs))
     guard let copies = try Self.copies(of: id, in: logs, { try progress(0) }) else {
       throw HyphaError(
         .invalidInput, try Self.absence(of: id, from: logs),
@@ -95,8 +95,10 @@ extension CausalTrace {
     var node: NodeID
     var entry: LogEntry
 
-    var copy: Copy {
-      Copy(node: node, position: entry.position, appendedAt: entry.appendedAt, source: entry.source)
+    func copy(_ history: HistoryWatch) -> Copy {
+      Copy(
+        node: node, position: entry.position, appendedAt: entry.appendedAt, source: entry.source,
+        isOfPast: entry.source.isImported || history.isHistory(entry, of: node))
     }
   }
 
@@ -135,19 +137,21 @@ private struct Growth {
   private var places: [EventID: Int] = [:]
   private var askedCount = 0
   private let limit: Int
+  private let history: HistoryWatch
   private(set) var isCut = false
   /// How many events there are.
   var count: Int { nodes.count }
 
-  init(limit: Int) { self.limit = limit }
+  init(limit: Int, history: HistoryWatch) { (self.limit, self.history) = (limit, history) }
 
   /// Something was left out.
   mutating func cut() { isCut = true }
 
   mutating func add(_ found: CausalTrace.Found) {
     let header = found.entry.record.header
+    let copy = found.copy(history)
     if let place = places[header.id] {
-      if !nodes[place].copies.contains(found.copy) { nodes[place].copies.append(found.copy) }
+      if !nodes[place].copies.contains(copy) { nodes[place].copies.append(copy) }
       return
     }
     guard nodes.count < limit else {
@@ -156,7 +160,7 @@ private struct Growth {
     }
     places[header.id] = nodes.count
     if let cause = places[header.causation] { nodes[cause].effects.append(nodes.count) }
-    nodes.append(Node(record: found.entry.record, copies: [found.copy]))
+    nodes.append(Node(record: found.entry.record, copies: [copy]))
   }
 
   /// From now on what follows from `id` is asked for, and not what else its causes have led to.
@@ -201,12 +205,20 @@ private struct Growth {
   ) -> CausalTrace.Delays {
     let begin = cause.record.header.time
     let total = max(.zero, effect.time.since(begin))
-    // An agent sees an event once its node's log has it; where that log is not here, travel and handling are not told apart.
+    // An agent sees an event once its node's log has it; where that log is not here, travel and handling are not told apart. Nor are
+    // they where it has handled the event elsewhere, and came with it; what it had not handled then, has travelled so long.
     let arrival = cause.copies.first { $0.node == node } ?? cause.copies.first
-    let isTimed = arrival.map { !$0.source.isImported } ?? false
+    let isTimed = arrival.map { $0.isTimed(before: effect) } ?? false
     let travel = isTimed ? min(total, max(.zero, arrival?.appendedAt.since(begin) ?? .zero)) : .zero
     var hopCount = 0
     if case .received(let hops)? = arrival?.source { hopCount = Int(hops) }
     return .init(travel: travel, handling: total - travel, total: total, hopCount: hopCount)
+  }
+}
+
+extension CausalTrace.Copy {
+  /// Whether its time says when an agent could see the event that had it lead to an effect.
+  fileprivate func isTimed(before effect: RecordHeader) -> Bool {
+    !isOfPast || (!source.isImported && appendedAt <= effect.time)
   }
 }
