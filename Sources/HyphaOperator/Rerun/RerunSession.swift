@@ -21,9 +21,9 @@ struct RerunSession {
   private(set) var shownCount = 0
   /// How often events of a type are other ones, missing, or more.
   private(set) var byType: [EventTypeName: (changed: Int, missing: Int, added: Int)] = [:]
-  /// How long the run took, and how long what was recorded did.
+  /// How long the run took, and how long what was recorded did, on the node that was busy longest.
   private(set) var took = Duration.zero
-  private(set) var recorded = Duration.zero
+  private(set) var recorded = RecordedTime()
 
   init(
     _ topology: Topology, kinds: KindRegistry, agents: Set<AgentID>?, isVerifying: Bool, shownCountMax: Int
@@ -96,7 +96,7 @@ struct RerunSession {
     }
     session.summaries.append(summary)
     session.took += began.duration(to: .now)
-    if session.round == 1 { session.recorded = max(session.recorded, try Self.span(of: log)) }
+    if summary.recorded.worked > session.recorded.worked { session.recorded = summary.recorded }
     self = session
   }
 
@@ -116,18 +116,5 @@ struct RerunSession {
     guard let signal = stop.signalNumber else { return }
     try Output.standardError.writeLine("stopped after \(Human.count(callCount)) calls of a node's agents")
     throw ExitStatus.stopped(by: signal)
-  }
-
-  /// The time from the first entry of a log to the last.
-  private static func span(of log: any LogReader) throws -> Duration {
-    var ends: [Timestamp] = []
-    for order in [ReadOrder.forward, .backward] {
-      try log.visit(Position.start.next...Position(rawValue: .max), order) { view in
-        ends.append(view.appendedAt)
-        return false
-      }
-    }
-    guard ends.count == 2 else { return .zero }
-    return ends[1].since(ends[0])
   }
 }

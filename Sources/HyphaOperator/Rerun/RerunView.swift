@@ -252,9 +252,8 @@ struct RerunView {
   private static func verdict(_ session: RerunSession) -> String {
     let calls = session.earlierCallCount + session.summaries.reduce(0) { $0 + $1.callCount }
     let seconds = max(session.took / .seconds(1), 1e-6)
-    let speed = session.recorded / .seconds(1) * Double(session.round) / seconds
     let pace =
-      "\(Human.count(calls)) calls made again in \(Human.duration(session.took)), \(Human.decimal(speed, digits: 0)) times as fast as recorded"
+      "\(Human.count(calls)) calls made again in \(Human.duration(session.took)), \(Self.speed(session.recorded, session.round, seconds))"
     switch session.differenceCount {
     case 0 where calls == 0: return "nothing was run again"
     case 0:
@@ -263,5 +262,14 @@ struct RerunView {
     case 1: return "1 thing is not as recorded: \(pace)"
     default: return "\(Human.count(session.differenceCount)) things are not as recorded: \(pace)"
     }
+  }
+
+  /// How fast it was, beside the time that was recorded, without its pauses.
+  static func speed(_ recorded: RecordedTime, _ round: Int, _ seconds: Double) -> String {
+    let speed = recorded.worked / .seconds(1) * Double(round) / seconds
+    let text = "\(Human.decimal(speed, digits: 0)) times as fast as recorded"
+    guard recorded.pauseCount > 0 else { return text }
+    let pauses = Human.count(recorded.pauseCount, "pause")
+    return text + ", \(pauses) of \(Human.duration(recorded.paused)) in all left out"
   }
 }

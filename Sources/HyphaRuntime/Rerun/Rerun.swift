@@ -60,7 +60,7 @@ public struct Rerun {
       (summary, order, agents) = try await begin()
     }
     do {
-      let isDone = try await run(agents, through: end, progress, body)
+      let isDone = try await run(agents, through: end, &summary.recorded, progress, body)
       if isDone { try await finish(agents, order, body) }
     } catch {
       for agent in agents.values.joined() { await agent.stop() }
@@ -101,7 +101,7 @@ public struct Rerun {
   }
 
   private func run(
-    _ agents: [AgentID: [any AgentRerunning]], through end: Position,
+    _ agents: [AgentID: [any AgentRerunning]], through end: Position, _ recorded: inout RecordedTime,
     _ progress: (Position, Position) throws -> Void, _ body: (RerunOutcome) throws -> Bool
   ) async throws -> Bool {
     var read = Position.start
@@ -111,6 +111,7 @@ public struct Rerun {
       try log.visit(read.next...last, .forward) { view in
         guard case .stated = view.source, view.record.channel != .realtime else { return true }
         let entry = try view.entry()
+        if RecordedTime.counts(view.record) { recorded.take(view.appendedAt) }
         let epoch = entry.record.epoch
         if let agent = agents[entry.record.agent]?.first(where: { $0.epochs.contains(epoch) }) {
           own.append((entry, agent))
@@ -207,6 +208,8 @@ public struct RerunSummary: Sendable {
   public var prunedThrough = Position.start
 
   init(node: NodeID) { self.node = node }
+  /// How long it took to record it.
+  public var recorded = RecordedTime()
 
   /// How many things are not as they were.
   public var differenceCount: Int { agents.reduce(0) { $0 + $1.differenceCount } }
