@@ -10,14 +10,16 @@ struct AgentsStateCommand: Command {
     name: "state", abstract: "Show an agent's state, now or at any place of its node's log.",
     discussion: """
       Of an agent whose state is event-sourced, its own events are folded once more by the rules of its kind. Any other is run \
-      again from its begin, without a network, as 'rerun' does, which takes the topology file that the log was written under: \
+      again from its begin, without a network, on each node that it was on, as 'rerun' does, which takes the topology file that the \
+      log was written under: \
       its past is shown only where what it states now, and its state at the end, are what the log has. What the program of an \
       'exec' agent does beside answering, it does again. Both take the program that has the agent's kind. Nodes may run or not.
 
       Without --topology, of an agent that is not event-sourced the log's newest state is shown, how much it has handled, its \
       timers and what it is to be given again; at an earlier place, what it had stated up to there.
 
-      --at is a position of the node's log, or a time that the events state; both are included. --since shows what has \
+      --at is a position of the log of the agent's node, or a time that the events state; both are included. Of an agent that was \
+      moved, what other nodes' logs have counts by the time that stands at that position. --since shows what has \
       changed from there on; --why the event that made a member so: its name, or a path such as lines.0.amount. What was \
       handled without leaving anything in the log counts from the place of the event on.
       """,
@@ -54,12 +56,12 @@ struct AgentsStateCommand: Command {
     }
     if try program.kinds.isEventSourced(kind) {
       return try await show(in: log) { progress, take in
-        try await program.kinds.visitStates(of: agent, kind: kind, in: log, progress: progress, take)
+        try await program.kinds.visitStates(
+          of: agent, kind: kind, in: log, progress: { try progress(log.identity.node, $0) }, take)
       }
     }
     guard let topology else {
       guard since == nil, why == nil else {
-        try confirmRerunnable(in: log)
         throw HyphaError(
           .usage,
           "the state of '\(agent)' is committed whole: its kind '\(kind)' does not evolve by events, so its past is "
@@ -73,8 +75,7 @@ struct AgentsStateCommand: Command {
     let loaded = try TopologyLoading.load(topology, program.kinds)
     try await show(in: log) { progress, take in
       try await Rerun.visitStates(
-        of: agent, in: loaded, kinds: program.kinds, log: log, progress: { read, _ in try progress(read) },
-        take)
+        of: agent, in: loaded, kinds: program.kinds, log: log, elsewhere: others, progress: progress, take)
     }
   }
 
@@ -113,14 +114,6 @@ struct AgentsStateCommand: Command {
     try ReplayRange(from: .time(from), to: .time(to)).confirmDirection()
   }
 
-  /// Refuses to send somebody to a re-run that is refused.
-  private func confirmRerunnable(in log: any LogReader) throws {
-    guard let move = try MoveReading(log).moves.newest(of: agent)?.order else { return }
-    throw HyphaError(
-      .failed, "the past states of '\(agent)' are not known: it was moved to node '\(move.to)'",
-      remedy: "its newest state is shown without --topology, --at, --since and --why")
-  }
-
   /// Refuses a place of which the log has nothing any more.
   private func confirmPresence(in log: any LogReader) throws {
     guard let at else { return }
@@ -143,14 +136,18 @@ struct AgentsStateCommand: Command {
   /// Shows what is asked for of the states that `visit` gives, once it has returned.
   private func show(
     in log: any LogReader,
-    _ visit: (_ progress: (Position) throws -> Void, _ take: (StateStep) throws -> Bool) async throws -> Void
+    _ visit: (_ progress: (NodeID, Position) throws -> Void, _ take: (StateStep) throws -> Bool) async throws
+      -> Void
   ) async throws {
-    var past = PastState(at: at, since: since, why: why)
+    var past = PastState(
+      at: try at.map { try PastPlace($0, in: log) }, since: try since.map { try PastPlace($0, in: log) },
+      why: why)
     let head = try log.head()
     try await LongWork.run { work in
-      try await visit { position in
+      try await visit { node, position in
+        let all = node == log.identity.node ? " of \(Human.count(head.rawValue))" : ""
         try work.pass(
-          "\(agent): \(Human.count(position.rawValue)) of \(Human.count(head.rawValue)) entries",
+          "\(agent): \(Human.count(position.rawValue))\(all) entries of \(node)",
           done: "\(Human.count(past.now?.count ?? 0)) states of \(agent); nothing was printed")
       } _: {
         try past.take($0)
@@ -169,19 +166,8 @@ struct AgentsStateCommand: Command {
   {
     try confirmPresence(in: log)
     let head = try log.head()
-    // Of what another log has, a position here tells no more than its time.
-    var latest: Timestamp?
-    if case .position(let position)? = at?.end {
-      latest = try log.read(after: Position(rawValue: max(position.rawValue, 1) - 1), limit: 1, byteLimit: 0)
-        .first?.record.header.time
-    }
-    let includes = at.map { at in
-      { (position: Position?, time: Timestamp) in
-        switch at.end {
-        case .position(let place): position.map { $0 <= place } ?? latest.map { time <= $0 } ?? true
-        case .time(let moment): time <= moment
-        }
-      }
+    let includes = try at.map { try PastPlace($0, in: log) }.map { place in
+      { (position: Position?, time: Timestamp) in place.includes(position, time) }
     }
     let moment = try await LongWork.run { work in
       try AgentMoment(of: agent, in: log, elsewhere: others, at: includes) { position, count in

@@ -59,10 +59,6 @@ struct AgentMomentView {
 
   /// How the state at an earlier place is found, if it is.
   private static func pastAdvice(_ moment: AgentMoment) -> String {
-    if let move = moment.move {
-      return
-        "its state there is not known, since it was moved to node \(move.to), which a re-run does not follow"
-    }
     let advice =
       "its state there is found by running it again: give --topology with the file that the log was written under"
     return lost(moment).map { "\(advice); that is refused where events of it or for it are gone, and \($0)" }

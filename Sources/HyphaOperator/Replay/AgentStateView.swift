@@ -17,14 +17,14 @@ struct AgentStateView {
       return try Output.standard.writeLine(
         JSON.text(
           Self.members(of: step).merging([
-            "agent": .string(agent.text), "node": .string(node.text), "state": state,
-            step.call == nil ? "events" : "calls": step.count.map { .integer(Int64($0)) } ?? .null,
+            "agent": .string(agent.text), "node": .string(home(step).text), "state": state,
+            step.isOfCalls ? "calls" : "events": step.count.map { .integer(Int64($0)) } ?? .null,
           ]) { $1 }))
     }
     let place = step.place.map { Self.text($0) } ?? "the begin"
-    let noun = step.call == nil ? "event" : "call"
+    let noun = step.isOfCalls ? "call" : "event"
     let made = step.count.map { ": made of \(Human.count($0)) \(noun)\($0 == 1 ? "" : "s")" } ?? ""
-    try Output.standard.writeLine("\(agent) on node \(node), as of \(place)\(made)")
+    try Output.standard.writeLine("\(agent) on node \(home(step)), as of \(place)\(made)")
     for (path, value) in StateChanges.members(of: state) {
       try Output.standard.writeLine("  \(printable(path)): \(printable(try JSON.text(value)))")
     }
@@ -57,18 +57,24 @@ struct AgentStateView {
     if isJSON {
       return try Output.standard.writeLine(
         JSON.text(
-          Self.members(of: origin).merging(["member": .string(path), "value": value ?? .null]) { $1 }))
+          Self.members(of: origin).merging([
+            "member": .string(path), "value": value ?? .null, "node": .string(home(origin).text),
+          ]) { $1 }))
     }
     let text = try value.map { printable(try JSON.text($0)) } ?? "not there"
     guard let place = origin.place else {
       return try Output.standard.writeLine("\(path) is \(text), as from the begin")
     }
-    try Output.standard.writeLine("\(path) is \(text) since \(Self.text(place))")
+    let there = home(origin) == node ? "" : " of node \(home(origin))"
+    try Output.standard.writeLine("\(path) is \(text) since \(Self.text(place))\(there)")
     try Output.standard.writeLine(Self.cause(of: origin))
     if let event = origin.isEventLogged ? origin.event ?? origin.stated : origin.stated {
       try Output.standard.writeLine("next: \(Program.calledAs) trace \(event.id) --data \(data)")
     }
   }
+
+  /// The node that the agent was on then.
+  private func home(_ step: StateStep) -> NodeID { step.place?.node ?? node }
 
   /// A place in words; of one whose entry is gone no time is known.
   private static func text(_ place: StateStep.Place) -> String {
@@ -109,6 +115,9 @@ struct AgentStateView {
 }
 
 extension StateStep {
+  /// Whether it is made of calls; else of the agent's own events. What an agent has come to a node with, it had of calls elsewhere.
+  fileprivate var isOfCalls: Bool { call != nil || event?.type == .agentArrived }
+
   /// Whether a log has the event that made it so.
   fileprivate var isEventLogged: Bool { call != .realtime && call != .question }
 }

@@ -4,12 +4,14 @@ import HyphaTopology
 
 /// What an agent's state was at one moment of its past.
 public struct StateStep {
-  /// A place in the log of the agent's node.
+  /// A place in the log of the node that the agent was on.
   public struct Place: Hashable, Sendable {
     /// The position.
     public var position: Position
     /// The time that the entry there states.
     public var time: Timestamp
+    /// The node whose log it is; nil for that of the log that was asked.
+    public var node: NodeID?
   }
 
   /// Where it came to be so; nil at the begin.

@@ -15,6 +15,8 @@ public struct Rerun {
   private let wanted: Set<AgentID>?
   /// Whether each call tells what the agent's state was after it.
   var keepsStates = false
+  /// The move by which the only stay began that is run again; nil for all.
+  var stayNumber: UInt32?
 
   /// Prepares a re-run.
   ///
@@ -89,7 +91,7 @@ public struct Rerun {
       guard var spec = topology.agent(id) else { continue }
       spec.node = log.identity.node
       let kind = try kinds.kind(spec.kind)
-      for stay in stays[id] ?? [] {
+      for stay in stays[id] ?? [] where stayNumber.map({ $0 == stay.number }) ?? true {
         switch try await RerunBegin.find(kind, id, stay, in: log, prunedThrough: summary.prunedThrough) {
         case .begin(let begin):
           agents[id, default: []].append(make(kind, spec, begin, behind: agents[id]?.last))
@@ -109,9 +111,9 @@ public struct Rerun {
       var own: [(LogEntry, any AgentRerunning)] = []
       let last = Position(rawValue: min(end.rawValue, read.rawValue + 1024))
       try log.visit(read.next...last, .forward) { view in
+        if RecordedTime.counts(view.record) { recorded.take(view.appendedAt) }
         guard case .stated = view.source, view.record.channel != .realtime else { return true }
         let entry = try view.entry()
-        if RecordedTime.counts(view.record) { recorded.take(view.appendedAt) }
         let epoch = entry.record.epoch
         if let agent = agents[entry.record.agent]?.first(where: { $0.epochs.contains(epoch) }) {
           own.append((entry, agent))
@@ -206,10 +208,10 @@ public struct RerunSummary: Sendable {
   public var notRun: [(agent: AgentID, reason: String)] = []
   /// Up to where the log was pruned.
   public var prunedThrough = Position.start
-
-  init(node: NodeID) { self.node = node }
   /// How long it took to record it.
   public var recorded = RecordedTime()
+
+  init(node: NodeID) { self.node = node }
 
   /// How many things are not as they were.
   public var differenceCount: Int { agents.reduce(0) { $0 + $1.differenceCount } }

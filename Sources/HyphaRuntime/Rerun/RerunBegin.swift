@@ -14,6 +14,19 @@ struct RerunBegin {
     /// As JSON; nil where it keeps none.
     var state: [UInt8]?
     var timers: [Agenda.Timer] = []
+
+    /// What an agent came with that was moved; nil where it began its life here.
+    init?<Kind: Agent>(
+      _ kind: Kind.Type, _ agent: AgentID, _ stay: RerunStay, from initial: Kind.State, in log: any LogReader
+    ) throws {
+      guard let handover = stay.arrival?.handover else { return nil }
+      let snapshot = try handover.snapshot.map { try AgentSnapshot(decoding: $0.bytes) }
+      timers = snapshot?.agenda.timers.items ?? []
+      guard Kind.State.self != Stateless.self else { return }
+      let restored = try StateRestoration<Kind>.restore(
+        initial, from: snapshot, of: agent, in: log, epoch: stay.epochs.lowerBound)
+      state = Array(try JSON.encode(restored.state))
+    }
   }
 
   enum Finding {
@@ -69,15 +82,7 @@ struct RerunBegin {
       begin = found
     }
     begin.stay = stay
-    guard let handover = stay.arrival?.handover else { return begin }
-    let snapshot = try handover.snapshot.map { try AgentSnapshot(decoding: $0.bytes) }
-    var brought = Brought(timers: snapshot?.agenda.timers.items ?? [])
-    if Kind.State.self != Stateless.self {
-      let restored = try StateRestoration<Kind>.restore(
-        initial, from: snapshot, of: agent, in: log, epoch: stay.epochs.lowerBound)
-      brought.state = Array(try JSON.encode(restored.state))
-    }
-    begin.brought = brought
+    begin.brought = try Brought(kind, agent, stay, from: initial, in: log)
     return begin
   }
 

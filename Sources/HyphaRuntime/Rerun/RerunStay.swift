@@ -6,14 +6,18 @@ import HyphaTopology
 struct RerunStay {
   /// A hand-over by which the agent came, or went.
   struct Move {
+    /// The number of the move.
+    let number: UInt32
     /// Where in the log of this node.
-    let position: Position
+    let place: StateStep.Place
     let handover: Handover
     /// What the agent had handled by then, lane by lane.
     let handled: [Lane: LanePoint]
 
-    init(at position: Position, _ handover: Handover) {
-      self.position = position
+    var position: Position { place.position }
+
+    init(_ number: UInt32, at place: StateStep.Place, _ handover: Handover) {
+      (self.number, self.place) = (number, place)
       self.handover = handover
       handled = Handover.points(handover.handled)
     }
@@ -25,6 +29,9 @@ struct RerunStay {
   var arrival: Move?
   /// How it left; nil where it is still here.
   var departure: Move?
+
+  /// The number of the move by which it began; 0 for the begin of its life.
+  var number: UInt32 { arrival?.number ?? 0 }
 
   /// Whether the agent has spent its whole life here.
   var isWhole: Bool { arrival == nil && departure == nil }
@@ -64,20 +71,21 @@ extension RerunStay {
   static func all(_ topology: Topology, in log: any LogReader) throws -> [AgentID: [RerunStay]] {
     let reading = try MoveReading(log)
     let node = log.identity.node
-    var arrivedEpochs: [UInt32: UInt64] = [:]
+    var arrived: [UInt32: (place: StateStep.Place, epoch: UInt64)] = [:]
     var (parts, departures): ([UInt32: [Int: [UInt8]]], [UInt32: Move]) = ([:], [:])
     for position in reading.positions.sorted() {
       guard let entry = try log.entry(at: position), entry.source == .stated else { continue }
       switch entry.record.type {
       case AgentArrived.eventType:
         let event = try AgentArrived.decode(entry.record)
-        arrivedEpochs[event.move] = event.epoch
+        arrived[event.move] = (entry.place, event.epoch)
       case AgentHandedOver.eventType:
         let event = try AgentHandedOver.decode(entry.record)
         parts[event.move, default: [:]][event.part] = event.bytes.bytes
         guard let all = parts[event.move], all.count == event.partCount else { continue }
         let bytes = (0..<event.partCount).flatMap { all[$0] ?? [] }
-        departures[event.move] = Move(at: position, try JSON.decode(Handover.self, from: bytes))
+        departures[event.move] = Move(
+          event.move, at: entry.place, try JSON.decode(Handover.self, from: bytes))
         parts[event.move] = nil
       default: break
       }
@@ -93,10 +101,8 @@ extension RerunStay {
           stays[agent.id, default: []].append(stay)
           open = nil
         }
-        if move.to == node, let position = reading.arrivals[move.move], let epoch = arrivedEpochs[move.move],
-          let handover = reading.handover(move)
-        {
-          open = RerunStay(epochs: epoch ... .max, arrival: Move(at: position, handover))
+        if move.to == node, let (place, epoch) = arrived[move.move], let handover = reading.handover(move) {
+          open = RerunStay(epochs: epoch ... .max, arrival: Move(move.move, at: place, handover))
         }
       }
       if let open { stays[agent.id, default: []].append(open) }

@@ -2,55 +2,111 @@ public import HyphaCore
 public import HyphaLog
 public import HyphaTopology
 
-/// Past states of an agent whose handlers change its state: it is run again from its begin, call by call.
+/// Past states of an agent whose handlers change its state: it is run again from its begin, call by call, on each node that it was on.
 extension Rerun {
   /// Calls `body` with the agent's state at its begin and after each call that is made again, until it returns false.
   ///
   /// A call counts from the first event on that it stated, one that stated none from the record of it on, and one that has left
-  /// nothing in the log from the event on that it handled.
+  /// nothing in the log from the event on that it handled. Of an agent that was moved a step says what it came to its next node
+  /// with, too; where the log of a node is not there, or was pruned, a step says from where on the state is not known, until the
+  /// agent has come to the next.
   ///
   /// All calls are made again whatever `body` returns, and what they come to is held against the log: the states were those of
   /// the past only if this returns.
   ///
-  /// - Parameter progress: told now and then how far it is in the log, and where that ends.
+  /// - Parameters:
+  ///   - topology: the one that the file says.
+  ///   - log: the log of the agent's node.
+  ///   - elsewhere: the logs of other nodes, on which an agent was that was moved.
+  ///   - progress: told now and then how far it is in the log of a node.
   /// - Complexity: that of running the agent again.
-  /// - Throws: ``HyphaError/Code/failed`` where the agent does something else now, its state at the end is not the one that the
-  ///   log keeps, or the log does not have all of its past; ``HyphaError/Code/usage`` where it keeps no state;
-  ///   what `body` and `progress` throw.
+  /// - Throws: ``HyphaError/Code/failed`` where the agent does something else now, its state at the end, or where it has left a
+  ///   node, is not the one that the log has, or the log does not have all of its past; ``HyphaError/Code/usage`` where it keeps
+  ///   no state; what `body` and `progress` throw.
   public static func visitStates(
     of agent: AgentID, in topology: Topology, kinds: KindRegistry, log: any LogReader,
-    progress: (Position, Position) throws -> Void = { _, _ in }, _ body: (StateStep) throws -> Bool
+    elsewhere: [any LogReader] = [],
+    progress: (NodeID, Position) throws -> Void = { _, _ in }, _ body: (StateStep) throws -> Bool
   ) async throws {
-    if let move = try MoveReading(log).moves.newest(of: agent) {
-      throw HyphaError(
-        .failed,
-        "the past states of '\(agent)' are not known: it was moved to node '\(move.order.to)', which a re-run does not follow",
-        remedy: newestAdvice)
-    }
-    guard let spec = topology.agent(agent), spec.node == log.identity.node else {
+    let life = try AgentLife(of: agent, in: topology, logs: [log] + elsewhere)
+    guard let spec = topology.agent(agent), !life.isWhole || spec.node == log.identity.node else {
       throw HyphaError(
         .invalidTopology,
         "the topology '\(topology.name)' has no agent '\(agent)' on node '\(log.identity.node)'",
         remedy: "give the topology file that the log was written under")
     }
-    var rerun = try Rerun(topology, kinds: kinds, log: log, agents: [agent])
-    rerun.keepsStates = true
-    let begin = try await begin(of: kinds.kind(spec.kind), agent)
-    var goesOn = try body(begin)
-    var count = 0
-    var different: RerunOutcome?
-    let summary = try await rerun.run(progress: progress) { outcome in
-      if !outcome.differences.isEmpty { different = outcome }
-      if goesOn, let after = outcome.after {
-        count += 1
-        goesOn = try body(
-          StateStep(
-            place: after.place, event: outcome.input, stated: try stated(in: outcome, at: after.place, log),
-            call: outcome.call, count: count, encode: after.state))
+    let kind = try kinds.kind(spec.kind)
+    var goesOn = try body(try await begin(of: kind, agent))
+    var count: Int? = 0
+    for stage in life.stages {
+      func lose(_ why: String, _ remedy: String) throws {
+        count = nil
+        if goesOn { goesOn = try body(Self.lost(agent, stage, why, remedy)) }
       }
-      return different == nil
+      guard let log = stage.log, let stay = stage.stay else {
+        let what = stage.log == nil ? "its log is not here" : "its log does not say how it came there"
+        try lose(what, "give the directory that has the logs of all nodes that it was on")
+        continue
+      }
+      if stay.arrival != nil, goesOn, let step = try await arrival(of: kind, agent, stay, count, in: log) {
+        goesOn = try body(step)
+      }
+      var rerun = try Rerun(topology, kinds: kinds, log: log, agents: [agent])
+      (rerun.keepsStates, rerun.stayNumber) = (true, stay.number)
+      var different: RerunOutcome?
+      let summary = try await rerun.run(progress: { read, _ in try progress(log.identity.node, read) }) {
+        outcome in
+        if !outcome.differences.isEmpty { different = outcome }
+        if let after = outcome.after {
+          count = count.map { $0 + 1 }
+          if goesOn { goesOn = try body(try step(outcome, after, count, in: log)) }
+        }
+        return different == nil
+      }
+      if !life.isWhole, let (_, why) = summary.notRun.first {
+        try lose(why, backupAdvice)
+      } else if let reason = try distrust(summary, different, log) {
+        throw unknown(
+          agent, life.isWhole ? reason : "on node '\(stage.node)': \(reason)", !summary.notRun.isEmpty)
+      }
     }
-    if let reason = try distrust(summary, different, log) { throw unknown(agent, reason) }
+  }
+
+  /// What an agent came to a node with; nil where it keeps no state.
+  private static func arrival<Kind: Agent>(
+    of kind: Kind.Type, _ agent: AgentID, _ stay: RerunStay, _ count: Int?, in log: any LogReader
+  ) async throws -> StateStep? {
+    let initial = await kind.init().state
+    guard let arrival = stay.arrival, let entry = try log.entry(at: arrival.position),
+      let state = try RerunBegin.Brought(kind, agent, stay, from: initial, in: log)?.state
+    else { return nil }
+    return StateStep(
+      place: .init(position: entry.position, time: entry.record.time, node: log.identity.node),
+      event: entry.record.header, count: count,
+      encode: { try JSON.decode(JSONValue.self, from: state) })
+  }
+
+  private static func step(
+    _ outcome: RerunOutcome, _ after: RerunOutcome.StateAfter, _ count: Int?, in log: any LogReader
+  ) throws -> StateStep {
+    var place = after.place
+    place.node = log.identity.node
+    return StateStep(
+      place: place, event: outcome.input, stated: try stated(in: outcome, at: after.place, log),
+      call: outcome.call, count: count, encode: after.state)
+  }
+
+  /// That the states of a stay are not known.
+  private static func lost(_ agent: AgentID, _ stage: AgentLife.Stage, _ why: String, _ remedy: String) throws
+    -> StateStep
+  {
+    let entry = try stage.stay?.arrival.flatMap { try stage.log?.entry(at: $0.position) }
+    let place = StateStep.Place(
+      position: entry?.position ?? .start, time: entry?.record.time ?? stage.since, node: stage.node)
+    let error = HyphaError(
+      .failed, "the states of '\(agent)' while it was on node '\(stage.node)' are not known: \(why)",
+      remedy: remedy)
+    return StateStep(unknown: error, from: place)
   }
 
   /// The first event that a call stated, or the record of it where it stated none and no event has led to it.
@@ -73,13 +129,16 @@ extension Rerun {
     return StateStep(place: nil, count: 0, encode: StateStep.encoder(of: await kind.init().state))
   }
 
-  private static let newestAdvice =
-    "its newest state is shown without --topology, --at, --since and --why"
+  private static let backupAdvice =
+    "ask a backup of the log that was made before; the newest state is shown without --topology, --at, --since and --why"
 
-  private static func unknown(_ agent: AgentID, _ reason: String) -> HyphaError {
+  private static func unknown(_ agent: AgentID, _ reason: String, _ isGone: Bool) -> HyphaError {
     HyphaError(
       .failed, "the past states of '\(agent)' are not known: \(reason)",
-      remedy: "use the program, the topology file and the log as they were when it worked; \(newestAdvice)")
+      remedy: isGone
+        ? backupAdvice
+        : "use the program, the topology file and the log as they were when it worked; its newest state is shown "
+          + "without --topology, --at, --since and --why")
   }
 
   /// Why the states of a re-run are not to be taken for those of the past; nil where they are.

@@ -56,9 +56,10 @@ private actor Adder: Agent {
   ]
 
   /// Runs errands while `agent` is moved along a way, with kills between, and returns the logs that they have left.
-  private func run(_ agent: AgentID, along way: [NodeID], seed: UInt64, crashes: Bool) throws
-    -> [any LogReader]
-  {
+  private func run(
+    _ agent: AgentID, along way: [NodeID], seed: UInt64, crashes: Bool,
+    atRest: (SimulatedDeployment, NodeID) throws -> Void = { _, _ in }
+  ) throws -> [any LogReader] {
     let deployment = SimulatedDeployment(try topology(), kinds: try kinds(), seed: seed)
     try deployment.start()
     var random = SeededGenerator(seed: seed, name: "errands")
@@ -77,8 +78,14 @@ private actor Adder: Agent {
         if random.next() % 3 == 0 { deployment.run(for: .microseconds(Int64(random.next() % 9_000))) }
       }
     }
+    var home: NodeID = "x"
     for node in way {
       try errands(8)
+      if !crashes {
+        deployment.run(for: .seconds(5))
+        try atRest(deployment, home)
+      }
+      home = node
       _ = try #require(deployment.node("y")).move(agent, to: node, by: "ana", note: "a test")
       // Some come while it is on its way.
       try errands(3)
@@ -95,6 +102,7 @@ private actor Adder: Agent {
     }
     try errands(8)
     deployment.run(for: .seconds(5))
+    try atRest(deployment, home)
     try deployment.stop()
     return try Self.nodes.map { try deployment.reader(of: $0) }
   }
@@ -181,16 +189,82 @@ private actor Adder: Agent {
     #expect(try AgentMoment(of: "taker", in: logs[1]).statedCount > 0)
   }
 
-  @Test(arguments: ["x", "y", "z"] as [NodeID])
-  func `the past of an agent that was moved is refused since it was moved`(node: NodeID) async throws {
-    let logs = try run("taker", along: ["z"], seed: 7, crashes: false)
-    let log = try #require(logs.first { $0.identity.node == node })
-    do {
-      try await Rerun.visitStates(of: "taker", in: topology(), kinds: kinds(), log: log) { _ in true }
-      Issue.record("it was not refused")
-    } catch let error as HyphaError {
-      // A node that has no part in the move may not have heard of it.
-      #expect(error.problem.contains("it was moved to node 'z'") || node == "y", "\(error)")
+  /// What an agent's state was, and the newest time that its node's log had then.
+  private struct Truth {
+    let node: NodeID
+    let time: Timestamp
+    let state: JSONValue
+  }
+
+  private func truth(_ deployment: SimulatedDeployment, on node: NodeID) throws -> Truth? {
+    let log = try deployment.reader(of: node)
+    guard let saved = try AgentSnapshot.read(of: "taker", in: log), !saved.state.isEmpty else { return nil }
+    let times = try log.read(after: .start, limit: .max, byteLimit: .max).map(\.record.time)
+    return Truth(
+      node: node, time: times.max() ?? .zero, state: try JSON.decode(JSONValue.self, from: saved.state))
+  }
+
+  private func steps(_ log: any LogReader, _ others: [any LogReader]) async throws -> [StateStep] {
+    var steps: [StateStep] = []
+    try await Rerun.visitStates(of: "taker", in: topology(), kinds: kinds(), log: log, elsewhere: others) {
+      steps.append($0)
+      return true
+    }
+    return steps
+  }
+
+  @Test func `at each moment the state is the one that a moved agent had, on whichever node it was`()
+    async throws
+  {
+    for seed in seeds(8) {
+      var truths: [Truth] = []
+      let way: [NodeID] = seed.isMultiple(of: 2) ? ["z", "x", "z"] : ["y", "z"]
+      let logs = try run("taker", along: way, seed: seed, crashes: seed % 3 == 0) {
+        if let truth = try truth($0, on: $1) { truths.append(truth) }
+      }
+      let steps = try await steps(logs[2], [logs[0], logs[1]])
+      let arrivals = steps.filter { $0.event?.type == AgentArrived.eventType }
+      #expect(arrivals.compactMap { $0.place?.node } == way, "HYPHA_SEED=\(seed)")
+      let places = steps.compactMap(\.place)
+      for (one, next) in zip(places, places.dropFirst()) {
+        #expect(one.time <= next.time, "HYPHA_SEED=\(seed)")
+        if one.node == next.node { #expect(one.position <= next.position, "HYPHA_SEED=\(seed)") }
+      }
+      #expect(truths.count > (seed % 3 == 0 ? 0 : way.count), "HYPHA_SEED=\(seed)")
+      for truth in truths {
+        let step = steps.last { $0.place.map { $0.time <= truth.time } ?? true }
+        #expect(try step?.state() == truth.state, "HYPHA_SEED=\(seed) on \(truth.node)")
+        #expect(step?.place?.node == truth.node, "HYPHA_SEED=\(seed)")
+      }
+      #expect(steps.last?.count == steps.count - 1 - arrivals.count, "HYPHA_SEED=\(seed)")
+    }
+  }
+
+  @Test func `of a moved agent's past what one node's log does not have is not known, and the rest is`()
+    async throws
+  {
+    var truths: [Truth] = []
+    let logs = try run("taker", along: ["y", "z"], seed: 7, crashes: false) {
+      if let truth = try truth($0, on: $1) { truths.append(truth) }
+    }
+    #expect(truths.map(\.node) == ["x", "y", "z"])
+    let pruned = GappedReader(
+      logs[1], lost: Position.start.next...Position(rawValue: 3), pruned: true)
+    for (others, node, why) in [
+      ([logs[1]], "x", "its log is not here"), ([logs[0]], "y", "its log is not here"),
+      ([logs[0], pruned], "y", "the log was pruned through"),
+    ] as [([any LogReader], NodeID, String)] {
+      let steps = try await steps(logs[2], others)
+      for truth in truths {
+        let step = try #require(steps.last { $0.place.map { $0.time <= truth.time } ?? true })
+        if truth.node == node {
+          let problem = step.unknown?.problem ?? ""
+          #expect(problem.contains("while it was on node '\(node)' are not known: ") && problem.contains(why))
+          #expect(throws: HyphaError.self) { try step.state() }
+        } else {
+          #expect(try step.unknown == nil && step.state() == truth.state, "\(truth.node)")
+        }
+      }
     }
   }
 
@@ -218,7 +292,8 @@ private actor Adder: Agent {
   @Test func `where the log was pruned, a moved agent is left out, and that is said`() async throws {
     let handover = Handover(
       epoch: 1, committed: [:], stated: [], handled: [], snapshot: nil, retries: [])
-    let stay = RerunStay(departure: .init(at: Position(rawValue: 9), handover))
+    let stay = RerunStay(
+      departure: .init(1, at: .init(position: Position(rawValue: 9), time: .zero), handover))
     let (log, _) = try memoryLog()
     let found = try await RerunBegin.find(
       Adder.self, "adder", stay, in: log, prunedThrough: Position(rawValue: 5))
