@@ -73,7 +73,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     let entries = kind.handles.entries(for: declarations.takenTypes)
     self.entries = entries
     let (stay, author) = (begin.stay, log.identity.node.author)
-    inputs = RerunInputs(log, after: begin.after, through: begin.handled) { record, position in
+    inputs = RerunInputs(of: spec.id, log, after: begin.after, through: begin.handled) { record, position in
       declarations.takes(record)
         && declarations.wants(record.agent, record.addressee, record.type, record.subject)
         && stay.has(record, at: position, author: author)

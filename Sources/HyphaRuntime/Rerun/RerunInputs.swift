@@ -13,6 +13,7 @@ struct RerunInputs {
 
   private let log: any LogReader
   private let end: Position
+  private let agent: [UInt8]
   private let isForAgent: (Record, Position) -> Bool
   private let isHandled: (EventTypeName) -> Bool
   private var pending = Queue<Place>()
@@ -23,15 +24,25 @@ struct RerunInputs {
   /// - Parameters:
   ///   - begin: what stands up to here was given to the agent before.
   ///   - end: the last position that is looked at.
-  ///   - isForAgent: whether an event is for the agent.
+  ///   - isForAgent: whether an event is for the agent; asked of those that are for it alone or for nobody in particular.
   ///   - isHandled: whether it has a handler for a type.
   init(
-    _ log: any LogReader, after begin: Position, through end: Position,
+    of agent: AgentID, _ log: any LogReader, after begin: Position, through end: Position,
     isForAgent: @escaping (Record, Position) -> Bool, isHandled: @escaping (EventTypeName) -> Bool
   ) {
     (self.log, self.end, self.isForAgent, self.isHandled) = (log, end, isForAgent, isHandled)
+    self.agent = Array(agent.text.utf8)
     scanned = begin
   }
+
+  /// Whether an event may be for the agent, by its bytes: most are for others, and need not be read whole.
+  private func mayBeForAgent(_ record: RecordView) -> Bool {
+    guard record.channel == .persistent else { return false }
+    let addressee = record.addressee
+    return addressee.isEmpty ? !record.type.elementsEqual(Self.observed) : addressee.elementsEqual(agent)
+  }
+
+  private static let observed = Array(EventTypeName.observed.text.utf8)
 
   /// Takes the next event up to `last`; nil where there is none.
   mutating func next(through last: Position) throws -> LogEntry? {
@@ -63,7 +74,7 @@ struct RerunInputs {
     guard scanned < last else { return }
     try log.visit(scanned.next...last, .forward) { view in
       scanned = view.position
-      guard view.record.channel == .persistent, case let record = try view.entry().record,
+      guard mayBeForAgent(view.record), case let record = try view.entry().record,
         isForAgent(record, view.position)
       else {
         return true
