@@ -14,3 +14,13 @@ extension NodeID {
     return AgentID(unchecked: prefix + text.prefix(room - digits.count - 1) + "-" + digits)
   }
 }
+
+extension Lane {
+  /// Whether the bus states what is in it, in a node's name or an agent's: records of handlers, activations, what nodes tell each
+  /// other. Its answers to alerts go to one agent each, in that agent's lanes, and are not told from the agent's own.
+  public var isOfBus: Bool {
+    if agent.text.hasPrefix(NodeID.authorPrefix) { return true }
+    if case .type(let type) = target { return type.text.hasPrefix("hypha.") }
+    return false
+  }
+}

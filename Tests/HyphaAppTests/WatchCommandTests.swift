@@ -103,6 +103,18 @@ extension Processes {
       let after = try await scratch.hypha("top", scratch("data"), "--once", "--every", "100ms")
       #expect(after.status == 0 && after.output.contains("0/2 nodes") && after.output.contains("stopped"))
       #expect(try await scratch.hypha("top", scratch("data"), "--every", "1ms").status == 2)
+      // What the bus has stated in an agent's name is none of the agent's doing.
+      let stopped = try await scratch.hypha("top", scratch("data"), "--json", "--every", "100ms")
+      let rows = try #require(try JSON.decode(JSONValue.self, from: stopped.output.utf8)["agents"])
+      let cat = try await scratch.hypha("log", "cat", scratch("data") + "/b", "--format", "json")
+      let entries = try cat.lines.map { try JSON.decode(JSONValue.self, from: $0.utf8) }
+      let stated = entries.filter { entry in
+        guard case .string(let type)? = entry["type"] else { return false }
+        return entry["agent"] == .string("source") && !type.hasPrefix("hypha.")
+      }
+      guard case .array(let agents) = rows else { return }
+      let source = agents.first { $0["agent"] == .string("source") }
+      #expect(source?["stated"] == .integer(Int64(stated.count)) && entries.count > stated.count)
     }
   }
 }

@@ -1,4 +1,5 @@
 import HyphaCore
+import HyphaTopology
 import Testing
 
 @testable import HyphaOperator
@@ -62,6 +63,34 @@ import Testing
     #expect(model.nodes.map(\.lag) == [30, 0, nil])
     #expect(model.nodes.map(\.lostCount) == [3, 0, nil])
     #expect(model.nodes.map(\.state) == ["runs", "runs", "stopped"] && model.nodes[2].head == 9)
+  }
+
+  @Test func `an agent that was moved stands on the node where it is, with all that it has done`() {
+    func moves(_ way: [NodeID], arrived: Bool) -> AgentMoves {
+      var moves = AgentMoves()
+      for (number, (from, to)) in zip(way, way.dropFirst()).enumerated() {
+        let move = UInt32(number + 1)
+        moves.take(AgentMoved(move: move, agent: "ana", from: from, to: to), at: .zero)
+        if number + 2 < way.count || arrived { moves.note(move, .arrived) }
+      }
+      return moves
+    }
+    let all: [(NodeID, NodeStatus?, head: UInt64, agents: [AgentID: (UInt64, UInt64)])] = [
+      ("a", nil, 0, ["ana": (50, 20), "bo": (1, 1)]), ("b", nil, 0, ["ana": (60, 22)]),
+    ]
+    for (way, arrived, home) in [
+      (["a", "b"], true, "b"), (["a", "b"], false, nil), (["a", "b", "a"], true, "a"),
+      (["a", "b", "a"], false, "b"),
+    ] as [([NodeID], Bool, NodeID?)] {
+      var now = reading(at: 2, all)
+      // Any log may be the one that knows.
+      now.nodes[1].moves = moves(way, arrived: arrived)
+      let rows = TopModel(now, since: reading(at: 1, [all[0], ("b", nil, 0, ["ana": (10, 3)])])).agents.filter
+      { $0.agent == "ana" }
+      #expect(rows.map(\.node) == (home.map { [$0] } ?? ["a", "b"]), "\(way) \(arrived)")
+      // What came with it is not of the last second.
+      if home == "b" { #expect(rows[0].statedRate == 10 && rows[0].handledRate == 2) }
+    }
   }
 
   @Test func `agents stand by the column that was chosen, and equals by name`() {

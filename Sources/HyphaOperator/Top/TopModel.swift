@@ -1,5 +1,6 @@
 import HyphaCore
 import HyphaRuntime
+import HyphaTopology
 
 /// What `hypha top` shows, from two readings: sums, rates and lags. Pure.
 struct TopModel {
@@ -108,16 +109,42 @@ struct TopModel {
         p99: latency.count > 0 ? latency.percentile(0.99) : nil,
         lostCount: statuses.reduce(0) { $0 + Self.lost($1, channel) })
     }
+    let left = Self.left(now.nodes)
+    // Of an agent that has come since then, another node's log had it all.
+    let old = Self.counts(before?.nodes ?? [])
     agents = now.nodes.flatMap { reading in
-      let old = former[reading.node]?.agents
-      return reading.agents.map { agent, counts in
-        AgentRow(
+      reading.agents.compactMap { agent, counts in
+        if left[agent]?.contains(reading.node) == true { return nil }
+        return AgentRow(
           agent: agent, node: reading.node,
-          statedRate: rate(counts.statedCount, old.map { $0[agent]?.statedCount ?? 0 }),
-          handledRate: rate(counts.handledCount, old.map { $0[agent]?.handledCount ?? 0 }),
+          statedRate: rate(counts.statedCount, before.map { _ in old[agent]?.statedCount ?? 0 }),
+          handledRate: rate(counts.handledCount, before.map { _ in old[agent]?.handledCount ?? 0 }),
           statedCount: counts.statedCount, handledCount: counts.handledCount)
       }
     }
+  }
+
+  /// What agents have stated and handled, by the logs that have most of it.
+  private static func counts(_ nodes: [TopReading.NodeReading]) -> [AgentID: TopReading.AgentCounts] {
+    nodes.reduce(into: [:]) { counts, node in
+      counts.merge(node.agents) { one, other in
+        .init(
+          statedCount: max(one.statedCount, other.statedCount),
+          handledCount: max(one.handledCount, other.handledCount))
+      }
+    }
+  }
+
+  /// The nodes that agents were on and have left for others: these have in their logs all that the agents have stated and handled.
+  private static func left(_ nodes: [TopReading.NodeReading]) -> [AgentID: Set<NodeID>] {
+    var moves = AgentMoves()
+    for node in nodes { moves.merge(node.moves) }
+    var left: [AgentID: Set<NodeID>] = [:]
+    for move in moves.moves where move.stage == .arrived {
+      left[move.order.agent, default: []].insert(move.order.from)
+      left[move.order.agent]?.remove(move.order.to)
+    }
+    return left
   }
 
   private static func links(

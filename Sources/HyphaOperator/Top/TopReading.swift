@@ -1,13 +1,14 @@
 import HyphaCore
 import HyphaLog
 import HyphaRuntime
+import HyphaTopology
 
 /// What `hypha top` reads of a deployment at one moment: what each node that runs says of itself, and what its log says, which can
 /// be read whether it runs or not.
 struct TopReading: Sendable {
   /// What an agent has done over all runs of its node's log.
   struct AgentCounts: Sendable, Equatable {
-    /// Events that it has stated, and that it is done with.
+    /// Events that it has stated, without those of the bus in its name to all or to nobody, and that it is done with.
     var statedCount: UInt64 = 0
     var handledCount: UInt64 = 0
   }
@@ -24,6 +25,8 @@ struct TopReading: Sendable {
     /// The newest position of its log.
     var head: UInt64
     var agents: [AgentID: AgentCounts]
+    /// What the log has of moves.
+    var moves = AgentMoves()
   }
 
   /// When it was read, on any clock that goes on.
@@ -87,8 +90,10 @@ struct TopReading: Sendable {
     for (key, cursor) in try log.cursors() {
       reading.agents[key.agent, default: AgentCounts()].handledCount += cursor.handledCount
     }
-    for (stream, head) in try log.streamHeads() where reading.agents[stream.agent] != nil {
-      reading.agents[stream.agent]?.statedCount += head.count
+    let lanes = try log.laneHeads()
+    for (lane, head) in lanes where !lane.isOfBus {
+      reading.agents[lane.agent]?.statedCount += head.count
     }
+    reading.moves = try MoveReading(log, lanes: lanes).moves
   }
 }

@@ -1,4 +1,4 @@
-import HyphaCore
+public import HyphaCore
 public import HyphaLog
 public import HyphaTopology
 
@@ -40,7 +40,8 @@ public struct MoveReading: Sendable {
     try self.init(log, lanes: log.laneHeads(), through: end)
   }
 
-  init(_ log: any LogReader, lanes: [Lane: LaneHead], through end: TopologyReading.End? = nil) throws {
+  /// Reads a log whose lanes have been read.
+  public init(_ log: any LogReader, lanes: [Lane: LaneHead], through end: TopologyReading.End? = nil) throws {
     node = log.identity.node
     var positions: Set<Position> = []
     for lane in lanes.keys where Self.isAboutMoves(lane) {

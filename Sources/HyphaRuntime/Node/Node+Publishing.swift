@@ -283,10 +283,11 @@ extension Node: NodeServices {
   /// Counts an event that agents of this node have published, and those of its agents that relay it first.
   private func count(_ record: Record) {
     let lane = record.lane
+    let isOfAgent = !lane.isOfBus
     let pairCount = routes.plan(of: lane).destinationCount(of: record.subject)
     let relays = routes.departure(of: lane).step.relays
     state.withLock { state in
-      state.publishedCounts[lane.channel, default: 0] += 1
+      if isOfAgent { state.publishedCounts[lane.channel, default: 0] += 1 }
       state.publishedPairCounts[lane.channel, default: 0] += UInt64(pairCount)
       for relay in relays { state.relayed[relay, default: 0] += 1 }
     }

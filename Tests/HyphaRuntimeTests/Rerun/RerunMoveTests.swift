@@ -268,6 +268,23 @@ private actor Adder: Agent {
     }
   }
 
+  @Test func `what a node counts as published has no records of handlers`() throws {
+    var published: [NodeID: UInt64] = [:]
+    let logs = try run("taker", along: [], seed: 9, crashes: false) { deployment, _ in
+      for node in Self.nodes {
+        published[node] = try #require(deployment.node(node)).status().channels["persistent"]?.publishedCount
+      }
+    }
+    for log in logs {
+      let own = try log.read(after: .start, limit: .max, byteLimit: .max).filter {
+        $0.source == .stated && $0.record.channel == .persistent
+      }
+      let ofAgents = own.filter { !$0.record.type.text.hasPrefix("hypha.") }
+      #expect(published[log.identity.node] == UInt64(ofAgents.count), "\(log.identity.node)")
+      #expect(ofAgents.count < own.count)
+    }
+  }
+
   @Test func `a changed line is found on each node that a moved agent was on`() async throws {
     let logs = try run("taker", along: ["z", "y"], seed: 3, crashes: false)
     let (outcomes, _) = try await rerun(logs, "taker", as: Errander<PoliteRules>.self)
