@@ -41,7 +41,7 @@ struct ReportCommand: Command {
     let data = try ReportData(report, await sources(readers, outline, report))
     let page = try ReportPage.html(data)
     try page.withUnsafeBytes { try file.write($0) }
-    if let signal = stop.signalNumber { throw try interrupted(by: signal, report) }
+    if let signal = stop.signalNumber { throw try interrupted(by: signal, report.eventCount) }
     let messages: Output = file.isStandardOutput ? .standardError : .standard
     try file.finish()
     let took = begin.duration(to: .now)
@@ -70,29 +70,45 @@ struct ReportCommand: Command {
   private func gather(_ readers: [any LogReader], _ outline: DeploymentOutline?, _ stop: StopSignal)
     async throws -> RunReport
   {
-    var report = RunReport(outline, history: try HistoryWatch(over: readers))
-    var replay = try Replay(of: readers)
-    try replay.look()
     try await LiveRegion.run { region in
-      let bar = ExportProgress(region, output, total: replay.leftCount)
-      var isDone = false
-      while !isDone {
-        var left = 16_384
-        isDone = try replay.visitAll { replayed, isCopy in
-          report.add(replayed, isCopy: isCopy)
-          left -= 1
-          return left > 0
+      var pauses = TimePauses()
+      // Where the axis of time is to be cut has to be known before anything is counted by its steps.
+      try pass(over: readers, region, stop, eventCount: 0) { replayed, isCopy in
+        let record = replayed.entry.record
+        if !isCopy, !record.contentType.isBackground, record.time > .zero {
+          pauses.take(record.time.microseconds)
         }
-        if !isDone { try bar.draw(left: replay.leftCount) }
-        if let signal = stop.signalNumber { throw try interrupted(by: signal, report) }
       }
+      pauses.finish()
+      var report = RunReport(outline, history: try HistoryWatch(over: readers), pauses: pauses)
+      try pass(over: readers, region, stop, eventCount: report.eventCount) { report.add($0, isCopy: $1) }
       try region.draw([])
+      return report
     }
-    return report
   }
 
-  private func interrupted(by signal: Int32, _ report: RunReport) throws -> ExitStatus {
-    let count = report.channels.reduce(0) { $0 + $1.eventCount }
+  /// Looks at all entries, and shows how far it is.
+  private func pass(
+    over readers: [any LogReader], _ region: LiveRegion, _ stop: StopSignal,
+    eventCount: @autoclosure () -> UInt64, _ body: (ReplayedEntry, _ isCopy: Bool) throws -> Void
+  ) throws {
+    var replay = try Replay(of: readers)
+    try replay.look()
+    let bar = ExportProgress(region, output, total: replay.leftCount)
+    var isDone = false
+    while !isDone {
+      var left = 16_384
+      isDone = try replay.visitAll { replayed, isCopy in
+        try body(replayed, isCopy)
+        left -= 1
+        return left > 0
+      }
+      if !isDone { try bar.draw(left: replay.leftCount) }
+      if let signal = stop.signalNumber { throw try interrupted(by: signal, eventCount()) }
+    }
+  }
+
+  private func interrupted(by signal: Int32, _ count: UInt64) throws -> ExitStatus {
     try Output.standardError.writeLine(
       "stopped after \(Human.count(count)) events; nothing was kept of the file")
     return ExitStatus.stopped(by: signal)

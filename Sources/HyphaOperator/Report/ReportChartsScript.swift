@@ -91,7 +91,12 @@ enum ReportChartsScript {
       const whole = data.time.last - first;
       for (const value of ticks(whole / 1e6, wide < 480 ? 3 : 7)) {
         const place = x(first + value * 1e6);
-        picture.append(svg("text", { class: "small", x: place, y: high - 4, "text-anchor": "middle" }, offset(value * 1e6)));
+        picture.append(svg("text", { class: "small", x: place, y: high - 4, "text-anchor": "middle" }, since(first + value * 1e6)));
+      }
+      for (const pause of data.time.pauses) {
+        const place = x(pause.at);
+        picture.append(svg("line", { class: "pause", x1: place, x2: place, y1: 8, y2: high - 20 },
+          svg("title", {}, `${since(pause.at)}: a pause of ${duration(pause.cut)}`)));
       }
       const cursor = svg("line", { class: "cursor", y1: 8, y2: high - 20 });
       const hover = svg("line", { class: "cursor", y1: 8, y2: high - 20, visibility: "hidden" });
@@ -117,9 +122,15 @@ enum ReportChartsScript {
     function read(step) {
       const logged = data.channels.filter((channel) => channel.events > 0);
       at("reading").textContent = step === null
-        ? `A step is ${duration(width)}. Point at it to read it, click to go there in the graph.` + unlogged()
+        ? `A step is ${duration(width)}. Point at it to read it, click to go there in the graph.` + pauses() + unlogged()
         : `${since(step * width)} to ${since((step + 1) * width)}: `
           + logged.map((channel) => `${channel.name} ${count(channel.series[step])}`).join(", ");
+    }
+
+    /** What of the time is not shown. */
+    function pauses() {
+      return cut > 0 ? ` Where the lines are dashed, ${plural(data.time.pauses.length, "pause")} of ${duration(cut)} `
+        + (data.time.pauses.length > 1 ? "in all are cut out." : "is cut out.") : "";
     }
 
     /** What the logs do not have: a realtime event is logged only where somebody has asked for it. */
@@ -225,7 +236,7 @@ enum ReportChartsScript {
         }
         for (const value of ticks((data.time.last - first) / 1e6, wide < 480 ? 3 : 7)) {
           picture.append(svg("text", { class: "small", x: x((first + value * 1e6) / width), y: high - 6,
-            "text-anchor": "middle" }, offset(value * 1e6)));
+            "text-anchor": "middle" }, since(first + value * 1e6)));
         }
         box.append(html("div", { class: "panel heat" }, picture));
       }
@@ -355,7 +366,8 @@ enum ReportChartsScript {
 
     function drawHead() {
       at("name").textContent = data.name;
-      at("when").textContent = `${clock(first).slice(0, 19).replace("T", " ")} UTC, ${duration(data.time.last - first)}`;
+      at("when").textContent = `${clock(first).slice(0, 19).replace("T", " ")} UTC, ${duration(data.time.last - first)}`
+        + (cut > 0 ? ` without ${plural(data.time.pauses.length, "pause")} of ${duration(cut)}` : "");
       const lost = data.losses.channels.reduce((sum, row) => sum + row.lost, 0);
       const mean = traffic.weight[steps] > 0
         ? [traffic.routed, traffic.plain].map((row) => row[steps] / traffic.weight[steps]) : null;

@@ -19,7 +19,7 @@ extension ReportData {
   /// The page's data; ``RunReport`` has seen all events by now.
   init(_ report: RunReport, _ sources: Sources) {
     let (start, width) = (report.steps.start, report.steps.width)
-    func relative(_ time: UInt64) -> Int64 { Int64(time) - Int64(start) }
+    func relative(_ time: UInt64) -> Int64 { Int64(report.pauses.folded(time)) - Int64(start) }
     let graph = ReportGraph(report, sources.outline)
     name = sources.name
     program = "hypha \(HyphaVersion.text)"
@@ -29,7 +29,8 @@ extension ReportData {
     time = Time(
       start: start, width: width, count: max(report.steps.count, 1),
       first: report.times.map { relative($0.lowerBound) } ?? 0,
-      last: report.times.map { relative($0.upperBound) } ?? 0)
+      last: report.times.map { relative($0.upperBound) } ?? 0,
+      pauses: report.pauses.pauses.map { .init(at: relative($0.begin), cut: $0.cut) })
     events = report.channels.reduce(0) { $0 + $1.eventCount }
     copies = report.channels.reduce(0) { $0 + $1.copyCount }
     entries = events + copies

@@ -1,7 +1,8 @@
 import HyphaCore
 import HyphaReplay
 
-/// What the page is given, as JSON. Times are in microseconds: those in ``Time`` and at changes from the begin of the first step.
+/// What the page is given, as JSON. Times are in microseconds: those in ``Time`` and at changes from the begin of the first step,
+/// without the pauses that are cut out before them.
 struct ReportData: Encodable {
   struct Time: Encodable {
     /// When the first step begins, since 1970; how wide a step is, and how many there are.
@@ -9,6 +10,14 @@ struct ReportData: Encodable {
     let count: Int
     /// The first and the last event.
     let first, last: Int64
+    /// The pauses that are cut out, the earliest first.
+    let pauses: [Pause]
+  }
+
+  struct Pause: Encodable {
+    /// When it began, and how long it would go on.
+    let at: Int64
+    let cut: UInt64
   }
 
   struct ChannelData: Encodable {

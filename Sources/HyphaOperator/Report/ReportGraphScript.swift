@@ -50,7 +50,10 @@ enum ReportGraphScript {
       return perSecond >= 1e6 ? rounded(perSecond / 1e6) + " M/s"
         : perSecond >= 1e4 ? rounded(perSecond / 1e3) + " k/s" : rounded(perSecond) + " /s";
     }
-    const clock = (microseconds) => new Date((data.time.start + microseconds) / 1000).toISOString();
+    // A pause that was cut out keeps some of it, so that what was before it is told from what was after it.
+    const uncut = (time) => data.time.pauses.reduce((sum, pause) => time > pause.at ? sum + pause.cut : sum, time);
+    const cut = data.time.pauses.reduce((sum, pause) => sum + pause.cut, 0);
+    const clock = (time) => new Date((data.time.start + uncut(time)) / 1000).toISOString();
     const offset = (microseconds) => (microseconds < 0 ? "−" : "+") + duration(Math.abs(microseconds));
     const hops = (weight) => rounded(weight / 65536) + " hops";
 
@@ -61,7 +64,7 @@ enum ReportGraphScript {
     const first = data.time.first;
     const stepOf = (time) => Math.min(steps - 1, Math.max(0, Math.floor(time / width)));
     // Times are shown from the first event on.
-    const since = (time) => offset(time - first);
+    const since = (time) => offset(uncut(time) - first);
 
     // MARK: The graph: who is where
 

@@ -95,6 +95,7 @@ enum ReportStyle {
     .fill { fill: currentColor; } .line { stroke: currentColor; fill: none; stroke-width: 1.6; }
     .grid { stroke: var(--rule); stroke-width: 1; shape-rendering: crispEdges; }
     .cursor { stroke: var(--ink); stroke-width: 1; stroke-dasharray: 2 3; pointer-events: none; }
+    .pause { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 8 4; stroke-opacity: 0.5; }
     svg .small { fill: var(--muted); font-size: 11px; }
     svg .name { font-size: 12px; font-weight: 600; fill: currentColor; }
     #lanes svg { cursor: crosshair; }

@@ -44,14 +44,20 @@ struct RunReport {
   private(set) var links: ReportLinks
   private(set) var alerts = ReportAlerts()
   private let history: HistoryWatch
+  /// What of the time is cut out.
+  let pauses: TimePauses
   /// When each node has reported last.
   private var reportedAt: [NodeID: UInt64] = [:]
 
   /// A report of nothing yet, on a deployment with this outline.
   ///
-  /// - Parameter history: what of its logs is of the past.
-  init(_ outline: DeploymentOutline?, history: HistoryWatch = HistoryWatch()) {
-    self.history = history
+  /// - Parameters:
+  ///   - history: what of its logs is of the past.
+  ///   - pauses: those of the times of its events.
+  init(
+    _ outline: DeploymentOutline?, history: HistoryWatch = HistoryWatch(), pauses: TimePauses = TimePauses()
+  ) {
+    (self.history, self.pauses) = (history, pauses)
     links = outline.map { ReportLinks(version: $0.version, pins: $0.pins) } ?? ReportLinks()
   }
 
@@ -98,13 +104,16 @@ struct RunReport {
     if record.channel == .alert { takeAlert(record, isOwn: isOwn, time, channel) }
   }
 
+  /// How many events there were.
+  var eventCount: UInt64 { channels.reduce(0) { $0 + $1.eventCount } }
+
   /// What the bus itself states is of types that begin so.
   private static let ownPrefix = Array("hypha.".utf8)
   /// Nodes state it under names that begin so.
   private static let authorPrefix = Array("hypha.node.".utf8)
 
   private mutating func step(of time: UInt64) -> Int {
-    let (step, change) = steps.place(time)
+    let (step, change) = steps.place(pauses.folded(time))
     guard let change else { return step }
     for index in channels.indices { channels[index].regroup(change) }
     logged.regroup(change)

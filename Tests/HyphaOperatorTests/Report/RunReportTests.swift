@@ -20,14 +20,17 @@ import Testing
     var to: AgentID?
   }
 
-  private func report(_ events: [Stated], as source: EntrySource) async throws -> RunReport {
+  /// - Parameter pause: how long nothing is stated before the second half of the events.
+  private func report(_ events: [Stated], as source: EntrySource, pause: UInt64 = 0) async throws -> RunReport
+  {
     let identity = LogIdentity(id: EventID(high: 1, low: 1), node: "hq")
     let log = try MemoryLog(store: MemoryLogStore(identity: identity), time: Clock())
     for (index, event) in events.enumerated() {
       let before = events[..<index].filter { $0.agent == event.agent }
       let last = before.lastIndex { $0.to == event.to && (event.to != nil || $0.type == event.type) }
+      let time = 1_000_000 + UInt64(index) * 1_000 + (index >= events.count / 2 ? pause : 0)
       let header = RecordHeader(
-        id: EventID(high: 1, low: event.id), time: Timestamp(microseconds: 1_000_000 + UInt64(index) * 1_000),
+        id: EventID(high: 1, low: event.id), time: Timestamp(microseconds: time),
         channel: .alert, agent: event.agent, epoch: 1, sequence: UInt64(before.count + 1),
         previous: last.map { LanePoint(epoch: 1, sequence: UInt64($0 + 1)) } ?? .start, addressee: event.to,
         type: event.type, subject: "s",
@@ -36,7 +39,13 @@ import Testing
       let append = LogBatch.Append(try Record(header, payload: Array("{}".utf8)), source: source)
       _ = try await log.append(LogBatch(appends: [append]))
     }
-    var report = RunReport(nil)
+    var pauses = TimePauses()
+    try log.visit(Position.start.next...Position(rawValue: .max), .forward) {
+      pauses.take($0.record.time.microseconds)
+      return true
+    }
+    pauses.finish()
+    var report = RunReport(nil, pauses: pauses)
     var replay = try Replay(of: [log])
     try replay.look()
     try replay.visitAll { replayed, isCopy in
@@ -76,5 +85,18 @@ import Testing
     #expect(imported.commit.histogram.count == 0)
     let taken = try await report(events, as: .received(hops: 1)).channels[Int(Channel.alert.rawValue)]
     #expect(taken.travel.histogram.count == 2)
+  }
+
+  @Test func `a page shows the runs, and no pause between them that would take most of it`() async throws {
+    let day: UInt64 = 86_400_000_000
+    let events = (1...100).map { Stated(id: $0, agent: "ana", type: "a.Done") }
+    let report = try await report(events, as: .stated, pause: day)
+    #expect(report.steps.width == TimeSteps.widthMin && report.steps.count < 110)
+    let sources = ReportData.Sources(
+      name: "x", command: "", madeAt: .zero, outline: nil, isOutlineGiven: false, losses: [], logs: [])
+    let time = ReportData(report, sources).time
+    #expect(time.pauses.map(\.cut) == [day + 1_000 - TimePauses.keptWidth])
+    #expect(time.last - time.first == 98 * 1_000 + Int64(TimePauses.keptWidth))
+    #expect(time.pauses.map(\.at) == [time.first + 49_000])
   }
 }
