@@ -66,6 +66,9 @@ extension Processes {
       #expect(whole.status == 2 && whole.errors.contains("does not evolve by events"))
       let nobody = try await job.app("agents", "state", job.data, "nobody")
       #expect(nobody.status == 1 && nobody.errors.contains("an agent 'nobody' is there"))
+      let elsewhere = try await job.app("agents", "state", job.data + "/a", "books")
+      #expect(
+        elsewhere.status == 1 && elsewhere.errors.contains("'books' is on node 'b'"), "\(elsewhere.errors)")
       let near = try await job.app("agents", "state", job.data, "boks")
       #expect(near.status == 1 && near.errors.contains("did you mean 'books'?"), "\(near.errors)")
       // A difference goes forward, whatever its ends are given as.

@@ -84,6 +84,7 @@ struct AgentsStateCommand: Command {
     let program = try Program.require()
     let logs = try DataPlaces.logs(in: data).map { try program.readLog($0) }
     var names: Set<String> = []
+    var home: NodeID?
     for log in logs {
       let outline = try DeploymentOutline.read(in: log)
       let others = logs.filter { $0 !== log }
@@ -93,6 +94,12 @@ struct AgentsStateCommand: Command {
         return (log, kind, others)
       }
       names.formUnion(outline?.agents.map(\.id.text) ?? [])
+      home = outline?.agents.first { $0.id == agent }?.node ?? home
+    }
+    if let home {
+      throw HyphaError(
+        .failed, "'\(agent)' is on node '\(home)', and \(data) has no log of that",
+        remedy: "give the data directory of the deployment, or of that node")
     }
     let near = nearestWord(to: agent.text, among: names.sorted())
     throw HyphaError(

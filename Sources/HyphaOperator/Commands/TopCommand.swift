@@ -17,7 +17,8 @@ struct TopCommand: Command {
       'log' what agents publish and handle and the log takes, a second; 'lag' positions of other nodes' logs with \
       something for this node that it has not heard of; 'gaps' lanes that are known to be incomplete; 'lost' what was \
       dropped, 'fail' how often handlers threw, since the node started; 'open' alerts that wait for an answer. p50 and p99 \
-      are from publication to the handler. Agents are counted from the logs, over all runs. A link is what one node gets from \
+      are from publication to the handler. Agents are counted from the logs, over all runs, on the node where they are, without what \
+      the bus states in their names to all or to nobody. A link is what one node gets from \
       another: what it takes that one for, the frames that come, the positions of its log that it has not heard of, and \
       for how long it has not heard it.
       """,
