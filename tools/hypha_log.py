@@ -141,6 +141,24 @@ def frame(data: str | pathlib.Path, copies: bool = False, background: bool = Fal
     return table.reset_index(drop=True)
 
 
+def past(table):
+    """Which entries of a table with copies a log took of the past: by an import, or with an agent that was moved to its node. When it
+    took them says nothing of how long they were on their way."""
+    received = table["source"] == "received"
+    found = received & (table["hops"] == 0)
+    orders = {}
+    moves = table[table["type"].isin(["hypha.AgentMoved", "hypha.AgentArrived"])]
+    for entry in moves.sort_values(["node", "position"]).itertuples():
+        said = json.loads(entry.json)
+        if entry.type == "hypha.AgentMoved" and said["to"] == entry.node:
+            orders[said["move"]] = entry
+        elif entry.type == "hypha.AgentArrived" and entry.source == "stated" and said["move"] in orders:
+            order = orders[said["move"]]
+            between = (table["position"] >= order.position) & (table["position"] <= entry.position)
+            found |= received & (table["node"] == entry.node) & between & (table["time"] < order.time)
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="a deployment's data directory, or a node's")

@@ -13,7 +13,7 @@ import pathlib
 import sys
 
 import matplotlib.pyplot as pyplot
-from hypha_log import frame
+from hypha_log import frame, past
 
 is_notebook = "ipykernel" in sys.modules
 data = pathlib.Path(sys.argv[1] if not is_notebook and len(sys.argv) > 1 else "data/incident-room")
@@ -58,7 +58,7 @@ show(figure, "rates")
 
 # %%
 figure, axes = pyplot.subplots(figsize=(9, 3.5))
-received = entries[entries["source"] == "received"]
+received = entries[(entries["source"] == "received") & ~past(entries)]
 for channel, part in received.groupby("channel"):
     delays = ((part["appendedAt"] - part["time"]).dt.total_seconds() * 1000).clip(lower=1e-3).sort_values()
     axes.plot(delays.values, [(index + 1) / len(delays) for index in range(len(delays))], label=channel)
