@@ -44,9 +44,12 @@ struct RerunInputs {
 
   private static let observed = Array(EventTypeName.observed.text.utf8)
 
+  /// So many events are looked for at a time, since each look begins anew in the log.
+  private static let readAheadCount = 64
+
   /// Takes the next event up to `last`; nil where there is none.
   mutating func next(through last: Position) throws -> LogEntry? {
-    if pending.isEmpty { try scan(through: last) { _ in false } }
+    if pending.isEmpty { try scan(through: last) { _, count in count < Self.readAheadCount } }
     guard let next = pending.first, next.position <= last else { return nil }
     _ = pending.take(upTo: 1)
     return try log.entry(at: next.position)
@@ -61,7 +64,7 @@ struct RerunInputs {
   mutating func position(of id: EventID, before limit: Position) throws -> Position? {
     if let known = pending.all.first(where: { $0.id == id }) { return known.position }
     var found: Position?
-    try scan(through: limit) { place in
+    try scan(through: limit) { place, _ in
       if place.id == id { found = place.position }
       return found == nil
     }
@@ -69,9 +72,12 @@ struct RerunInputs {
   }
 
   /// Looks at more of the log as long as `goesOn`, which is asked after each event found.
-  private mutating func scan(through last: Position, while goesOn: (_ found: Place) -> Bool) throws {
+  private mutating func scan(through last: Position, while goesOn: (_ found: Place, _ count: Int) -> Bool)
+    throws
+  {
     let last = min(last, end)
     guard scanned < last else { return }
+    var foundCount = 0
     try log.visit(scanned.next...last, .forward) { view in
       scanned = view.position
       guard mayBeForAgent(view.record), case let record = try view.entry().record,
@@ -83,7 +89,8 @@ struct RerunInputs {
       guard isHandled(record.type) else { return true }
       let place = Place(position: view.position, id: record.id)
       pending.append(place)
-      return goesOn(place)
+      foundCount += 1
+      return goesOn(place, foundCount)
     }
   }
 }
