@@ -81,7 +81,6 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       entries[$0] != nil
     }
     for timer in begin.brought?.timers ?? [] { timers.insert(timer) }
-    if let arrival = stay.arrival { place = arrival.place }
     isBeforeBegin = begin.snapshot != nil
     outbox = Outbox(agent: spec.id, epoch: 1, lanes: [:], policyVersion: 1)
     report = RerunSummary.Agent(agent: spec.id, kind: kind.kind)
@@ -431,6 +430,5 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
 }
 
 extension LogEntry {
-  /// Where it stands.
-  var place: StateStep.Place { .init(position: position, time: record.time) }
+  fileprivate var place: StateStep.Place { .init(position: position, time: record.time) }
 }

@@ -9,15 +9,13 @@ struct RerunStay {
     /// The number of the move.
     let number: UInt32
     /// Where in the log of this node.
-    let place: StateStep.Place
+    let position: Position
     let handover: Handover
     /// What the agent had handled by then, lane by lane.
     let handled: [Lane: LanePoint]
 
-    var position: Position { place.position }
-
-    init(_ number: UInt32, at place: StateStep.Place, _ handover: Handover) {
-      (self.number, self.place) = (number, place)
+    init(_ number: UInt32, at position: Position, _ handover: Handover) {
+      (self.number, self.position) = (number, position)
       self.handover = handover
       handled = Handover.points(handover.handled)
     }
@@ -71,21 +69,21 @@ extension RerunStay {
   static func all(_ topology: Topology, in log: any LogReader) throws -> [AgentID: [RerunStay]] {
     let reading = try MoveReading(log)
     let node = log.identity.node
-    var arrived: [UInt32: (place: StateStep.Place, epoch: UInt64)] = [:]
+    var arrived: [UInt32: (position: Position, epoch: UInt64)] = [:]
     var (parts, departures): ([UInt32: [Int: [UInt8]]], [UInt32: Move]) = ([:], [:])
     for position in reading.positions.sorted() {
       guard let entry = try log.entry(at: position), entry.source == .stated else { continue }
       switch entry.record.type {
       case AgentArrived.eventType:
         let event = try AgentArrived.decode(entry.record)
-        arrived[event.move] = (entry.place, event.epoch)
+        arrived[event.move] = (position, event.epoch)
       case AgentHandedOver.eventType:
         let event = try AgentHandedOver.decode(entry.record)
         parts[event.move, default: [:]][event.part] = event.bytes.bytes
         guard let all = parts[event.move], all.count == event.partCount else { continue }
         let bytes = (0..<event.partCount).flatMap { all[$0] ?? [] }
         departures[event.move] = Move(
-          event.move, at: entry.place, try JSON.decode(Handover.self, from: bytes))
+          event.move, at: position, try JSON.decode(Handover.self, from: bytes))
         parts[event.move] = nil
       default: break
       }
@@ -101,8 +99,9 @@ extension RerunStay {
           stays[agent.id, default: []].append(stay)
           open = nil
         }
-        if move.to == node, let (place, epoch) = arrived[move.move], let handover = reading.handover(move) {
-          open = RerunStay(epochs: epoch ... .max, arrival: Move(move.move, at: place, handover))
+        if move.to == node, let (position, epoch) = arrived[move.move], let handover = reading.handover(move)
+        {
+          open = RerunStay(epochs: epoch ... .max, arrival: Move(move.move, at: position, handover))
         }
       }
       if let open { stays[agent.id, default: []].append(open) }

@@ -53,6 +53,7 @@ private actor Adder: Agent {
 
   private static let errands = [
     "time", "chance", "ask", "timer", "alert", "wake", "fail once", "hopeless", "many", "plain", "uncaused",
+    "glimpse",
   ]
 
   /// Runs errands while `agent` is moved along a way, with kills between, and returns the logs that they have left.
@@ -310,7 +311,7 @@ private actor Adder: Agent {
     let handover = Handover(
       epoch: 1, committed: [:], stated: [], handled: [], snapshot: nil, retries: [])
     let stay = RerunStay(
-      departure: .init(1, at: .init(position: Position(rawValue: 9), time: .zero), handover))
+      departure: .init(1, at: Position(rawValue: 9), handover))
     let (log, _) = try memoryLog()
     let found = try await RerunBegin.find(
       Adder.self, "adder", stay, in: log, prunedThrough: Position(rawValue: 5))
