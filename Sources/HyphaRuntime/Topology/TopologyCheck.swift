@@ -14,14 +14,19 @@ struct TopologyCheck {
   /// So many differences are named.
   private static let namedCount = 3
 
-  /// Checks the newest activation among `lanes` of agents for which `isOwn` holds.
+  /// Checks the newest activation among `lanes` that the log's node has stated, whether the agent is here under this topology
+  /// or not.
   ///
   /// - Throws: ``HyphaError/Code/invalidTopology`` that says what differs, as far as the log's outline has it; what reading the
   ///   log throws.
-  func check(_ lanes: [Lane: LaneHead], isOwn: (AgentID) -> Bool) throws {
-    let activations = lanes.filter { $0.key.target == .type(AgentActivated.eventType) && isOwn($0.key.agent) }
-    guard let newest = activations.values.map(\.position).max(), let entry = try log.entry(at: newest),
-      case let written = try AgentActivated.decode(entry.record).topology, written != topology.fingerprint
+  func check(_ lanes: [Lane: LaneHead]) throws {
+    let activations = lanes.filter { $0.key.target == .type(AgentActivated.eventType) }
+    var newest: LogEntry?
+    for position in activations.values.map(\.position).sorted(by: >) where newest == nil {
+      newest = try log.entry(at: position).flatMap { $0.source == .stated ? $0 : nil }
+    }
+    guard let newest, case let written = try AgentActivated.decode(newest.record).topology,
+      written != topology.fingerprint
     else { return }
     throw HyphaError(
       .invalidTopology,

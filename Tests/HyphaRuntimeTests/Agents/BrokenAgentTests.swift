@@ -104,4 +104,26 @@ import Testing
     expectRefused("the log does not say what differs")
     try run(try topology())
   }
+
+  @Test func `a log is refused under a topology that gives its node none of its agents`() throws {
+    let deployment = SimulatedDeployment(try topology(), kinds: try kinds(), seed: 1)
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    try deployment.stop()
+    let others = try Topology(
+      name: "moods", nodes: [NodeSpec(id: "x"), NodeSpec(id: "y")],
+      agents: [AgentSpec(id: "root", kind: "supervisor", node: "x")])
+    let log = try MemoryLog(store: try #require(deployment.stores["y"]), time: deployment.loop)
+    let node = try Node(
+      .init(topology: others, node: "y", kinds: try kinds()), log: log,
+      transport: deployment.network.transport(for: Node.linkPlan(of: "y", in: others)),
+      scheduler: deployment.loop, executor: deployment.loop)
+    let head = try log.head()
+    #expect { try deployment.loop.run { try await node.start() } } throws: {
+      "\($0)".hasPrefix(
+        "invalidTopology: the log of node 'y' was written under another topology than 'moods': agent 'moody' is gone, agent "
+          + "'writer' is gone; ")
+    }
+    #expect(try log.head() == head)
+  }
 }
