@@ -39,6 +39,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   /// Whether the first call from the snapshot on is to come.
   private var isBeforeBegin: Bool
   private var timers = DueTable<Agenda.Timer>()
+  /// Where the log's beginning was pruned, the timers that were set since, by the record.
+  private var recordedTimers: Set<EventID> = []
   /// Alerts that no call has claimed yet.
   private var alerts: [Record] = []
   /// Outputs in a row of one cause, of a call that is not recorded.
@@ -353,6 +355,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       differences.append(.threw(recorded: observed.threw, now: result.threw))
     }
     // What a call that throws has set is forgotten.
+    if begin.after > .start { recordedTimers.formUnion((observed.timers ?? []).lazy.map(\.id)) }
     let delays = observed.threw == nil ? observed.timers?.map(\.after) ?? [] : []
     if result.delays != delays { differences.append(.timers(recorded: delays, now: result.delays)) }
     differences += result.unrecorded.map { .took($0) }
@@ -384,7 +387,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       return []
     }
     var stated: [Record] = []
-    if let timer = timers.remove(id) {
+    if let timer = timers.remove(id) ?? setBefore(id, recorded) {
       stated = try state([Draft(firing: timer, to: spec.id, (recorded.id, recorded.time))])
     }
     let isSame = stated.first.map { RerunDifference.between([recorded], [$0]).isEmpty } ?? false
@@ -395,6 +398,16 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
           stated: stated,
           differences: isSame ? [] : [.timerFired(recorded)]))
     ]
+  }
+
+  /// A timer that was set before what was pruned: all that is known of it is what it came to.
+  private func setBefore(_ id: EventID, _ recorded: Record) -> Agenda.Timer? {
+    guard begin.after > .start, recordedTimers.remove(id) == nil else { return nil }
+    let header = recorded.header
+    return Agenda.Timer(
+      id: id, dueAt: header.time, type: header.type, schemaVersion: header.schemaVersion,
+      subject: header.subject, contentType: header.contentType, causation: header.causation,
+      correlation: header.correlation, payload: Array(recorded.payload))
   }
 
   private func note(_ outcome: RerunOutcome) -> RerunOutcome {

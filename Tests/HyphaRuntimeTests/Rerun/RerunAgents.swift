@@ -166,6 +166,17 @@ actor Seer: Agent {
   static let publishes: [any Event.Type] = [Errand.self, Glimpse.self, Shout.self]
 }
 
+/// Keeps nothing, and does later what it is told.
+actor Chimer: Agent {
+  static let kind = "test-chimer"
+  static let handles = Handlers(Chimer.self)
+    .on(Errand.self) { _, errand, context in
+      try context.schedule(Later(what: errand.what), after: .seconds(2))
+    }
+    .on(Later.self) { _, later, context in try await context.publish(Done(what: later.what)) }
+  static let publishes: [any Event.Type] = [Done.self]
+}
+
 /// Remembers how much it has done since it began, and says so when it is asked to.
 actor Tallier: Agent {
   static let kind = "test-tallier"

@@ -150,6 +150,37 @@ import Testing
     #expect(told.contains { $0.hasPrefix("did \(errand) ") && $0.contains(reason) }, "\(told)")
   }
 
+  @Test func `a timer that was set before what was pruned fires again`() async throws {
+    let topology = try Topology(
+      name: "bells", nodes: [NodeSpec(id: "x")],
+      agents: [
+        AgentSpec(id: "root", kind: "supervisor", node: "x"),
+        AgentSpec(id: "seer", kind: Seer.kind, node: "x", reportsTo: "root"),
+        AgentSpec(id: "chimer", kind: Chimer.kind, node: "x", reportsTo: "root"),
+      ])
+    let kinds = try KindRegistry(BuiltInKinds.all + [Seer.self, Chimer.self])
+    let deployment = SimulatedDeployment(topology, kinds: kinds, seed: 1)
+    try deployment.start()
+    for what in ["one", "two"] { try deployment.publish(Errand(what: what), from: "seer", to: "chimer") }
+    deployment.run(for: .seconds(1))
+    let pruned = try deployment.reader(of: "x").head()
+    try deployment.publish(Errand(what: "three"), from: "seer", to: "chimer")
+    deployment.run(for: .seconds(5))
+    try deployment.stop()
+    let log = GappedReader(try deployment.reader(of: "x"), lost: Position.start.next...pruned, pruned: true)
+    var outcomes: [RerunOutcome] = []
+    let summary = try await Rerun(topology, kinds: kinds, log: log, agents: ["chimer"]).run {
+      outcomes.append($0)
+      return true
+    }
+    #expect(summary.notRun.isEmpty && summary.differenceCount == 0, "\(outcomes.map(\.brief))")
+    let fired = outcomes.filter { $0.call == .timer }.flatMap(\.stated)
+    #expect(try fired.map { try Later.decode($0).what } == ["one", "two", "three"])
+    #expect(
+      try outcomes.flatMap(\.stated).filter { $0.type == Done.eventType }.map { try Done.decode($0).what }
+        == ["one", "two", "three"])
+  }
+
   @Test func `what an actor kept beside its state is gone again where its node started again`() async throws {
     let topology = try Topology(
       name: "counts", nodes: [NodeSpec(id: "x")],
