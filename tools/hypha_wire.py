@@ -369,7 +369,7 @@ def self_test() -> None:
     check({"record", "frame"} <= found.keys(), f"{page} has no examples")
     for name, data in found.items():
         if name.startswith("control-"):
-            check(control_kind(data) in range(1, 14), f"{name}: unknown kind")
+            check(control_kind(data) in range(1, 15), f"{name}: unknown kind")
             if name == "control-hello":
                 check(Greeting.decode(data).encode() == data, f"{name}: encodes to other bytes")
             elif name == "control-welcome":

@@ -98,6 +98,9 @@ extension HyphaError {
     /// A file or directory is missing or may not be used.
     public static let fileUnavailable = Code("fileUnavailable")
 
+    /// Another process runs the same node, and began later.
+    public static let superseded = Code("superseded")
+
     /// An agent did what it has not declared.
     public static let undeclared = Code("undeclared")
     /// An agent's handler or its kind failed.

@@ -47,6 +47,9 @@ public enum ControlMessage: Sendable, Hashable {
   case copies(of: NodeID, log: EventID, since: UInt64)
   /// Kind 13, answer: these lanes of node `origin`, up to position `through` of log `log`.
   case copied(of: NodeID, log: EventID, through: UInt64, heads: [LaneEnd])
+  /// Kind 14, request: this node runs in this incarnation, or has heard of this one of the node that it asks. Answered, by the same,
+  /// only by who knows of a newer one of the node.
+  case incarnation(Incarnation)
 
   /// How far a lane goes at its origin.
   public struct LaneEnd: Sendable, Hashable {
@@ -132,6 +135,9 @@ extension ControlMessage {
       writer.write(log)
       writer.write(through)
       writer.write(heads)
+    case .incarnation(let incarnation):
+      writer.write(unsigned: incarnation)
+      writer.write(incarnation.signature)
     }
     writer.patch(writer.bytes.withUnsafeBytes { checksumCRC32C(.init(rebasing: $0[8...])) }, at: 4)
     return writer.bytes
@@ -167,6 +173,7 @@ extension ControlMessage {
     case .progress: 11
     case .copies: 12
     case .copied: 13
+    case .incarnation: 14
     }
   }
 
@@ -239,6 +246,8 @@ extension ControlMessage {
       return .copied(
         of: try NodeID(reader.readShort()), log: try reader.readEventID(), through: try reader.read(),
         heads: try reader.readLaneEnds())
+    case 14:
+      return .incarnation(try reader.readIncarnation())
     default:
       throw HyphaError(
         .invalidFrame, "a control message has the unknown kind \(kind)", remedy: "upgrade this node")

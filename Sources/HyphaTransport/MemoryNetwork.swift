@@ -6,6 +6,9 @@ import Synchronization
 /// Frames are delivered after a delay drawn from ``Faults/delay``; with a range of delays they overtake each
 /// other. Control messages arrive in order and are lost only where a partition or a missing node stops them.
 ///
+/// Two transports of one node may be there at once, as with a node that is started twice: both send, both get frames, and
+/// each control message comes to one of them.
+///
 /// As on a real network, a frame reaches a node only where both ends' plans have the link and the agent that
 /// its topic begins with, and the links of a node open when all of its neighbours are there, again after
 /// one of them was away.
@@ -37,11 +40,26 @@ public final class MemoryNetwork: Sendable {
     var random: SeededGenerator
     var faults: Faults
     var attached: [NodeID: Attachment] = [:]
+    /// Those that were attached when a newer one of their node came, and still are.
+    var elders: [NodeID: [Attachment]] = [:]
     var cut: Set<Set<NodeID>> = []
     var liars: [NodeID: @Sendable (OutboundFrame) -> [OutboundFrame]] = [:]
     var messageTimes: [[NodeID]: Timestamp] = [:]
     var counters: [NodeID: TransportCounters] = [:]
     var observer: (@Sendable (InboundFrame, NodeID) -> Void)?
+
+    func isAttached(_ transport: MemoryTransport) -> Bool {
+      let node = transport.plan.node
+      return attached[node]?.transport === transport
+        || elders[node]?.contains { $0.transport === transport } ?? false
+    }
+
+    /// Who gets a message to a node. Where two have its name an answer may come to either, as over connections that take the
+    /// name from each other.
+    mutating func receiver(of node: NodeID) -> Attachment? {
+      guard let elders = elders[node], let newest = attached[node] else { return attached[node] }
+      return (elders + [newest])[Int(random.next() % UInt64(elders.count + 1))]
+    }
   }
 
   /// A started transport and whom it calls.
@@ -90,6 +108,7 @@ public final class MemoryNetwork: Sendable {
   fileprivate func attach(_ transport: MemoryTransport, _ receiver: any TransportReceiver) {
     let node = transport.plan.node
     let others = state.withLock { state in
+      if let elder = state.attached[node] { state.elders[node, default: []].append(elder) }
       state.attached[node] = Attachment(transport: transport, receiver: receiver)
       // The newcomer itself, and those who waited for it.
       return state.attached.values.map(\.transport).filter {
@@ -118,7 +137,7 @@ public final class MemoryNetwork: Sendable {
         agents.filter { !(attached[node]?.takes($0, from: plan.node) ?? false) }
       })
     guard transport.isNews(plan.number, missing) else { return }
-    schedule(to: plan.node, after: wait) { current in
+    schedule(to: plan.node, isForAll: true, after: wait) { current in
       guard current.transport === transport else { return }
       for channel in Channel.allCases {
         current.receiver.linksChanged(channel, plan: plan.number, missing: missing)
@@ -129,9 +148,14 @@ public final class MemoryNetwork: Sendable {
   fileprivate func detach(_ transport: MemoryTransport) {
     let others = state.withLock { state -> [MemoryTransport] in
       let node = transport.plan.node
-      // Another transport of the node may have taken its place.
-      guard state.attached[node]?.transport === transport else { return [] }
-      state.attached[node] = nil
+      let elders = state.elders[node] ?? []
+      guard state.attached[node]?.transport === transport else {
+        let left = elders.filter { $0.transport !== transport }
+        state.elders[node] = left.isEmpty ? nil : left
+        return []
+      }
+      state.attached[node] = elders.last
+      state.elders[node] = elders.count > 1 ? elders.dropLast() : nil
       return state.attached.values.map(\.transport).filter { $0.plan.outgoing[node] != nil }
     }
     others.sorted { $0.plan.node < $1.plan.node }.forEach(tellLinks)
@@ -152,7 +176,7 @@ public final class MemoryNetwork: Sendable {
     let lie = state.withLock { $0.liars[node] }
     for frame in lie.map({ frames.flatMap($0) }) ?? frames {
       let delays = state.withLock { state -> [Duration] in
-        guard state.attached[node]?.transport === transport, transport.plan.outgoing[frame.node] != nil else {
+        guard state.isAttached(transport), transport.plan.outgoing[frame.node] != nil else {
           state.counters[node, default: .init()].framesDropped += 1
           dropped.append(frame)
           return []
@@ -164,7 +188,7 @@ public final class MemoryNetwork: Sendable {
         }
       }
       for delay in delays {
-        schedule(from: node, to: frame.node, after: delay) { other in
+        schedule(from: node, to: frame.node, isForAll: true, after: delay) { other in
           guard other.takes(frame, from: node) else { return }
           let inbound = InboundFrame(from: node, channel: frame.channel, bytes: frame.bytes)
           let observer = self.state.withLock { state in
@@ -186,7 +210,7 @@ public final class MemoryNetwork: Sendable {
   ) {
     let node = transport.plan.node
     let wait = state.withLock { state -> Duration? in
-      guard state.attached[node]?.transport === transport, transport.plan.addresses[other] != nil else {
+      guard state.isAttached(transport), transport.plan.addresses[other] != nil else {
         state.counters[node, default: .init()].messagesDropped += 1
         return nil
       }
@@ -211,15 +235,16 @@ public final class MemoryNetwork: Sendable {
 
   /// Calls `body` later with the transport that `other` has then, unless a partition stands before it.
   private func schedule(
-    from node: NodeID? = nil, to other: NodeID, after delay: Duration,
+    from node: NodeID? = nil, to other: NodeID, isForAll: Bool = false, after delay: Duration,
     _ body: @escaping @Sendable (Attachment) -> Void
   ) {
     scheduler.schedule(after: delay) {
-      let attachment = self.state.withLock { state -> Attachment? in
-        if let node, state.cut.contains([node, other]) { return nil }
-        return state.attached[other]
+      let attachments = self.state.withLock { state -> [Attachment] in
+        if let node, state.cut.contains([node, other]) { return [] }
+        let elders = isForAll ? state.elders[other] ?? [] : []
+        return elders + [isForAll ? state.attached[other] : state.receiver(of: other)].compactMap(\.self)
       }
-      if let attachment { body(attachment) }
+      for attachment in attachments { body(attachment) }
     }
   }
 }
@@ -229,6 +254,7 @@ private final class MemoryTransport: Transport {
   private let network: MemoryNetwork
   private let currentPlan: Mutex<LinkPlan>
   private let told = Mutex<(number: UInt32, missing: Set<AgentID>)?>(nil)
+  private let isStopped = Mutex(false)
 
   init(_ network: MemoryNetwork, _ plan: LinkPlan) {
     self.network = network
@@ -250,10 +276,16 @@ private final class MemoryTransport: Transport {
     network.changed(self)
   }
 
-  func start(_ receiver: any TransportReceiver) throws { network.attach(self, receiver) }
+  func start(_ receiver: any TransportReceiver) throws {
+    // The start of a node that died meanwhile.
+    if !isStopped.withLock({ $0 }) { network.attach(self, receiver) }
+  }
   func send(_ frames: [OutboundFrame]) -> [OutboundFrame] { network.send(frames, from: self) }
   func request(_ message: [UInt8], of node: NodeID) { network.send(message, .request, from: self, to: node) }
   func reply(_ message: [UInt8], to node: NodeID) { network.send(message, .answer, from: self, to: node) }
   var counters: TransportCounters { network.counters(of: plan.node) }
-  func stop() { network.detach(self) }
+  func stop() {
+    isStopped.withLock { $0 = true }
+    network.detach(self)
+  }
 }

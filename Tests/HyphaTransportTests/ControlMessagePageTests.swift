@@ -39,6 +39,11 @@ import Testing
       ),
       ("goodbye", .goodbye), ("copies", .copies(of: "hq", log: log, since: 40)),
       ("copied", .copied(of: "hq", log: log, through: 42, heads: [.init(lane: lane, point: end)])),
+      (
+        "incarnation",
+        .incarnation(
+          Incarnation(node: "hq", epoch: 1_767_225_600_000, id: log) { _ in [UInt8](0x40..<0x80) })
+      ),
     ]
     for (name, message) in messages {
       let example = try #require(examples["control-\(name)"], "\(name)")

@@ -27,6 +27,8 @@ import Testing
         lane: Lane(agent: "a", channel: .alert, target: .addressee("b")), after: at(1, 4), through: at(2, 1)),
     ]),
     .progress(ready: 7, sending: 0), .copies(of: "hub", log: log, since: 17),
+    .incarnation(Incarnation(node: "ops", epoch: 1_767_225_600_000, id: log) { _ in [UInt8](0..<64) }),
+    .incarnation(Incarnation(node: "ops", epoch: 1, id: log, sign: nil)),
     .copied(of: "hub", log: log, through: 99, heads: []),
     .copied(of: "hub", log: log, through: 99, heads: [.init(lane: Sample.lane, point: at(2, 5))]),
     .vouched(

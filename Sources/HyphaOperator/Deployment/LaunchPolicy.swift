@@ -40,9 +40,15 @@ struct LaunchPolicy {
   mutating func reported(_ node: NodeID) { children[node]?.hasReported = true }
 
   /// Takes note that a node's process has ended at `now` (any clock that only grows).
-  mutating func ended(_ node: NodeID, _ ending: NodeProcess.Ending, at now: Duration) -> Decision {
+  ///
+  /// - Parameter isSuperseded: whether it ended because another process runs the node.
+  mutating func ended(
+    _ node: NodeID, _ ending: NodeProcess.Ending, isSuperseded: Bool = false, at now: Duration
+  ) -> Decision {
     guard var child = children[node] else { return .wait }
     completeSince = nil
+    // Started again it would supersede the other one, which would be started again, …
+    if isSuperseded { return .fail("node '\(node)' was started again elsewhere, and has stopped here") }
     if case .exited = ending, !child.hasReported {
       // It said on standard error why it could not begin; starting again would not change that.
       return .fail("node '\(node)' could not start")

@@ -62,7 +62,8 @@ final class Launcher {
           guard let ending else { continue }
           processes[node] = nil
           tallies.ended(node, process.status)
-          switch policy.ended(node, ending, at: now) {
+          let isSuperseded = process.status?.isSuperseded ?? false
+          switch policy.ended(node, ending, isSuperseded: isSuperseded, at: now) {
           case .fail(let reason):
             failure = reason
             break loop

@@ -23,6 +23,8 @@ struct NodeRunner {
   /// Runs the node until `stop` is raised or `isDone` says so. Where agents are moved the node begins anew, on the same
   /// log, in this process.
   ///
+  /// - Throws: ``HyphaError/Code/superseded`` where another process runs the node that began later.
+  ///
   /// - Parameter report: is called with the status, again and again and once more at the end; what it throws
   ///   stops the node.
   func run(
@@ -64,10 +66,15 @@ struct NodeRunner {
     defer { keeping?.cancel() }
     // Also while it waits for its neighbours at the start.
     stop.whenRaised { Task { await current.node.stop() } }
-    while true {
-      let isReplaced = try await work(turn, until: stop, report: report, isDone: isDone)
-      guard isReplaced else { break }
-      await end(turn)
+    work: while true {
+      switch try await work(turn, until: stop, report: report, isDone: isDone) {
+      case .stopped: break work
+      case .superseded(let error):
+        await end(turn)
+        try report(turn.status())
+        throw error
+      case .replaced: await end(turn)
+      }
       let earlier = turn.status()
       turn = try begin(turn.number + 1)
       turn.earlier = earlier
@@ -97,31 +104,40 @@ struct NodeRunner {
     }
   }
 
+  /// Why a node has come to its end.
+  private enum Ending {
+    case stopped
+    /// It is to begin anew.
+    case replaced
+    /// It must not run any more.
+    case superseded(HyphaError)
+  }
+
   /// Runs a node until it is to stop, or to begin anew.
-  ///
-  /// - Returns: whether it is to begin anew.
   private func work(
     _ turn: Turn, until stop: StopSignal, report: @Sendable (NodeStatus) throws -> Void,
     isDone: @Sendable (NodeStatus) -> Bool
-  ) async throws -> Bool {
+  ) async throws -> Ending {
     let running = turn.node
     do {
       try await running.start()
       while !stop.isRaised {
         let status = turn.status()
         try report(status)
-        if isDone(status) { return false }
+        if isDone(status) { return .stopped }
         let next = ContinuousClock.now + Self.reportInterval
         while !stop.isRaised, ContinuousClock.now < next {
-          if turn.isReplaced.isRaised { return true }
+          // First this: a node that begins anew is the newest.
+          if let error = running.superseded { return .superseded(error) }
+          if turn.isReplaced.isRaised { return .replaced }
           try await Task.sleep(for: .milliseconds(20), clock: .suspending)
         }
       }
-      return false
+      return .stopped
     } catch {
       await running.stop()
       // A start that was stopped in its middle has not failed.
-      if stop.isRaised, (error as? HyphaError)?.code == .transportFailed { return false }
+      if stop.isRaised, (error as? HyphaError)?.code == .transportFailed { return .stopped }
       throw error
     }
   }

@@ -158,7 +158,8 @@ final class CatchUpServer: Sendable {
     case .vouch(let runs):
       return self.runs?.answer(runs, for: node)
         ?? .refused(.other, reason: "node '\(routes.node)' has no key to sign with")
-    case .welcome, .refused, .heads, .records, .vouched, .copied, .goodbye, .progress: return nil
+    case .welcome, .refused, .heads, .records, .vouched, .copied, .goodbye, .progress, .incarnation:
+      return nil
     }
   }
 

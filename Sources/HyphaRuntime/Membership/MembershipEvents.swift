@@ -55,12 +55,22 @@ public struct NodeLeft: MembershipEvent, Hashable {
   public var node, by: NodeID
 }
 
+/// A node has heard that another process runs it, which began later, and stops.
+public struct NodeSuperseded: MembershipEvent, Hashable {
+  /// The node itself, both times.
+  public var node, by: NodeID
+  /// The node that has heard of the newer one.
+  public var heardFrom: NodeID
+  /// The epoch in which the stating process began, and that of the newer one.
+  public var epoch, newerEpoch: UInt64
+}
+
 /// What nodes state about each other and of themselves, for agents of their own.
 public enum MembershipEvents {
   /// All of it.
   public static let all: Set<EventTypeName> = [
     NodeUp.eventType, NodeSuspected.eventType, NodeDown.eventType, NodeReturned.eventType, NodeLeft.eventType,
-    LeftInDoubt.eventType,
+    LeftInDoubt.eventType, NodeSuperseded.eventType,
   ]
 }
 

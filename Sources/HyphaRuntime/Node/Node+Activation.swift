@@ -22,6 +22,9 @@ extension Node {
       lanes: lanesOf[author] ?? [:],
       policyVersion: configuration.topology.version)
     desks.own.state.withLock { $0.outbox = own }
+    let kept = try beginIncarnation(
+      after: ([author] + ownAgents.map(\.id)).compactMap { epochs[$0] }
+    ).merging(outline) { $1 }
     try restoreTopology()
     try restoreOversight()
     let newest = newestForConsumers(heads)
@@ -66,11 +69,11 @@ extension Node {
       batch.snapshots[AlertTracker.owner] = try restoreAlerts()
       batch.snapshots[LossAudience.owner] = Array(try JSON.encode(audience))
       batch.snapshots[LossReading.owner] = try openLosses()
-      batch.snapshots.merge(outline) { $1 }
+      batch.snapshots.merge(kept) { $1 }
       batch.cursors.merge(places) { $1 }
       try await commitOnce(batch, activations + moved, alreadySent: true)
-    } else if !outline.isEmpty {
-      log.submit(LogBatch(snapshots: outline)) { _ in }
+    } else {
+      log.submit(LogBatch(snapshots: kept)) { _ in }
     }
     return runners
   }
@@ -103,7 +106,7 @@ extension Node {
 
   /// The epoch that an agent enters after another: the milliseconds since 1970 at which its node began, or the next one. So a log
   /// that was put back, copied or lost does not bring a node to use an epoch again that others have heard of.
-  private func epoch(after previous: UInt64) -> UInt64 { max(previous + 1, began / 1_000) }
+  func epoch(after previous: UInt64) -> UInt64 { max(previous + 1, began / 1_000) }
 
   private func activation(
     of spec: AgentSpec, after previous: UInt64, _ committed: [String: UInt64], _ outbox: inout Outbox

@@ -66,7 +66,13 @@ extension Node: TransportReceiver {
           if origin == configuration.node { acknowledged(heads, by: request.node) }
         default: heard(request.node)
         }
-        guard let answer = server.answer(message, from: request.node) else { continue }
+        let answer: ControlMessage? =
+          if case .incarnation(let incarnation) = message {
+            heard(incarnation, from: request.node)
+          } else {
+            server.answer(message, from: request.node)
+          }
+        guard let answer else { continue }
         if case .refused(let kind, let reason) = answer, kind != .greetFirst {
           note(refusal: "node '\(request.node)' was refused: \(reason.shown())")
         }
@@ -131,6 +137,7 @@ extension Node: TransportReceiver {
       }
       askAndFetch()
     case .vouched(let voucher): try takeVoucher(voucher)
+    case .incarnation(let newer): told(newer, by: node)
     case .hello, .sync, .fetch, .vouch, .copies, .goodbye, .progress:
       note(refusal: "node '\(node)' answered with a question")
     }

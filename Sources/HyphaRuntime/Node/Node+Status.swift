@@ -61,6 +61,7 @@ extension Node {
       status.linkCount = live.links.count
     }
     status.peers = peerStatus
+    status.isSuperseded = superseded.map { _ in true }
     status.backlog =
       openMoveCount + untakenCount + alerts.openCount + desks.own.openCount
       + desks.oversight.openCount(now: now())

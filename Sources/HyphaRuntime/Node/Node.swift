@@ -108,7 +108,7 @@ public final class Node: Sendable {
   let desks:
     (
       topology: TopologyDesk, membership: MembershipDesk, oversight: OversightDesk, own: NodeStream,
-      moves: MoveDesk
+      moves: MoveDesk, fencing: FencingDesk
     )
   /// The agents that were moved here, with the place where they began here and what they had handled before, by lane.
   let elsewhere: [AgentID: (position: Position, handled: [Lane: LanePoint])]
@@ -172,7 +172,7 @@ public final class Node: Sendable {
       OversightDesk(
         topology, node: configuration.node, departed: Set(moves.moving.departed.keys),
         now: Timestamp(microseconds: scheduler.microseconds())),
-      NodeStream(), moves
+      NodeStream(), moves, try FencingDesk(log)
     )
     let (taken, newestTime) = try Self.ends(of: log, takenBy: routes)
     let declared = try Self.declaredTypes(topology, configuration.kinds)
@@ -288,7 +288,7 @@ public final class Node: Sendable {
     let order = configuration.topology.agents.compactMap { runners[$0.id] }
     await prepareStates(of: order)
     await waitForLinks()
-    guard !isStopped else { return }
+    guard !isStopped, superseded == nil else { return }
     state.withLock { $0.runnerOrder = order }
     let tasks = order.map { runner in Task(executorPreference: executor) { await runner.run() } }
     state.withLock { $0.tasks = tasks }
@@ -299,7 +299,8 @@ public final class Node: Sendable {
   ///
   /// - Parameter isReplaced: whether another node takes this one's place at once, so that others need not know.
   public func stop(isReplaced: Bool = false) async {
-    if isReplaced { await settleOwn() }
+    let isSuperseded = superseded != nil
+    if isReplaced || isSuperseded { await settleOwn() }
     let (runners, tasks, opening) = state.withLock { state in
       state.isStopped = true
       return (Array(state.runners.values), state.tasks, state.whenOpen.take())
@@ -307,7 +308,7 @@ public final class Node: Sendable {
     opening?.resume()
     endReplication()
     // It asks the others no more, so they would soon miss it.
-    endMembership(saysGoodbye: !isReplaced)
+    endMembership(saysGoodbye: !isReplaced && !isSuperseded)
     for runner in runners { runner.stop() }
     for task in tasks { await task.value }
     // A start that was stopped in its middle leaves the rest to the next.
@@ -355,6 +356,7 @@ public final class Node: Sendable {
     auditRelays()
     lookAfterAlerts()
     lookAfterMembership()
+    lookAfterIncarnation()
     lookAfterTopology()
     lookAfterMoves()
     lookAfterOversight()

@@ -95,6 +95,8 @@ public struct NodeStatus: Sendable, Codable {
   public var finishedCount = 0
   /// Agents that have something to finish and have given up: their deployment cannot come to its end.
   public var brokenWorkers: [String] = []
+  /// Whether another process runs the node that began later, so that this one stops; nil for no.
+  public var isSuperseded: Bool?
   /// How many reports came before this one, since the node started.
   public var reportNumber: UInt64 = 0
   /// Frames that were dropped before the network because a queue was full; logged events among them are fetched.
