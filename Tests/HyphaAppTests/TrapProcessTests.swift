@@ -36,7 +36,11 @@ extension Processes {
     {
       let scratch = try Scratch()
       let file = try topology(
-        scratch, "  faulty: {kind: faulty, node: b, reports-to: boss, subscribes: [test.Job]}")
+        scratch,
+        """
+          faulty: {kind: faulty, node: b, reports-to: boss, subscribes: [test.Job]}
+          dreamer: {kind: dreamer, node: b, reports-to: boss, subscribes: [test.Job]}
+        """)
       let run = try Hypha(["run", file, "--data", scratch("data")], in: scratch, program: Places.testApp)
       let result = await run.end()
       #expect(result.status == 0, "\(result.errors)")
@@ -53,6 +57,10 @@ extension Processes {
       // The stack's end is a segmentation fault, and the task that divides was started by the call.
       #expect(letters.contains { $0.error.contains("signal 11 (segmentation fault)") }, "\(letters)")
       #expect(letters.contains { $0.error.contains("a task that this or another call had started") })
+      // Whose task it was is known, so nobody else is blamed.
+      let failed = try log.read(after: .start, limit: .max, byteLimit: .max).map(\.record)
+        .filter { $0.type == HandlerFailed.eventType }
+      #expect(Set(failed.map(\.agent)) == ["faulty"])
       struct Done: Decodable { var number: Int }
       let done = try log.read(after: .start, limit: .max, byteLimit: .max)
         .filter { $0.record.header.type == "test.JobDone" }

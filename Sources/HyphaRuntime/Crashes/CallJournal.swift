@@ -33,6 +33,8 @@ public final class CallJournal: @unchecked Sendable {
   ) {
     self.memory = memory
     self.release = release
+    // A signal handler is not the place to make it.
+    _ = CallSlot.owner
     let agents = agents.prefix(max(0, memory.count / CallSlot.stride - 1))
     numbers = Dictionary(agents.enumerated().map { ($1, $0 + 1) }, uniquingKeysWith: { first, _ in first })
     report = CrashReport(reading: previous)
@@ -77,7 +79,9 @@ public final class CallJournal: @unchecked Sendable {
   /// What it holds now: what the next process is given.
   public var bytes: [UInt8] { Array(memory) }
 
-  /// Notes that a signal ends the process, and the calls of the task that it has come upon. Safe in a signal handler: it takes
+  /// Notes that a signal ends the process, and the calls of the task that it has come upon, or of the agent that has started that. Safe in a signal handler: it takes
   /// no lock and allocates nothing.
-  public func noteTrap(_ signal: Int32) { CallSlot.noteTrap(signal, task: CallSlot.currentTask, in: memory) }
+  public func noteTrap(_ signal: Int32) {
+    CallSlot.noteTrap(signal, task: CallSlot.currentTask, owner: CallSlot.owner, in: memory)
+  }
 }

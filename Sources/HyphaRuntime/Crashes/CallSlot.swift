@@ -34,6 +34,7 @@ struct CallSlot: @unchecked Sendable {
   /// A slot as it lies in memory, in the machine's byte order: who reads it is the same machine's next process.
   struct Content {
     static let (nameOffset, taskOffset, eventOffset, purposeOffset, signalOffset) = (0, 8, 16, 32, 36)
+    static let startedOffset = 40
     /// The call that processes before this one have ended in begins the second line.
     static let keptOffset = 64
 
@@ -44,8 +45,10 @@ struct CallSlot: @unchecked Sendable {
     var event = EventID.none
     /// 0 where no call runs.
     var purpose: UInt32 = 0
-    /// The signal that has come upon the call's own task.
+    /// The signal that has come upon the call's own task, or upon one that its agent has started.
     var signal: UInt32 = 0
+    /// 0 for its own, 1 for one that it has started.
+    var started: UInt32 = 0
     /// What is still to be dealt with of the processes before this one; nil for nothing.
     var kept: BrokenCall?
 
@@ -60,6 +63,7 @@ struct CallSlot: @unchecked Sendable {
         low: bytes.loadUnaligned(fromByteOffset: Self.eventOffset + 8, as: UInt64.self))
       purpose = bytes.loadUnaligned(fromByteOffset: Self.purposeOffset, as: UInt32.self)
       signal = bytes.loadUnaligned(fromByteOffset: Self.signalOffset, as: UInt32.self)
+      started = bytes.loadUnaligned(fromByteOffset: Self.startedOffset, as: UInt32.self)
       kept = BrokenCall(kept: UnsafeRawBufferPointer(rebasing: bytes[Self.keptOffset...]))
     }
 
@@ -70,6 +74,7 @@ struct CallSlot: @unchecked Sendable {
       bytes.storeBytes(of: event.low, toByteOffset: Self.eventOffset + 8, as: UInt64.self)
       bytes.storeBytes(of: purpose, toByteOffset: Self.purposeOffset, as: UInt32.self)
       bytes.storeBytes(of: signal, toByteOffset: Self.signalOffset, as: UInt32.self)
+      bytes.storeBytes(of: started, toByteOffset: Self.startedOffset, as: UInt32.self)
       kept?.write(to: UnsafeMutableRawBufferPointer(rebasing: bytes[Self.keptOffset...]))
     }
   }
@@ -110,6 +115,13 @@ struct CallSlot: @unchecked Sendable {
     }
   }
 
+  /// The fingerprint of the agent whose task runs here, or whose task has started it, child or not; 0 for none. Bound once for
+  /// each agent, so no call pays for it.
+  @TaskLocal static var owner: UInt64 = 0
+
+  /// The fingerprint of its agent's name.
+  var name: UInt64 { bytes.load(fromByteOffset: Content.nameOffset, as: UInt64.self) }
+
   /// Notes that a call of the task that runs here begins.
   func begin(_ purpose: CallPurpose, _ event: EventID = .none) {
     TrapStack.ensure()
@@ -133,21 +145,36 @@ struct CallSlot: @unchecked Sendable {
     bytes.storeBytes(of: 0, toByteOffset: Content.keptOffset, as: UInt32.self)
   }
 
-  /// Notes a signal in the header, and in the slots of the calls that `task` is in.
-  static func noteTrap(_ signal: Int32, task: UInt64, in memory: UnsafeMutableRawBufferPointer) {
+  /// Notes a signal in the header, and in the slots of the calls that `task` is in; where it is in none, in that of the agent
+  /// that has started it.
+  static func noteTrap(
+    _ signal: Int32, task: UInt64, owner: UInt64, in memory: UnsafeMutableRawBufferPointer
+  ) {
     guard memory.count >= stride else { return }
     let number = UInt32(bitPattern: signal)
     memory.storeBytes(of: number, toByteOffset: 16, as: UInt32.self)
-    guard task != 0 else { return }
-    var offset = stride
+    if note(number, where: Content.taskOffset, has: task, started: 0, in: memory) { return }
+    _ = note(number, where: Content.nameOffset, has: owner, started: 1, in: memory)
+  }
+
+  /// Notes a signal in the slots with a call and with a value at an offset; in none for 0. Returns whether there are any.
+  private static func note(
+    _ signal: UInt32, where field: Int, has value: UInt64, started: UInt32,
+    in memory: UnsafeMutableRawBufferPointer
+  ) -> Bool {
+    guard value != 0 else { return false }
+    var (offset, isNoted) = (stride, false)
     while offset + stride <= memory.count {
       if memory.load(fromByteOffset: offset + Content.purposeOffset, as: UInt32.self) != 0,
-        memory.load(fromByteOffset: offset + Content.taskOffset, as: UInt64.self) == task
+        memory.load(fromByteOffset: offset + field, as: UInt64.self) == value
       {
-        memory.storeBytes(of: number, toByteOffset: offset + Content.signalOffset, as: UInt32.self)
+        memory.storeBytes(of: signal, toByteOffset: offset + Content.signalOffset, as: UInt32.self)
+        memory.storeBytes(of: started, toByteOffset: offset + Content.startedOffset, as: UInt32.self)
+        isNoted = true
       }
       offset += stride
     }
+    return isNoted
   }
 }
 

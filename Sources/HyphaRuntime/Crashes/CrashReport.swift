@@ -8,8 +8,8 @@ public struct BrokenCall: Sendable, Hashable {
   public var event: EventID
   /// The signal that has ended the process.
   public var signal: Int32
-  /// Whether the signal came upon this call's own task. Else it came upon another task, which this call, or one of those that
-  /// ran beside it, may have started.
+  /// Whether the signal came upon this call's own task. Else it came upon another task, which this call, an earlier one of its
+  /// agent, or where that is not known one of those that ran beside it, may have started.
   public var isCertain: Bool
   /// How many processes in a row have ended so; 1 but for starts and wakes.
   public var count: Int
@@ -30,8 +30,8 @@ public struct CrashReport: Sendable {
 
   /// Reads what a journal left; of bytes that are no journal it says nothing.
   ///
-  /// A call counts as failed where the signal came upon its own task. Where it came upon none, or upon one that was answering
-  /// a question, every call with an event counts that ran: the guilty one may have started the task, or asked. An
+  /// A call counts as failed where the signal came upon its own task, or upon one that its agent is known to have started. Where
+  /// it came upon none of these, or upon one that was answering a question, every call with an event counts that ran: the guilty one may have started the task, or asked. An
   /// error of the memory map (SIGBUS) is the disk's fault as well, and counts for its own task alone.
   init(reading bytes: [UInt8]) {
     bytes.withUnsafeBytes { bytes in
@@ -52,7 +52,9 @@ public struct CrashReport: Sendable {
       guard let signal else { return }
       let running = slots.filter { CallPurpose(rawValue: $0.purpose) != nil }
       let guilty = running.filter { $0.signal != 0 }
-      for slot in guilty { take(slot, signal, isCertain: true) }
+      for slot in guilty where slot.started == 0 || signal != Self.busError {
+        take(slot, signal, isCertain: slot.started == 0)
+      }
       let mayBeOthers = guilty.isEmpty || guilty.contains { $0.purpose == CallPurpose.question.rawValue }
       guard mayBeOthers, signal != Self.busError else { return }
       for slot in running where slot.signal == 0 { take(slot, signal, isCertain: false) }
@@ -67,7 +69,7 @@ public struct CrashReport: Sendable {
       purpose: purpose, event: slot.event, signal: signal, isCertain: isCertain, count: 1)
     if purpose.isLifecycle {
       // That of another agent's start beside it says nothing of this one's.
-      guard isCertain else { return }
+      guard slot.signal != 0 else { return }
       if let before = slot.kept, before.purpose == purpose { call.count += before.count }
     }
     broken[slot.name] = call

@@ -290,7 +290,12 @@ public final class Node: Sendable {
     await waitForLinks()
     guard !isStopped, superseded == nil else { return }
     state.withLock { $0.runnerOrder = order }
-    let tasks = order.map { runner in Task(executorPreference: executor) { await runner.run() } }
+    let tasks = order.map { runner in
+      let owner = configuration.calls?.slot(of: runner.spec.id)?.name ?? 0
+      return Task(executorPreference: executor) {
+        await CallSlot.$owner.withValue(owner) { await runner.run() }
+      }
+    }
     state.withLock { $0.tasks = tasks }
     desks.moves.state.withLock { $0.isBegun = true }
   }

@@ -71,6 +71,32 @@ import Testing
     }
   }
 
+  enum Started: CaseIterable { case child, member, unstructured, grandchild }
+
+  @Test(arguments: Started.allCases)
+  func `a signal that comes upon a task which an agent has started is its call's`(_ how: Started) async {
+    let journal = CallJournal(of: agents)
+    await call(journal, "ana", .persistent)
+    let event = event
+    await Task.detached {
+      await CallSlot.$owner.withValue(journal.slot(of: "bob")?.name ?? 0) {
+        journal.slot(of: "bob")?.begin(.persistent, event)
+        switch how {
+        case .child:
+          async let trap: Void = journal.noteTrap(4)
+          await trap
+        case .member: await withTaskGroup { $0.addTask { journal.noteTrap(4) } }
+        case .unstructured: await Task { journal.noteTrap(4) }.value
+        case .grandchild: await Task { await Task { journal.noteTrap(4) }.value }.value
+        }
+      }
+    }.value
+    let after = next(journal)
+    #expect(after.brokenCall(of: "ana") == nil && after.report.brokenCount == 1)
+    let broken = BrokenCall(purpose: .persistent, event: event, signal: 4, isCertain: false, count: 1)
+    #expect(after.brokenCall(of: "bob") == broken)
+  }
+
   @Test func `who asked the agent that trapped in its answer counts as failed, too`() async {
     let journal = CallJournal(of: agents)
     await call(journal, "ana", .persistent)

@@ -144,6 +144,7 @@ actor Talker: Agent {
 @main struct TestApp: HyphaApp {
   static let agents: [any Agent.Type] = [
     Feeder.self, Worker.self, Bookkeeper.self, Flood.self, Sloth.self, Faulty.self, Stillborn.self,
+    Dreamer.self,
     Talker.self,
   ]
 }

@@ -19,7 +19,7 @@ actor Faulty: Agent {
       // In a task that is not the agent's own.
       async let bad = Self.divide(job.number, by: nothing.count)
       nothing.append(await bad)
-    case 9: abort()
+    case 9: await Task { Self.end() }.value
     default: break
     }
   }
@@ -27,7 +27,16 @@ actor Faulty: Agent {
   /// Goes on until the thread's stack is used up.
   private func depth(of number: Int) -> Int { number == .max ? 0 : depth(of: number &+ nothing.count) &+ 1 }
 
+  private static func end() { abort() }
+
   private static func divide(_ number: Int, by other: Int) async -> Int { number / other }
+}
+
+/// Is at work while others trap.
+actor Dreamer: Agent {
+  static let handles = Handlers(Dreamer.self).on(Job.self) { _, job, _ in
+    if job.number == 0 { try await Task.sleep(for: .milliseconds(700), clock: .suspending) }
+  }
 }
 
 /// Traps at each start.
