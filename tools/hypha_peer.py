@@ -3,8 +3,9 @@
 
     python3 tools/hypha_peer.py "$(hypha validate lab.yaml --greeting)" py eye hq=tcp://127.0.0.1:7410
 
-prints each event as a line of JSON. The topology file has the node `py` with the agents, here `eye`, and what they subscribe to; nobody
-else runs it. All other nodes are named with their addresses. Each event of the persistent and the alert channel comes once, in the
+prints each event as a line of JSON, with `data` where its payload is JSON. The topology file has the node `py` with the agents, here `eye`,
+and what they subscribe to; nobody else runs it. Where no kind of the program takes their types they are of kind `exec`, whose command
+nobody starts: `eye: {kind: exec, node: py, reports-to: root, subscribes: [OrderPlaced], settings: {command: none}}`. All other nodes are named with their addresses. Each event of the persistent and the alert channel comes once, in the
 order of its lane: what is lost on the way is fetched. Realtime events come as they come. Links are plain.
 """
 

@@ -14,6 +14,7 @@ Whatever is cut short, altered or impossible raises ``WireError``.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -407,9 +408,13 @@ def show(data: bytes) -> str:
 
 
 def as_json(item: Record | Frame) -> str:
-    """A record or frame as a line of JSON, its bytes in hexadecimal."""
+    """A record or frame as a line of JSON, its bytes in hexadecimal; ``data`` is a record's payload where that is JSON."""
     plain = lambda value: value.hex() if isinstance(value, bytes) else str(value)  # noqa: E731
-    return json.dumps(dataclasses.asdict(item), default=plain, sort_keys=True)
+    fields = dataclasses.asdict(item)
+    if isinstance(item, Record) and item.content_type == 1:
+        with contextlib.suppress(ValueError):
+            fields["data"] = json.loads(item.payload)
+    return json.dumps(fields, default=plain, sort_keys=True)
 
 
 if __name__ == "__main__":

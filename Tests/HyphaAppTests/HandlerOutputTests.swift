@@ -32,7 +32,7 @@ extension Processes {
       scratch.expectNothingLeft()
     }
 
-    @Test func `what agents print when they are run again is kept apart from JSON`()
+    @Test func `what agents print when they are run again is kept apart from what the re-run says`()
       async throws
     {
       let scratch = try Scratch()
@@ -47,6 +47,10 @@ extension Processes {
       #expect(again.status == 0 && again.errors.contains("got job 39"), "\(again)")
       for line in again.lines { _ = try JSON.decode(JSONValue.self, from: line.utf8) }
       #expect(!again.lines.isEmpty)
+      let text = try await Hypha(
+        ["rerun", scratch("talk.yaml"), "--data", scratch("data")], in: scratch, program: Places.testApp
+      ).end()
+      #expect(text.errors.contains("got job 39") && !text.output.contains("got job"), "\(text)")
     }
   }
 }

@@ -57,7 +57,8 @@ struct RerunCommand: Command {
   func run() async throws {
     // The order of sets and dictionaries is the same then as in the nodes that are run again.
     try NodeHashing.enter()
-    try await HandlerOutput.keep(apart: json) { try await rerun() }
+    // What agents print again would come between the lines, or behind them.
+    try await HandlerOutput.keep(apart: true) { try await rerun() }
   }
 
   private func rerun() async throws {

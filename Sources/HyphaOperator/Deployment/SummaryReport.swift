@@ -130,7 +130,7 @@ struct SummaryReport: Encodable {
     let state = isComplete ? style.green("complete") : style.yellow("stopped before its end")
     var lines = [
       "\(style.bold(name)): \(state) after \(Human.decimal(seconds, digits: 1)) s; \(nodes) nodes, "
-        + "\(Human.count(agents)) agents" + (restarts > 0 ? ", \(restarts) restarts" : ""), "",
+        + "\(Human.count(agents)) agents" + (restarts > 0 ? ", \(Human.count(restarts, "restart"))" : ""), "",
     ]
     lines += table.lines(style: style)
     lines += [""] + details(style)
@@ -196,7 +196,7 @@ struct SummaryReport: Encodable {
         style.red("\(contradictedLanes) lanes were changed on their way; the notes say which and what to do"))
     }
     if failures > 0 {
-      lines.append(style.red("\(failures) handlers failed; the log has hypha.HandlerFailed"))
+      lines.append(style.red("\(Human.count(failures, "failed call")); the log has hypha.HandlerFailed"))
     }
     lines += notes.map(style.yellow)
     return lines
