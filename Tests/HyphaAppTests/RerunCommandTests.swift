@@ -139,7 +139,7 @@ extension Processes {
       run.signal(SIGTERM)
       _ = await run.end()
       // With one signal it goes on to the end of a call; with a second one it does not even wait for that.
-      let pause = signals.count == 2 ? "600" : "0.4"
+      let pause = signals.count == 2 ? "600" : "2"
       _ = try scratch.file(
         "worker.py",
         "import time\n" + ExecRun.worker.replacing("for line in", with: "time.sleep(\(pause))\nfor line in"))

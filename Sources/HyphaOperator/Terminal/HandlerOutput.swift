@@ -26,8 +26,11 @@ enum HandlerOutput {
     let output = Output(
       descriptor: descriptor, flushesLines: isatty(descriptor) == 1, name: "standard output")
     try await Output.$standard.withValue(output) {
-      try await body()
+      var failure: (any Error)?
+      do { try await body() } catch { failure = error }
+      // What was said before it failed is said.
       try output.flush()
+      if let failure { throw failure }
     }
   }
 }
