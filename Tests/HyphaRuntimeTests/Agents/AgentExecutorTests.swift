@@ -86,25 +86,34 @@ import Testing
   @Test func `tasks that wake each other without end do not keep others from their turn`() async {
     let executor = AgentExecutor(threadCount: 1)
     let (ping, pong) = (Gate(), Gate())
-    let (over, rounds) = (Counter(), Counter())
-    // So many that who gets a turn at all has had its hundred long before.
-    let roundCountMax = 1_000_000
-    await withTaskGroup { group in
-      for (mine, other) in [(ping, pong), (pong, ping)] {
-        group.addTask(executorPreference: executor) {
-          while over.count == 0, rounds.count < roundCountMax {
-            rounds.add()
-            other.open()
-            await mine.wait()
+    let rounds = Counter()
+    let waits = await withTaskGroup(of: [Int].self) { group in
+      group.addTask(executorPreference: executor) {
+        var others: [Task<Int, Never>] = []
+        while rounds.count < 20_000 {
+          rounds.add()
+          if rounds.count.isMultiple(of: 1_000) {
+            let round = rounds.count
+            others.append(Task(executorPreference: executor) { rounds.count - round })
           }
-          other.open()
+          // Whom this wakes takes the other one's place in the thread's hand.
+          pong.open()
+          await ping.wait()
         }
+        pong.open()
+        var waits: [Int] = []
+        for other in others { waits.append(await other.value) }
+        return waits
       }
       group.addTask(executorPreference: executor) {
-        for _ in 0..<100 { await Task.yield() }
-        over.add()
+        while rounds.count < 20_000 {
+          await pong.wait()
+          ping.open()
+        }
+        return []
       }
+      return await group.reduce(into: []) { $0 += $1 }
     }
-    #expect(rounds.count < roundCountMax)
+    #expect(waits.count == 20 && waits.allSatisfy { $0 <= AgentExecutor.handoverCountMax }, "\(waits)")
   }
 }
