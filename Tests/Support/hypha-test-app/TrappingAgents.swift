@@ -13,7 +13,6 @@ actor Faulty: Agent {
   private func work(_ job: Job, in context: Context) async throws {
     try await context.publish(JobDone(number: job.number))
     switch job.number {
-    case 3: nothing[job.number] = 1
     case 5: nothing.append(depth(of: job.number))
     case 7:
       // In a task that is not the agent's own.
