@@ -1,4 +1,3 @@
-@preconcurrency import Dispatch
 import Glibc
 import Synchronization
 
@@ -13,30 +12,23 @@ package final class StopSignal: Sendable {
   }
 
   private let state = Mutex(State())
-  private let sources: [any DispatchSourceSignal]
-  /// A serial queue has a thread of its own whenever it needs one; the global ones wait where tasks keep all of theirs busy.
-  private static let queue = DispatchQueue(label: "hypha.signals")
+  private let signals: [Int32]
 
   /// Listens to these signals, which then do not end the process by themselves. One of SIGHUP that is ignored
   /// already, as by nohup(1), stays ignored.
   package init(_ signals: [Int32] = [SIGINT, SIGTERM, SIGHUP]) {
-    let signals = signals.filter { $0 != SIGHUP || !Self.isIgnored($0) }
-    sources = signals.map { number in
-      signal(number, SIG_IGN)
-      return DispatchSource.makeSignalSource(signal: number, queue: Self.queue)
-    }
-    for (source, number) in zip(sources, signals) {
-      source.setEventHandler { [weak self] in self?.raise(by: number) }
-      source.resume()
+    self.signals = signals.filter { $0 != SIGHUP || !Self.isIgnored($0) }
+    for number in self.signals {
+      SignalPipe.shared?.listen(to: number) { [weak self] in
+        self?.raise(by: number)
+        return self != nil
+      }
     }
   }
 
   /// Listens no more: from now on these signals end the process by themselves.
   func end() {
-    for source in sources {
-      source.cancel()
-      signal(Int32(source.handle), SIG_DFL)
-    }
+    for number in signals { signal(number, SIG_DFL) }
   }
 
   /// Whether somebody wishes to stop.
