@@ -23,7 +23,8 @@ final class SignalPipe: Sendable {
     }
     (readEnd, writeEnd) = (ends[0], ends[1])
     // A serial queue has a thread of its own whenever it needs one; the global ones wait where tasks keep all of theirs busy.
-    source = DispatchSource.makeReadSource(fileDescriptor: readEnd, queue: DispatchQueue(label: "hypha.signals"))
+    source = DispatchSource.makeReadSource(
+      fileDescriptor: readEnd, queue: DispatchQueue(label: "hypha.signals"))
     source.setEventHandler { [unowned self] in deliver() }
     source.activate()
   }

@@ -14,9 +14,7 @@ enum TopologyLoading {
   ) {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw HyphaError(
-        .fileUnavailable, "the topology file \(path) cannot be read",
-        remedy: FileManager.default.fileExists(atPath: path)
-          ? "check its permissions" : "give the path of a file, such as topologies/incident-room.yaml")
+        .fileUnavailable, "the topology file \(path) cannot be read", remedy: remedy(forUnreadable: path))
     }
     do {
       let read = try TopologyFile.read(yaml: Array(data), file: path)
@@ -30,6 +28,15 @@ enum TopologyLoading {
     } catch let error as TopologyDiagnostics {
       return (nil, error.diagnostics)
     }
+  }
+
+  private static func remedy(forUnreadable path: String) -> String {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), !isDirectory.boolValue
+    else {
+      return "give the path of a file, such as topologies/incident-room.yaml"
+    }
+    return "check its permissions"
   }
 
   /// The file with the public keys of its directory of keys, and a problem for each that cannot be had.

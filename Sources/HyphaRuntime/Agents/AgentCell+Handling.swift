@@ -222,7 +222,6 @@ extension AgentCell {
   static func text(_ error: any Error) -> String { String("\(error)".prefix(4096)) }
 
   /// Runs one call of the agent. Where it throws, its effects are discarded and its state is as before.
-  ///
   func turn(
     on agent: isolated Kind, _ source: CallSource, _ batch: inout Batch<Kind>,
     _ body: (isolated Kind, Context) async throws -> Void
@@ -231,7 +230,7 @@ extension AgentCell {
     let (input, attempt) = (source.delivery?.input, source.delivery?.attempt ?? 1)
     let turn = begin(input, attempt: attempt, asked: source.asked, at: services.now(), on: agent, batch)
     call.withLock { $0 = RunningCall(input: input, began: turn.began) }
-    slot?.begin(source.purpose, input?.header.id ?? .none)
+    slot?.begin(source.purpose, input?.id ?? .none)
     defer {
       call.withLock { $0 = nil }
       slot?.end()

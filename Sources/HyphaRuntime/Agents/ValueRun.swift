@@ -44,11 +44,21 @@ class ValueRun: @unchecked Sendable {
     self.numbers = numbers
   }
 
-  /// One event.
-  static func of(_ event: some Event, _ header: RecordHeader, timeToLive: Duration? = nil) -> ValueRun {
-    TypedRun(
-      ValueFront(header, timeToLive: timeToLive),
-      [RecordTemplate.Numbers(header)], [event])
+  /// What an agent has stated in a row with the same names, so with the same template; nil where not all of it is at hand as
+  /// values of one type.
+  static func of(_ stated: ArraySlice<Stated>) -> ValueRun? {
+    guard let first = stated.first, let event = first.event else { return nil }
+    func run<E: Event>(of _: E) -> ValueRun? {
+      var values: [E] = []
+      values.reserveCapacity(stated.count)
+      for stated in stated {
+        guard let value = stated.event as? E else { return nil }
+        values.append(value)
+      }
+      let front = ValueFront(first.record.header, timeToLive: nil)
+      return TypedRun(front, stated.map { RecordTemplate.Numbers($0.record) }, values)
+    }
+    return run(of: event)
   }
 
   func event(at index: Int) -> any Event { preconditionFailure("a run has values of a type") }
@@ -91,5 +101,11 @@ extension RecordTemplate.Numbers {
     self.init(
       id: header.id, time: header.time, sequence: header.sequence, previous: header.previous,
       causation: header.causation, correlation: header.correlation)
+  }
+
+  init(_ record: Record) {
+    self.init(
+      id: record.id, time: record.time, sequence: record.sequence, previous: record.previous,
+      causation: record.causation, correlation: record.correlation)
   }
 }

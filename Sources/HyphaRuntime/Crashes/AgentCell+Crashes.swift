@@ -9,7 +9,7 @@ extension AgentCell {
   var isBrokenAtStart: Bool { broken.withLock { $0?.purpose.isLifecycle ?? false } }
 
   /// Whether it is the one with this delivery.
-  func isBroken(_ delivery: Delivery) -> Bool { brokenEvent == delivery.header.id }
+  func isBroken(_ delivery: Delivery) -> Bool { brokenEvent == delivery.input.id }
 
   /// The event of a call that is still to count as failed; nil for none.
   var brokenEvent: EventID? { broken.withLock { $0.flatMap { $0.purpose.isLifecycle ? nil : $0.event } } }

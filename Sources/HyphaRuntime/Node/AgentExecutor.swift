@@ -6,8 +6,8 @@ import Synchronization
 ///
 /// An agent that wakes another one and then waits for it, as who asks does, *hands over*: the other one runs next on the same
 /// thread, and no thread is woken. An agent that works on for long hands over to nobody; whom it wakes another thread
-/// takes at once. Where such a thread is late to wait all the same, an idle one takes what lies in its hand within some
-/// milliseconds.
+/// takes at once. Where such a thread is late to wait all the same, another one that is idle, or between two jobs, takes what
+/// lies in its hand within some milliseconds.
 ///
 /// Jobs run in the order in which they came, but for those that were handed over; of these at most ``handoverCountMax`` run in
 /// a row before what waits for longer has its turn.
@@ -19,8 +19,8 @@ final class AgentExecutor: TaskExecutor {
   static let handoverCountMax = 16
   /// A job that has run for longer hands over to nobody.
   static let handoverNanosecondsMax: UInt64 = 50_000
-  /// How often an idle thread looks at what the others have in hand, while any of them works.
-  static let watchInterval = DispatchTimeInterval.milliseconds(1)
+  /// How often an idle thread looks at what the others have in hand, while any of them works, and a busy one between its jobs.
+  static let watchNanoseconds: UInt64 = 1_000_000
 
   private let workers: [Worker]
   private let state: Mutex<State>
@@ -83,10 +83,17 @@ final class AgentExecutor: TaskExecutor {
 
   private func run(_ worker: Worker) {
     var handoverCount = 0
+    var look = Look()
     while true {
       guard let job = next(worker, &handoverCount) ?? wait(worker) else { continue }
+      let now = Self.now()
       worker.jobCount.wrappingAdd(1, ordering: .relaxed)
-      worker.began.store(Self.now(), ordering: .relaxed)
+      worker.began.store(now, ordering: .relaxed)
+      // Where all threads are busy none waits to watch the others.
+      if now &- look.time >= Self.watchNanoseconds {
+        look.time = now
+        if let late = lateJob(since: &look) { push(late) }
+      }
       unsafeBitCast(job, to: UnownedJob.self).runSynchronously(on: asUnownedTaskExecutor())
     }
   }
@@ -107,7 +114,7 @@ final class AgentExecutor: TaskExecutor {
 
   /// Waits until there may be work. Returns a job that was late in another thread's hand.
   private func wait(_ worker: Worker) -> UInt? {
-    var counts: [UInt64] = []
+    var look = Look()
     while true {
       let watches = state.withLock { state -> Bool? in
         guard state.queue.isEmpty else { return nil }
@@ -122,7 +129,9 @@ final class AgentExecutor: TaskExecutor {
         worker.bell.wait()
         return nil
       }
-      if worker.bell.wait(timeout: .now() + Self.watchInterval) == .success { return nil }
+      if worker.bell.wait(timeout: .now() + .nanoseconds(Int(Self.watchNanoseconds))) == .success {
+        return nil
+      }
       let isRung = state.withLock { state in
         guard let place = state.idle.firstIndex(of: worker.number) else { return true }
         state.idle.remove(at: place)
@@ -133,15 +142,23 @@ final class AgentExecutor: TaskExecutor {
         worker.bell.wait()
         return nil
       }
-      if let late = lateJob(&counts) { return late }
+      if let late = lateJob(since: &look) { return late }
     }
   }
 
-  /// Takes a job that has been in a thread's hand since the last look, during another one.
-  private func lateJob(_ counts: inout [UInt64]) -> UInt? {
-    let last = counts
-    counts = workers.map { $0.jobCount.load(ordering: .relaxed) }
-    for (worker, isSame) in zip(workers, zip(last, counts).map(==)) where isSame {
+  /// A look at what the threads have in hand.
+  private struct Look {
+    /// In nanoseconds.
+    var time: UInt64 = 0
+    /// How many jobs each had begun; none before the first look.
+    var counts: [UInt64] = []
+  }
+
+  /// Takes a job that is in the hand of a thread which is at the same job as at the last look.
+  private func lateJob(since look: inout Look) -> UInt? {
+    let last = look.counts
+    look.counts = workers.map { $0.jobCount.load(ordering: .relaxed) }
+    for (worker, isSame) in zip(workers, zip(last, look.counts).map(==)) where isSame {
       let job = worker.hand.exchange(0, ordering: .acquiringAndReleasing)
       if job != 0 { return job }
     }
@@ -186,7 +203,7 @@ private final class Worker: Sendable {
     return key
   }()
 
-  /// The one whose thread this is.
+  /// The one whose thread this is; it is retained for ever, as its thread is there for ever.
   static var current: Worker? {
     get { pthread_getspecific(key).map { Unmanaged<Worker>.fromOpaque($0).takeUnretainedValue() } }
     set { pthread_setspecific(key, newValue.map { UnsafeRawPointer(Unmanaged.passRetained($0).toOpaque()) }) }
@@ -205,6 +222,7 @@ private final class Worker: Sendable {
         if let body { Unmanaged<Body>.fromOpaque(body).takeRetainedValue().run() }
         return nil
       }, Unmanaged.passRetained(Body(run)).toOpaque())
+    // Without a thread no agent runs, as without memory.
     precondition(code == 0, "the system has no thread for agents (error \(code)); raise its limit of threads")
     pthread_detach(thread)
   }

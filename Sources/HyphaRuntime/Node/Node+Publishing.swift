@@ -28,9 +28,7 @@ extension Node: NodeServices {
     }
   }
 
-  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID, level: Int?)
-    async throws
-  {
+  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID, level: Int?) async throws {
     while true {
       // What a handler has sent must be in the log before the note that the handler has run.
       while alerts.isHeldUp(agent) {
@@ -202,13 +200,12 @@ extension Node: NodeServices {
       let local = routes.plan(of: lane).local
       flowCounter(of: lane)?.add(run.count)
       if !local.isEmpty {
-        for index in run {
-          let position = Position(rawValue: receipt.first.rawValue + UInt64(index))
-          if let event = stated[index].event {
-            deliver(records[index].header, event, at: position, to: local)
-          } else {
-            deliver(records[index], at: position, to: local)
-          }
+        var rest = stated[run]
+        while let first = rest.first {
+          let count = rest.prefix { $0.record.sharesNames(with: first.record) }.count
+          let position = Position(rawValue: receipt.first.rawValue + UInt64(rest.startIndex))
+          deliver(rest.prefix(count), at: position, to: local)
+          rest = rest.dropFirst(count)
         }
       }
       if isNew { for index in run { count(records[index]) } }
@@ -216,23 +213,17 @@ extension Node: NodeServices {
     observed(receipt)
   }
 
-  /// Delivers an event of this node's to those of this node, even where the way between them in the tree
-  /// leads over another node.
-  private func deliver(
-    _ header: RecordHeader, _ event: any Event, at position: Position, to agents: [AgentID]
-  ) {
-    let run = ValueRun.of(event, header)
+  /// Delivers events of this node's, neighbours with the same names, to those of this node, even where the way between them
+  /// in the tree leads over another node.
+  private func deliver(_ stated: ArraySlice<Stated>, at position: Position, to agents: [AgentID]) {
+    guard let author = stated.first?.record.agent else { return }
+    let values = ValueRun.of(stated)
     for agent in agents {
-      let hops = UInt8(clamping: routes.distance(header.agent, agent))
-      offer(Delivery(run, position: position, hops: hops), to: agent)
-    }
-  }
-
-  /// The same where only the record is at hand.
-  private func deliver(_ record: Record, at position: Position, to agents: [AgentID]) {
-    for agent in agents {
-      let hops = UInt8(clamping: routes.distance(record.agent, agent))
-      offer(Delivery(record, position: position, hops: hops), to: agent)
+      let hops = UInt8(clamping: routes.distance(author, agent))
+      let delivery =
+        values.map { Delivery($0, position: position, hops: hops) }
+        ?? Delivery(stated.map(\.record)[...], position: position, hops: hops)
+      offer(delivery, to: agent)
     }
   }
 

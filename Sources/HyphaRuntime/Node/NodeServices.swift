@@ -20,8 +20,7 @@ protocol NodeServices: AnyObject, Sendable {
   /// when the node stops; throws where trying again cannot help.
   ///
   /// - Parameter level: how many replicas must have the events; nil for what the topology file says of the node.
-  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID, level: Int?)
-    async throws
+  func commit(_ batch: LogBatch, _ stated: [Stated], of agent: AgentID, level: Int?) async throws
   /// Throws where so many alerts of an agent wait for room in the log that no more may be sent.
   func checkRoomForAlert(of agent: AgentID) throws
   /// How soon alerts are to be answered.

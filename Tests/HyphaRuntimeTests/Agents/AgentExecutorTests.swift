@@ -83,6 +83,33 @@ import Testing
     }
   }
 
+  @Test func `whom a task has woken that works on is run by a thread that is busy with others, too`() async {
+    let executor = AgentExecutor(threadCount: 2)
+    let (gate, hasBegun) = (Gate(), Gate())
+    let ran = Counter()
+    let end = ContinuousClock.now + .seconds(60)
+    await withTaskGroup { group in
+      group.addTask(executorPreference: executor) {
+        hasBegun.open()
+        await gate.wait()
+        ran.add()
+      }
+      group.addTask(executorPreference: executor) {
+        await hasBegun.wait()
+        await Task.yield()
+        gate.open()
+        while ran.count == 0, ContinuousClock.now < end {}
+        #expect(ran.count == 1)
+      }
+      // They have the other thread always find work.
+      for _ in 0..<2 {
+        group.addTask(executorPreference: executor) {
+          while ran.count == 0, ContinuousClock.now < end { await Task.yield() }
+        }
+      }
+    }
+  }
+
   @Test func `tasks that wake each other without end do not keep others from their turn`() async {
     let executor = AgentExecutor(threadCount: 1)
     let (ping, pong) = (Gate(), Gate())
