@@ -60,7 +60,7 @@ public struct AgentBench: Sendable {
       return [try await localRow()]
     case .steps:
       progress("steps: consume, process, produce")
-      return [try await stepRow()]
+      return [try await stepRow(), try await ringRow()]
     case .asks:
       progress("asks: one after the other")
       return try await askRows()
@@ -126,6 +126,17 @@ public struct AgentBench: Sendable {
       goal: .stepRate)
   }
 
+  /// The same where no event is without a step: what one agent makes another takes.
+  private func ringRow() async throws -> BenchRow {
+    let board = AgentBoard()
+    let ours = try await withNode(
+      "ring", board, JobPasser.ring.map { ($0, JobPasser.self as any Agent.Type, [Subscription]()) }
+    ) { _, _ in try await rates { board.taken.load(ordering: .relaxed) } }
+    return BenchRow(
+      "ring-rate", "the same over \(JobPasser.ring.count) agents that pass jobs in a ring", .eventsPerSecond,
+      ours: ours, goal: .stepRate)
+  }
+
   private func askRows() async throws -> [BenchRow] {
     let board = AgentBoard()
     let ours = try await withNode(
@@ -179,7 +190,8 @@ public struct AgentBench: Sendable {
 
   /// The kinds of its agents.
   static let kinds: [any Agent.Type] = [
-    TickBlaster.self, TickSink.self, JobSource.self, JobStepper.self, BenchAsker.self, BenchAnswerer.self,
+    TickBlaster.self, TickSink.self, JobSource.self, JobStepper.self, JobPasser.self, BenchAsker.self,
+    BenchAnswerer.self,
     BenchIdler.self, PacedSource.self,
   ]
 

@@ -97,7 +97,7 @@ actor JobSource: Agent {
 
   func wake(in context: Context) async throws {
     let board = try AgentBoard.of(context)
-    let room = 3000 - (number - board.taken.load(ordering: .relaxed))
+    let room = 8000 - (number - board.taken.load(ordering: .relaxed))
     for _ in 0..<max(0, min(room, 1000)) {
       number += 1
       try await context.publish(BenchJob(number: number))
@@ -121,6 +121,34 @@ actor JobStepper: Agent {
   private var board: AgentBoard?
 
   func start(in context: Context) throws { board = try AgentBoard.of(context) }
+}
+
+/// Passes each job on to the next in a ring: each event is the step of one agent and the input of another.
+actor JobPasser: Agent {
+  static let kind = "bench-passer"
+  static let publishes: [any Event.Type] = [BenchJob.self]
+  static let settingNames: Set<String> = ["board"]
+  static let handles = Handlers(JobPasser.self).on(BenchJob.self) { agent, job, context in
+    agent.state.sum &+= job.number
+    agent.board?.taken.add(1, ordering: .relaxed)
+    if let next = agent.next { try await context.publish(job, to: next) }
+  }
+  struct State: Codable { var sum = 0 }
+  var state = State()
+  private var board: AgentBoard?
+  private var next: AgentID?
+
+  static let ring: [AgentID] = ["ring1", "ring2", "ring3", "ring4"]
+  /// How many jobs go round for each of them.
+  static let jobCount = 1_000
+
+  func start(in context: Context) async throws {
+    board = try AgentBoard.of(context)
+    let place = Self.ring.firstIndex(of: context.agent) ?? 0
+    let next = Self.ring[(place + 1) % Self.ring.count]
+    self.next = next
+    for number in 0..<Self.jobCount { try await context.publish(BenchJob(number: number), to: next) }
+  }
 }
 
 /// What is asked.

@@ -23,7 +23,7 @@ struct Batch<Kind: Agent> {
   var isAbandoned = false
   /// What the call was for that it has count as failed, since a trap has ended it; nil for none.
   var crash: CallPurpose?
-  /// Whether it must be committed before the next event is handled.
+  /// Whether it must have been committed before the next event is handled.
   var isUrgent: Bool { Kind.reachesOutside || crash != nil }
   /// Answers to questions, which leave once their effects are committed.
   var answers: [(Asker, Answered.Outcome)] = []
@@ -31,6 +31,8 @@ struct Batch<Kind: Agent> {
   var again = AlertsAgain()
   /// Calls that are to be recorded, where their commit comes to something.
   var calls: [BatchCall] = []
+  /// The commit of those before, which may be on its way; whether it has succeeded.
+  var commit: Task<Bool, Never>?
   /// Whether something is to be committed beside cursors and state.
   var hasEffects: Bool {
     !drafts.isEmpty || isAgendaChanged || calls.contains { !$0.isQuiet && !$0.waits }
@@ -84,6 +86,7 @@ struct Batch<Kind: Agent> {
   mutating func committed() {
     drafts = []
     calls = []
+    answers = []
     moved = []
     isAgendaChanged = false
     crash = nil

@@ -73,7 +73,9 @@ extension AgentCell {
 
   // MARK: Committing
 
-  /// Commits what the handlers left; tries again until the log takes it or the node stops.
+  /// Has what the handlers left committed, which goes on while the agent handles what comes next; before that, the commit
+  /// before it comes to its end. So at most one is on its way. Where the agent's node has replicas, or the agent reaches outside
+  /// of it, it waits for its commit.
   ///
   /// - Returns: whether the agent can go on. What cannot be committed whole is not committed at all.
   func commit(_ batch: inout Batch<Kind>, on agent: isolated Kind) async -> Bool {
@@ -102,14 +104,17 @@ extension AgentCell {
       giveUp("has taken what cannot be recorded: \(error)")
       return false
     }
-    let (isAgendaChanged, crash) = (batch.isAgendaChanged, batch.crash)
+    // What waits for replicas nobody is to see before: an alert of the next handler would show it.
+    let isUrgent = batch.isUrgent || !services.replicas.nodes.isEmpty
+    let done = Committed(
+      answers: batch.answers, agenda: batch.isAgendaChanged ? batch.agenda : nil, crash: batch.crash,
+      isFinished: batch.finishes)
     batch.committed()
     batch.calls = waiting
-    defer { if batch.finishes { metrics.withLock { $0.isFinished = true } } }
-    let answers = batch.answers
-    batch.answers = []
+    // What an answer says may come of what is still on its way.
+    if !isEmpty || !done.isEmpty { guard await settle(&batch) else { return false } }
     guard !isEmpty else {
-      send(answers)
+      take(done)
       return true
     }
     var stated: [Stated] = []
@@ -126,20 +131,41 @@ extension AgentCell {
       return false
     }
     logBatch.appends = stated.map { .init($0.record) }
-    defer { services.releaseAlerts(of: spec.id) }
+    mailbox.setCommitting(true)
+    batch.commit = Task(executorPreference: services.executor) { [self, logBatch, stated] in
+      let isCommitted = await commit(logBatch, stated, level: level)
+      services.releaseAlerts(of: spec.id)
+      if isCommitted { take(done) }
+      mailbox.setCommitting(false)
+      return isCommitted
+    }
+    return isUrgent ? await settle(&batch) : true
+  }
+
+  private func commit(_ logBatch: LogBatch, _ stated: [Stated], level: Int?) async -> Bool {
     do {
       try await services.commit(logBatch, stated, of: spec.id, level: level)
+      return true
     } catch {
       giveUp("cannot commit what it did: \(error)")
       return false
     }
-    if let crash { slot?.settle(crash) }
-    send(answers)
-    if isAgendaChanged {
-      notePending(batch.agenda)
-      arm(for: batch.agenda.next)
+  }
+
+  /// Waits for the commit that is on its way, if any.
+  ///
+  /// - Returns: whether the agent can go on.
+  func settle(_ batch: inout Batch<Kind>) async -> Bool { await batch.commit.take()?.value ?? true }
+
+  /// Does what was to wait for a commit.
+  private func take(_ done: Committed) {
+    if let crash = done.crash { slot?.settle(crash) }
+    send(done.answers)
+    if let agenda = done.agenda {
+      notePending(agenda)
+      arm(for: agenda.next)
     }
-    return true
+    if done.isFinished { metrics.withLock { $0.isFinished = true } }
   }
 
   /// The state as it is to be saved now; nil where it need not be.
@@ -172,4 +198,16 @@ extension AgentCell {
       return zip(records, drafts).map { Stated(record: $0, event: $1.event) }
     }
   }
+}
+
+/// What waits for a commit to be done.
+private struct Committed: Sendable {
+  var answers: [(Asker, Answered.Outcome)]
+  /// The agenda, where it has changed.
+  var agenda: Agenda?
+  /// What a call was for that is counted as failed then; nil for none.
+  var crash: CallPurpose?
+  var isFinished: Bool
+
+  var isEmpty: Bool { answers.isEmpty && agenda == nil && crash == nil && !isFinished }
 }

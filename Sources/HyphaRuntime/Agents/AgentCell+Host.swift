@@ -49,7 +49,7 @@ extension AgentCell {
         .failure(error as? HyphaError ?? HyphaError(.failed, "the order failed", cause: "\(error)")))
       return true
     }
-    guard await commit(&batch, on: agent) else {
+    guard await commit(&batch, on: agent), await settle(&batch) else {
       order.refuse()
       return false
     }

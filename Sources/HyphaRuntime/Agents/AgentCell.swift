@@ -94,6 +94,14 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
 
   private func work(on agent: isolated Kind, isAnew: Bool, _ hand: inout Hand) async -> Ending {
     var batch = Batch<Kind>()
+    let ending = await work(on: agent, isAnew: isAnew, &hand, &batch)
+    // Another actor begins with what the log has.
+    return await settle(&batch) ? ending : .stopped
+  }
+
+  private func work(
+    on agent: isolated Kind, isAnew: Bool, _ hand: inout Hand, _ batch: inout Batch<Kind>
+  ) async -> Ending {
     if !isAnew { await services.restoreStates() }
     do {
       try restore(agent, &batch)

@@ -42,6 +42,8 @@ final class Mailbox: Sendable {
     var isStopped = false
     /// Whether the agent has work in hand; until it first asks, its start.
     var isBusy = true
+    /// Whether what it has done is being committed.
+    var isCommitting = false
     var waiter: CheckedContinuation<Void, Never>?
     /// Who rests before it starts anew.
     var rester: CheckedContinuation<Void, Never>?
@@ -182,11 +184,15 @@ final class Mailbox: Sendable {
     }
   }
 
-  /// How many events wait; those that are only in the log count as one, and so does what the agent has in hand.
+  /// Says whether what the agent has done is being committed; until it is, the agent is not done with it.
+  func setCommitting(_ isCommitting: Bool) { state.withLock { $0.isCommitting = isCommitting } }
+
+  /// How many events wait; those that are only in the log count as one, and so does what the agent has in hand, or has not
+  /// committed.
   var backlog: Int {
     state.withLock { state in
       state.alert.backlog + state.again.count + state.persistent.backlog + state.realtime.count
-        + (state.isBusy ? 1 : 0)
+        + (state.isBusy || state.isCommitting ? 1 : 0)
     }
   }
 

@@ -59,6 +59,8 @@ extension AgentCell {
     metrics.withLock { $0.failureCount += 1 }
     services.note("agent '\(spec.id)' failed: \(error)")
     note(error, on: nil, &batch)
-    return await commit(&batch, on: agent)
+    // In the log before it begins again: it may end this process, too.
+    guard await commit(&batch, on: agent) else { return false }
+    return await settle(&batch)
   }
 }

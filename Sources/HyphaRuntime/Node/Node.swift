@@ -119,7 +119,7 @@ public final class Node: Sendable {
   /// Realtime events that agents of this node have published, and the same once for each agent that one is for.
   let realtimeCount = Atomic<UInt64>(0)
   let realtimePairCount = Atomic<UInt64>(0)
-  private let executor: any TaskExecutor
+  let executor: any TaskExecutor
 
   /// How often fetches and questions are looked at.
   static var tickInterval: Duration { .milliseconds(25) }

@@ -7,6 +7,8 @@ import HyphaTransport
 protocol NodeServices: AnyObject, Sendable {
   var log: any EventLog { get }
   var scheduler: any Scheduler { get }
+  /// Where the agents run.
+  var executor: any TaskExecutor { get }
   var limits: WireLimits { get }
   /// Where the agents' calls are noted beyond the process; nil where they are not.
   var calls: CallJournal? { get }

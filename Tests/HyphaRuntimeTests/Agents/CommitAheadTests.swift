@@ -1,0 +1,119 @@
+import Foundation
+import HyphaCore
+import HyphaKinds
+import HyphaLog
+import HyphaTopology
+import Synchronization
+import Testing
+
+@testable import HyphaRuntime
+
+private struct Tick: Event {
+  static let eventType: EventTypeName = "test.Tick"
+  static let channel = Channel.realtime
+  static let timeToLive = Duration.seconds(60)
+  var sentAt: UInt64
+}
+
+private struct HowMany: Question {
+  typealias Answer = Int
+}
+
+/// What the agents of a test saw.
+private final class Sights: Sendable {
+  /// How long each tick had been on its way when it was handled, in microseconds.
+  let waits = Mutex<[UInt64]>([])
+  /// Each answer, and what the log had committed of who gave it when it came.
+  let answers = Mutex<[(answer: Int, committed: Int)]>([])
+  let log: any LogReader
+  static let current = Mutex<Sights?>(nil)
+
+  init(_ log: any LogReader) { self.log = log }
+
+  func committedCount() throws -> Int {
+    guard let snapshot = try AgentSnapshot.read(of: "counter", in: log) else { return 0 }
+    return try JSON.decode(Counter.State.self, from: snapshot.state).count
+  }
+}
+
+/// Counts ticks, and says how many there were.
+private actor Counter: Agent {
+  static let kind = "counter"
+  static let handles = Handlers(Counter.self)
+    .on(Tick.self) { agent, tick, context in
+      agent.state.count += 1
+      let wait = context.now.microseconds - tick.sentAt
+      Sights.current.withLock { $0 }?.waits.withLock { $0.append(wait) }
+    }
+    .answer(HowMany.self) { agent, _, _ in agent.state.count }
+  struct State: Codable, Equatable { var count = 0 }
+  var state = State()
+}
+
+/// Ticks every 100 µs, and asks after each tick.
+private actor Ticker: Agent {
+  static let kind = "ticker"
+  static let publishes: [any Event.Type] = [Tick.self]
+  static let finishes = true
+  private var count = 0
+
+  func start(in context: Context) { context.wake(after: .microseconds(100)) }
+
+  func wake(in context: Context) async throws {
+    count += 1
+    try await context.publish(Tick(sentAt: context.now.microseconds), to: "counter")
+    if count.isMultiple(of: 3) {
+      let answer = try await context.ask("counter", HowMany(), within: .seconds(10))
+      if let sights = Sights.current.withLock({ $0 }) {
+        let committed = try sights.committedCount()
+        sights.answers.withLock { $0.append((answer, committed)) }
+      }
+    }
+    if count < 30 { context.wake(after: .microseconds(100)) } else { context.finish() }
+  }
+}
+
+/// An agent handles what comes while what it has done before is being committed.
+@Suite(.serialized) struct CommitAheadTests {
+  private func run(commitDelay: ClosedRange<Duration>) throws -> Sights {
+    let topology = try Topology(
+      name: "ahead", nodes: [NodeSpec(id: "x")],
+      agents: [
+        AgentSpec(id: "root", kind: "supervisor", node: "x"),
+        AgentSpec(id: "counter", kind: Counter.kind, node: "x", reportsTo: "root"),
+        AgentSpec(id: "ticker", kind: Ticker.kind, node: "x", reportsTo: "root"),
+      ])
+    let deployment = SimulatedDeployment(
+      topology, kinds: try KindRegistry(BuiltInKinds.all + [Counter.self, Ticker.self]), seed: 1,
+      commitDelay: commitDelay)
+    let sights = Sights(try deployment.reader(of: "x"))
+    Sights.current.withLock { $0 = sights }
+    defer { Sights.current.withLock { $0 = nil } }
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(60)))
+    // Whoever is done has all of it committed.
+    #expect(try sights.committedCount() == 30)
+    try deployment.stop()
+    return sights
+  }
+
+  @Test func `what comes during a commit is handled at once, and what comes during the next one waits`()
+    throws
+  {
+    let sights = try run(commitDelay: .milliseconds(1)...(.milliseconds(1)))
+    let waits = sights.waits.withLock { $0 }
+    try #require(waits.count == 30)
+    // The first three find the commit of the start on its way. After an answer nothing is: of three the first is
+    // committed from now on, the second is handled meanwhile, and as its commit waits for that one so does the third.
+    for index in 3..<30 {
+      #expect((waits[index] > 0) == (index % 3 == 2), "\(waits)")
+    }
+  }
+
+  @Test func `an answer waits for the commit of what it tells`() throws {
+    let sights = try run(commitDelay: .microseconds(200)...(.milliseconds(3)))
+    let answers = sights.answers.withLock { $0 }
+    #expect(answers.count == 10)
+    for (answer, committed) in answers { #expect(committed >= answer) }
+  }
+}
