@@ -321,29 +321,34 @@ extension AgentCell {
     while !batch.isSpoilt, count < Self.batchLimit, let retry = batch.change({ $0.retries.takeDue(now: now) })
     {
       count += 1
-      do {
-        guard let entry = try services.log.entry(at: retry.position) else {
-          services.note("agent '\(spec.id)' cannot try \(retry.id) again: the log does not have it any more")
-          continue
-        }
-        var delivery = delivery(of: entry)
-        delivery.attempt = retry.attempt
-        delivery.isAgain = true
-        await handle(delivery, on: agent, &batch)
-        if batch.isAbandoned { batch.change { $0.retries.insert(retry) } }
-      } catch {
-        services.note("agent '\(spec.id)' cannot read what it is to try again: \(error)")
-        batch.change { agenda in
-          var later = retry
-          later.dueAt = now.adding(1_000_000)
-          agenda.retries.insert(later)
-        }
-      }
+      await tryAgain(retry, on: agent, &batch)
       if batch.isUrgent { guard await commit(&batch, on: agent) else { return false } }
       guard await takeAlerts(on: agent, &batch, &hand) else { return false }
     }
     arm(for: batch.agenda.next)
     return true
+  }
+
+  /// Gives the agent an event once more.
+  func tryAgain(_ retry: Agenda.Retry, on agent: isolated Kind, _ batch: inout Batch<Kind>) async {
+    do {
+      guard let entry = try services.log.entry(at: retry.position) else {
+        services.note("agent '\(spec.id)' cannot try \(retry.id) again: the log does not have it any more")
+        return
+      }
+      var delivery = delivery(of: entry)
+      delivery.attempt = retry.attempt
+      delivery.isAgain = true
+      await handle(delivery, on: agent, &batch)
+      if batch.isAbandoned { batch.change { $0.retries.insert(retry) } }
+    } catch {
+      services.note("agent '\(spec.id)' cannot read what it is to try again: \(error)")
+      batch.change { agenda in
+        var later = retry
+        later.dueAt = services.now().adding(1_000_000)
+        agenda.retries.insert(later)
+      }
+    }
   }
 
   /// Wakes the agent when the next thing on its agenda is due.

@@ -115,6 +115,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     if case .threw(let error) = outcome { note(error, on: nil, &batch) }
     guard await commit(&batch, on: agent), !batch.isAbandoned else { return .stopped }
     guard case .returned = outcome else { return .failed("does not work: its start has failed") }
+    guard await noteBrokenRetry(on: agent, &batch) else { return .stopped }
     while true {
       // What an actor before this one has left, or had to wait.
       guard await empty(&hand, on: agent, &batch), await commit(&batch, on: agent) else { return .stopped }

@@ -63,4 +63,14 @@ extension AgentCell {
     guard await commit(&batch, on: agent) else { return false }
     return await settle(&batch)
   }
+
+  /// Has a further attempt that a process has ended in count as failed, before the agent handles anything else: that may end this
+  /// process, too, and one such call is kept for each agent.
+  ///
+  /// - Returns: whether the agent can go on.
+  func noteBrokenRetry(on agent: isolated Kind, _ batch: inout Batch<Kind>) async -> Bool {
+    guard let event = brokenEvent, let retry = batch.change({ $0.retries.remove(event) }) else { return true }
+    await tryAgain(retry, on: agent, &batch)
+    return await commit(&batch, on: agent)
+  }
 }

@@ -15,6 +15,7 @@ private actor Trapper: Agent {
   static let publishes: [any Event.Type] = [Echo.self]
   /// Ends the process of the agent's node.
   static let trap = Mutex<(@Sendable () -> Void)?>(nil)
+  static let scheduler = Mutex<(any Scheduler)?>(nil)
   /// How many starts, and how many wakes, are still to trap.
   static let doomed = Mutex((starts: 0, wakes: 0))
 
@@ -48,7 +49,14 @@ private actor Trapper: Agent {
   private func take(_ note: Note, in context: Context) async throws {
     state.texts.append("\(note.text)#\(context.attempt)")
     try await context.publish(Echo(of: context.event?.id ?? .none))
-    let words = note.text.split(separator: " ")
+    var words = note.text.split(separator: " ")
+    if words.first == "late" {
+      words.removeFirst()
+      let scheduler = Self.scheduler.withLock { $0 }
+      await withCheckedContinuation { continuation in
+        scheduler?.schedule(after: .milliseconds(100)) { continuation.resume() }
+      }
+    }
     try trap(words.first == "trap" && context.attempt <= Int(words.last ?? "") ?? 0)
   }
 
@@ -80,11 +88,29 @@ private actor Poker: Agent {
   }
 }
 
+/// Publishes a note every 250 ms, six of them, each of which ends the process some time after its handler has begun.
+private actor Dripper: Agent {
+  static let kind = "dripper"
+  static let publishes: [any Event.Type] = [Note.self]
+  static let finishes = true
+  struct State: Codable { var count = 0 }
+  var state = State()
+
+  func start(in context: Context) { context.wake(after: .milliseconds(250)) }
+
+  func wake(in context: Context) async throws {
+    guard state.count < 6 else { return context.finish() }
+    try await context.publish(Note(text: "late trap 9\(state.count)", author: "dripper"))
+    state.count += 1
+    context.wake(after: .milliseconds(250))
+  }
+}
+
 /// What becomes of calls that end their node's process: one node, x, with those that trap, and `root` on y above them.
 @Suite(.serialized) struct CrashLifeTests {
   private func deployment(
     _ texts: [String], starts: Int = 0, wakes: Int = 0, trappers: [String] = ["trapper"], pokes: Bool = true,
-    seed: UInt64 = 1,
+    drips: Bool = false, seed: UInt64 = 1,
     _ supervision: SupervisionSettings = SupervisionSettings(retry: RetryPolicy(jitterPercent: 0))
   ) throws -> SimulatedDeployment {
     let specs = (trappers + ["other"]).map { name in
@@ -100,14 +126,17 @@ private actor Poker: Agent {
         AgentSpec(
           id: "writer", kind: "writer", node: "y", reportsTo: "root",
           settings: .object(["texts": .array(texts.map { .string($0) })])),
-      ] + (pokes ? [AgentSpec(id: "poker", kind: "poker", node: "y", reportsTo: "root")] : []) + specs,
+      ] + (pokes ? [AgentSpec(id: "poker", kind: "poker", node: "y", reportsTo: "root")] : [])
+        + (drips ? [AgentSpec(id: "dripper", kind: "dripper", node: "y", reportsTo: "root")] : []) + specs,
       supervision: supervision)
     let deployment = SimulatedDeployment(
-      topology, kinds: try KindRegistry(BuiltInKinds.all + [Writer.self, Trapper.self, Poker.self]),
+      topology,
+      kinds: try KindRegistry(BuiltInKinds.all + [Writer.self, Trapper.self, Poker.self, Dripper.self]),
       seed: seed)
     let place = Unchecked(deployment)
     Trapper.trap.withLock { $0 = { place.deployment?.trap("x") } }
     Trapper.doomed.withLock { $0 = (starts, wakes) }
+    Trapper.scheduler.withLock { $0 = deployment.loop }
     return deployment
   }
 
@@ -205,6 +234,22 @@ private actor Poker: Agent {
       let letters = try DeadLetter.open(in: deployment.reader(of: "x")).map(\.failure)
       #expect(letters.map(\.attempts) == Array(repeating: 2, count: 6), "seed \(seed)")
       #expect(try stated(HandlerFailed.self, deployment).count == 12, "seed \(seed)")
+    }
+  }
+
+  @Test func `of several events that end the process in turns each attempt counts once`() throws {
+    for seed in 1...20 as ClosedRange<UInt64> {
+      // Their further attempts come due in any order, beside each other and beside what comes for the first time.
+      let retry = RetryPolicy(
+        initial: .milliseconds(Int64(seed) * 10), factor: 1, jitterPercent: 100, attemptCountMax: 4)
+      let deployment = try deployment(
+        ["plain 1"], pokes: false, drips: true, seed: seed, SupervisionSettings(retry: retry))
+      let count = try run(deployment)
+      #expect(count == 24, "seed \(seed)")
+      let letters = try DeadLetter.open(in: deployment.reader(of: "x")).map(\.failure)
+      #expect(letters.map(\.attempts) == [4, 4, 4, 4, 4, 4], "seed \(seed)")
+      let attempts = try stated(HandlerFailed.self, deployment).compactMap(\.attempt)
+      #expect(attempts.sorted() == (1...4).flatMap { Array(repeating: $0, count: 6) }, "seed \(seed)")
     }
   }
 

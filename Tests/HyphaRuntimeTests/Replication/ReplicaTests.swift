@@ -207,7 +207,11 @@ import Testing
         NodeSpec(id: "z"),
       ],
       agents: [
-        AgentSpec(id: "root", kind: "recorder", node: "y", subscribes: [Subscription(type: "test.Careful")]),
+        AgentSpec(
+          id: "root", kind: "recorder", node: "y",
+          subscribes: ["test.Careful", "test.Alarming"].map {
+            Subscription(type: EventTypeName(stringLiteral: $0))
+          }),
         AgentSpec(id: "careful", kind: "careful", node: "x", reportsTo: "root"),
       ])
     let kinds = try KindRegistry(BuiltInKinds.all + [CarefulAgent.self])
@@ -218,12 +222,18 @@ import Testing
       try deployment.reader(of: "y").read(after: .start, limit: .max, byteLimit: .max).map(\.record)
         .filter { $0.header.type == "test.Careful" }.map { try Careful.decode($0).text }
     }
+    func alarmCount() throws -> Int {
+      try deployment.reader(of: "y").read(after: .start, limit: .max, byteLimit: .max)
+        .count { $0.record.type == Alarming.eventType }
+    }
     deployment.run(for: .milliseconds(500))
+    #expect(try alarmCount() == 0, "what the next handler sends would show what waits")
     #expect(
       try arrived() == ["refused"],
       "a level that the node does not have is refused, what asks for nothing leaves")
     deployment.run(for: .seconds(4))
     #expect(try arrived() == ["refused", "replicated"], "it left at its deadline")
+    #expect(try alarmCount() == 1)
     #expect(deployment.summary().nodes.first { $0.node == "x" }?.replication?.inDoubtCount == 1)
   }
 }
@@ -233,10 +243,16 @@ struct Careful: Event, Hashable {
   var text: String
 }
 
-/// Publishes one event that waits for nothing and tells what was refused, and then one that waits for a replica.
+struct Alarming: Event {
+  static let eventType: EventTypeName = "test.Alarming"
+  static let channel = Channel.alert
+}
+
+/// Publishes one event that waits for nothing and tells what was refused, then one that waits for a replica, and an alert.
 actor CarefulAgent: Agent {
   static let kind = "careful"
-  static let publishes: [any Event.Type] = [Careful.self]
+  static let publishes: [any Event.Type] = [Careful.self, Alarming.self]
+  private var isWarned = false
 
   func start(in context: Context) async throws {
     do {
@@ -248,6 +264,9 @@ actor CarefulAgent: Agent {
   }
 
   func wake(in context: Context) async throws {
+    guard !isWarned else { return _ = try await context.publish(Alarming()) }
+    isWarned = true
     try await context.publish(Careful(text: "replicated"), durability: .replicated(1))
+    context.wake(after: .milliseconds(100))
   }
 }
