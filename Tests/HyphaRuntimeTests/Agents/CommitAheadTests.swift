@@ -26,9 +26,14 @@ private final class Sights: Sendable {
   /// Each answer, and what the log had committed of who gave it when it came.
   let answers = Mutex<[(answer: Int, committed: Int)]>([])
   let log: any LogReader
+  /// Which of the things that the ticker does are questions.
+  let askEvery: Int
   static let current = Mutex<Sights?>(nil)
 
-  init(_ log: any LogReader) { self.log = log }
+  init(_ log: any LogReader, askEvery: Int) {
+    self.log = log
+    self.askEvery = askEvery
+  }
 
   func committedCount() throws -> Int {
     guard let snapshot = try AgentSnapshot.read(of: "counter", in: log) else { return 0 }
@@ -50,7 +55,7 @@ private actor Counter: Agent {
   var state = State()
 }
 
-/// Ticks every 100 µs, and asks after each third tick.
+/// Does something every 100 µs: it ticks, and now and then asks.
 private actor Ticker: Agent {
   static let kind = "ticker"
   static let publishes: [any Event.Type] = [Tick.self]
@@ -61,12 +66,10 @@ private actor Ticker: Agent {
 
   func wake(in context: Context) async throws {
     count += 1
-    if count.isMultiple(of: 4) {
+    if let sights = Sights.current.withLock({ $0 }), count.isMultiple(of: sights.askEvery) {
       let answer = try await context.ask("counter", HowMany(), within: .seconds(10))
-      if let sights = Sights.current.withLock({ $0 }) {
-        let committed = try sights.committedCount()
-        sights.answers.withLock { $0.append((answer, committed)) }
-      }
+      let committed = try sights.committedCount()
+      sights.answers.withLock { $0.append((answer, committed)) }
     } else {
       try await context.publish(Tick(sentAt: context.now.microseconds), to: "counter")
     }
@@ -76,7 +79,7 @@ private actor Ticker: Agent {
 
 /// An agent handles what comes while what it has done before is being committed.
 @Suite(.serialized) struct CommitAheadTests {
-  private func run(commitDelay: ClosedRange<Duration>) throws -> Sights {
+  private func run(commitDelay: ClosedRange<Duration>, askEvery: Int) throws -> Sights {
     let topology = try Topology(
       name: "ahead", nodes: [NodeSpec(id: "x")],
       agents: [
@@ -87,13 +90,13 @@ private actor Ticker: Agent {
     let deployment = SimulatedDeployment(
       topology, kinds: try KindRegistry(BuiltInKinds.all + [Counter.self, Ticker.self]), seed: 1,
       commitDelay: commitDelay)
-    let sights = Sights(try deployment.reader(of: "x"))
+    let sights = Sights(try deployment.reader(of: "x"), askEvery: askEvery)
     Sights.current.withLock { $0 = sights }
     defer { Sights.current.withLock { $0 = nil } }
     try deployment.start()
     #expect(deployment.runToEnd(limit: .seconds(60)))
     // Whoever is done has all of it committed.
-    #expect(try sights.committedCount() == 31)
+    #expect(try sights.committedCount() == sights.waits.withLock { $0.count })
     try deployment.stop()
     return sights
   }
@@ -101,7 +104,7 @@ private actor Ticker: Agent {
   @Test func `what comes during a commit is handled at once, and what comes during the next one waits`()
     throws
   {
-    let sights = try run(commitDelay: .milliseconds(1)...(.milliseconds(1)))
+    let sights = try run(commitDelay: .milliseconds(1)...(.milliseconds(1)), askEvery: 4)
     let waits = sights.waits.withLock { $0 }
     try #require(waits.count == 31)
     // The first three find the commit of the start on its way. After an answer nothing is: of three the first is
@@ -112,9 +115,9 @@ private actor Ticker: Agent {
   }
 
   @Test func `an answer waits for the commit of what it tells`() throws {
-    let sights = try run(commitDelay: .microseconds(200)...(.milliseconds(3)))
+    let sights = try run(commitDelay: .microseconds(200)...(.milliseconds(3)), askEvery: 2)
     let answers = sights.answers.withLock { $0 }
-    #expect(answers.count == 10)
+    #expect(answers.count == 20 && answers.map(\.answer) == Array(1...20))
     for (answer, committed) in answers { #expect(committed >= answer) }
   }
 }
