@@ -120,4 +120,10 @@ private actor Ticker: Agent {
     #expect(answers.count == 20 && answers.map(\.answer) == Array(1...20))
     for (answer, committed) in answers { #expect(committed >= answer) }
   }
+
+  @Test func `who has not committed is not done`() throws {
+    // Longer than it takes to see that all are done.
+    let sights = try run(commitDelay: .seconds(5)...(.seconds(5)), askEvery: .max)
+    #expect(sights.waits.withLock { $0.count } == 41)
+  }
 }
