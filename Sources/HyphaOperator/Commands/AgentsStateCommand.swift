@@ -12,7 +12,8 @@ struct AgentsStateCommand: Command {
       Of an agent whose state is event-sourced, its own events are folded once more by the rules of its kind. Any other is run \
       again from its begin, without a network, on each node that it was on, as 'rerun' does, which takes the topology file that the \
       log was written under: \
-      its past is shown only where what it states now, and its state at the end, are what the log has. What the program of an \
+      its past is shown only where what it states now, and its state at the end, are what the log has. Where the log was pruned, \
+      it begins with a checkpoint that the log has of its state. What the program of an \
       'exec' agent does beside answering, it does again. Both take the program that has the agent's kind. Nodes may run or not.
 
       Without --topology, of an agent that is not event-sourced the log's newest state is shown, how much it has handled, its \
@@ -73,9 +74,13 @@ struct AgentsStateCommand: Command {
     // The order of sets and dictionaries is the same then as in the node.
     try NodeHashing.enter()
     let loaded = try TopologyLoading.load(topology, program.kinds)
+    // Why a member is so, may lie before all places that are asked for.
+    let wanted = try [at, since].compactMap { try $0.map { try PastPlace($0, in: log) } }
+    let isEarly = why == nil ? { place in wanted.allSatisfy { $0.includes(place) } } : nil
     try await show(in: log) { progress, take in
       try await Rerun.visitStates(
-        of: agent, in: loaded, kinds: program.kinds, log: log, elsewhere: others, progress: progress, take)
+        of: agent, in: loaded, kinds: program.kinds, log: log, elsewhere: others, isEarly: isEarly,
+        progress: progress, take)
     }
   }
 

@@ -12,8 +12,8 @@ struct ExportCommand: Command {
       cloudevents and cloudevents-batch are CloudEvents 1.0; ocel-json and ocel-sqlite are OCEL 2.0 and xes is IEEE 1849, for \
       process mining, with the subject as the case; otlp is OpenTelemetry's traces, with a conversation as the trace; csv is a \
       table; graphml says who sends to whom. Logs are merged as 'hypha replay' shows them. What handlers have recorded of \
-      themselves, hypha.Observed, is left out of all but cloudevents and csv, unless --type asks for it. The file has its \
-      name only when it is whole. Without -o it goes to standard output.
+      themselves, hypha.Observed, and of their states, hypha.StateCheckpointed, is left out of all but cloudevents and csv, \
+      unless --type asks for it. The file has its name only when it is whole. Without -o it goes to standard output.
       """,
     examples: [
       "hypha export --data data/incident-room --format xes --type work.HandedOver -o incidents.xes",

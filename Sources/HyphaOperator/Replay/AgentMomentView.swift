@@ -61,7 +61,9 @@ struct AgentMomentView {
   private static func pastAdvice(_ moment: AgentMoment) -> String {
     let advice =
       "its state there is found by running it again: give --topology with the file that the log was written under"
-    return lost(moment).map { "\(advice); that is refused where events of it or for it are gone, and \($0)" }
+    return lost(moment).map {
+      "\(advice); that is refused before its first checkpoint, and where events of it or for it are gone, and \($0)"
+    }
       ?? advice
   }
 

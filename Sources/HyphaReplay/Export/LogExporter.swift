@@ -32,15 +32,19 @@ public enum ExportFormat: String, CaseIterable, Sendable {
     switch self {
     case .cloudEvents, .cloudEventsBatch, .csv: break
     case .ocelJSON, .ocelSQLite, .xes, .otlp, .graphML:
-      if !filter.types.contains(.observed) { filter.excludedTypes.insert(.observed) }
+      for (type, pattern) in Pattern.ofHandlers where !filter.types.contains(type) {
+        filter.excludedTypes.insert(pattern)
+      }
     }
     return filter
   }
 }
 
 extension Pattern {
-  /// The type alone.
-  static let observed: Pattern = "hypha.Observed"
+  /// What agents record of their handlers: the types alone.
+  static let ofHandlers: [(EventTypeName, Pattern)] = [
+    (.observed, "hypha.Observed"), (.stateCheckpointed, "hypha.StateCheckpointed"),
+  ]
 }
 
 extension RecordView {

@@ -50,6 +50,9 @@ public protocol Agent: Actor {
   static var evolves: Evolution<State> { get }
   /// After how many events that the state has evolved by it is saved. Default: 100.
   static var snapshotEvery: Int { get }
+  /// After how many inputs at the least the log is given the state as an event, from which past states are found once what is before
+  /// it was pruned (``StateCheckpointed``). A state of more than 64 bytes an input waits for more of them. Default: 1,000.
+  static var checkpointEvery: Int { get }
   /// The version of the state's shape, from 1. Default: 1.
   static var stateVersion: UInt16 { get }
   /// Turns saved states of older versions into this one's, one version at a time. Where a step is missing, an
@@ -91,6 +94,7 @@ extension Agent {
   public static var reachesOutside: Bool { false }
   public static var evolves: Evolution<State> { Evolution(State.self) }
   public static var snapshotEvery: Int { 100 }
+  public static var checkpointEvery: Int { 1_000 }
   public static var stateVersion: UInt16 { 1 }
   public static var stateUpcasters: [Upcaster] { [] }
   public static func isPermanent(_ error: any Error) -> Bool {

@@ -11,11 +11,16 @@ struct Batch<Kind: Agent> {
   var drafts: [Draft] = []
   var cursors: [Channel: Cursor] = [:]
   private(set) var moved: [Channel] = []
+  /// How many events of logged channels were handled.
+  private var handledCount: UInt64 = 0
   private(set) var agenda = Agenda()
   private(set) var isAgendaChanged = false
   /// The state as it was saved last; nil for none.
   var savedState: [UInt8]?
   var snapshots = SnapshotPolicy(every: Kind.snapshotEvery)
+  var checkpoints = CheckpointPolicy(every: Kind.checkpointEvery)
+  /// Whether the actor's start was called.
+  var hasBegun = false
   var finishes = false
   /// Whether a handler has thrown, so that another actor is to take this one's place.
   var isSpoilt = false
@@ -38,6 +43,13 @@ struct Batch<Kind: Agent> {
     !drafts.isEmpty || isAgendaChanged || calls.contains { !$0.isQuiet && !$0.waits }
   }
 
+  /// How many inputs it has, as far as they would be given to the agent again.
+  var inputCount: UInt64 {
+    handledCount + UInt64(calls.count { $0.call.input != nil || $0.call.kind == .wake })
+  }
+  /// How large the state was when it was saved last.
+  var savedByteCount: Int { savedState?.count ?? 0 }
+
   mutating func restore(_ agenda: Agenda) { self.agenda = agenda }
 
   /// Changes the agenda, which is committed then.
@@ -51,6 +63,7 @@ struct Batch<Kind: Agent> {
     var cursor = cursors[channel] ?? .start
     cursor.position = max(cursor.position, position)
     cursor.handledCount += count
+    handledCount += count
     cursors[channel] = cursor
     if !moved.contains(channel) { moved.append(channel) }
   }
@@ -88,6 +101,7 @@ struct Batch<Kind: Agent> {
     calls = []
     answers = []
     moved = []
+    handledCount = 0
     isAgendaChanged = false
     crash = nil
   }

@@ -32,6 +32,7 @@ extension AgentCell {
       // What was read again is not to be read another time; and a prune must know from the beginning what to leave.
       if restored.replayedCount > 0 || snapshot == nil { batch.snapshots.want() }
     }
+    try restoreCheckpoints(snapshot, of: agent, &batch)
     notePending(batch.agenda)
     arm(for: batch.agenda.next)
   }
@@ -109,6 +110,7 @@ extension AgentCell {
     let done = Committed(
       answers: batch.answers, agenda: batch.isAgendaChanged ? batch.agenda : nil, crash: batch.crash,
       isFinished: batch.finishes)
+    if !isEmpty { batch.checkpoints.handled(batch.inputCount) }
     batch.committed()
     batch.calls = waiting
     // What an answer says may come of what is still on its way.
@@ -177,7 +179,7 @@ extension AgentCell {
     return state != batch.savedState || batch.snapshots.isDue || batch.isAgendaChanged ? state : nil
   }
 
-  private func snapshot(_ state: [UInt8], _ agenda: Agenda) throws -> AgentSnapshot {
+  func snapshot(_ state: [UInt8], _ agenda: Agenda) throws -> AgentSnapshot {
     guard Kind.evolves.isUsed else {
       return AgentSnapshot(state: state, stateVersion: Kind.stateVersion, agenda: agenda)
     }
@@ -189,7 +191,7 @@ extension AgentCell {
       coverage: .init(point: point, after: after))
   }
 
-  private func number(_ drafts: [Draft]) throws -> [Stated] {
+  func number(_ drafts: [Draft]) throws -> [Stated] {
     try outbox.withLock { outbox in
       let records = try outbox.records(of: drafts, limits: services.limits)
       if let first = records.first(where: { $0.channel == .alert }) {

@@ -109,9 +109,11 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       giveUp("cannot be restored: \(error)")
       return .stopped
     }
+    guard await checkpoint(&batch, on: agent) else { return .stopped }
     guard await noteBrokenStart(on: agent, &batch) else { return .stopped }
     // An agent that cannot begin must not take, and count as handled, what is for it.
     let outcome = await begin(agent, isAnew: isAnew, &batch)
+    batch.hasBegun = true
     if case .threw(let error) = outcome { note(error, on: nil, &batch) }
     guard await commit(&batch, on: agent), !batch.isAbandoned else { return .stopped }
     guard case .returned = outcome else { return .failed("does not work: its start has failed") }
@@ -122,6 +124,10 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       guard !batch.isAbandoned else { return .stopped }
       guard !batch.isSpoilt else { return .failed("stands still: a handler has failed") }
       guard let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) else { return .stopped }
+      // Alerts do not wait for that.
+      if work.alerts.isEmpty, !mailbox.hasAlerts {
+        guard await checkpoint(&batch, on: agent) else { return .stopped }
+      }
       noteTaken(work)
       hand.take(work)
       for order in work.orders { guard await carryOut(order, on: agent, &batch) else { return .stopped } }

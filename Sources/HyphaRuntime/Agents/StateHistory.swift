@@ -59,8 +59,8 @@ extension KindRegistry {
   /// Calls `body` with an event-sourced agent's state at its begin and after each event that it evolved by, until it returns
   /// false: its own events are folded once more by the rules that it evolves by.
   ///
-  /// Where the log has lost events of the agent, a step says from where on the state is not known. It is known again from the
-  /// newest snapshot on, where the log has all that was stated since.
+  /// Where the log has lost events of the agent, a step says from where on the state is not known. It is known again from the first
+  /// checkpoint or snapshot on of which the log has all that was stated since.
   ///
   /// - Parameters:
   ///   - kind: the agent's kind.
@@ -98,6 +98,7 @@ extension KindRegistry {
       for step in try fold.take(entry) { guard try body(step) else { return false } }
       return true
     }
+    func end() throws { for step in try fold.end() { guard try body(step) else { return } } }
     // What came with an agent that was moved here came lane by lane.
     if try MoveReading(log).moves.newest(of: agent)?.order.to == log.identity.node {
       var goesOn = true
@@ -105,7 +106,7 @@ extension KindRegistry {
         goesOn = try take(entry)
         return goesOn
       }
-      if goesOn, let last = try fold.end() { _ = try body(last) }
+      if goesOn { try end() }
       return
     }
     var cursor: LogCursor?
@@ -115,7 +116,7 @@ extension KindRegistry {
       cursor = page.next
       if let cursor { try progress(cursor.next) }
     } while cursor != nil
-    if let last = try fold.end() { _ = try body(last) }
+    try end()
   }
 }
 
@@ -129,6 +130,16 @@ private struct StateFold<Kind: Agent> {
   private var newest = LanePoint.start
   private var place = StateStep.Place(position: .start, time: .zero)
   private var isUnknown = false
+  /// A state that was saved.
+  private struct Saved {
+    let state: Kind.State
+    /// The agent's newest persistent event that it covers.
+    let point: LanePoint
+    /// From where on it was so, as far as the log has that.
+    let since: StateStep.Place
+  }
+  /// What it goes on with behind a gap.
+  private var saved: Saved?
 
   init(of agent: AgentID, _ state: Kind.State, in log: any LogReader) {
     (self.agent, self.state, self.log) = (agent, state, log)
@@ -143,15 +154,21 @@ private struct StateFold<Kind: Agent> {
   /// Takes the agent's next persistent event; what its state is then, where that is another one, or not known any more.
   mutating func take(_ entry: LogEntry) throws -> [StateStep] {
     let header = entry.record.header
-    let before = try predecessor(of: header, entry.record)
+    let before = try entry.record.predecessor()
     var steps: [StateStep] = []
-    if before != newest { steps += try lose(before: entry.position) }
-    place = .init(position: max(place.position, entry.position), time: max(place.time, header.time))
-    newest = header.point
-    // The state that was saved is that of one event, and is what the later ones go on from.
-    if isUnknown, let saved = try saved(at: before) ?? saved(at: header.point) {
+    if before != newest { steps += try lose(before: entry.position, from: before) }
+    // A state that was saved is that of one event, and is what the later ones go on from.
+    if isUnknown, let saved, saved.point == before {
       (state, isUnknown) = (saved.state, false)
-      if saved.point == header.point { return steps + [step(header)] }
+      place = max(place, saved.since)
+      steps.append(step(nil))
+    }
+    place = .init(
+      position: Swift.max(place.position, entry.position), time: Swift.max(place.time, header.time))
+    newest = header.point
+    if isUnknown, let saved, saved.point == header.point {
+      (state, isUnknown) = (saved.state, false)
+      return steps + [step(header)]
     }
     guard !isUnknown, let rule = Kind.evolves.rules[header.type] else { return steps }
     try rule.replay(&state, entry.record)
@@ -159,58 +176,88 @@ private struct StateFold<Kind: Agent> {
     return steps + [step(header)]
   }
 
-  /// What follows where the log has lost the newest of the agent's events; nil where it has them all.
-  mutating func end() throws -> StateStep? {
+  /// What follows where the log has lost the newest of the agent's events; nothing where it has them all.
+  mutating func end() throws -> [StateStep] {
     let heads = try log.streamHeads().filter { $0.key.agent == agent && $0.key.channel == .persistent }
     let end = heads.map { LanePoint(epoch: $0.key.epoch, sequence: $0.value.sequence) }.max() ?? .start
-    guard end > newest else { return nil }
-    let steps = try lose(before: Position(rawValue: .max))
-    guard isUnknown, let saved = try saved(at: end) else { return steps.last }
+    guard end > newest else { return [] }
+    let steps = try lose(before: Position(rawValue: .max), from: end)
+    guard isUnknown, let saved, saved.point == end else { return steps }
     (state, isUnknown) = (saved.state, false)
-    place.position = max(place.position, saved.after)
-    if let entry = try log.entry(at: saved.after) { place.time = max(place.time, entry.record.time) }
-    return step(nil)
-  }
-
-  /// The agent's persistent event before this one, as this one says.
-  private func predecessor(of header: RecordHeader, _ record: Record) throws -> LanePoint {
-    guard header.sequence == 1 else { return LanePoint(epoch: header.epoch, sequence: header.sequence - 1) }
-    guard header.type == AgentActivated.eventType else { return .start }
-    let activated = try AgentActivated.decode(record)
-    guard activated.previousEpoch > 0 else { return .start }
-    return LanePoint(
-      epoch: activated.previousEpoch, sequence: activated.committed[Channel.persistent.description] ?? 0)
+    place = max(place, saved.since)
+    return steps + [step(nil)]
   }
 
   /// Takes note that events are missing before a position, where a gap of the log has swallowed them: else they have come since
   /// this began to read, or did not come here with an agent that was moved.
-  private mutating func lose(before position: Position) throws -> [StateStep] {
-    guard !isUnknown,
-      let gap = try log.gaps().first(where: {
-        $0.range.upperBound > place.position && $0.range.lowerBound < position
-      })
-    else { return [] }
+  ///
+  /// - Parameter point: the newest of the agent's events before what is there again.
+  private mutating func lose(before position: Position, from point: LanePoint) throws -> [StateStep] {
+    let gaps = try log.gaps().filter {
+      $0.range.upperBound > place.position && $0.range.lowerBound < position
+    }
+    guard let first = gaps.first, let last = gaps.last else { return [] }
+    saved = try saved(behind: last.range.upperBound, from: point)
+    guard !isUnknown else { return [] }
     (isUnknown, count) = (true, nil)
+    let known = saved.map { "position \($0.since.position) or a later one" } ?? "a place before these"
     let error = HyphaError(
       .logInvalid,
-      "the state of '\(agent)' from position \(gap.range.lowerBound) on follows from events that the log has lost: "
-        + gap.text,
-      remedy:
-        "ask for a place before these, or behind the newest snapshot, or look into a backup of the log that has them"
+      "the state of '\(agent)' from position \(first.range.lowerBound) on follows from events that the log has lost: "
+        + first.text,
+      remedy: "ask for \(known), or look into a backup of the log that has them"
     )
     let from = StateStep.Place(
-      position: max(gap.range.lowerBound, place.position.next),
-      time: Timestamp(rawValue: max(place.time.rawValue, place.time.rawValue &+ 1)))
+      position: Swift.max(first.range.lowerBound, place.position.next),
+      time: Timestamp(rawValue: Swift.max(place.time.rawValue, place.time.rawValue &+ 1)))
     return [StateStep(unknown: error, from: from)]
   }
 
-  /// The state that the log keeps, where it is the one after this event.
-  private func saved(at point: LanePoint) throws -> (state: Kind.State, point: LanePoint, after: Position)? {
-    guard point > .start, let snapshot = try AgentSnapshot.read(of: agent, in: log),
-      let coverage = snapshot.coverage, coverage.point == point, !snapshot.state.isEmpty,
-      let state = try StateRestoration<Kind>.decode(snapshot, of: agent)
+  /// The first state that was saved behind a gap, of a checkpoint or the newest one, and of which the log has all that it has
+  /// evolved by since.
+  private func saved(behind gap: Position, from point: LanePoint) throws -> Saved? {
+    var found: Saved?
+    try RerunCheckpoint.visit(agent, in: log, behind: gap, .forward) { _, event in
+      guard let bytes = event.snapshot?.bytes else { return true }
+      found = try saved(AgentSnapshot(decoding: bytes), behind: gap, from: point)
+      return found == nil
+    }
+    return try found
+      ?? AgentSnapshot.read(of: agent, in: log).flatMap { try saved($0, behind: gap, from: point) }
+  }
+
+  private func saved(_ snapshot: AgentSnapshot, behind gap: Position, from point: LanePoint) throws -> Saved?
+  {
+    guard let coverage = snapshot.coverage, coverage.point > .start, coverage.point >= point,
+      !snapshot.state.isEmpty, let state = try StateRestoration<Kind>.decode(snapshot, of: agent)
     else { return nil }
-    return (state, point, coverage.after)
+    // From the agent's newest event that it covers on, where that is still there.
+    var query = LogQuery()
+    query.stream = StreamID(agent: agent, epoch: coverage.point.epoch, channel: .persistent)
+    query.fromSequence = coverage.point.sequence
+    let event = try log.page(of: query).entries.first { $0.record.sequence == coverage.point.sequence }
+    let position = Swift.max(gap, event?.position ?? gap)
+    // Of what is gone no time is known; what comes next is not earlier.
+    let next = try log.read(after: Position(rawValue: position.rawValue - 1), limit: 1, byteLimit: 0).first
+    return Saved(
+      state: state, point: coverage.point,
+      since: .init(position: position, time: next?.record.time ?? .zero))
+  }
+
+  private func max(_ one: StateStep.Place, _ other: StateStep.Place) -> StateStep.Place {
+    .init(position: Swift.max(one.position, other.position), time: Swift.max(one.time, other.time))
+  }
+}
+
+extension Record {
+  /// Its agent's persistent event before this one, as this one says.
+  func predecessor() throws -> LanePoint {
+    guard sequence == 1 else { return LanePoint(epoch: epoch, sequence: sequence - 1) }
+    guard type == AgentActivated.eventType else { return .start }
+    let activated = try AgentActivated.decode(self)
+    guard activated.previousEpoch > 0 else { return .start }
+    return LanePoint(
+      epoch: activated.previousEpoch, sequence: activated.committed[Channel.persistent.description] ?? 0)
   }
 }
 

@@ -121,7 +121,7 @@ enum SystemEvents {
   static let all: Set<EventTypeName> = AlertEvents.all.union([
     AgentActivated.eventType, HandlerFailed.eventType, EventDeadLettered.eventType,
     DeadLetterResolved.eventType, HandlerOverdue.eventType, AgentStopped.eventType, Asked.eventType,
-    Answered.eventType, Observed.eventType,
+    Answered.eventType, Observed.eventType, StateCheckpointed.eventType,
   ])
 }
 

@@ -11,6 +11,8 @@ protocol AgentRerunning: AnyObject {
   /// Lets the agent come to its end.
   func stop() async
   var report: RerunSummary.Agent { get }
+  /// Where it begins.
+  var begin: RerunBegin { get }
   /// The epochs of the agent that it runs again.
   var epochs: ClosedRange<UInt64> { get }
   /// The newest event of each lane that the agent has stated now.
@@ -26,7 +28,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   private let spec: AgentSpec
   private let host: RerunHost
   private let entries: [EventTypeName: Handlers<Kind>.Entry]
-  private let begin: RerunBegin
+  let begin: RerunBegin
   private let limits: WireLimits
   private let keepsStates: Bool
 
@@ -52,7 +54,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   private var outputPlaces: [EventID: StateStep.Place] = [:]
   private var activation: StateStep.Place?
   /// Where the newest call left its state.
-  private var place = StateStep.Place(position: .start, time: .zero)
+  private var place: StateStep.Place
   private var outbox: Outbox
   private(set) var lanes: [Lane: LanePoint] = [:]
   /// The agent's stay on the node before this one.
@@ -82,11 +84,12 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     } isHandled: {
       entries[$0] != nil
     }
-    for timer in begin.brought?.timers ?? [] { timers.insert(timer) }
+    for timer in begin.brought?.timers ?? begin.timers ?? [] { timers.insert(timer) }
+    place = begin.checkpoint?.since ?? StateStep.Place(position: .start, time: .zero)
     isBeforeBegin = begin.snapshot != nil
     outbox = Outbox(agent: spec.id, epoch: 1, lanes: [:], policyVersion: 1)
     report = RerunSummary.Agent(agent: spec.id, kind: kind.kind)
-    report.from = stay.arrival?.position ?? begin.after
+    report.from = stay.arrival?.position ?? begin.checkpoint?.position ?? begin.after
   }
 
   var epochs: ClosedRange<UInt64> { begin.stay.epochs }
@@ -96,6 +99,12 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   func take(_ entry: LogEntry) async throws -> [RerunOutcome] {
     let record = entry.record
     newest = max(newest, record.time)
+    if let checkpoint = begin.checkpoint, entry.position <= checkpoint.position {
+      // What it began with covers this.
+      isStartOpen = entry.position == checkpoint.position && !checkpoint.hasBegun
+      outbox = Outbox(agent: spec.id, epoch: record.epoch, lanes: lanes, policyVersion: 1)
+      return []
+    }
     if record.channel == .persistent { report.ownCount += 1 }
     if let point = begin.snapshot?.point, record.channel == .persistent, record.point <= point { return [] }
     if record.channel == .alert {
@@ -134,6 +143,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     if isStartOpen, begin.handled > .start || begin.stateAtEnd != nil { outcomes += try await startIfOpen() }
     var none: [EventID: [Record]] = [:]
     outcomes += try await runPlain(through: begin.handled, &none)
+    // One that has done nothing since has the state that it began with.
+    if begin.checkpoint != nil { outcomes += try await startIfOpen() }
     report.cutOffCount += alerts.count
     if let difference = try await stateDifference() {
       outcomes.append(
@@ -301,8 +312,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     guard isStartOpen || !hasWorked else { return [] }
     // What a start before the log's begin has stated is not known.
     let isUnknown = !isStartOpen && begin.after > .start
-    let outcomes = try await start(ObservedCall(.start), [], isUnknown: isUnknown, place: activation)
-    return isUnknown ? [] : outcomes
+    return try await start(ObservedCall(.start), [], isUnknown: isUnknown, place: activation)
   }
 
   /// Lets a new actor begin, with the state of the one before.
@@ -317,14 +327,20 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       await Self.set(state, on: agent)
     } else if let state = begin.brought?.state {
       await Self.set(try JSON.decode(Kind.State.self, from: state), on: agent)
+    } else if let checkpoint = begin.checkpoint {
+      await Self.set(try JSON.decode(Kind.State.self, from: checkpoint.state), on: agent)
     } else if let snapshot = begin.snapshot {
       await Self.set(try JSON.decode(Kind.State.self, from: snapshot.state), on: agent)
     }
     hasWorked = true
-    let report = report
-    let outcome = try await make(.start, call, outputs, at: nil, place: place)
-    if isUnknown { self.report = report }
-    return [outcome]
+    guard isUnknown else { return [try await make(.start, call, outputs, at: nil, place: place)] }
+    // What it did is in what it begins with; it is called for what the actor keeps beside its state.
+    let (state, report, timers) = (await agent.state, report, timers)
+    let (outbox, lanes) = (outbox, lanes)
+    _ = try await make(.start, call, outputs, at: nil, place: place)
+    (self.report, self.timers, self.outbox, self.lanes) = (report, timers, outbox, lanes)
+    await Self.set(state, on: agent)
+    return []
   }
 
   private static func set(_ state: Kind.State, on agent: isolated Kind) { agent.state = state }
@@ -355,7 +371,9 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       differences.append(.threw(recorded: observed.threw, now: result.threw))
     }
     // What a call that throws has set is forgotten.
-    if begin.after > .start { recordedTimers.formUnion((observed.timers ?? []).lazy.map(\.id)) }
+    if begin.after > .start, begin.timers == nil {
+      recordedTimers.formUnion((observed.timers ?? []).lazy.map(\.id))
+    }
     let delays = observed.threw == nil ? observed.timers?.map(\.after) ?? [] : []
     if result.delays != delays { differences.append(.timers(recorded: delays, now: result.delays)) }
     differences += result.unrecorded.map { .took($0) }
@@ -402,7 +420,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
 
   /// A timer that was set before what was pruned: all that is known of it is what it came to.
   private func setBefore(_ id: EventID, _ recorded: Record) -> Agenda.Timer? {
-    guard begin.after > .start, recordedTimers.remove(id) == nil else { return nil }
+    guard begin.after > .start, begin.timers == nil, recordedTimers.remove(id) == nil else { return nil }
     let header = recorded.header
     return Agenda.Timer(
       id: id, dueAt: header.time, type: header.type, schemaVersion: header.schemaVersion,

@@ -15,6 +15,8 @@ public struct Rerun {
   private let wanted: Set<AgentID>?
   /// Whether each call tells what the agent's state was after it.
   var keepsStates = false
+  /// Which checkpoint an agent begins with whose log was pruned.
+  var choice = RerunCheckpoint.Choice.first
   /// The move by which the only stay began that is run again; nil for all.
   var stayNumber: UInt32?
 
@@ -53,6 +55,14 @@ public struct Rerun {
   public func run(
     progress: (Position, Position) throws -> Void = { _, _ in }, _ body: (RerunOutcome) throws -> Bool
   ) async throws -> RerunSummary {
+    try await run(begun: { _ in }, progress: progress, body)
+  }
+
+  /// The same; `begun` is told first where each agent begins.
+  func run(
+    begun: (RerunBegin) throws -> Void, progress: (Position, Position) throws -> Void,
+    _ body: (RerunOutcome) throws -> Bool
+  ) async throws -> RerunSummary {
     var (end, tryCount) = (try log.head(), 1)
     var (summary, order, agents) = try await begin()
     // What agents have come to and where the log ends should be of one moment, while a node may write.
@@ -62,6 +72,7 @@ public struct Rerun {
       (summary, order, agents) = try await begin()
     }
     do {
+      for agent in agents.values.joined() { try begun(agent.begin) }
       let isDone = try await run(agents, through: end, &summary.recorded, progress, body)
       if isDone { try await finish(agents, order, body) }
     } catch {
@@ -85,14 +96,15 @@ public struct Rerun {
     var agents: [AgentID: [any AgentRerunning]] = [:]
     let stays = try RerunStay.all(topology, in: log)
     let order = topology.agents.map(\.id).filter { stays[$0] != nil && wanted?.contains($0) ?? true }
-    summary.prunedThrough =
-      try log.gaps().filter { $0.kind == .pruned }.map(\.range.upperBound).max() ?? .start
+    summary.prunedThrough = try log.prunedThrough()
     for id in order {
       guard var spec = topology.agent(id) else { continue }
       spec.node = log.identity.node
       let kind = try kinds.kind(spec.kind)
       for stay in stays[id] ?? [] where stayNumber.map({ $0 == stay.number }) ?? true {
-        switch try await RerunBegin.find(kind, id, stay, in: log, prunedThrough: summary.prunedThrough) {
+        switch try await RerunBegin.find(
+          kind, id, stay, in: log, prunedThrough: summary.prunedThrough, choice, needsCalls: !keepsStates)
+        {
         case .begin(let begin):
           agents[id, default: []].append(make(kind, spec, begin, behind: agents[id]?.last))
         case .impossible(let reason): summary.notRun.append((id, reason))
@@ -106,7 +118,9 @@ public struct Rerun {
     _ agents: [AgentID: [any AgentRerunning]], through end: Position, _ recorded: inout RecordedTime,
     _ progress: (Position, Position) throws -> Void, _ body: (RerunOutcome) throws -> Bool
   ) async throws -> Bool {
-    var read = Position.start
+    // Of one that shows states what its checkpoint covers is not looked at.
+    let first = agents.values.joined().map { $0.begin.checkpoint?.position ?? .start }.min() ?? .start
+    var read = keepsStates && first > .start ? Position(rawValue: first.rawValue - 1) : .start
     while read < end {
       var own: [(LogEntry, any AgentRerunning)] = []
       let last = Position(rawValue: min(end.rawValue, read.rawValue + 1024))

@@ -39,10 +39,11 @@ struct RerunInputs {
   private func mayBeForAgent(_ record: RecordView) -> Bool {
     guard record.channel == .persistent else { return false }
     let addressee = record.addressee
-    return addressee.isEmpty ? !record.type.elementsEqual(Self.observed) : addressee.elementsEqual(agent)
+    guard addressee.isEmpty else { return addressee.elementsEqual(agent) }
+    return !Self.toNobody.contains { record.type.elementsEqual($0) }
   }
 
-  private static let observed = Array(EventTypeName.observed.text.utf8)
+  private static let toNobody = [EventTypeName.observed, .stateCheckpointed].map { Array($0.text.utf8) }
 
   /// So many events are looked for at a time, since each look begins anew in the log.
   private static let readAheadCount = 64

@@ -11,6 +11,9 @@ extension Rerun {
   /// with, too; where the log of a node is not there, or was pruned, a step says from where on the state is not known, until the
   /// agent has come to the next.
   ///
+  /// Where the log was pruned it begins with a checkpoint (``StateCheckpointed``), or with the newest state: a step says that before it
+  /// the state is not known.
+  ///
   /// All calls are made again whatever `body` returns, and what they come to is held against the log: the states were those of
   /// the past only if this returns.
   ///
@@ -18,6 +21,8 @@ extension Rerun {
   ///   - topology: the one that the file says.
   ///   - log: the log of the agent's node.
   ///   - elsewhere: the logs of other nodes, on which an agent was that was moved.
+  ///   - isEarly: whether a place is at the first one that is wanted, or before it: of a log that was pruned the newest checkpoint is
+  ///     taken that is. Nil for the first that the log has.
   ///   - progress: told now and then how far it is in the log of a node.
   /// - Complexity: that of running the agent again.
   /// - Throws: ``HyphaError/Code/failed`` where the agent does something else now, its state at the end, or where it has left a
@@ -25,7 +30,7 @@ extension Rerun {
   ///   no state; what `body` and `progress` throw.
   public static func visitStates(
     of agent: AgentID, in topology: Topology, kinds: KindRegistry, log: any LogReader,
-    elsewhere: [any LogReader] = [],
+    elsewhere: [any LogReader] = [], isEarly: ((StateStep.Place) -> Bool)? = nil,
     progress: (NodeID, Position) throws -> Void = { _, _ in }, _ body: (StateStep) throws -> Bool
   ) async throws {
     let life = try AgentLife(of: agent, in: topology, logs: [log] + elsewhere)
@@ -53,9 +58,17 @@ extension Rerun {
       }
       var rerun = try Rerun(topology, kinds: kinds, log: log, agents: [agent])
       (rerun.keepsStates, rerun.stayNumber) = (true, stay.number)
+      if let isEarly { rerun.choice = .newest(isEarly) }
       var different: RerunOutcome?
-      let summary = try await rerun.run(progress: { read, _ in try progress(log.identity.node, read) }) {
-        outcome in
+      var checkpoint: RerunCheckpoint?
+      let summary = try await rerun.run { begin in
+        checkpoint = begin.checkpoint
+        guard let checkpoint else { return }
+        count = nil
+        for step in try Self.steps(agent, from: checkpoint, in: log) where goesOn { goesOn = try body(step) }
+      } progress: { read, _ in
+        try progress(log.identity.node, read)
+      } _: { outcome in
         if !outcome.differences.isEmpty { different = outcome }
         if let after = outcome.after {
           count = count.map { $0 + 1 }
@@ -65,11 +78,29 @@ extension Rerun {
       }
       if !life.isWhole, let (_, why) = summary.notRun.first {
         try lose(why, backupAdvice)
-      } else if let reason = try distrust(summary, different, log) {
+      } else if let reason = try distrust(summary, different, checkpoint, log) {
         throw unknown(
           agent, life.isWhole ? reason : "on node '\(stage.node)': \(reason)", !summary.notRun.isEmpty)
       }
     }
+  }
+
+  /// That the states before a checkpoint are not known, and that of the checkpoint.
+  private static func steps(_ agent: AgentID, from checkpoint: RerunCheckpoint, in log: any LogReader) throws
+    -> [StateStep]
+  {
+    let first = checkpoint.since.position
+    let error = HyphaError(
+      .failed,
+      "the states of '\(agent)' before position \(first) are not known: the log was pruned through "
+        + "\(try log.prunedThrough())" + (checkpoint.reason.map { ", and \($0)" } ?? ""),
+      remedy: "ask for position \(first) or a later one, or a backup of the log that was made before")
+    let state = checkpoint.state
+    return [
+      StateStep(unknown: error, from: .init(position: .start, time: .zero, node: log.identity.node)),
+      StateStep(
+        place: checkpoint.since, count: nil, encode: { try JSON.decode(JSONValue.self, from: state) }),
+    ]
   }
 
   /// What an agent came to a node with; nil where it keeps no state.
@@ -142,10 +173,9 @@ extension Rerun {
   }
 
   /// Why the states of a re-run are not to be taken for those of the past; nil where they are.
-  private static func distrust(_ summary: RerunSummary, _ different: RerunOutcome?, _ log: any LogReader)
-    throws
-    -> String?
-  {
+  private static func distrust(
+    _ summary: RerunSummary, _ different: RerunOutcome?, _ checkpoint: RerunCheckpoint?, _ log: any LogReader
+  ) throws -> String? {
     if let (_, reason) = summary.notRun.first { return reason }
     if let different, let difference = different.differences.first {
       if case .state = difference { return "run again, it comes to another state than the log keeps" }
@@ -157,16 +187,23 @@ extension Rerun {
     if report.skippedCount > 0 {
       return "\(report.skippedCount) of its calls took more than is recorded, or something that is gone"
     }
-    if let gap = try log.gaps().first, try !hasAll(report, log) {
+    if let gap = try log.gaps().first, try !hasAll(report, checkpoint, log) {
       return "the log has lost events of it or for it: \(gap.text)"
     }
     return report.isStateKnown ? nil : "the log keeps no state of it that this version of its kind reads"
   }
 
-  /// Whether a log with gaps still has every persistent event of an agent and for it.
-  private static func hasAll(_ report: RerunSummary.Agent, _ log: any LogReader) throws -> Bool {
+  /// Whether a log with gaps still has every persistent event of an agent and for it, from its checkpoint on.
+  private static func hasAll(
+    _ report: RerunSummary.Agent, _ checkpoint: RerunCheckpoint?, _ log: any LogReader
+  ) throws -> Bool {
     let own = try log.streamHeads().filter { $0.key.agent == report.agent && $0.key.channel == .persistent }
     let handled = try log.cursor(CursorKey(agent: report.agent, channel: .persistent))?.handledCount ?? 0
-    return report.ownCount >= own.values.reduce(0) { $0 + $1.count } && report.inputCount >= handled
+    let earlier = (
+      own: try checkpoint?.ownCount(of: report.agent, in: log) ?? 0,
+      handled: checkpoint?.handled.handledCount ?? 0
+    )
+    return earlier.own + report.ownCount >= own.values.reduce(0) { $0 + $1.count }
+      && earlier.handled + report.inputCount >= handled
   }
 }

@@ -70,6 +70,23 @@ private actor NewCounter: Agent {
   }
 }
 
+/// The same, checkpointed often.
+private actor OftenCounter: Agent {
+  static let kind = Counter.kind
+  static let handles = Handlers(OftenCounter.self).on(Note.self) { agent, note, context in
+    try await context.publish(Added(amount: note.text.utf8.count))
+  }
+  static let publishes: [any Event.Type] = [Added.self]
+  static let evolves = Evolution(Tally.self).on(Added.self) { state, event in
+    state.total += event.amount
+    state.count += 1
+  }
+  static let snapshotEvery = 5
+  static let checkpointEvery = 4
+
+  var state = Tally()
+}
+
 @Suite(.serialized) struct EventSourcedTests {
   private let stores = MemoryLogStore(identity: LogIdentity(id: EventID(high: 7, low: 7), node: "x"))
 
@@ -87,9 +104,11 @@ private actor NewCounter: Agent {
       ], supervision: SupervisionSettings(retry: RetryPolicy(attemptCountMax: 1)))
   }
 
-  private func deployment(_ texts: [String]) throws -> SimulatedDeployment {
+  private func deployment(_ texts: [String], as counter: any Agent.Type = Counter.self) throws
+    -> SimulatedDeployment
+  {
     SimulatedDeployment(
-      try topology(texts), kinds: try KindRegistry(BuiltInKinds.all + [Writer.self, Counter.self]), seed: 1)
+      try topology(texts), kinds: try KindRegistry(BuiltInKinds.all + [Writer.self, counter]), seed: 1)
   }
 
   private func texts(_ count: Int) -> [String] { (0..<count).map { String(repeating: "x", count: $0 % 11) } }
@@ -158,9 +177,11 @@ private actor NewCounter: Agent {
 
   // MARK: Past states
 
-  private func steps(_ log: any LogReader) async throws -> [StateStep] {
+  private func steps(_ log: any LogReader, as counter: any Agent.Type = Counter.self) async throws
+    -> [StateStep]
+  {
     var steps: [StateStep] = []
-    let kinds = try KindRegistry(BuiltInKinds.all + [Writer.self, Counter.self])
+    let kinds = try KindRegistry(BuiltInKinds.all + [Writer.self, counter])
     try await kinds.visitStates(of: "counter", kind: Counter.kind, in: log) {
       steps.append($0)
       return true
@@ -223,6 +244,57 @@ private actor NewCounter: Agent {
     let untouched = GappedReader(log, lost: other.position...other.position, pruned: false)
     #expect(try await steps(untouched).count == whole.count)
     try deployment.stop()
+  }
+
+  @Test func `behind a prune a state is known from the first checkpoint on, and a re-run begins there`()
+    async throws
+  {
+    let deployment = try deployment([], as: OftenCounter.self)
+    try deployment.start()
+    for number in 1...40 {
+      try deployment.publish(
+        Note(text: String(repeating: "n", count: number), author: "test"), from: "writer", to: "counter")
+      #expect(deployment.settle(limit: .seconds(10)))
+      // What a checkpoint itself is of the agent's events, no prune need leave for the state.
+      let log = try deployment.reader(of: "x")
+      let lane = Lane(agent: "counter", channel: .persistent, target: .type(.stateCheckpointed))
+      if let head = try log.laneHead(lane), let entry = try log.entry(at: head.position) {
+        let coverage = try #require(try AgentSnapshot.read(of: "counter", in: log)?.coverage)
+        #expect(coverage.point >= entry.record.point)
+      }
+      if number % 13 == 0 {
+        deployment.kill("x")
+        try deployment.start("x")
+      }
+    }
+    let log = try deployment.reader(of: "x")
+    try deployment.stop()
+    let whole = try await steps(log, as: OftenCounter.self)
+    let entries = try log.read(after: .start, limit: .max, byteLimit: .max)
+    let checkpoints = entries.filter { $0.record.type == .stateCheckpointed && $0.record.agent == "counter" }
+    #expect(checkpoints.count >= 7)
+    let (end, newest) = (try log.head(), try #require(checkpoints.last).position)
+    for last in entries.map(\.position) where last < newest {
+      let gapped = GappedReader(log, lost: Position.start.next...last, pruned: true)
+      let found = try await steps(gapped, as: OftenCounter.self)
+      let checkpoint = try #require(checkpoints.first { $0.position > last }).position
+      for place in last.rawValue...end.rawValue {
+        let position = Position(rawValue: place)
+        let state = try state(found, at: position)
+        if let state { #expect(try state == self.state(whole, at: position), "\(place) behind \(last)") }
+        #expect(state != nil || position < checkpoint, "\(place) behind \(last)")
+      }
+      let kinds = try KindRegistry(BuiltInKinds.all + [Writer.self, OftenCounter.self])
+      var outcomes: [RerunOutcome] = []
+      let summary = try await Rerun(topology([]), kinds: kinds, log: gapped, agents: ["counter"]).run {
+        outcomes.append($0)
+        return true
+      }
+      #expect(summary.notRun.isEmpty && summary.differenceCount == 0, "\(last): \(outcomes.map(\.brief))")
+      // What it was given behind the checkpoint is given to it again.
+      let left = entries.count { $0.position > checkpoint && $0.record.type == Note.eventType }
+      #expect(outcomes.count { $0.call == .event } >= left, "behind \(last)")
+    }
   }
 
   @Test func `a restart saves what it has read, so that the next one reads nothing`() throws {

@@ -57,6 +57,29 @@ struct Mystery: Question {
 protocol ErranderRules: Sendable {
   static var greeting: String { get }
   static var patience: Duration { get }
+  static var checkpointEvery: Int { get }
+  /// What the actor keeps beside its state, which shows in what it states.
+  associatedtype Memory: ErranderMemory = WholeMemory
+}
+
+protocol ErranderMemory {
+  init()
+  var count: Int { get }
+  mutating func add()
+}
+
+struct WholeMemory: ErranderMemory {
+  var count = 0
+  mutating func add() { count += 1 }
+}
+
+struct NoMemory: ErranderMemory {
+  var count: Int { 0 }
+  mutating func add() {}
+}
+
+extension ErranderRules {
+  static var checkpointEvery: Int { 1_000 }
 }
 
 enum FirstRules: ErranderRules {
@@ -74,6 +97,14 @@ enum PatientRules: ErranderRules {
   static let patience = Duration.milliseconds(41)
 }
 
+/// Of which all that shows is in the state, and that is checkpointed often.
+enum OftenRules: ErranderRules {
+  static let greeting = "did"
+  static let patience = Duration.milliseconds(40)
+  static let checkpointEvery = 5
+  typealias Memory = NoMemory
+}
+
 actor Errander<Rules: ErranderRules>: Agent {
   static var kind: String { "taker" }
   static var handles: Handlers<Errander> {
@@ -85,6 +116,7 @@ actor Errander<Rules: ErranderRules>: Agent {
       .answer(Tell.self) { try await $0.tell($1.what, in: $2) }
   }
   static var publishes: [any Event.Type] { [Done.self, DoneAlert.self, Glimpse.self] }
+  static var checkpointEvery: Int { Rules.checkpointEvery }
 
   struct State: Codable {
     var count = 0
@@ -92,7 +124,7 @@ actor Errander<Rules: ErranderRules>: Agent {
     var timer: EventID?
   }
   var state = State()
-  private var memory = 0
+  private var memory = Rules.Memory()
 
   func start(in context: Context) async throws {
     state.starts += 1
@@ -100,14 +132,14 @@ actor Errander<Rules: ErranderRules>: Agent {
   }
 
   func wake(in context: Context) async throws {
-    memory += 1
-    try await context.publish(Done(what: "woke at \(context.now.rawValue), memory \(memory)"))
+    memory.add()
+    try await context.publish(Done(what: "woke at \(context.now.rawValue), memory \(memory.count)"))
   }
 
   private func run(_ what: String, in context: Context) async throws {
     state.count += 1
-    memory += 1
-    var parts = [Rules.greeting, what, "\(state.count)", "\(memory)", "\(context.attempt)"]
+    memory.add()
+    var parts = [Rules.greeting, what, "\(state.count)", "\(memory.count)", "\(context.attempt)"]
     switch what {
     case "time": parts.append("\(context.now.rawValue)")
     case "chance": parts.append("\(context.random()) \(context.random())")
