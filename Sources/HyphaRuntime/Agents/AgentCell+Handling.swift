@@ -15,6 +15,8 @@ extension AgentCell {
     }
     if delivery.isQuestion { return await answer(delivery, on: agent, &batch) }
     let (input, now) = (delivery.input, services.now())
+    // One that is given again was not done with.
+    if let handledBefore, !delivery.isAgain, handledBefore.contains(input.id) { return }
     guard !isExpired(delivery, at: now) else { return }
     guard let entry = entry(for: input, &batch) else { return noteUnhandled(delivery) }
     if !delivery.isAgain { metrics.withLock { $0.delivered(delivery, at: now) } }
@@ -57,7 +59,9 @@ extension AgentCell {
     }
     for index in 0..<delivery.count {
       let (input, now) = (delivery.input(at: index), services.now())
-      guard now < end, !mailbox.hasAlerts, delivery.sharesNames(index, 0), input.id != broken else { break }
+      guard now < end, !mailbox.hasAlerts, delivery.sharesNames(index, 0), input.id != broken,
+        !(handledBefore?.contains(input.id) ?? false)
+      else { break }
       batch.arrivals.append(now.since(input.time).wholeMicroseconds)
       let before = agent.state
       let current: Turn

@@ -22,6 +22,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   let broken: Mutex<BrokenCall?>
   /// What the agent is to be woken for next.
   let alarm = Mutex<Timestamp?>(nil)
+  /// What it has handled before its node's disk was lost; nil where nothing is known.
+  let handledBefore: Set<EventID>?
   let declarations: Declarations
   let entries: [EventTypeName: Handlers<Kind>.Entry]
   /// Whether its state is committed as it is, and does not follow from events.
@@ -38,6 +40,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     self.services = services
     self.mailbox = mailbox
     self.outbox = Mutex(outbox)
+    handledBefore = services.inputsHandled(by: spec.id)
     slot = services.calls?.slot(of: spec.id)
     broken = Mutex(services.calls?.brokenCall(of: spec.id))
     supervision = services.routes.topology.supervision(of: spec.id)

@@ -99,8 +99,10 @@ extension KindRegistry {
       return true
     }
     func end() throws { for step in try fold.end() { guard try body(step) else { return } } }
-    // What came with an agent that was moved here came lane by lane.
-    if try MoveReading(log).moves.newest(of: agent)?.order.to == log.identity.node {
+    // What came with an agent that was moved here, or back from replicas, came lane by lane.
+    if try MoveReading(log).moves.newest(of: agent)?.order.to == log.identity.node
+      || RejoinRecord.read(in: log) != nil
+    {
       var goesOn = true
       try log.visitInOrder(query, after: .start) { entry in
         goesOn = try take(entry)

@@ -202,16 +202,21 @@ struct StateTail: Sendable, Equatable {
   private static func epochs(
     of agent: AgentID, from first: UInt64, before epoch: UInt64, in log: any LogReader
   ) throws -> [UInt64] {
+    func allEpochs() throws -> [UInt64] {
+      try log.streamHeads().keys.compactMap { stream in
+        let isAsked = stream.agent == agent && stream.channel == .persistent
+        return isAsked && stream.epoch >= first && stream.epoch < epoch ? stream.epoch : nil
+      }
+    }
+    // Replicas may have had later events than they had activations.
+    if try RejoinRecord.read(in: log) != nil { return try allEpochs() }
     let lane = Lane(agent: agent, channel: .persistent, target: .type(AgentActivated.eventType))
     var epochs: [UInt64] = []
     var place = try log.laneHead(lane)?.position ?? .start
     while place > .start {
       guard let entry = try? log.entry(at: place) else {
         // Where an activation is gone, all streams are looked at.
-        return try log.streamHeads().keys.compactMap { stream in
-          let isAsked = stream.agent == agent && stream.channel == .persistent
-          return isAsked && stream.epoch >= first && stream.epoch < epoch ? stream.epoch : nil
-        }
+        return try allEpochs()
       }
       let found = entry.record.header.epoch
       if found < first { break }

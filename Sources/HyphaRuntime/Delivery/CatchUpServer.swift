@@ -250,6 +250,12 @@ final class CatchUpServer: Sendable {
   /// names is served by themselves alone.
   private func mayServe(_ lane: Lane, to node: NodeID) -> Bool {
     if routes.hasHandedOver(lane, to: node) { return true }
+    // Who has lost its disk has its own back from its replicas.
+    if routes.topology.agent(lane.agent)?.node == node,
+      routes.topology.node(node)?.replicas.nodes.contains(routes.node) ?? false
+    {
+      return true
+    }
     let plan = routes.plan(of: lane)
     guard plan.nodes.contains(node) else { return false }
     return routes.node(of: lane.agent) == routes.node || plan.isHeld

@@ -70,7 +70,7 @@ public enum MembershipEvents {
   /// All of it.
   public static let all: Set<EventTypeName> = [
     NodeUp.eventType, NodeSuspected.eventType, NodeDown.eventType, NodeReturned.eventType, NodeLeft.eventType,
-    LeftInDoubt.eventType, NodeSuperseded.eventType,
+    LeftInDoubt.eventType, NodeSuperseded.eventType, Rejoined.eventType,
   ]
 }
 

@@ -33,12 +33,13 @@ extension Node {
       let openCount = isOpen ? state.reading.moves.newest.count { $0.stage != .arrived } : 0
       // One that begins anew has its activations to state.
       let isBeginning = !state.isBegun && !state.reading.moves.moves.isEmpty
-      return openCount + state.reading.unanswered.count + (state.isReplaced || isBeginning ? 1 : 0)
+      return openCount + state.reading.unanswered.count
+        + (state.isReplaced || isBeginning || isRejoining ? 1 : 0)
         + desks.moves.moving.arriving.count
     }
   }
 
-  private func replace() {
+  func replace() {
     let body = desks.moves.state.withLock { state -> (@Sendable () -> Void)? in
       state.isReplaced = true
       return state.whenReplaced.take()

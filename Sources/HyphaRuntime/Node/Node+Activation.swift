@@ -32,20 +32,24 @@ extension Node {
     var runners: [AgentID: any AgentRunner] = [:]
     var activations: [Stated] = []
     var batch = try handOver(heads)
+    let rejoined = try stateRejoined()
+    let heardOf = try RejoinRecord.read(in: log)?.epoch ?? 0
     var arrived: [AgentID: UInt64] = [:]
     for spec in ownAgents {
       let kind = try configuration.kinds.kind(spec.kind)
       let adoption = try adoption(of: spec.id, heads)
       let previous = max(epochs[spec.id] ?? 0, adoption?.epoch ?? 0)
+      let next = epoch(after: max(previous, heardOf))
       var outbox = Outbox(
-        agent: spec.id, epoch: epoch(after: previous), after: previous,
+        agent: spec.id, epoch: next, after: previous,
         lanes: desks.moves.ownLanes(of: spec.id, lanesOf[spec.id] ?? [:]),
         policyVersion: configuration.topology.version)
       activations.append(
         try activation(
-          of: spec, after: previous, adoption?.committed ?? committed(spec.id, previous, streams), &outbox))
+          of: spec, next, after: previous, adoption?.committed ?? committed(spec.id, previous, streams),
+          &outbox))
       if let adoption {
-        arrived[spec.id] = epoch(after: previous)
+        arrived[spec.id] = next
         places.merge(adoption.cursors) { $1 }
         batch.snapshots[spec.id] = adoption.snapshot
       }
@@ -61,7 +65,9 @@ extension Node {
       state.runners = runners
       state.hasRestarted = !epochs.isEmpty
     }
-    let moved = batch.appends.map { Stated(record: $0.record, event: nil) } + (try arrivals(arrived))
+    let moved =
+      (rejoined.map { [$0.stated] } ?? []) + batch.appends.map { Stated(record: $0.record, event: nil) }
+      + (try arrivals(arrived))
     if !activations.isEmpty || !moved.isEmpty {
       // Nothing is sent yet; neighbours that want these events ask for them.
       let audience = LossAudience(configuration.topology, agents: ownAgents.map(\.id))
@@ -70,6 +76,7 @@ extension Node {
       batch.snapshots[LossAudience.owner] = Array(try JSON.encode(audience))
       batch.snapshots[LossReading.owner] = try openLosses()
       batch.snapshots.merge(kept) { $1 }
+      batch.snapshots.merge(rejoined?.kept ?? [:]) { $1 }
       batch.cursors.merge(places) { $1 }
       try await commitOnce(batch, activations + moved, alreadySent: true)
     } else {
@@ -109,10 +116,11 @@ extension Node {
   func epoch(after previous: UInt64) -> UInt64 { max(previous + 1, began / 1_000) }
 
   private func activation(
-    of spec: AgentSpec, after previous: UInt64, _ committed: [String: UInt64], _ outbox: inout Outbox
+    of spec: AgentSpec, _ epoch: UInt64, after previous: UInt64, _ committed: [String: UInt64],
+    _ outbox: inout Outbox
   ) throws -> Stated {
     let event = AgentActivated(
-      agent: spec.id, node: configuration.node, epoch: epoch(after: previous), previousEpoch: previous,
+      agent: spec.id, node: configuration.node, epoch: epoch, previousEpoch: previous,
       committed: committed, topology: fingerprint)
     let (id, time) = newEvent()
     var payload: [UInt8] = []

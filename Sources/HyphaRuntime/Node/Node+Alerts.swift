@@ -39,7 +39,8 @@ extension Node {
   func restoreAlerts() throws -> [UInt8] {
     var tracker = desk.state.withLock { $0.tracker }
     // With an agent that begins here come alerts of its that no snapshot of this log has.
-    let newcomers = Set(desks.moves.adopted.keys)
+    var newcomers = Set(desks.moves.adopted.keys)
+    if try RejoinRecord.read(in: log)?.event != nil { newcomers.formUnion(ownAgents.map(\.id)) }
     let head = try AlertReading.fold(
       log, from: newcomers.isEmpty ? AlertReading.snapshot(in: log) : nil, newcomers: newcomers,
       into: &tracker)

@@ -20,6 +20,8 @@ extension Node: NodeServices {
     }
   }
 
+  func inputsHandled(by agent: AgentID) -> Set<EventID>? { handledBefore.inputs[agent] }
+
   func random() -> UInt64 { state.withLock { $0.random.next() } }
 
   func pause(_ duration: Duration) async {

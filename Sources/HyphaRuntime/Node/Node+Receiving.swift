@@ -7,6 +7,17 @@ import Synchronization
 /// What comes in from other nodes.
 extension Node: TransportReceiver {
   public func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<AgentID>) {
+    guard let rejoin else { return takeLinks(channel, plan: plan, missing: missing) }
+    rejoin.links.withLock { links in
+      if links == nil {
+        takeLinks(channel, plan: plan, missing: missing)
+      } else {
+        links?[channel] = (plan, missing)
+      }
+    }
+  }
+
+  func takeLinks(_ channel: Channel, plan: UInt32, missing: Set<AgentID>) {
     // Agents do not wait for replicas' links: what these miss they fetch.
     let missing = missing.filter { topology.agent($0) != nil }
     if missing.isEmpty { channelOpened(channel) }
@@ -16,6 +27,8 @@ extension Node: TransportReceiver {
   public func refused(_ reason: String) { note(reason) }
 
   public func received(_ frames: [InboundFrame]) {
+    // Nothing of it is lost: what is logged is fetched when the node works.
+    guard !isRejoining else { return }
     var last: NodeID?
     let byteCount = frames.reduce(0) { $1.channel == .persistent ? $0 + $1.bytes.count : $0 }
     if byteCount > 0 {
@@ -51,6 +64,7 @@ extension Node: TransportReceiver {
   }
 
   public func received(requests: [PeerMessage]) {
+    guard !isRejoining else { return receivedWhileRejoining(requests: requests) }
     for request in requests {
       do {
         let message = try ControlMessage(decoding: request.bytes, limits: limits)
@@ -85,6 +99,7 @@ extension Node: TransportReceiver {
   }
 
   public func received(answers: [PeerMessage]) {
+    if let rejoin, rejoin.isOpen { return receivedWhileRejoining(answers: answers, rejoin) }
     for answer in answers {
       do {
         try take(ControlMessage(decoding: answer.bytes, limits: limits), from: answer.node)

@@ -29,6 +29,8 @@ public final class Node: Sendable {
     /// Where the agents' calls are noted, so that the node's next start knows in which ones a trap has ended this one; nil for
     /// nowhere.
     public var calls: CallJournal?
+    /// Who has said that the node is to begin without waiting for its replicas where its log is empty; nil where it waits.
+    public var beginsWithoutReplicas: AgentID?
 
     /// A configuration with the usual limits.
     public init(
@@ -97,6 +99,10 @@ public final class Node: Sendable {
   let couriers: [Channel: CourierBox]
   /// What waits for this node's replicas; nil where it has none.
   let replication: ReplicationDesk?
+  /// What its replicas are asked before it begins; nil where its log has a history.
+  let rejoin: RejoinDesk?
+  /// What its agents are not given again since the node's disk was lost.
+  let handledBefore: HandledBefore
   /// How fast persistent lanes are repaired.
   let repair = Mutex(RepairPace())
   /// Frames that came since the node started, by neighbour.
@@ -154,6 +160,8 @@ public final class Node: Sendable {
     self.routes = routes
     let replicas = topology.node(configuration.node)?.replicas ?? ReplicationSettings()
     replication = replicas.nodes.isEmpty ? nil : ReplicationDesk(replicas)
+    rejoin = try RejoinDesk(configuration, log: log, now: Timestamp(microseconds: scheduler.microseconds()))
+    handledBefore = try HandledBefore(in: log)
     let moveCount = moves.state.withLock { $0.reading.moves.moves.count + $0.reading.arrivals.count }
     server = try CatchUpServer(
       log: log, routes: routes, notary: configuration.notary, moveCount: moveCount + moves.adopted.count)
@@ -277,11 +285,19 @@ public final class Node: Sendable {
   ///
   /// - Throws: what the transport and the log throw; nothing runs then.
   public func start() async throws {
+    if let rejoin {
+      try transport.start(self)
+      switch await askReplicas(rejoin) {
+      case .begins: break
+      case .isReplaced: return replace()
+      case .isStopped: return
+      }
+    }
     // Mailboxes first: what arrives is delivered from the first event on.
     let runners = try await activate()
     beginMembership()
     try holdRestart()
-    try transport.start(self)
+    if let rejoin { endRejoin(rejoin) } else { try transport.start(self) }
     beginTopology()
     beginMoves()
     tick()
@@ -311,6 +327,7 @@ public final class Node: Sendable {
       return (Array(state.runners.values), state.tasks, state.whenOpen.take())
     }
     opening?.resume()
+    rejoin?.end(.isStopped)
     endReplication()
     // It asks the others no more, so they would soon miss it.
     endMembership(saysGoodbye: !isReplaced && !isSuperseded)
@@ -429,6 +446,7 @@ extension Node {
     replication?.state.withLock { ($0.actions, $0.isClosed) = ([:], true) }
     // Nothing comes of these any more, but what waits would never be let go of.
     opening?.resume()
+    rejoin?.end(.isStopped)
     for commit in commits { commit.resume(throwing: CancellationError()) }
     for runner in runners { runner.stop() }
     for task in tasks { task.cancel() }

@@ -54,6 +54,8 @@ public struct NodeStatus: Sendable, Codable {
     public var heldCount: Int
     /// How many have left in doubt since the node started.
     public var inDoubtCount: UInt64
+    /// The replicas that a node with an empty log has had no answer of yet; nil where it asks none, or not any more.
+    public var awaited: [String]?
 
     /// Whether all replicas are known to have everything.
     public var isCaughtUp: Bool { heldCount == 0 && behindLaneCounts.values.allSatisfy { $0 == 0 } }

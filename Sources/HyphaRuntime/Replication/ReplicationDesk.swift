@@ -130,12 +130,15 @@ extension Node {
     guard let replication else { return nil }
     let lanes = (try? log.laneHeads()) ?? [:]
     let heads = lanes.filter { topology.agent($0.key.agent)?.node == configuration.node }.mapValues(\.point)
+    let awaited = rejoin.flatMap { desk in
+      desk.isOpen ? desk.state.withLock { $0.machine.waiting.nodes.map(\.text) } : nil
+    }
     return replication.state.withLock { state in
       NodeStatus.ReplicationStatus(
         level: replication.settings.level,
         behindLaneCounts: Dictionary(
           uniqueKeysWithValues: state.ledger.lag(behind: heads).map { ($0.key.text, $0.value) }),
-        heldCount: state.ledger.heldCount, inDoubtCount: state.inDoubtCount)
+        heldCount: state.ledger.heldCount, inDoubtCount: state.inDoubtCount, awaited: awaited)
     }
   }
 }

@@ -41,6 +41,12 @@ public struct Rerun {
         "the topology '\(topology.name)' has no node '\(log.identity.node)', whose log this is",
         remedy: "give the topology file that the log was written under")
     }
+    guard try RejoinRecord.read(in: log)?.through ?? 0 == 0 else {
+      throw HyphaError(
+        .usage,
+        "the log of node '\(log.identity.node)' came back from its replicas, and has not what its agents took before that",
+        remedy: "look at what they stated: hypha log cat, hypha agents state")
+    }
     let check = TopologyCheck(
       topology: try MoveReading(log).moves.placing(topology), log: log,
       remedy: "give the topology file that it was written under; only settings may be others")

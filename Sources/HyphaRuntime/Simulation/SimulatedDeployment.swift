@@ -14,7 +14,7 @@ public final class SimulatedDeployment {
   /// The network, whose faults can be changed while it runs.
   public let network: MemoryNetwork
   /// What each node's log holds; it survives ``kill(_:)``.
-  public let stores: [NodeID: MemoryLogStore]
+  public private(set) var stores: [NodeID: MemoryLogStore]
 
   private let topology: Topology
   private let kinds: KindRegistry
@@ -34,6 +34,8 @@ public final class SimulatedDeployment {
   private var journals: [NodeID: CallJournal] = [:]
   private var endedJournals: [NodeID: [UInt8]] = [:]
   private var activations: UInt64 = 0
+  /// Who has said that nodes are to begin without waiting for their replicas; nil where they wait.
+  var beginsWithoutReplicas: AgentID?
 
   /// A deployment that has not started.
   ///
@@ -103,9 +105,10 @@ public final class SimulatedDeployment {
       of: placed.agents(on: id).map(\.id),
       after: endedJournals.removeValue(forKey: id) ?? journals[id]?.bytes ?? [])
     journals[id] = journal
-    let configuration = Node.Configuration(
+    var configuration = Node.Configuration(
       topology: topology, node: id, kinds: kinds, seed: seed &+ activations, notary: notary?(id),
       calls: journal)
+    configuration.beginsWithoutReplicas = beginsWithoutReplicas
     let plan = Node.linkPlan(of: id, in: placed)
     let tenure = LogTenure(log)
     let node = try Node(
@@ -176,6 +179,16 @@ public final class SimulatedDeployment {
     endedJournals[id] = journals[id]?.bytes
     killed.log.crash()
     killed.node.halt()
+  }
+
+  /// Takes the disk of a node that does not run: its next start finds an empty log of another id.
+  func loseDisk(of id: NodeID) {
+    let made = random.withLock {
+      EventID(time: Timestamp(microseconds: loop.microseconds()), random: $0.next())
+    }
+    stores[id] = MemoryLogStore(identity: LogIdentity(id: made, node: id))
+    endedJournals[id] = nil
+    journals[id] = nil
   }
 
   /// Ends a node as a trap does in the call of an agent that runs, which calls this.

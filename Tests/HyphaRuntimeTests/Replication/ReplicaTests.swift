@@ -84,6 +84,7 @@ import Testing
   {
     let deployment = try deployment(topology(level: 2, within: .seconds(3), count: 1))
     deployment.network.setCut(true, between: "x", and: "v")
+    deployment.beginsWithoutReplicas = "ana"
     try deployment.start()
     deployment.run(for: .seconds(2))
     #expect(try entries("x", deployment).count == 1 && entries("z", deployment).count == 1)
@@ -104,6 +105,7 @@ import Testing
     for other in ["v", "y"] as [NodeID] { deployment.network.setCut(true, between: "x", and: other) }
     // While its origin is silent, a replica serves what it has, whether that had left or not.
     deployment.network.setCut(true, between: "z", and: "y")
+    deployment.beginsWithoutReplicas = "ana"
     try deployment.start()
     deployment.run(for: .seconds(2))
     deployment.kill("x")
@@ -121,6 +123,7 @@ import Testing
   @Test func `a node stops in order with what it holds back, and lets it leave when it is back`() throws {
     let deployment = try deployment(topology(level: 2, within: .seconds(1000), count: 1))
     deployment.network.setCut(true, between: "x", and: "v")
+    deployment.beginsWithoutReplicas = "ana"
     try deployment.start()
     deployment.run(for: .seconds(2))
     try deployment.stop("x")
@@ -216,8 +219,8 @@ import Testing
       ])
     let kinds = try KindRegistry(BuiltInKinds.all + [CarefulAgent.self])
     let deployment = SimulatedDeployment(topology, kinds: kinds, seed: 1)
-    deployment.network.setCut(true, between: "x", and: "z")
     try deployment.start()
+    deployment.network.setCut(true, between: "x", and: "z")
     func arrived() throws -> [String] {
       try deployment.reader(of: "y").read(after: .start, limit: .max, byteLimit: .max).map(\.record)
         .filter { $0.header.type == "test.Careful" }.map { try Careful.decode($0).text }

@@ -1,0 +1,115 @@
+public import HyphaCore
+import HyphaLog
+import HyphaTopology
+
+/// A node has begun on a log that was empty, and its replicas were asked what they have of its agents. Stated under the node's own
+/// name with the first activations, where they had something, or where somebody has said not to wait for them; agents on the node
+/// that subscribe to it take it.
+public struct Rejoined: Event, Hashable {
+  public static let eventType: EventTypeName = "hypha.Rejoined"
+
+  /// What a replica said.
+  public struct Answer: Codable, Sendable, Hashable {
+    public var node: NodeID
+    /// How many lanes of the node's agents it has.
+    public var laneCount: Int
+  }
+
+  /// How far an agent's events were found in its newest epoch that is known.
+  public struct Agent: Codable, Sendable, Hashable {
+    public var agent: AgentID
+    public var epoch: UInt64
+    /// The last sequence found of it on each logged channel.
+    public var found: [String: UInt64]
+  }
+
+  /// Two histories of a lane: what this node has now, and what a replica says.
+  public struct Fork: Codable, Sendable, Hashable {
+    public var lane: String
+    public var kept, other: String
+    public var event: EventID
+  }
+
+  public var node: NodeID
+  public var asked: [NodeID]
+  public var answered: [Answer]
+  /// How many of them were to have an event before it left the node; 0 where none was waited for.
+  public var level: Int
+  /// Whether so many have answered that all is found that was on ``level`` of them.
+  public var isProven: Bool
+  /// Whether somebody has said to begin without waiting for them: the authority is theirs.
+  public var isWaived: Bool
+  /// How many events were taken from them: the log's positions from 1 on.
+  public var takenCount: UInt64
+  public var laneCount: Int
+  public var agents: [Agent]
+  /// At most ``RejoinMachine/forkCountMax``.
+  public var forks: [Fork]
+  /// What no replica keeps.
+  public var lost: [String]
+
+  public var subject: Subject { Subject(slug: "hypha.node.\(node)") }
+
+  /// What no replica keeps, in words.
+  static let notKept = [
+    "states that are committed whole", "pending timers and retries", "places of consumers",
+    "what the node stated under its own name",
+  ]
+}
+
+/// What a log keeps of the node's return from its replicas.
+struct RejoinRecord: Codable, Sendable {
+  /// Whether all was taken that there is: before, a start goes on where the last one has ended.
+  var isDone = false
+  /// The highest epoch that anybody has heard of.
+  var epoch: UInt64 = 0
+  /// What is stated with the first activations; nil once it is.
+  var event: Rejoined?
+  /// Who has said not to wait.
+  var principal: AgentID?
+  /// What was taken lies up to here in the log.
+  var through: UInt64 = 0
+
+  static let owner: AgentID = "hypha.rejoin"
+
+  static func read(in log: any LogReader) throws -> RejoinRecord? {
+    try log.snapshot(of: owner).flatMap { try? JSON.decode(RejoinRecord.self, from: $0) }
+  }
+
+  var bytes: [UInt8] { get throws { Array(try JSON.encode(self)) } }
+}
+
+/// The inputs that a node's agents are known to have handled before its disk was lost: those that have caused a persistent event of
+/// theirs that a replica had, or an answer to an alert. An agent is not given them again.
+///
+/// 16 bytes for each.
+struct HandledBefore: Sendable {
+  private(set) var inputs: [AgentID: Set<EventID>] = [:]
+
+  /// What a log says. Nothing where the node has never come back from its replicas.
+  ///
+  /// - Complexity: reads what came from the replicas.
+  init(in log: any LogReader) throws {
+    guard let record = try RejoinRecord.read(in: log), record.isDone, record.through > 0 else { return }
+    let end = Position(rawValue: record.through)
+    try log.visit(Position(rawValue: 1)...end, .forward) { view in
+      take(try Record(view.record))
+      return true
+    }
+  }
+
+  private mutating func take(_ record: Record) {
+    let header = record.header
+    guard header.causation != .none else { return }
+    switch header.channel {
+    // A failure that is followed by another attempt settles nothing.
+    case .persistent where header.type == HandlerFailed.eventType:
+      guard (try? HandlerFailed.decode(record))?.retryAfterMicroseconds == nil else { return }
+    case .persistent: break
+    case .alert where header.type == AlertAcknowledged.eventType: break
+    // Alerts leave before what their handler has done is committed.
+    default: return
+    }
+    inputs[header.agent, default: []].insert(header.causation)
+  }
+}
