@@ -10,7 +10,8 @@ struct ReplicasCommand: Command {
       'behind' is the number of lanes of the node's agents of which the replica is not known to have the newest event; 0 \
       is all of it. 'level' is how many replicas must have an event before it leaves the node, 'held' how many groups of \
       events wait for that now, and 'in doubt' how many have left without it since the node started, because their time \
-      was over. Which those are stands in the node's log: hypha log cat DIR/NODE --type hypha.LeftInDoubt.
+      was over. Which those are stands in the node's log: hypha log cat DIR/NODE --type hypha.LeftInDoubt. A node whose disk was lost asks its replicas first what they have of it; what came \
+      back is told by hypha.Rejoined there.
 
       Who is whose replica stands in the topology file, at the nodes: replicas, replicated, in-doubt-after.
       """,
@@ -32,6 +33,11 @@ struct ReplicasCommand: Command {
       guard let status = try await NodesCommand.status(path, &notes) else { continue }
       isAnyRunning = true
       guard let replication = status.replication else { continue }
+      if let awaited = replication.awaited {
+        notes.append(
+          "\(status.node) has an empty log and asks its replicas what they have of it before it begins"
+            + (awaited.isEmpty ? "" : "; no answer from \(awaited.joined(separator: ", "))"))
+      }
       for (replica, behindCount) in replication.behindLaneCounts.sorted(by: { $0.key < $1.key }) {
         table.add([
           .string(status.node.text), .string(replica), .integer(behindCount), .integer(replication.level),

@@ -42,6 +42,11 @@ struct RunCommand: Command {
   @Flag(help: "Run all nodes in one thread of this process, on a clock of its own, without log or network.")
   var simulate = false
   @Flag(help: "Print the summary as JSON; with --node, the status again and again.") var json = false
+  @Flag(
+    help:
+      "Where the node's log is empty, begin with what those of its replicas have that answer within 5 s, rather than wait for the others."
+  )
+  var withoutReplicas = false
   @Flag(help: "Stop when standard input ends; for programs that start nodes.") var attached = false
 
   func validate() throws {
@@ -55,6 +60,14 @@ struct RunCommand: Command {
         .usage, "--key is the private key of one node",
         remedy: "add --node, or keep the keys in one directory")
     }
+    try validateReplicas()
+  }
+
+  private func validateReplicas() throws {
+    guard withoutReplicas, node == nil else { return }
+    throw HyphaError(
+      .usage, "--without-replicas is said of one node",
+      remedy: "add --node and the name of the node that waits")
   }
 
   func run() async throws {
@@ -138,7 +151,8 @@ struct RunCommand: Command {
       }
     }
     let runner = NodeRunner(
-      program: program, topology: topology, node: node, data: directory, seed: seed, key: key)
+      program: program, topology: topology, node: node, data: directory, seed: seed, key: key,
+      beginsWithoutReplicas: withoutReplicas ? OperatorClient.authority(nil) : nil)
     // A handler that never returns must not keep the process.
     stop.whenUrgent { exit(ExitStatus.stopped(by: $0).code) }
     let reporter = NodeReporter(json: json)

@@ -14,6 +14,8 @@ struct NodeRunner {
   let seed: UInt64
   /// The file of the node's private key, where it is not found otherwise.
   var key: String?
+  /// Who has said that it is to begin without waiting for its replicas; nil where it waits.
+  var beginsWithoutReplicas: AgentID?
 
   /// How often the status is reported.
   static let reportInterval = Duration.milliseconds(200)
@@ -42,10 +44,11 @@ struct NodeRunner {
       let transport = try program.makeTransport(
         Node.linkPlan(of: node, in: placed, security: security), DataPlaces.runtimeDirectory(for: data),
         .standard)
-      let configuration = Node.Configuration(
+      var configuration = Node.Configuration(
         topology: topology, node: node, kinds: program.kinds, seed: seed &+ number << 32,
         notary: security.map(program.makeNotary),
         calls: openJournal(in: directory, of: placed, notes))
+      configuration.beginsWithoutReplicas = beginsWithoutReplicas
       let tenure = LogTenure(log)
       let turn = Turn(
         number: number,
@@ -120,7 +123,7 @@ struct NodeRunner {
   ) async throws -> Ending {
     let running = turn.node
     do {
-      try await running.start()
+      try await start(turn, until: stop, report: report)
       while !stop.isRaised {
         let status = turn.status()
         try report(status)
@@ -140,6 +143,27 @@ struct NodeRunner {
       if stop.isRaised, (error as? HyphaError)?.code == .transportFailed { return .stopped }
       throw error
     }
+  }
+
+  /// Starts a node. While it asks its replicas, which may take as long as these are away, it is reported like one that works.
+  private func start(_ turn: Turn, until stop: StopSignal, report: @Sendable (NodeStatus) throws -> Void)
+    async throws
+  {
+    guard turn.node.isRejoining else { return try await turn.node.start() }
+    let isOver = StopSignal([])
+    let node = turn.node
+    let starting = Task {
+      defer { isOver.raise() }
+      try await node.start()
+    }
+    var next = ContinuousClock.now + Self.reportInterval
+    while !isOver.isRaised {
+      try? await Task.sleep(for: .milliseconds(5), clock: .suspending)
+      guard ContinuousClock.now >= next, turn.node.isRejoining, !stop.isRaised else { continue }
+      try report(turn.status())
+      next = ContinuousClock.now + Self.reportInterval
+    }
+    try await starting.value
   }
 
   /// Ends a node whose place another takes.
