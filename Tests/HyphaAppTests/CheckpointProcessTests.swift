@@ -91,7 +91,7 @@ extension Processes {
       for truth in known {
         for steps in [all, try await steps { $0.position <= truth.position }] {
           let step = try #require(steps.last { $0.place.map { $0.position <= truth.position } ?? true })
-          #expect(try step.state() == truth.state, "at \(truth.position)")
+          #expect(try step.state() == truth.state, "at \(truth.position), known from \(first) on")
         }
       }
       // As a user asks.

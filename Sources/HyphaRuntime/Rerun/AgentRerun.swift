@@ -265,6 +265,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     let isFirst = call.kind == .event && call.after == nil
     let before = Position(rawValue: isFirst ? (call.at ?? 1) - 1 : call.after ?? 0)
     if isBeforeBegin { try begin(at: before.next) }
+    // What was handled before a start was handled by the actor before.
+    if call.kind == .start { isStartOpen = false }
     var outcomes = try await runPlain(through: before, &byCause)
     switch call.kind {
     case .start:
@@ -312,7 +314,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     guard isStartOpen || !hasWorked else { return [] }
     // What a start before the log's begin has stated is not known.
     let isUnknown = !isStartOpen && begin.after > .start
-    return try await start(ObservedCall(.start), [], isUnknown: isUnknown, place: activation)
+    return try await start(
+      ObservedCall(.start), [], isUnknown: isUnknown, place: isStartOpen ? activation : nil)
   }
 
   /// Lets a new actor begin, with the state of the one before.
