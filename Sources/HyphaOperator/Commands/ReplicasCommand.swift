@@ -10,8 +10,8 @@ struct ReplicasCommand: Command {
       'behind' is the number of lanes of the node's agents of which the replica is not known to have the newest event; 0 \
       is all of it. 'level' is how many replicas must have an event before it leaves the node, 'held' how many groups of \
       events wait for that now, and 'in doubt' how many have left without it since the node started, because their time \
-      was over. Which those are stands in the node's log: hypha log cat DIR/NODE --type hypha.LeftInDoubt. A node whose disk was lost asks its replicas first what they have of it; what came \
-      back is told by hypha.Rejoined there.
+      was over. Which those are stands in the node's log: hypha log cat DIR/NODE --type hypha.LeftInDoubt. \
+      A node whose disk was lost asks its replicas first what they have of it; what came back is told by hypha.Rejoined there.
 
       Who is whose replica stands in the topology file, at the nodes: replicas, replicated, in-doubt-after.
       """,

@@ -15,6 +15,9 @@ public struct AgentActivated: Event {
   public var committed: [String: UInt64]
   /// The fingerprint of the topology that it works under.
   public var topology: String
+  /// All persistent events for it up to this position of its node's log were handled before; nil where it comes from another node,
+  /// or an older version has stated this.
+  public var handledThrough: UInt64?
 
   public var subject: Subject { Subject(slug: "hypha.agent.\(agent)") }
 }

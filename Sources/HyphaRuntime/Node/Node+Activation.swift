@@ -47,6 +47,7 @@ extension Node {
       activations.append(
         try activation(
           of: spec, next, after: previous, adoption?.committed ?? committed(spec.id, previous, streams),
+          handled: adoption == nil ? log.cursor(CursorKey(agent: spec.id, channel: .persistent)) : nil,
           &outbox))
       if let adoption {
         arrived[spec.id] = next
@@ -117,11 +118,11 @@ extension Node {
 
   private func activation(
     of spec: AgentSpec, _ epoch: UInt64, after previous: UInt64, _ committed: [String: UInt64],
-    _ outbox: inout Outbox
+    handled: Cursor?, _ outbox: inout Outbox
   ) throws -> Stated {
     let event = AgentActivated(
       agent: spec.id, node: configuration.node, epoch: epoch, previousEpoch: previous,
-      committed: committed, topology: fingerprint)
+      committed: committed, topology: fingerprint, handledThrough: handled?.position.rawValue)
     let (id, time) = newEvent()
     var payload: [UInt8] = []
     try event.encode(into: &payload)

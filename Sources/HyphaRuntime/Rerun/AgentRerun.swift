@@ -114,7 +114,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     if group != nil { return try await add(entry) }
     switch record.type {
     case AgentActivated.eventType:
-      let outcomes = try await flush()
+      var outcomes = try await flush()
+      outcomes += try await endLife(before: AgentActivated.decode(record))
       isStartOpen = true
       activation = entry.place
       if let former, lanes.isEmpty { lanes = former.lanes }
@@ -219,6 +220,14 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     defer { outputPlaces = [:] }
     var byCause = [last.record.causation: records]
     return try await runPlain(&byCause, in: records, before: last.position)
+  }
+
+  /// Makes the calls again that are not recorded and that were done before an actor began, by the one before it.
+  private func endLife(before activated: AgentActivated) async throws -> [RerunOutcome] {
+    guard let handled = activated.handledThrough, activation != nil || begin.checkpoint != nil, !isBeforeBegin
+    else { return [] }
+    var none: [EventID: [Record]] = [:]
+    return try await runPlain(through: Position(rawValue: handled), &none)
   }
 
   /// Makes the calls again by whose outputs they are known.

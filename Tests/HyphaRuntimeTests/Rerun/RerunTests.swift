@@ -11,23 +11,11 @@ import Testing
   private let topology: Topology
 
   init() throws {
-    topology = try Topology(
-      name: "errands", nodes: [NodeSpec(id: "x")],
-      agents: [
-        AgentSpec(id: "root", kind: "supervisor", node: "x"),
-        AgentSpec(id: "teller", kind: Teller.kind, node: "x", reportsTo: "root"),
-        AgentSpec(
-          id: "seer", kind: Seer.kind, node: "x", reportsTo: "root",
-          subscribes: [Subscription(type: DoneAlert.eventType)]),
-        AgentSpec(
-          id: "taker", kind: "taker", node: "x", reportsTo: "root",
-          supervision: SupervisionSettings(
-            retry: RetryPolicy(initial: .milliseconds(10), jitterPercent: 20, attemptCountMax: 3))),
-      ])
+    topology = try ErrandRuns.topology()
   }
 
   private func kinds(_ taker: any Agent.Type = Errander<FirstRules>.self) throws -> KindRegistry {
-    try KindRegistry(BuiltInKinds.all + [Teller.self, Seer.self, taker])
+    try ErrandRuns.kinds(taker)
   }
 
   private static let errands = [

@@ -8,11 +8,6 @@ import Testing
 
 /// Past states, and re-runs, of logs that were pruned.
 @Suite struct StateCheckpointTests {
-  private struct Truth {
-    let position: Position
-    let state: JSONValue
-  }
-
   private typealias Taker = Errander<OftenRules>
 
   /// Keeps more than a checkpoint may have.
@@ -26,67 +21,17 @@ import Testing
     var state = State()
   }
 
-  private func topology() throws -> Topology {
-    try Topology(
-      name: "errands", nodes: [NodeSpec(id: "x")],
-      agents: [
-        AgentSpec(id: "root", kind: "supervisor", node: "x"),
-        AgentSpec(id: "teller", kind: Teller.kind, node: "x", reportsTo: "root"),
-        AgentSpec(
-          id: "seer", kind: Seer.kind, node: "x", reportsTo: "root",
-          subscribes: [Subscription(type: DoneAlert.eventType)]),
-        AgentSpec(
-          id: "taker", kind: "taker", node: "x", reportsTo: "root",
-          supervision: SupervisionSettings(
-            retry: RetryPolicy(initial: .milliseconds(10), jitterPercent: 20, attemptCountMax: 3))),
-      ])
-  }
+  private func topology() throws -> Topology { try ErrandRuns.topology() }
 
   private func kinds(_ taker: any Agent.Type = Taker.self) throws -> KindRegistry {
-    try KindRegistry(BuiltInKinds.all + [Teller.self, Seer.self, taker])
+    try ErrandRuns.kinds(taker)
   }
 
-  /// Runs errands, with crashes between some of them: the log that they leave, and what the taker's state was where nothing was
-  /// under way.
-  private func run(
-    _ errands: [String], as taker: any Agent.Type = Taker.self, seed: UInt64, crashes: Bool
-  ) throws -> (log: any LogReader, truths: [Truth]) {
-    let deployment = SimulatedDeployment(try topology(), kinds: try kinds(taker), seed: seed)
-    try deployment.start()
-    var random = SeededGenerator(seed: seed, name: "errands")
-    var truths: [Truth] = []
-    for (index, errand) in errands.enumerated() {
-      try deployment.publish(Errand(what: errand), from: "seer", to: "taker")
-      if taker is Taker.Type {
-        switch random.next() % 4 {
-        case 0: try deployment.publish(Glimpse(value: index), from: "seer", to: "taker")
-        case 1: try deployment.publish(Shout(number: index), from: "seer", to: "taker")
-        case 2: _ = try deployment.ask("taker", Tell(what: "\(index)"), from: "seer", within: .seconds(5))
-        default: break
-        }
-      }
-      if crashes, random.next() % 4 == 0 {
-        deployment.run(for: .microseconds(Int64(random.next() % 3000)))
-        deployment.kill("x")
-        try deployment.start("x")
-      }
-      guard random.next() % 3 > 0 else { continue }
-      deployment.run(for: .seconds(3))
-      let log = try deployment.reader(of: "x")
-      if let saved = try AgentSnapshot.read(of: "taker", in: log), !saved.state.isEmpty {
-        truths.append(
-          Truth(position: try log.head(), state: try JSON.decode(JSONValue.self, from: saved.state)))
-      }
-    }
-    deployment.run(for: .seconds(3))
-    try deployment.stop()
-    return (try deployment.reader(of: "x"), truths)
+  private func run(_ errands: [String], as taker: any Agent.Type = Taker.self, seed: UInt64, crashes: Bool)
+    throws -> (log: any LogReader, truths: [ErrandRuns.Truth])
+  {
+    try ErrandRuns.run(errands, as: taker, seed: seed, crashes: crashes)
   }
-
-  private static let errands = [
-    "time", "chance", "ask", "ask badly", "timer", "alert", "glimpse", "wake", "uncaused", "fail once",
-    "hopeless", "many", "plain",
-  ]
 
   private func steps(
     _ log: any LogReader, as taker: any Agent.Type = Taker.self, at position: Position? = nil
@@ -113,11 +58,11 @@ import Testing
 
   /// Logs that were pruned where nothing was under way.
   private func eachPruned(
-    _ body: (_ seed: UInt64, _ pruned: GappedReader, _ gap: Position, [Truth]) async throws -> Void
+    _ body: (_ seed: UInt64, _ pruned: GappedReader, _ gap: Position, [ErrandRuns.Truth]) async throws -> Void
   ) async throws {
     for seed in seeds(12) {
       var random = SeededGenerator(seed: seed, name: "order")
-      let errands = (Self.errands + Self.errands + Self.errands).shuffled(using: &random)
+      let errands = (ErrandRuns.errands + ErrandRuns.errands + ErrandRuns.errands).shuffled(using: &random)
       let (log, truths) = try run(errands, seed: seed, crashes: seed.isMultiple(of: 2))
       for _ in 0..<3 {
         guard let gap = truths.randomElement(using: &random)?.position, gap < (try log.head()) else {

@@ -9,11 +9,6 @@ import Testing
 
 /// What an agent whose handlers change its state had before.
 @Suite struct StateRerunTests {
-  private struct Truth {
-    let position: Position
-    let state: JSONValue
-  }
-
   /// A kind that changes its state by what is not in the log.
   private actor Leaky: Agent {
     static let kind = "taker"
@@ -25,67 +20,27 @@ import Testing
     var state = State()
   }
 
-  private func topology(settings: JSONValue = .object([:])) throws -> Topology {
-    try Topology(
-      name: "errands", nodes: [NodeSpec(id: "x")],
-      agents: [
-        AgentSpec(id: "root", kind: "supervisor", node: "x"),
-        AgentSpec(id: "teller", kind: Teller.kind, node: "x", reportsTo: "root"),
-        AgentSpec(
-          id: "seer", kind: Seer.kind, node: "x", reportsTo: "root",
-          subscribes: [Subscription(type: DoneAlert.eventType)]),
-        AgentSpec(
-          id: "taker", kind: "taker", node: "x", reportsTo: "root",
-          supervision: SupervisionSettings(
-            retry: RetryPolicy(initial: .milliseconds(10), jitterPercent: 20, attemptCountMax: 3))),
-      ])
+  /// Leaves nothing in the log but its state.
+  private actor Quiet: Agent {
+    static let kind = "taker"
+    static let handles = Handlers(Quiet.self).on(Errand.self) { agent, _, _ in agent.state.total += 1 }
+    struct State: Codable { var total = 0 }
+    var state = State()
   }
+
+  private func topology() throws -> Topology { try ErrandRuns.topology() }
 
   private func kinds(_ taker: any Agent.Type = Errander<FirstRules>.self) throws -> KindRegistry {
-    try KindRegistry(BuiltInKinds.all + [Teller.self, Seer.self, taker])
+    try ErrandRuns.kinds(taker)
   }
 
-  /// Runs errands, with crashes between some of them: the log that they leave, and what the taker's state was where nothing was
-  /// under way.
   private func run(
     _ errands: [String], as taker: any Agent.Type = Errander<FirstRules>.self, seed: UInt64, crashes: Bool
-  ) throws -> (log: any LogReader, truths: [Truth]) {
-    let deployment = SimulatedDeployment(try topology(), kinds: try kinds(taker), seed: seed)
-    try deployment.start()
-    var random = SeededGenerator(seed: seed, name: "errands")
-    var truths: [Truth] = []
-    for (index, errand) in errands.enumerated() {
-      try deployment.publish(Errand(what: errand), from: "seer", to: "taker")
-      if taker is Errander<FirstRules>.Type {
-        switch random.next() % 4 {
-        case 0: try deployment.publish(Glimpse(value: index), from: "seer", to: "taker")
-        case 1: try deployment.publish(Shout(number: index), from: "seer", to: "taker")
-        case 2: _ = try deployment.ask("taker", Tell(what: "\(index)"), from: "seer", within: .seconds(5))
-        default: break
-        }
-      }
-      if crashes, random.next() % 4 == 0 {
-        deployment.run(for: .microseconds(Int64(random.next() % 3000)))
-        deployment.kill("x")
-        try deployment.start("x")
-      }
-      guard random.next() % 3 > 0 else { continue }
-      deployment.run(for: .seconds(3))
-      let log = try deployment.reader(of: "x")
-      if let saved = try AgentSnapshot.read(of: "taker", in: log), !saved.state.isEmpty {
-        truths.append(
-          Truth(position: try log.head(), state: try JSON.decode(JSONValue.self, from: saved.state)))
-      }
-    }
-    deployment.run(for: .seconds(3))
-    try deployment.stop()
-    return (try deployment.reader(of: "x"), truths)
+  )
+    throws -> (log: any LogReader, truths: [ErrandRuns.Truth])
+  {
+    try ErrandRuns.run(errands, as: taker, seed: seed, crashes: crashes)
   }
-
-  private static let errands = [
-    "time", "chance", "ask", "ask badly", "timer", "alert", "glimpse", "wake", "uncaused", "fail once",
-    "hopeless", "many", "plain",
-  ]
 
   private func steps(
     _ log: any LogReader, as taker: any Agent.Type = Errander<FirstRules>.self, of agent: AgentID = "taker"
@@ -109,7 +64,7 @@ import Testing
   @Test func `at each place the state is the one that the agent had there`() async throws {
     for seed in seeds(20) {
       var random = SeededGenerator(seed: seed, name: "order")
-      let errands = (Self.errands + Self.errands).shuffled(using: &random)
+      let errands = (ErrandRuns.errands + ErrandRuns.errands).shuffled(using: &random)
       let (log, truths) = try run(errands, seed: seed, crashes: seed.isMultiple(of: 2))
       let steps = try await steps(log)
       #expect(truths.count > 5 && steps.count > errands.count, "HYPHA_SEED=\(seed)")
@@ -117,6 +72,19 @@ import Testing
       for (one, next) in zip(steps.dropFirst(), steps.dropFirst(2)) {
         #expect(one.place?.position ?? .start <= next.place?.position ?? .start)
       }
+      for truth in truths {
+        let step = steps.last { $0.place.map { $0.position <= truth.position } ?? true }
+        #expect(try step?.state() == truth.state, "HYPHA_SEED=\(seed), position \(truth.position)")
+      }
+    }
+  }
+
+  @Test func `what leaves nothing in the log counts before the restart that it came before`() async throws {
+    for seed in seeds(10) {
+      let (log, truths) = try run(
+        Array(repeating: "plain", count: 40), as: Quiet.self, seed: seed, crashes: true)
+      let steps = try await steps(log, as: Quiet.self)
+      #expect(truths.count > 5, "HYPHA_SEED=\(seed)")
       for truth in truths {
         let step = steps.last { $0.place.map { $0.position <= truth.position } ?? true }
         #expect(try step?.state() == truth.state, "HYPHA_SEED=\(seed), position \(truth.position)")
