@@ -5,18 +5,27 @@ import HyphaLog
 final class GappedReader: LogReader {
   private let log: any LogReader
   private let gap: LogGap
+  private let kept: Set<Position>
 
-  init(_ log: any LogReader, lost range: ClosedRange<Position>, pruned: Bool) {
+  /// - Parameter kept: what is there all the same.
+  init(
+    _ log: any LogReader, lost range: ClosedRange<Position>, but kept: Set<Position> = [], pruned: Bool
+  ) {
     self.log = log
+    self.kept = kept
     gap = LogGap(range: range, kind: pruned ? .pruned : .quarantined(reason: "damaged"), anchor: nil)
   }
 
+  private func isLost(_ position: Position) -> Bool {
+    gap.range.contains(position) && !kept.contains(position)
+  }
+
   func visit(_ range: ClosedRange<Position>, _ order: ReadOrder, _ body: (EntryView) throws -> Bool) throws {
-    try log.visit(range, order) { try gap.range.contains($0.position) || body($0) }
+    try log.visit(range, order) { try isLost($0.position) || body($0) }
   }
 
   func entry(at position: Position) throws -> LogEntry? {
-    gap.range.contains(position) ? nil : try log.entry(at: position)
+    isLost(position) ? nil : try log.entry(at: position)
   }
 
   func indexedPositions(

@@ -219,7 +219,7 @@ private struct StateFold<Kind: Agent> {
   /// evolved by since.
   private func saved(behind gap: Position, from point: LanePoint) throws -> Saved? {
     var found: Saved?
-    try RerunCheckpoint.visit(agent, in: log, behind: gap, .forward) { _, event in
+    try RerunCheckpoint.visit(agent, RerunStay(), in: log, behind: gap) { _, event in
       guard let bytes = event.snapshot?.bytes else { return true }
       found = try saved(AgentSnapshot(decoding: bytes), behind: gap, from: point)
       return found == nil

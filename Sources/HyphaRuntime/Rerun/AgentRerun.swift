@@ -89,7 +89,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     isBeforeBegin = begin.snapshot != nil
     outbox = Outbox(agent: spec.id, epoch: 1, lanes: [:], policyVersion: 1)
     report = RerunSummary.Agent(agent: spec.id, kind: kind.kind)
-    report.from = stay.arrival?.position ?? begin.checkpoint?.position ?? begin.after
+    report.from = begin.checkpoint?.position ?? max(begin.after, stay.arrival?.position ?? .start)
   }
 
   var epochs: ClosedRange<UInt64> { begin.stay.epochs }
@@ -105,6 +105,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
       outbox = Outbox(agent: spec.id, epoch: record.epoch, lanes: lanes, policyVersion: 1)
       return []
     }
+    // What a prune has left before that belongs to nothing that is run again.
+    if begin.checkpoint == nil, entry.position <= begin.after { return [] }
     if record.channel == .persistent { report.ownCount += 1 }
     if let point = begin.snapshot?.point, record.channel == .persistent, record.point <= point { return [] }
     if record.channel == .alert {
@@ -142,6 +144,8 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     var outcomes = try await flush()
     // The start of an agent that has committed something, and of which nothing need be known.
     if isStartOpen, begin.handled > .start || begin.stateAtEnd != nil { outcomes += try await startIfOpen() }
+    // Where no call is known since the snapshot, what was handled before it and what behind it is not told apart.
+    if isBeforeBegin { try begin(at: begin.handled.next) }
     var none: [EventID: [Record]] = [:]
     outcomes += try await runPlain(through: begin.handled, &none)
     // One that has done nothing since has the state that it began with.

@@ -51,7 +51,7 @@ struct RerunBegin {
   /// Whether anything of the agent was saved.
   var hasSaved = false
 
-  /// Where the log begins to have what it takes to run an agent again that was never moved, or a stay of one that was.
+  /// Where the log begins to have what it takes to run an agent again, or one stay of one that was moved.
   ///
   /// - Parameters:
   ///   - choice: which checkpoint it begins with.
@@ -60,42 +60,21 @@ struct RerunBegin {
     _ kind: Kind.Type, _ agent: AgentID, _ stay: RerunStay, in log: any LogReader, prunedThrough: Position,
     _ choice: RerunCheckpoint.Choice = .first, needsCalls: Bool = true
   ) async throws -> Finding {
-    guard stay.isWhole else {
-      guard prunedThrough == .start else {
-        return .impossible(
-          "the log was pruned through \(prunedThrough), and it was moved: what it had before it then is not all there"
-        )
-      }
-      let initial = await Kind().state
-      do { return .begin(try moved(kind, agent, stay, from: initial, in: log)) } catch let error as HyphaError
-      {
-        return .impossible("it was moved, and its state then is not known: \(error.problem)")
-      }
-    }
-    return try find(kind, agent, in: log, prunedThrough: prunedThrough, choice, needsCalls: needsCalls)
-  }
-
-  private static func moved<Kind: Agent>(
-    _ kind: Kind.Type, _ agent: AgentID, _ stay: RerunStay, from initial: Kind.State, in log: any LogReader
-  ) throws -> RerunBegin {
-    var begin: RerunBegin
-    if let departure = stay.departure {
-      begin = RerunBegin(handled: try stay.handledThrough(in: log))
-      let saved = try departure.handover.snapshot.map { try AgentSnapshot(decoding: $0.bytes) }
-      begin.stateAtEnd = saved.flatMap { state(of: $0, kind) }
-      begin.hasSaved = saved != nil
-    } else {
-      guard
-        case .begin(let found) = try find(
-          kind, agent, in: log, prunedThrough: .start, .first, needsCalls: true)
-      else {
-        return RerunBegin(handled: .start)
-      }
-      begin = found
-    }
+    let end = try StayEnd(of: agent, stay, in: log)
+    var begin = RerunBegin(handled: end.handled.position)
     begin.stay = stay
-    begin.brought = try Brought(kind, agent, stay, from: initial, in: log)
-    return begin
+    begin.hasSaved = end.saved != nil
+    if end.isOfOneMoment { begin.stateAtEnd = end.saved.flatMap { state(of: $0, kind) } }
+    if prunedThrough > .start {
+      return try behind(prunedThrough, begin, kind, agent, end, in: log, choice, needsCalls: needsCalls)
+    }
+    let initial = await Kind().state
+    do { begin.brought = try Brought(kind, agent, stay, from: initial, in: log) } catch let error
+      as HyphaError
+    {
+      return .impossible("it was moved, and its state then is not known: \(error.problem)")
+    }
+    return .begin(begin)
   }
 
   /// A state that was committed whole, by the kind as it is now; nil for any other.
@@ -104,23 +83,20 @@ struct RerunBegin {
     return isWhole ? saved.state : nil
   }
 
-  private static func find<Kind: Agent>(
-    _ kind: Kind.Type, _ agent: AgentID, in log: any LogReader, prunedThrough: Position,
-    _ choice: RerunCheckpoint.Choice, needsCalls: Bool
+  /// Where it begins in a log whose beginning was pruned.
+  private static func behind<Kind: Agent>(
+    _ prunedThrough: Position, _ begin: RerunBegin, _ kind: Kind.Type, _ agent: AgentID, _ end: StayEnd,
+    in log: any LogReader, _ choice: RerunCheckpoint.Choice, needsCalls: Bool
   ) throws -> Finding {
-    let key = CursorKey(agent: agent, channel: .persistent)
-    // First these: what they stand for is in the log up to any later head.
-    let cursor = try log.cursor(key) ?? .start
-    let saved = try AgentSnapshot.read(of: agent, in: log)
-    let isOfOneMoment = try log.cursor(key)?.position ?? .start == cursor.position
-    var begin = RerunBegin(handled: cursor.position)
-    begin.hasSaved = saved != nil
-    if isOfOneMoment { begin.stateAtEnd = saved.flatMap { state(of: $0, kind) } }
-    guard prunedThrough > .start else { return .begin(begin) }
+    if let departure = begin.stay.departure, departure.position <= prunedThrough {
+      return .impossible(
+        "the log was pruned through \(prunedThrough), and it had left at \(departure.position)")
+    }
+    var begin = begin
     begin.after = prunedThrough
     if Kind.State.self == Stateless.self { return .begin(begin) }
     if Kind.evolves.isUsed {
-      guard let (snapshot, point) = try evolved(kind, agent, saved, in: log, behind: prunedThrough) else {
+      guard let (snapshot, point) = try evolved(kind, agent, end, in: log, behind: prunedThrough) else {
         return .impossible("the log was pruned through \(prunedThrough), and has no snapshot of its state")
       }
       begin.snapshot = Snapshot(state: snapshot.state, point: point)
@@ -130,14 +106,15 @@ struct RerunBegin {
     var largest = 0
     let beside = KeptBeside.names(of: Kind())
     begin.checkpoint = try RerunCheckpoint.find(
-      kind, agent, in: log, behind: prunedThrough, choice, prefersStarts: !beside.isEmpty, &largest)
+      kind, agent, begin.stay, in: log, behind: prunedThrough, choice, prefersStarts: !beside.isEmpty,
+      &largest)
     if needsCalls, !beside.isEmpty, begin.checkpoint?.hasBegun ?? false {
       return .impossible(
         "the log was pruned through \(prunedThrough), it has not begun anew since, and it keeps \(beside.joined(separator: ", ")) beside its state"
       )
     }
-    if begin.checkpoint == nil, let saved {
-      begin.checkpoint = try .newest(kind, agent, saved, cursor, in: log, behind: prunedThrough)
+    if begin.checkpoint == nil, end.saved != nil {
+      begin.checkpoint = try .newest(kind, agent, end, in: log, behind: prunedThrough)
       if largest > 0 {
         begin.checkpoint?.reason =
           "what the log keeps of it, \(largest) bytes, is larger than a checkpoint may be (\(StateCheckpointed.snapshotByteCountMax))"
@@ -158,22 +135,13 @@ struct RerunBegin {
 
   /// The first state of an event-sourced agent behind a prune of which the log has all that it evolved by since.
   private static func evolved<Kind: Agent>(
-    _ kind: Kind.Type, _ agent: AgentID, _ saved: AgentSnapshot?, in log: any LogReader,
+    _ kind: Kind.Type, _ agent: AgentID, _ end: StayEnd, in log: any LogReader,
     behind prunedThrough: Position
   ) throws -> (AgentSnapshot, LanePoint)? {
-    var (found, first): ((AgentSnapshot, LanePoint)?, LanePoint?)
-    var query = LogQuery()
-    query.agent = agent
-    query.channel = .persistent
-    query.positions = prunedThrough.next...max(prunedThrough.next, try log.head())
-    var cursor: LogCursor?
-    repeat {
-      let page = try log.page(of: query, after: cursor)
-      first = try page.entries.first { $0.source == .stated }?.record.predecessor()
-      cursor = page.next
-    } while first == nil && cursor != nil
+    let first = try point(of: agent, end.stay, in: log, behind: prunedThrough)
+    var found: (AgentSnapshot, LanePoint)?
     func take(_ snapshot: AgentSnapshot) throws -> Bool {
-      guard let coverage = snapshot.coverage, coverage.point >= first ?? .start,
+      guard let coverage = snapshot.coverage, coverage.point >= first,
         let state = try StateRestoration<Kind>.decode(snapshot, of: agent)
       else { return false }
       var snapshot = snapshot
@@ -181,10 +149,50 @@ struct RerunBegin {
       found = (snapshot, coverage.point)
       return true
     }
-    try RerunCheckpoint.visit(agent, in: log, behind: prunedThrough, .forward) { _, event in
+    try RerunCheckpoint.visit(agent, end.stay, in: log, behind: prunedThrough) { _, event in
       try event.snapshot.map { try !take(AgentSnapshot(decoding: $0.bytes)) } ?? true
     }
-    if found == nil, let saved { _ = try take(saved) }
+    if found == nil, let saved = end.saved { _ = try take(saved) }
     return found
+  }
+
+  /// What a state must cover from which on the log has all that an agent was given: what it stated that is gone, and what it stated
+  /// of events that are.
+  private static func point(
+    of agent: AgentID, _ stay: RerunStay, in log: any LogReader, behind prunedThrough: Position
+  ) throws -> LanePoint {
+    var query = LogQuery()
+    query.agent = agent
+    query.channel = .persistent
+    query.positions = prunedThrough.next...max(prunedThrough.next, try log.head())
+    var point: LanePoint?
+    /// Records to come that are of one commit with recorded calls, and whether one of these took an event that is gone.
+    var group = (left: 0, isGone: false)
+    var cursor: LogCursor?
+    repeat {
+      let page = try log.page(of: query, after: cursor)
+      for record in page.entries.lazy.filter({ stay.stated($0) }).map(\.record) {
+        point = try point ?? record.predecessor()
+        if record.type == Observed.eventType, group.left == 0 {
+          let observed = try Observed.decode(record)
+          group.left = observed.left + 1
+          group.isGone = observed.calls.contains {
+            $0.kind == .event && $0.at ?? .max <= prunedThrough.rawValue
+          }
+        }
+        if group.left > 0 {
+          group.left -= 1
+          if group.isGone { point = record.point }
+        } else if record.causation != .none, !SystemEvents.all.contains(record.type) {
+          // Events are handled in the order of the log.
+          if let cause = try log.entry(withID: record.causation), cause.position > prunedThrough {
+            return point ?? .start
+          }
+          point = record.point
+        }
+      }
+      cursor = page.next
+    } while cursor != nil
+    return point ?? .start
   }
 }

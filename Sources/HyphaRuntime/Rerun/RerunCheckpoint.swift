@@ -32,11 +32,11 @@ struct RerunCheckpoint {
   ///   - prefersStarts: whether one from which an actor began is better: it had nothing beside its state there.
   ///   - largest: how large the largest state was that no checkpoint could have.
   static func find<Kind: Agent>(
-    _ kind: Kind.Type, _ agent: AgentID, in log: any LogReader, behind prunedThrough: Position,
-    _ choice: Choice, prefersStarts: Bool, _ largest: inout Int
+    _ kind: Kind.Type, _ agent: AgentID, _ stay: RerunStay, in log: any LogReader,
+    behind prunedThrough: Position, _ choice: Choice, prefersStarts: Bool, _ largest: inout Int
   ) throws -> RerunCheckpoint? {
     var usable: [(position: Position, hasBegun: Bool, handled: Cursor)] = []
-    try visit(agent, in: log, behind: prunedThrough, .forward) { entry, event in
+    try visit(agent, stay, in: log, behind: prunedThrough) { entry, event in
       guard let snapshot = try event.snapshot.map({ try AgentSnapshot(decoding: $0.bytes) }) else {
         largest = max(largest, event.snapshotByteCount)
         return true
@@ -51,7 +51,8 @@ struct RerunCheckpoint {
     }
     func since(_ index: Int) throws -> StateStep.Place {
       let before = Position(rawValue: usable[index].position.rawValue - 1)
-      return try place(of: agent, usable[index].handled, through: before, in: log, behind: prunedThrough)
+      return try place(
+        of: agent, stay, usable[index].handled, through: before, in: log, behind: prunedThrough)
     }
     guard
       let index = try choice.index(
@@ -67,28 +68,30 @@ struct RerunCheckpoint {
       since: try since(index))
   }
 
-  /// What the log keeps of an agent now, whose state is committed whole.
+  /// What the log keeps of an agent now, or as it was when it left, whose state is committed whole.
   static func newest<Kind: Agent>(
-    _ kind: Kind.Type, _ agent: AgentID, _ saved: AgentSnapshot, _ handled: Cursor, in log: any LogReader,
-    behind prunedThrough: Position
+    _ kind: Kind.Type, _ agent: AgentID, _ end: StayEnd, in log: any LogReader, behind prunedThrough: Position
   ) throws -> RerunCheckpoint? {
-    guard saved.coverage == nil, let state = try StateRestoration<Kind>.decode(saved, of: agent) else {
-      return nil
-    }
-    var handled = handled
+    guard let saved = end.saved, saved.coverage == nil,
+      let state = try StateRestoration<Kind>.decode(saved, of: agent)
+    else { return nil }
+    var handled = end.handled
     handled.position = max(handled.position, prunedThrough)
-    let (head, streams) = (try log.head(), try log.streamHeads())
-    let epoch = streams.keys.lazy.filter { $0.agent == agent && $0.channel == .persistent }.map(\.epoch).max()
+    let (last, streams) = (try end.stay.departure?.position ?? log.head(), try log.streamHeads())
+    let epoch = streams.keys.lazy.filter {
+      $0.agent == agent && $0.channel == .persistent && end.stay.epochs.contains($0.epoch)
+    }.map(\.epoch).max()
     let stream = StreamID(agent: agent, epoch: epoch ?? 0, channel: .persistent)
     return RerunCheckpoint(
-      position: head, point: LanePoint(epoch: stream.epoch, sequence: streams[stream]?.sequence ?? 0),
+      position: last, point: LanePoint(epoch: stream.epoch, sequence: streams[stream]?.sequence ?? 0),
       state: Array(try JSON.encode(state)), timers: saved.agenda.timers.items, handled: handled,
-      hasBegun: true, since: try place(of: agent, handled, through: head, in: log, behind: prunedThrough))
+      hasBegun: true,
+      since: try place(of: agent, end.stay, handled, through: last, in: log, behind: prunedThrough))
   }
 
-  /// The checkpoints of an agent that a log has behind a prune.
+  /// The checkpoints of an agent's stay that a log has behind a prune, in its order.
   static func visit(
-    _ agent: AgentID, in log: any LogReader, behind prunedThrough: Position, _ order: ReadOrder,
+    _ agent: AgentID, _ stay: RerunStay, in log: any LogReader, behind prunedThrough: Position,
     _ body: (LogEntry, StateCheckpointed) throws -> Bool
   ) throws {
     let head = try log.head()
@@ -96,11 +99,10 @@ struct RerunCheckpoint {
     var query = LogQuery()
     query.lane = Lane(agent: agent, channel: .persistent, target: .type(.stateCheckpointed))
     query.positions = prunedThrough.next...head
-    query.order = order
     var cursor: LogCursor?
     repeat {
       let page = try log.page(of: query, after: cursor)
-      for entry in page.entries where entry.source == .stated {
+      for entry in page.entries where stay.stated(entry) {
         guard try body(entry, StateCheckpointed.decode(entry.record)) else { return }
       }
       cursor = page.next
@@ -109,10 +111,10 @@ struct RerunCheckpoint {
 
   /// From where on a state was so that was committed before `last`: since then the agent has stated nothing, and handled nothing.
   private static func place(
-    of agent: AgentID, _ handled: Cursor, through last: Position, in log: any LogReader,
+    of agent: AgentID, _ stay: RerunStay, _ handled: Cursor, through last: Position, in log: any LogReader,
     behind prunedThrough: Position
   ) throws -> StateStep.Place {
-    var position = max(prunedThrough, handled.position)
+    var position = max(prunedThrough, handled.position, stay.arrival?.position ?? .start)
     if position < last {
       var query = LogQuery()
       query.agent = agent
@@ -121,7 +123,7 @@ struct RerunCheckpoint {
       var cursor: LogCursor?
       repeat {
         let page = try log.page(of: query, after: cursor)
-        if let entry = page.entries.first(where: { $0.source == .stated }) {
+        if let entry = page.entries.first(where: { stay.stated($0) }) {
           position = entry.position
           break
         }

@@ -48,6 +48,9 @@ struct RerunStay {
     return record.point <= departure.handled[lane] ?? .start
   }
 
+  /// Whether an event of the agent's was stated here meanwhile.
+  func stated(_ entry: LogEntry) -> Bool { entry.source == .stated && epochs.contains(entry.record.epoch) }
+
   /// How far the agent had handled its persistent events when it left, in the log of the node; what lies before that and was for it, it
   /// has handled.
   func handledThrough(in log: any LogReader) throws -> Position {
@@ -58,6 +61,32 @@ struct RerunStay {
       }
       return max(through, position)
     }
+  }
+}
+
+/// What an agent had at the end of a stay: when it left, or now.
+struct StayEnd {
+  let stay: RerunStay
+  /// How far it had handled its persistent events, as far as the log has them; counted where it is still here.
+  let handled: Cursor
+  /// What was kept of it; nil for nothing.
+  let saved: AgentSnapshot?
+  /// Whether both are of the same moment.
+  let isOfOneMoment: Bool
+
+  init(of agent: AgentID, _ stay: RerunStay, in log: any LogReader) throws {
+    self.stay = stay
+    if let departure = stay.departure {
+      handled = Cursor(position: try stay.handledThrough(in: log), handledCount: 0)
+      saved = try departure.handover.snapshot.map { try AgentSnapshot(decoding: $0.bytes) }
+      isOfOneMoment = true
+      return
+    }
+    let key = CursorKey(agent: agent, channel: .persistent)
+    // First these: what they stand for is in the log up to any later head.
+    handled = try log.cursor(key) ?? .start
+    saved = try AgentSnapshot.read(of: agent, in: log)
+    isOfOneMoment = try log.cursor(key)?.position ?? .start == handled.position
   }
 }
 

@@ -65,7 +65,9 @@ extension Rerun {
         checkpoint = begin.checkpoint
         guard let checkpoint else { return }
         count = nil
-        for step in try Self.steps(agent, from: checkpoint, in: log) where goesOn { goesOn = try body(step) }
+        for step in try Self.steps(agent, stage, from: checkpoint, in: log) where goesOn {
+          goesOn = try body(step)
+        }
       } progress: { read, _ in
         try progress(log.identity.node, read)
       } _: { outcome in
@@ -78,29 +80,37 @@ extension Rerun {
       }
       if !life.isWhole, let (_, why) = summary.notRun.first {
         try lose(why, backupAdvice)
-      } else if let reason = try distrust(summary, different, checkpoint, log) {
+      } else if let reason = try distrust(summary, different, stay, checkpoint, log) {
         throw unknown(
           agent, life.isWhole ? reason : "on node '\(stage.node)': \(reason)", !summary.notRun.isEmpty)
       }
     }
   }
 
-  /// That the states before a checkpoint are not known, and that of the checkpoint.
-  private static func steps(_ agent: AgentID, from checkpoint: RerunCheckpoint, in log: any LogReader) throws
-    -> [StateStep]
-  {
+  /// That the states of a stay before a checkpoint are not known, and that of the checkpoint.
+  private static func steps(
+    _ agent: AgentID, _ stage: AgentLife.Stage, from checkpoint: RerunCheckpoint, in log: any LogReader
+  ) throws -> [StateStep] {
     let first = checkpoint.since.position
+    let node = stage.stay?.isWhole ?? true ? "" : " while it was on node '\(stage.node)'"
     let error = HyphaError(
       .failed,
-      "the states of '\(agent)' before position \(first) are not known: the log was pruned through "
+      "the states of '\(agent)'\(node) before position \(first) are not known: the log was pruned through "
         + "\(try log.prunedThrough())" + (checkpoint.reason.map { ", and \($0)" } ?? ""),
       remedy: "ask for position \(first) or a later one, or a backup of the log that was made before")
     let state = checkpoint.state
     return [
-      StateStep(unknown: error, from: .init(position: .start, time: .zero, node: log.identity.node)),
+      StateStep(unknown: error, from: try place(of: stage)),
       StateStep(
         place: checkpoint.since, count: nil, encode: { try JSON.decode(JSONValue.self, from: state) }),
     ]
+  }
+
+  /// Where a stay begins.
+  private static func place(of stage: AgentLife.Stage) throws -> StateStep.Place {
+    let entry = try stage.stay?.arrival.flatMap { try stage.log?.entry(at: $0.position) }
+    return .init(
+      position: entry?.position ?? .start, time: entry?.record.time ?? stage.since, node: stage.node)
   }
 
   /// What an agent came to a node with; nil where it keeps no state.
@@ -131,13 +141,10 @@ extension Rerun {
   private static func lost(_ agent: AgentID, _ stage: AgentLife.Stage, _ why: String, _ remedy: String) throws
     -> StateStep
   {
-    let entry = try stage.stay?.arrival.flatMap { try stage.log?.entry(at: $0.position) }
-    let place = StateStep.Place(
-      position: entry?.position ?? .start, time: entry?.record.time ?? stage.since, node: stage.node)
     let error = HyphaError(
       .failed, "the states of '\(agent)' while it was on node '\(stage.node)' are not known: \(why)",
       remedy: remedy)
-    return StateStep(unknown: error, from: place)
+    return StateStep(unknown: error, from: try place(of: stage))
   }
 
   /// The first event that a call stated, or the record of it where it stated none and no event has led to it.
@@ -174,7 +181,8 @@ extension Rerun {
 
   /// Why the states of a re-run are not to be taken for those of the past; nil where they are.
   private static func distrust(
-    _ summary: RerunSummary, _ different: RerunOutcome?, _ checkpoint: RerunCheckpoint?, _ log: any LogReader
+    _ summary: RerunSummary, _ different: RerunOutcome?, _ stay: RerunStay, _ checkpoint: RerunCheckpoint?,
+    _ log: any LogReader
   ) throws -> String? {
     if let (_, reason) = summary.notRun.first { return reason }
     if let different, let difference = different.differences.first {
@@ -187,7 +195,10 @@ extension Rerun {
     if report.skippedCount > 0 {
       return "\(report.skippedCount) of its calls took more than is recorded, or something that is gone"
     }
-    if let gap = try log.gaps().first, try !hasAll(report, checkpoint, log) {
+    if let gap = try log.gaps().first(where: { $0.range.upperBound > checkpoint?.handled.position ?? .start }
+    ),
+      try !stay.isWhole || !hasAll(report, checkpoint, log)
+    {
       return "the log has lost events of it or for it: \(gap.text)"
     }
     return report.isStateKnown ? nil : "the log keeps no state of it that this version of its kind reads"
