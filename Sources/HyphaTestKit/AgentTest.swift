@@ -97,7 +97,7 @@ public final class AgentTest<Kind: Agent> {
 
   /// Asks the agent a question, and returns its answer.
   ///
-  /// - Throws: as ``Context/ask(_:_:within:isolation:)`` does.
+  /// - Throws: as ``Context/ask(_:_:within:)`` does.
   public func ask<Q: Question>(_ question: Q, within: Duration = .seconds(10)) throws -> Q.Answer {
     let answer = try deployment.ask(id, question, from: Self.outside, within: within)
     try settle("answered \(Q.questionType)")

@@ -45,7 +45,7 @@ public protocol Agent: Actor {
   static var reachesOutside: Bool { get }
 
   /// How the state follows from the events that the agent publishes. Default: it does not; the handlers change the state,
-  /// and it is committed whole after each. Where it does, ``state`` evolves with each ``Context/publish(_:to:because:within:isolation:)``
+  /// and it is committed whole after each. Where it does, ``state`` evolves with each ``Context/publish(_:to:because:within:durability:)``
   /// and handlers must not change it themselves: a restart reads the newest snapshot and the events behind it.
   static var evolves: Evolution<State> { get }
   /// After how many events that the state has evolved by it is saved. Default: 100.
@@ -168,7 +168,7 @@ extension Input {
     switch self {
     case .record(let record): return try E.decode(record)
     case .value(let run, let index):
-      guard let run = run as? TypedRun<E> else {
+      guard let run = run.typed(E.self) else {
         throw HyphaError(
           .invalidPayload, "two event types share the name \(E.eventType)", remedy: "rename one of them")
       }

@@ -21,6 +21,7 @@ struct Batch<Kind: Agent> {
   var checkpoints = CheckpointPolicy(every: Kind.checkpointEvery)
   /// Whether the actor's start was called.
   var hasBegun = false
+  private let evolves = Kind.evolves.isUsed
   var finishes = false
   /// Whether a handler has thrown, so that another actor is to take this one's place.
   var isSpoilt = false
@@ -38,6 +39,12 @@ struct Batch<Kind: Agent> {
   var calls: [BatchCall] = []
   /// The commit of those before, which may be on its way; whether it has succeeded.
   var commit: Task<Bool, Never>?
+  /// Whether a call was made since the last commit.
+  var hasRun = false
+  /// Whether a commit may come to something.
+  var isTouched: Bool {
+    hasRun || hasEffects || !moved.isEmpty || !answers.isEmpty || !calls.isEmpty || crash != nil || finishes
+  }
   /// Whether something is to be committed beside cursors and state.
   var hasEffects: Bool {
     !drafts.isEmpty || isAgendaChanged || calls.contains { !$0.isQuiet && !$0.waits }
@@ -72,7 +79,7 @@ struct Batch<Kind: Agent> {
   mutating func take(_ effects: Turn.Effects) {
     drafts += effects.drafts
     finishes = finishes || effects.finishes
-    if Kind.evolves.isUsed {
+    if evolves {
       snapshots.evolved(by: effects.drafts.count { Kind.evolves.rules[$0.type] != nil })
     }
     guard !effects.timers.isEmpty else { return }
@@ -104,5 +111,6 @@ struct Batch<Kind: Agent> {
     handledCount = 0
     isAgendaChanged = false
     crash = nil
+    hasRun = false
   }
 }

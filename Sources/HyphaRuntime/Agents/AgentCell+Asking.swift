@@ -38,16 +38,12 @@ extension AgentCell {
     asks.withLock { $0.noteDeclared(.init(agent: agent, type: type)) }
   }
 
-  func answer(to ask: Ask, _ question: some Question, isolation: isolated (any Actor)?) async throws
-    -> Answered.Outcome
-  {
+  func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome {
     let event = Asked(
       question, ask: ask.id, type: ask.type, key: ask.key, path: ask.path,
       within: ask.dueAt.since(services.now()))
     return try await withTaskCancellationHandler {
-      // The handler's actor is not left for the wait.
-      _ = isolation
-      return try await withCheckedThrowingContinuation { (waiter: Waiter) in
+      try await withCheckedThrowingContinuation { (waiter: Waiter) in
         guard begin(ask, waiter) else { return }
         do {
           _ = try publishRealtime(event, to: ask.agent, because: ask.cause)
@@ -123,7 +119,7 @@ extension AgentCell {
       let answer: Answered
       switch delivery.input {
       case .value(let run, let index):
-        guard let run = run as? TypedRun<Answered> else { return }
+        guard let run = run.typed(Answered.self) else { return }
         answer = run.values[index]
       case .record(let record): answer = try Answered.decode(record)
       }
@@ -151,7 +147,7 @@ extension AgentCell {
 
   func asked(_ delivery: Delivery) throws -> Asked? {
     switch delivery.input {
-    case .value(let run, let index): (run as? TypedRun<Asked>)?.values[index]
+    case .value(let run, let index): run.typed(Asked.self)?.values[index]
     case .record(let record): try Asked.decode(record)
     }
   }

@@ -57,6 +57,7 @@ extension AgentCell {
       call.withLock { $0 = nil }
       slot?.end()
     }
+    batch.hasRun = true
     for index in 0..<delivery.count {
       let (input, now) = (delivery.input(at: index), services.now())
       guard now < end, !mailbox.hasAlerts, delivery.sharesNames(index, 0), input.id != broken,
@@ -231,6 +232,7 @@ extension AgentCell {
     _ body: (isolated Kind, Context) async throws -> Void
   ) async -> Turn.Outcome {
     let before = agent.state
+    batch.hasRun = true
     let (input, attempt) = (source.delivery?.input, source.delivery?.attempt ?? 1)
     let turn = begin(input, attempt: attempt, asked: source.asked, at: services.now(), on: agent, batch)
     call.withLock { $0 = RunningCall(input: input, began: turn.began) }
@@ -261,7 +263,7 @@ extension AgentCell {
     Turn(
       host: self, input: input, attempt: attempt, asked: asked, began: now,
       timers: batch.agenda.timers,
-      evolution: Self.evolution(of: agent))
+      evolution: evolves ? Self.evolution(of: agent) : nil)
   }
 
   private func keep(_ effects: Turn.Effects?, _ batch: inout Batch<Kind>) {

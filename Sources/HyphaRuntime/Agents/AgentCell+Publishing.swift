@@ -46,7 +46,7 @@ extension AgentCell {
         lane = RealtimeLane(
           E.self, key, name, type: type, slot: outbox.slot(of: name), routes: services.routes,
           local: services.localTargets(of: name), sent: services.sentCounter(of: name),
-          flow: services.flowCounter(of: name))
+          flow: services.flowCounter(of: name), relayCounts: services.relayCounts)
         outbox.add(lane)
       }
       return try publish(event, on: lane, to: addressee, because: cause, &outbox)
@@ -58,7 +58,9 @@ extension AgentCell {
     _ event: E, on lane: RealtimeLane, to addressee: AgentID?, because cause: Cause?, _ outbox: inout Outbox
   ) throws -> EventID {
     let subject = event.subject
-    try checkSubject(subject, of: lane.type)
+    let front = try lane.front(of: subject, to: addressee, outbox) {
+      try checkSubject(subject, of: lane.type)
+    }
     if !lane.links.isEmpty {
       outbox.scratch.removeAll(keepingCapacity: true)
       try event.encode(into: &outbox.scratch)
@@ -70,12 +72,12 @@ extension AgentCell {
     let numbers = RecordTemplate.Numbers(
       id: id, time: time, sequence: sequence, previous: previous, causation: cause?.event ?? .none,
       correlation: cause.correlation(of: id))
-    services.countRealtime(
-      pairCount: lane.plan.destinationCount(of: subject), relays: lane.relays)
+    services.countRealtime(pairCount: lane.plan.destinationCount(of: subject))
+    for relay in lane.relays { relay.value.wrappingAdd(1, ordering: .relaxed) }
     lane.flow?.add(1)
     if !lane.local.isEmpty {
       services.deliver(
-        event, numbers, of: lane.front(of: subject, to: addressee, outbox), to: lane.local)
+        event, numbers, of: front, to: lane.local)
     }
     lane.sent?.add(subject)
     if !lane.links.isEmpty { try send(numbers, subject: subject, on: lane, to: addressee, &outbox) }

@@ -26,8 +26,12 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   let handledBefore: Set<EventID>?
   let declarations: Declarations
   let entries: [EventTypeName: Handlers<Kind>.Entry]
+  /// Whether it has a state.
+  let keepsState = Kind.State.self != Stateless.self
   /// Whether its state is committed as it is, and does not follow from events.
   let keepsWhole = Kind.State.self != Stateless.self && !Kind.evolves.isUsed
+  /// Whether its state follows from events.
+  let evolves = Kind.evolves.isUsed
   /// The agent's state on its way back from the log, before the agent begins.
   let restoring = Mutex<StateRestoration<Kind>?>(nil)
   /// What is called when the node stops.
@@ -122,19 +126,21 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     guard case .returned = outcome else { return .failed("does not work: its start has failed") }
     guard await noteBrokenRetry(on: agent, &batch) else { return .stopped }
     while true {
-      // What an actor before this one has left, or had to wait.
-      guard await empty(&hand, on: agent, &batch), await commit(&batch, on: agent) else { return .stopped }
+      // What an actor before this one has left, or had to wait. A call that suspends costs more than to look first.
+      if !hand.isEmpty || mailbox.hasAlerts || batch.isTouched || batch.isSpoilt {
+        guard await empty(&hand, on: agent, &batch), await commit(&batch, on: agent) else { return .stopped }
+      }
       guard !batch.isAbandoned else { return .stopped }
       guard !batch.isSpoilt else { return .failed("stands still: a handler has failed") }
       guard let work = await mailbox.next(upTo: Self.batchLimit, now: services.now) else { return .stopped }
       // Alerts do not wait for that.
-      if work.alerts.isEmpty, !mailbox.hasAlerts {
+      if work.alerts.isEmpty, !mailbox.hasAlerts, keepsState {
         guard await checkpoint(&batch, on: agent) else { return .stopped }
       }
       noteTaken(work)
       hand.take(work)
       for order in work.orders { guard await carryOut(order, on: agent, &batch) else { return .stopped } }
-      guard await takeAlerts(on: agent, &batch, &hand) else { return .stopped }
+      if hasAlerts(hand) { guard await takeAlerts(on: agent, &batch, &hand) else { return .stopped } }
       if work.isWake, !batch.isSpoilt {
         let outcome = await turn(on: agent, .wake, &batch) { try await $0.wake(in: $1) }
         if case .threw(let error) = outcome { note(error, on: nil, &batch) }
@@ -146,16 +152,19 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
       if let (channel, after) = work.catchUp, !batch.isSpoilt {
         guard await catchUp(channel, after: after, on: agent, &batch, &hand) else { return .stopped }
       }
-      guard await commit(&batch, on: agent) else { return .stopped }
+      if batch.isTouched { guard await commit(&batch, on: agent) else { return .stopped } }
     }
   }
+
+  /// Whether alerts wait, in hand or in the mailbox.
+  private func hasAlerts(_ hand: Hand) -> Bool { mailbox.hasAlerts || !hand.alerts.isEmpty }
 
   /// Handles what was taken, as long as the actor can be trusted, and commits on the way where that takes long; alerts
   /// that come meanwhile go first.
   ///
   /// - Returns: whether the agent can go on.
   private func empty(_ hand: inout Hand, on agent: isolated Kind, _ batch: inout Batch<Kind>) async -> Bool {
-    guard await takeAlerts(on: agent, &batch, &hand) else { return false }
+    if hasAlerts(hand) { guard await takeAlerts(on: agent, &batch, &hand) else { return false } }
     var began = services.now()
     // What a node that stops has of persistent events waits for its next start in the log.
     while !batch.isSpoilt,
@@ -169,14 +178,14 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
         guard await commit(&batch, on: agent) else { return false }
         began = services.now()
       }
-      guard await takeAlerts(on: agent, &batch, &hand) else { return false }
+      if hasAlerts(hand) { guard await takeAlerts(on: agent, &batch, &hand) else { return false } }
       // What could not be handled in a row is handled alone.
       if handledCount < delivery.count, !batch.isSpoilt, let next = hand[keyPath: queue].takeEvent() {
         await handle(next, on: agent, &batch)
         if !batch.answers.isEmpty || batch.isUrgent {
           guard await commit(&batch, on: agent) else { return false }
         }
-        guard await takeAlerts(on: agent, &batch, &hand) else { return false }
+        if hasAlerts(hand) { guard await takeAlerts(on: agent, &batch, &hand) else { return false } }
       }
     }
     return batch.isSpoilt ? await commit(&batch, on: agent) : true
@@ -290,8 +299,7 @@ protocol AgentRunner: StateRestoring {
   /// The call that runs.
   var runningCall: RunningCall? { get }
   /// Asks in the agent's name, and waits; on any thread.
-  func answer(to ask: Ask, _ question: some Question, isolation: isolated (any Actor)?) async throws
-    -> Answered.Outcome
+  func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome
   /// Whose answers it waits for.
   var awaited: [AgentID] { get }
 }
@@ -316,6 +324,8 @@ struct Hand {
   var alerts = Queue<Delivery>()
   private var realtime = Queue<Delivery>()
   private var persistent = Queue<Delivery>()
+
+  var isEmpty: Bool { alerts.isEmpty && realtime.isEmpty && persistent.isEmpty }
 
   mutating func take(_ work: Mailbox.Work) {
     for alert in work.alerts { alerts.append(alert) }

@@ -36,8 +36,6 @@ public struct Context: Sendable {
   /// - Parameter durability: what a persistent event must have reached before it leaves the node. The handler does not wait
   ///   for it: the agent does, with its next handler, and all that the handler published leaves at the highest level that any of it
   ///   asks for. Default: what the topology file says of the node (`replicated`).
-  /// - Parameter isolation: the agent that publishes: leave it out. An event that the agent's state evolves by changes the
-  ///   state before the call returns.
   /// - Returns: the event's id.
   /// - Throws: ``HyphaError/Code/undeclared`` for a type that the kind or the topology file does not
   ///   declare, or an addressee that does not exist; ``HyphaError/Code/tooLarge``; what the event's own
@@ -45,11 +43,11 @@ public struct Context: Sendable {
   @discardableResult
   public func publish<E: Event>(
     _ event: E, to addressee: AgentID? = nil, because cause: Cause? = nil, within: Duration? = nil,
-    durability: Durability? = nil, isolation: isolated (any Actor)? = #isolation
+    durability: Durability? = nil
   ) async throws -> EventID {
     let id = try turn.publish(
       event, to: addressee, because: cause ?? self.cause, within: within, durability: durability)
-    try turn.evolve(event, E.eventType, isolation)
+    try turn.evolve(event, E.eventType, #isolation)
     return id
   }
 

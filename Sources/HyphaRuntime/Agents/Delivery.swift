@@ -207,9 +207,7 @@ struct Delivery: Sendable {
     else { return false }
     storage = .none
     defer { storage = .values(run, range.lowerBound..<run.numbers.count) }
-    guard isKnownUniquelyReferenced(&run), let typed = run as? TypedRun<E> else { return false }
-    typed.append(event, numbers)
-    return true
+    return isKnownUniquelyReferenced(&run) && run.append(event, numbers)
   }
 
   /// Calls `body` with each event's author and subject, the oldest first.

@@ -125,10 +125,17 @@ struct RealtimeInbox: Sendable {
     }
   }
 
-  /// The oldest events that are still worth delivering, and those that are not.
-  mutating func take(upTo limit: Int, now: Timestamp) -> (fresh: [Delivery], expired: [Delivery]) {
+  /// The oldest events, worth delivering or not (``parted(_:at:)``).
+  mutating func take(upTo limit: Int) -> [Delivery] { queue.take(upTo: limit) }
+
+  /// Events that are still worth delivering, and those that are not.
+  static func parted(_ deliveries: [Delivery], at now: Timestamp) -> (fresh: [Delivery], expired: [Delivery])
+  {
+    guard deliveries.contains(where: { $0.expiresAt.map { $0 <= now } ?? false }) else {
+      return (deliveries, [])
+    }
     var (fresh, expired): ([Delivery], [Delivery]) = ([], [])
-    for var delivery in queue.take(upTo: limit) {
+    for var delivery in deliveries {
       let old = delivery.takeExpired(at: now)
       if let old { expired.append(old.expired) }
       if !(old?.isAll ?? false) { fresh.append(delivery) }

@@ -49,11 +49,26 @@ final class Mailbox: Sendable {
     var rester: CheckedContinuation<Void, Never>?
 
     var takesPersistent: Bool { persistent.hasWork && !holdsPersistent }
+    var hasAlerts: Bool { !alert.isEmpty || !again.isEmpty }
+
+    mutating func takeWaiter() -> CheckedContinuation<Void, Never>? { waiter == nil ? nil : waiter.take() }
+
+    mutating func offer<E: Event>(
+      _ event: E, _ numbers: RecordTemplate.Numbers, of front: ValueFront, hops: UInt8
+    ) -> (CheckedContinuation<Void, Never>?, [RealtimeInbox.Dropped]) {
+      (takeWaiter(), realtime.offer(event, numbers, of: front, hops: hops))
+    }
+  }
+
+  /// Whether alerts wait: a hint that is looked at without the lock, for each event. It keeps to itself in memory what publishers
+  /// do not write to.
+  private final class AlertHint: Sendable {
+    let isSet = Atomic<Bool>(false)
+    private let room = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
   }
 
   private let state: Mutex<State>
-  /// Whether alerts wait: a hint that is looked at without the lock.
-  private let alertsWait = Atomic<Bool>(false)
+  private let alertHint = AlertHint()
 
   init(alert: LoggedInbox, persistent: LoggedInbox) {
     state = Mutex(State(alert: alert, persistent: persistent))
@@ -67,11 +82,11 @@ final class Mailbox: Sendable {
       switch channel {
       case .alert:
         state.alert.offer(delivery)
-        noteAlerts(state)
+        noteAlerts(state.hasAlerts)
       case .persistent: state.persistent.offer(delivery)
       case .realtime: dropped = state.realtime.offer(delivery)
       }
-      return (state.waiter.take(), dropped)
+      return (state.takeWaiter(), dropped)
     }
     waiter?.resume()
     return dropped
@@ -81,9 +96,7 @@ final class Mailbox: Sendable {
   func offer<E: Event>(
     _ event: E, _ numbers: RecordTemplate.Numbers, of front: ValueFront, hops: UInt8
   ) -> [RealtimeInbox.Dropped] {
-    let (waiter, dropped) = state.withLock { state in
-      (state.waiter.take(), state.realtime.offer(event, numbers, of: front, hops: hops))
-    }
+    let (waiter, dropped) = state.withLock { $0.offer(event, numbers, of: front, hops: hops) }
     waiter?.resume()
     return dropped
   }
@@ -95,16 +108,16 @@ final class Mailbox: Sendable {
   func offerAgain(_ delivery: Delivery) {
     signal {
       if $0.again.count < Self.againCountMax { $0.again.append(delivery) }
-      noteAlerts($0)
+      noteAlerts($0.hasAlerts)
     }
   }
 
-  private func noteAlerts(_ state: State) {
-    alertsWait.store(!state.alert.isEmpty || !state.again.isEmpty, ordering: .relaxed)
+  private func noteAlerts(_ wait: Bool) {
+    if alertHint.isSet.load(ordering: .relaxed) != wait { alertHint.isSet.store(wait, ordering: .relaxed) }
   }
 
   /// Whether alerts have come since the agent took its work in hand.
-  var hasAlerts: Bool { alertsWait.load(ordering: .relaxed) }
+  var hasAlerts: Bool { alertHint.isSet.load(ordering: .relaxed) }
 
   /// Alerts that have come since the agent took its work in hand.
   func takeAlerts(upTo limit: Int) -> [Delivery] {
@@ -112,10 +125,11 @@ final class Mailbox: Sendable {
   }
 
   private func takeAlerts(from state: inout State, _ limit: Int) -> [Delivery] {
-    let again = state.again
+    guard state.hasAlerts else { return [] }
+    let alerts = state.again + state.alert.take(upTo: limit)
     state.again = []
-    defer { noteAlerts(state) }
-    return again + state.alert.take(upTo: limit)
+    noteAlerts(state.hasAlerts)
+    return alerts
   }
 
   /// Lets the agent's `wake` run.
@@ -254,14 +268,23 @@ final class Mailbox: Sendable {
 
   /// Waits for something to do; nil once stopped.
   func next(upTo limit: Int, now: () -> Timestamp) async -> Work? {
+    var hasLingered = false
     while true {
       let (work, isStopped) = state.withLock { state in
-        let work = state.isStopped ? nil : take(from: &state, limit, now: now())
+        let work = state.isStopped ? nil : take(from: &state, limit)
         state.isBusy = work != nil
         return (work, state.isStopped)
       }
       if isStopped { return nil }
-      if let work { return work }
+      if var work {
+        // Not under the lock, which publishers wait for.
+        (work.deliveries, work.expired) = RealtimeInbox.parted(work.deliveries, at: now())
+        return work
+      }
+      if !hasLingered, AgentExecutor.linger() {
+        hasLingered = true
+        continue
+      }
       await withCheckedContinuation { continuation in
         let ready = state.withLock { state in
           guard !state.isStopped, !Self.hasWork(&state) else { return true }
@@ -286,7 +309,7 @@ final class Mailbox: Sendable {
       || state.takesPersistent || state.realtime.count > 0
   }
 
-  private func take(from state: inout State, _ limit: Int, now: Timestamp) -> Work? {
+  private func take(from state: inout State, _ limit: Int) -> Work? {
     var work = Work(isWake: state.isWoken, isDue: state.isDue, orders: state.orders)
     state.isWoken = false
     state.isDue = false
@@ -297,9 +320,7 @@ final class Mailbox: Sendable {
       return work
     }
     let room = max(0, limit - work.eventCount)
-    let (fresh, expired) = state.realtime.take(upTo: room, now: now)
-    work.deliveries += fresh
-    work.expired = expired
+    work.deliveries = state.realtime.take(upTo: room)
     let rest = limit - work.eventCount
     if rest > 0, state.takesPersistent {
       let persistent = state.persistent.take(upTo: rest)
@@ -309,7 +330,6 @@ final class Mailbox: Sendable {
     let hasWork =
       work.isWake || work.isDue || !work.orders.isEmpty || !work.alerts.isEmpty || !work.deliveries.isEmpty
       || work.catchUp != nil
-      || !work.expired.isEmpty
     return hasWork ? work : nil
   }
 }

@@ -94,14 +94,13 @@ extension Context {
   ///   agent threw; ``HyphaError/Code/undeclared`` where it does not exist or does not answer such questions;
   ///   ``HyphaError/Code/usage`` for a time out of range; `CancellationError` in a task that was cancelled.
   public func ask<Q: Question>(
-    _ agent: AgentID, _ question: Q, within: Duration = .seconds(10),
-    isolation: isolated (any Actor)? = #isolation
+    _ agent: AgentID, _ question: Q, within: Duration = .seconds(10)
   ) async throws -> Q.Answer {
     let number = try turn.nextAsk(of: agent)
     let outcome: Answered.Outcome
     do {
       let ask = try turn.ask(agent, question, number: number, within: within)
-      outcome = try await turn.host.answer(to: ask, question, isolation: isolation)
+      outcome = try await turn.host.answer(to: ask, question)
     } catch {
       turn.took(ObservedAnswer(number: number, failure: .init(error)))
       throw error

@@ -1,6 +1,7 @@
 import HyphaCore
 import HyphaTopology
 import HyphaTransport
+import Synchronization
 
 /// What an agent keeps of a realtime lane that it publishes on: everything that is the same for all of its events.
 ///
@@ -27,7 +28,7 @@ final class RealtimeLane: @unchecked Sendable {
   /// The version of the routes that it leaves by.
   let version: UInt32
   let links: [OutboundRun.Link]
-  let relays: [AgentID]
+  let relays: [RelayCount]
   /// Counts what leaves for other nodes; nil where nothing does.
   let sent: SentLane?
   /// Counts what it carries for the observer; nil where nobody observes.
@@ -40,7 +41,7 @@ final class RealtimeLane: @unchecked Sendable {
   init<E: Event>(
     _ event: E.Type, _ key: Key, _ lane: Lane, type: EventTypeName, slot: Int, routes: RouteTable,
     local: [LocalTarget],
-    sent: SentLane?, flow: FlowMeter.Counter?
+    sent: SentLane?, flow: FlowMeter.Counter?, relayCounts: ([AgentID]) -> [RelayCount]
   ) {
     self.key = key
     self.local = local
@@ -55,7 +56,7 @@ final class RealtimeLane: @unchecked Sendable {
     plan = routes.plan(of: lane)
     let (step, version) = routes.departure(of: lane)
     self.version = version
-    relays = step.relays
+    relays = relayCounts(step.relays)
     links = step.forwards.map { forward in
       let front = FrameFront(
         via: forward.via, lane: lane, topologyVersion: version, hops: forward.hops)
@@ -63,9 +64,12 @@ final class RealtimeLane: @unchecked Sendable {
     }
   }
 
-  /// What events of a subject share.
-  func front(of subject: Subject, to addressee: AgentID?, _ outbox: borrowing Outbox) -> ValueFront {
+  /// What events of a subject share; `check` is asked of another one than the last.
+  func front(
+    of subject: Subject, to addressee: AgentID?, _ outbox: borrowing Outbox, check: () throws -> Void
+  ) rethrows -> ValueFront {
     if let front, front.subject == subject { return front }
+    try check()
     let made = ValueFront(
       RecordHeader(
         id: .none, time: .zero, channel: .realtime, agent: lane.agent, epoch: outbox.epoch, sequence: 1,
@@ -74,6 +78,11 @@ final class RealtimeLane: @unchecked Sendable {
     front = made
     return made
   }
+}
+
+/// Counts the events that an agent of this node passes on for others.
+final class RelayCount: Sendable {
+  let value = Atomic<UInt64>(0)
 }
 
 /// An agent of this node that a lane leads to.

@@ -362,8 +362,7 @@ protocol AgentHost: AnyObject, Sendable {
   /// Throws where an agent cannot be asked a question.
   func checkAsk(_ type: EventTypeName, of agent: AgentID) throws
   /// Asks, and waits.
-  func answer(to ask: Ask, _ question: some Question, isolation: isolated (any Actor)?) async throws
-    -> Answered.Outcome
+  func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome
   /// Publishes an alert.
   func publishNow(_ draft: Draft) throws
   func publishRealtime<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID

@@ -34,14 +34,22 @@ final class ValueFront: Sendable {
 /// another agent of the node: nothing of them is serialised.
 ///
 /// `@unchecked Sendable`: it grows only while its one owner, the queue that it waits in, holds the only reference
-/// (``TypedRun/append(_:_:)``).
+/// (``append(_:_:)``).
 class ValueRun: @unchecked Sendable {
   let front: ValueFront
   fileprivate(set) var numbers: [RecordTemplate.Numbers]
 
-  fileprivate init(_ front: ValueFront, _ numbers: [RecordTemplate.Numbers]) {
+  private let valueType: ObjectIdentifier
+
+  fileprivate init<E: Event>(_ front: ValueFront, _ numbers: [RecordTemplate.Numbers], of type: E.Type) {
     self.front = front
     self.numbers = numbers
+    valueType = ObjectIdentifier(type)
+  }
+
+  /// The run with the type of its values; nil where that is another one. A cast would look the type up each time.
+  final func typed<E: Event>(_ type: E.Type) -> TypedRun<E>? {
+    valueType == ObjectIdentifier(type) ? unsafeDowncast(self, to: TypedRun<E>.self) : nil
   }
 
   /// What an agent has stated in a row with the same names, so with the same template; nil where not all of it is at hand as
@@ -59,6 +67,13 @@ class ValueRun: @unchecked Sendable {
       return TypedRun(front, stated.map { RecordTemplate.Numbers($0.record) }, values)
     }
     return run(of: event)
+  }
+
+  /// Adds the next event, where it is of the type. Only for who has the one reference.
+  final func append<E: Event>(_ event: E, _ number: RecordTemplate.Numbers) -> Bool {
+    guard valueType == ObjectIdentifier(E.self) else { return false }
+    unsafeDowncast(self, to: TypedRun<E>.self).add(event, number)
+    return true
   }
 
   func event(at index: Int) -> any Event { preconditionFailure("a run has values of a type") }
@@ -80,7 +95,7 @@ final class TypedRun<E: Event>: ValueRun, @unchecked Sendable {
 
   init(_ front: ValueFront, _ numbers: [RecordTemplate.Numbers], _ values: [E]) {
     self.values = values
-    super.init(front, numbers)
+    super.init(front, numbers, of: E.self)
   }
 
   override func event(at index: Int) -> any Event { values[index] }
@@ -89,8 +104,14 @@ final class TypedRun<E: Event>: ValueRun, @unchecked Sendable {
     TypedRun(front, indices.map { numbers[$0] }, indices.map { values[$0] })
   }
 
-  /// Adds the next event. Only for who has the one reference.
-  func append(_ event: E, _ number: RecordTemplate.Numbers) {
+  private static var growth: Int { 16 }
+
+  fileprivate func add(_ event: E, _ number: RecordTemplate.Numbers) {
+    if values.count == 1 {
+      // Where there are two there will be more.
+      values.reserveCapacity(Self.growth)
+      numbers.reserveCapacity(Self.growth)
+    }
     values.append(event)
     numbers.append(number)
   }

@@ -112,11 +112,13 @@ extension Node: NodeServices {
     }
   }
 
-  func countRealtime(pairCount: Int, relays: [AgentID]) {
+  func countRealtime(pairCount: Int) {
     realtimeCount.wrappingAdd(1, ordering: .relaxed)
     realtimePairCount.wrappingAdd(UInt64(pairCount), ordering: .relaxed)
-    guard !relays.isEmpty else { return }
-    state.withLock { state in for relay in relays { state.relayed[relay, default: 0] += 1 } }
+  }
+
+  func relayCounts(of agents: [AgentID]) -> [RelayCount] {
+    state.withLock { state in agents.map { state.relayCount(of: $0) } }
   }
 
   func localTargets(of lane: Lane) -> [LocalTarget] {
@@ -133,14 +135,14 @@ extension Node: NodeServices {
   ) {
     // Questions and answers meet handlers that run.
     let isPlain = E.self != Asked.self && E.self != Answered.self
-    for target in targets {
-      if isPlain, let mailbox = target.mailbox {
-        for dropped in mailbox.offer(event, numbers, of: front, hops: target.hops) {
-          lost(dropped.delivery, for: target.agent, dropped.cause)
+    for index in targets.indices {
+      if isPlain, let mailbox = targets[index].mailbox {
+        for dropped in mailbox.offer(event, numbers, of: front, hops: targets[index].hops) {
+          lost(dropped.delivery, for: targets[index].agent, dropped.cause)
         }
       } else {
         let run = TypedRun(front, [numbers], [event])
-        offer(Delivery(run, position: nil, hops: target.hops), to: target.agent)
+        offer(Delivery(run, position: nil, hops: targets[index].hops), to: targets[index].agent)
       }
     }
   }
@@ -282,7 +284,7 @@ extension Node: NodeServices {
     state.withLock { state in
       if isOfAgent { state.publishedCounts[lane.channel, default: 0] += 1 }
       state.publishedPairCounts[lane.channel, default: 0] += UInt64(pairCount)
-      for relay in relays { state.relayed[relay, default: 0] += 1 }
+      for relay in relays { state.relayCount(of: relay).value.wrappingAdd(1, ordering: .relaxed) }
     }
   }
 

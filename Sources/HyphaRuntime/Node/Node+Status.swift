@@ -11,7 +11,7 @@ extension Node {
     let (runners, published, pairs, notes, relayed) = state.withLock { state in
       (
         Array(state.runners.values), state.publishedCounts, state.publishedPairCounts, state.notes,
-        state.relayed
+        state.relayCounts
       )
     }
     let realtime = (
@@ -42,7 +42,9 @@ extension Node {
       }
       status.channels[channel.description] = counts
     }
-    for (agent, count) in relayed { status.relayed[agent.text, default: 0] += count }
+    for (agent, count) in relayed {
+      status.relayed[agent.text, default: 0] += count.value.load(ordering: .relaxed)
+    }
     let (told, untakenCount) = state.withLock { state in
       status.hasRestarted = state.hasRestarted
       state.reportCount += 1

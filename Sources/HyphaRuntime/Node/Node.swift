@@ -60,7 +60,7 @@ public final class Node: Sendable {
     var tasks: [Task<Void, Never>] = []
     var publishedCounts: [Channel: UInt64] = [:]
     var publishedPairCounts: [Channel: UInt64] = [:]
-    var relayed: [AgentID: UInt64] = [:]
+    var relayCounts: [AgentID: RelayCount] = [:]
     /// What earlier runs of the log have counted of losses.
     var earlierLosses: NodeLosses?
     var lossesSavedAt = Timestamp.zero
@@ -84,6 +84,13 @@ public final class Node: Sendable {
     var openChannels: Set<Channel> = []
     var whenOpen: CheckedContinuation<Void, Never>?
     var isStopped = false
+
+    mutating func relayCount(of agent: AgentID) -> RelayCount {
+      if let known = relayCounts[agent] { return known }
+      let count = RelayCount()
+      relayCounts[agent] = count
+      return count
+    }
   }
 
   let configuration: Configuration

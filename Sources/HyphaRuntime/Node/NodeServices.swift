@@ -37,7 +37,9 @@ protocol NodeServices: AnyObject, Sendable {
   /// Sends an alert and appends it alongside.
   func publishAlert(_ alert: Stated)
   /// Counts a realtime event of an agent of this node that is for so many agents.
-  func countRealtime(pairCount: Int, relays: [AgentID])
+  func countRealtime(pairCount: Int)
+  /// What counts events that agents of this node pass on.
+  func relayCounts(of agents: [AgentID]) -> [RelayCount]
   /// The agents of this node that a lane leads to.
   func localTargets(of lane: Lane) -> [LocalTarget]
   /// Delivers a realtime event to agents of this node.

@@ -54,7 +54,7 @@ extension SimulatedDeployment {
       id: id, agent: agent, type: Q.questionType, number: 1, within: within, granted: within,
       dueAt: node.now().adding(within.wholeMicroseconds), key: "\(id)/1", path: [asker], cause: nil)
     return try loop.run {
-      try await runner.answer(to: ask, question, isolation: nil).answer(as: Q.Answer.self, from: agent)
+      try await runner.answer(to: ask, question).answer(as: Q.Answer.self, from: agent)
     }
   }
 

@@ -30,8 +30,8 @@ extension Node {
 
   private func loadFigures(now: Timestamp) -> LoadWatch.Figures {
     var figures = LoadWatch.Figures()
-    let (relayed, runners) = state.withLock { ($0.relayed, $0.runnerOrder) }
-    figures.relayed = relayed
+    let (relayed, runners) = state.withLock { ($0.relayCounts, $0.runnerOrder) }
+    figures.relayed = relayed.mapValues { $0.value.load(ordering: .relaxed) }
     for channel in Channel.allCases {
       guard let counters = couriers[channel]?.courier.withLock({ $0.counters }) else { continue }
       for (agent, count) in counters.relayed { figures.relayed[agent, default: 0] += count }

@@ -107,7 +107,7 @@ import Testing
     let dropped = try (1...3).map { realtime.offer(try event($0, .realtime)) }
     #expect(dropped.map { $0.map(\.delivery.header.sequence) } == [[], [1], [2]])
     #expect(dropped.joined().allSatisfy { $0.cause == .inboxFull })
-    #expect(realtime.take(upTo: 9, now: .zero).fresh.map(\.header.sequence) == [3])
+    #expect(realtime.take(upTo: 9).map(\.header.sequence) == [3])
   }
 
   @Test func `a full realtime inbox keeps the newest of each subject and counts what it drops`() throws {
@@ -170,7 +170,7 @@ import Testing
       let record = try record("a", .realtime, sequence, type: "load.Signal")
       _ = inbox.offer(Delivery(record, expiresAt: Timestamp(microseconds: 10 * sequence)))
     }
-    let (fresh, expired) = inbox.take(upTo: 9, now: Timestamp(microseconds: 20))
+    let (fresh, expired) = RealtimeInbox.parted(inbox.take(upTo: 9), at: Timestamp(microseconds: 20))
     #expect(fresh.map(\.header.sequence) == [3])
     #expect(expired.map(\.header.sequence) == [1, 2])
   }

@@ -40,7 +40,7 @@ import Testing
     func lane<E: Event>(_ event: E.Type) -> RealtimeLane {
       RealtimeLane(
         event, .init(event: ObjectIdentifier(event), addressee: "b"), name, type: E.eventType, slot: slot,
-        routes: routes, local: [], sent: nil, flow: nil)
+        routes: routes, local: [], sent: nil, flow: nil, relayCounts: { _ in [] })
     }
     let (echoes, bells) = (lane(Echo.self), lane(Bell.self))
     #expect(outbox.openRun(of: echoes) == nil)

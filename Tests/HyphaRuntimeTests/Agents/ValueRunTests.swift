@@ -48,9 +48,9 @@ import Testing
     offer(4, two)
     offer(5, two, hops: 3)
     #expect(try events(#require(copy)).map(\.sequence) == [1, 2])
-    let taken = inbox.take(upTo: 9, now: .zero).fresh
+    let taken = inbox.take(upTo: 9)
     offer(6, two, hops: 3)
-    let all = taken + inbox.take(upTo: 9, now: .zero).fresh
+    let all = taken + inbox.take(upTo: 9)
     #expect(try all.map { try events($0).map(\.sequence) } == [[1, 2], [3], [4], [5], [6]])
     #expect(all.map(\.hops) == [2, 2, 2, 3, 3])
     #expect(all[1].header.subject == "s.one" && all[2].header.subject == "s.two")
@@ -65,12 +65,12 @@ import Testing
     for sequence in 1...5 as ClosedRange<UInt64> {
       _ = inbox.offer(Note(text: "\(sequence)", author: "a"), numbers(sequence), of: front, hops: 0)
     }
-    let (fresh, expired) = inbox.take(upTo: 9, now: Timestamp(microseconds: 13))
+    let (fresh, expired) = RealtimeInbox.parted(inbox.take(upTo: 9), at: Timestamp(microseconds: 13))
     #expect(try expired.map { try events($0).map(\.sequence) } == [[1, 2, 3]])
     #expect(try fresh.map { try events($0).map(\.sequence) } == [[4, 5]])
     #expect(fresh.first?.expiresAt == Timestamp(microseconds: 14))
     _ = inbox.offer(Note(text: "6", author: "a"), numbers(6), of: front, hops: 0)
-    let late = inbox.take(upTo: 9, now: Timestamp(microseconds: 16))
+    let late = RealtimeInbox.parted(inbox.take(upTo: 9), at: Timestamp(microseconds: 16))
     #expect(late.fresh.isEmpty && late.expired.map(\.count) == [1])
   }
 
@@ -86,8 +86,7 @@ import Testing
       var (dropped, got, newest): ([UInt64], [UInt64], [Int: UInt64]) = ([], [], [:])
       var kept: [(Delivery, count: Int)] = []
       func take(_ limit: Int) throws {
-        let taken = inbox.take(upTo: limit, now: .zero)
-        for delivery in taken.fresh {
+        for delivery in inbox.take(upTo: limit) {
           for event in try events(delivery) {
             #expect(event.text == "\(event.sequence)", "HYPHA_SEED=\(seed)")
             got.append(event.sequence)
