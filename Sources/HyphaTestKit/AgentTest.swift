@@ -72,7 +72,8 @@ public final class AgentTest<Kind: Agent> {
   deinit { scripts.forget() }
 
   private static func subscriptions<Other: Agent>(of kind: Other.Type) -> [Subscription] {
-    kind.handles.types.sorted().map { Subscription(type: $0) }
+    let read = kind.reads.map { $0.eventType }
+    return kind.handles.types.union(read).sorted().map { Subscription(type: $0) }
   }
 
   // MARK: Acting
@@ -92,6 +93,21 @@ public final class AgentTest<Kind: Agent> {
     }
     let id = try deployment.publish(event, from: author ?? Self.outside, to: id)
     try settle("handled \(E.eventType)")
+    return id
+  }
+
+  /// Shares a value that the agent may read, as if another agent had published it, and lets all agents come to rest.
+  ///
+  /// - Parameter author: the agent beside it that seems to have shared it; default somebody else, `outside`.
+  /// - Throws: ``HyphaError/Code/undeclared`` where the agent does not read such values; otherwise as ``give(_:from:)`` does.
+  @discardableResult
+  public func share<Value: SharedValue>(_ value: Value, by author: AgentID? = nil) throws -> EventID {
+    guard Kind.reads.contains(where: { $0 == Value.self }) else {
+      throw HyphaError(
+        .undeclared, "kind '\(Kind.kind)' does not read \(Value.eventType)", remedy: "add it to its reads")
+    }
+    let id = try deployment.publish(value, from: author ?? Self.outside, to: nil)
+    try settle("taken \(Value.eventType)")
     return id
   }
 

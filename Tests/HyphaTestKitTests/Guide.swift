@@ -60,3 +60,37 @@ struct Worthless: PermanentFailure {}
 struct OpenOrders: Question {
   typealias Answer = [String]
 }
+
+struct QuoteAsked: Event {
+  var currency: String
+  var amount: Int
+}
+
+struct Quoted: Event {
+  var cents: Int
+}
+
+struct NoRate: Error {}
+
+struct ExchangeRate: SharedValue {
+  static let freshFor: Duration? = .seconds(30)
+  var currency: String
+  var cents: Int
+
+  var subject: Subject { Self.about(currency) }
+  static func about(_ currency: String) -> Subject { Subject(slug: "rate.\(currency)") }
+}
+
+actor Quoter: Agent {
+  static let handles = Handlers(Quoter.self).on(QuoteAsked.self) { try await $0.quote($1, in: $2) }
+  static let reads: [any SharedValue.Type] = [ExchangeRate.self]
+  static let publishes: [any Event.Type] = [Quoted.self]
+
+  private func quote(_ asked: QuoteAsked, in context: Context) async throws {
+    let about = ExchangeRate.about(asked.currency)
+    guard let rate = try context.shared(ExchangeRate.self, by: "treasury", about: about) else {
+      throw NoRate()
+    }
+    try await context.publish(Quoted(cents: asked.amount * rate.value.cents))
+  }
+}

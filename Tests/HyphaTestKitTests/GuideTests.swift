@@ -29,6 +29,18 @@ import Testing
   }
 }
 
+@Suite struct QuoterTests {
+  @Test func `a quote takes the rate that the treasury shares`() throws {
+    let test = try AgentTest(Quoter.self, standIns: ["treasury": StandIn()])
+    try test.share(ExchangeRate(currency: "EUR", cents: 109), by: "treasury")
+    try test.give(QuoteAsked(currency: "EUR", amount: 2))
+    #expect(try test.published(Quoted.self).map(\.cents) == [218])
+    test.advance(by: .seconds(31))
+    try test.give(QuoteAsked(currency: "EUR", amount: 2))
+    #expect(try test.failures == ["NoRate()"])
+  }
+}
+
 @Suite struct AccountTests {
   @Test func `interest follows the treasury's rate`() throws {
     let treasury = StandIn().answer(Rate.self) { $0.balance < 1050 ? 10 : 0 }

@@ -9,6 +9,7 @@ private let declarations = [
     publishes: ["work.HandedOver", "work.Begun"], handles: ["ops.Signal"],
     settingNames: ["file", "speed", "resource"]),
   "open": KindDeclaration(publishes: ["open.Said"], isOpen: true),
+  "reader": KindDeclaration(handles: ["ops.Signal"], reads: ["ops.Level"]),
 ]
 
 private func misfits(_ yaml: String) throws -> [String] {
@@ -58,6 +59,22 @@ private func misfits(_ yaml: String) throws -> [String] {
           + "it handles ops.Signal",
         "f:15:29: agent 'ana' has an unknown setting, 'colour'; use one of file, resource, speed",
         "f:16:15: there is no kind 'exec' in this program; use one of supervisor, trace",
+      ])
+  }
+
+  @Test func `an agent may subscribe to what its kind reads and does not handle`() throws {
+    let text = """
+      hypha: 1
+      name: n
+      nodes: {m: {}}
+      agents:
+        boss: {kind: supervisor}
+        ana: {kind: reader, reports-to: boss, subscribes: [ops.Signal, ops.Level, ops.Levle]}
+      """
+    #expect(
+      try misfits(text) == [
+        "f:6:77: agent 'ana' subscribes to ops.Levle, which its kind 'reader' does not handle; "
+          + "did you mean 'ops.Level'?"
       ])
   }
 

@@ -29,6 +29,9 @@ public protocol Agent: Actor {
   /// The event types that the agent may publish; an open kind (``Handlers/onOthers(_:)``) has those that the topology file names
   /// beside them. Default: none.
   static var publishes: [any Event.Type] { get }
+  /// The types of the values that the agent reads of others, with ``Context/shared(_:by:about:notOlderThan:)``. Its node has them where
+  /// the topology file subscribes it to them; it needs no handler for them. Default: none.
+  static var reads: [any SharedValue.Type] { get }
   /// The names of the settings that the kind reads. Default: none.
   static var settingNames: Set<String> { get }
 
@@ -87,6 +90,7 @@ extension Agent {
   public static var kind: String { String(describing: Self.self).lowercased() }
   public static var handles: Handlers<Self> { Handlers(Self.self) }
   public static var publishes: [any Event.Type] { [] }
+  public static var reads: [any SharedValue.Type] { [] }
   public static var settingNames: Set<String> { [] }
   public static func check(_ settings: JSONValue) throws {}
   public static func alertTypes(_ settings: JSONValue) -> Set<EventTypeName> { [] }

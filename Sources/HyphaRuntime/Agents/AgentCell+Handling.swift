@@ -18,7 +18,7 @@ extension AgentCell {
     // One that is given again was not done with.
     if let handledBefore, !delivery.isAgain, handledBefore.contains(input.id) { return }
     guard !isExpired(delivery, at: now) else { return }
-    guard let entry = entry(for: input, &batch) else { return noteUnhandled(delivery) }
+    guard let entry = entry(for: input, &batch) else { return noteUnhandled(delivery, at: now) }
     if !delivery.isAgain { metrics.withLock { $0.delivered(delivery, at: now) } }
     let outcome: Turn.Outcome
     switch entry {
@@ -140,10 +140,12 @@ extension AgentCell {
   }
 
   /// Counts an event without a handler, if it is for this agent.
-  private func noteUnhandled(_ delivery: Delivery) {
+  private func noteUnhandled(_ delivery: Delivery, at now: Timestamp) {
     let header = delivery.header
     // Answers to an agent's alerts are the bus's; an agent may look at them.
     guard wants(header), header.type != AlertAcknowledged.eventType else { return }
+    // A value has come where it is read.
+    if declarations.reads(header.type) { return metrics.withLock { $0.delivered(delivery, at: now) } }
     lose(delivery, .unhandled)
     services.note("agent '\(spec.id)' has no handler for \(header.type) from '\(header.agent)'")
   }

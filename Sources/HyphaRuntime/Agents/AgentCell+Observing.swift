@@ -133,24 +133,15 @@ extension AgentCell {
   /// The events that record the calls of a batch, in front of what those have stated.
   func observed(_ batch: borrowing Batch<Kind>, isStateChanged: Bool) throws -> [Draft] {
     guard !batch.calls.isEmpty else { return [] }
-    var parts: [[ObservedCall]] = []
-    var byteCount = 0
+    var parts: [Observed.Part] = []
     for one in batch.calls where !one.isQuiet || isStateChanged {
-      let next = one.call.byteCount
-      if parts.isEmpty || parts[parts.count - 1].count >= Observed.callCountMax
-        || byteCount + next > Observed.byteCountMax
-      {
-        parts.append([])
-        byteCount = 0
-      }
-      parts[parts.count - 1].append(one.call)
-      byteCount += next
+      if !(parts.last?.hasRoom(for: one.call) ?? false) { parts.append(Observed.Part()) }
+      parts[parts.count - 1].add(one.call)
     }
     let statedCount = batch.drafts.count { $0.channel == .persistent }
-    return try parts.enumerated().map { index, calls in
+    return try parts.enumerated().map { index, part in
       let left = parts.count - index - 1 + statedCount
-      return try Draft(
-        bus: Observed(left: left, calls: calls), to: nil, services.newEvent(), because: nil)
+      return try Draft(bus: part.observed(left: left), to: nil, services.newEvent(), because: nil)
     }
   }
 }
@@ -173,8 +164,8 @@ extension Turn.Effects {
 extension Taken {
   /// Whether nothing was taken.
   var isEmpty: Bool {
-    !readsNow && clock.isEmpty && random.isEmpty && answers.isEmpty && delays.isEmpty && alertCount == 0
-      && !isCut
+    !readsNow && clock.isEmpty && random.isEmpty && answers.isEmpty && reads.isEmpty && delays.isEmpty
+      && alertCount == 0 && !isCut
   }
 }
 
@@ -188,6 +179,7 @@ extension ObservedCall {
     clock = taken.clock.isEmpty ? nil : taken.clock
     random = taken.random.isEmpty ? nil : taken.random
     answers = taken.answers.isEmpty ? nil : taken.answers
+    values = taken.reads
     isCut = taken.isCut ? true : nil
     if !effects.timers.added.isEmpty {
       timers = zip(effects.timers.added, taken.delays).map { Timer(id: $0.id, after: $1) }
@@ -198,7 +190,7 @@ extension ObservedCall {
   }
 
   /// About how many bytes it takes.
-  fileprivate var byteCount: Int {
+  var byteCount: Int {
     var count = 128 + (random?.count ?? 0) * 20 + (clock?.count ?? 0) * 20 + (timers?.count ?? 0) * 64
     switch input {
     case .record(let record): count += record.byteCount * 4 / 3
@@ -206,6 +198,7 @@ extension ObservedCall {
     case nil: break
     }
     for answer in answers ?? [] { count += answer.byteCount }
+    for read in values { count += 4 + read.reduce(0) { $0 + 8 + $1.byteCount * 4 / 3 } }
     return count
   }
 }

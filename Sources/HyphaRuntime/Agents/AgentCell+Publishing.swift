@@ -9,6 +9,9 @@ extension AgentCell {
   func now() -> Timestamp { services.now() }
   func reading() -> Timestamp { services.now() }
   func random() -> UInt64 { services.random() }
+  func read(_ query: SharedQuery) throws -> [SharedItem] {
+    services.readShared(query) { declarations.readsValue($0) }
+  }
   func report(_ name: String, _ value: Int64) { metrics.withLock { $0.gauges[name] = value } }
   var handlerDeadline: Duration { supervision.handlerDeadline }
   var waker: @Sendable () -> Void { { [weak mailbox] in mailbox?.wake() } }

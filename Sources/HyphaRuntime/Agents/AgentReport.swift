@@ -7,7 +7,7 @@ import Synchronization
 public struct AgentReport: Codable, Sendable {
   /// One thing that is known of the agent.
   public struct Finding: Codable, Sendable, Hashable {
-    /// What it is about: `move`, `work`, `subscription`, `lane`, `mailbox`, `retries`, `timers`, `dead letters`, `handled`.
+    /// What it is about: `move`, `work`, `subscription`, `shared`, `lane`, `mailbox`, `retries`, `timers`, `dead letters`, `handled`.
     public let topic: String
     /// What is so, in words.
     public let text: String
@@ -131,6 +131,7 @@ extension Node {
     var report = AgentReport(agent: agent, node: routes.node, isRunning: true)
     explainWork(of: runner, &report)
     explainSubscriptions(of: runner.spec, &report)
+    explainShared(of: runner.spec, &report)
     explainLanes(to: agent, &report)
     for (text, isObstacle) in runner.mailbox.findings { report.find("mailbox", text, isObstacle: isObstacle) }
     try report.readLog(log, now: now())
@@ -204,6 +205,26 @@ extension Node {
             + overseers.sorted().map { "'\($0)'" }.joined(separator: ", ") + ", who oversees it",
           isObstacle: heard.isEmpty)
       }
+    }
+  }
+
+  /// What there is of the values that its kind reads.
+  private func explainShared(of spec: AgentSpec, _ report: inout AgentReport) {
+    for type in (configuration.kinds.declaration(spec.kind)?.reads ?? []).sorted() {
+      guard spec.subscribes.contains(where: { $0.type == type }) else {
+        report.find(
+          "shared", "\(type), which its kind reads: it is not under its 'subscribes' in the topology file",
+          isObstacle: true)
+        continue
+      }
+      let (count, newest) = desks.shared.summary(of: type) {
+        $0.agent != spec.id
+          && routes.wants(spec.id, by: $0.agent, addressee: nil, type: $0.type, subject: $0.subject)
+      }
+      let age = newest.map {
+        ", the newest stated \(max(.zero, now().since($0)).wholeMicroseconds / 1_000_000) s ago"
+      }
+      report.find("shared", "\(type): \(AgentReport.count(count, "value"))\(age ?? "")")
     }
   }
 

@@ -10,6 +10,9 @@ final class Declarations: Sendable {
   /// Which of these are alerts.
   private let openAlerts: Set<EventTypeName>
   private let handled: Set<EventTypeName>
+  /// The shared values that its kind reads.
+  private let read: [ObjectIdentifier: EventTypeName]
+  private let readTypes: Set<EventTypeName>
   private let subjects: [EventTypeName: [Pattern]]
   private let audience: Audience
   /// The types of events without an addressee that may be for it: those that it subscribes to or oversees.
@@ -43,12 +46,38 @@ final class Declarations: Sendable {
     open = isOpen ? KindRegistry.declaration(of: kind).published(by: spec) : []
     openAlerts = isOpen ? kind.alertTypes(spec.settings) : []
     handled = Set(Kind.handles.entries(for: takenTypes).keys)
+    read = Dictionary(Kind.reads.map { (ObjectIdentifier($0), $0.eventType) }) { first, _ in first }
+    readTypes = Set(read.values)
     subjects = Dictionary(grouping: spec.subscribes, by: \.type).mapValues { $0.map(\.subjects) }
   }
 
   // MARK: What is for it
 
   func handles(_ type: EventTypeName) -> Bool { handled.contains(type) }
+
+  /// Whether the agent reads events of a type as values.
+  func reads(_ type: EventTypeName) -> Bool { readTypes.contains(type) }
+
+  /// Whether a shared value is for the agent: it is of its audience, and not its own.
+  func readsValue(_ record: Record) -> Bool {
+    record.agent != spec.id && wants(record.agent, nil, record.type, record.subject)
+  }
+
+  /// Throws where the agent may not read values of a type.
+  func checkRead(_ type: any SharedValue.Type) throws -> EventTypeName {
+    let what = "agent '\(spec.id)' reads \(type.eventType)"
+    guard let name = read[ObjectIdentifier(type)] else {
+      throw HyphaError(
+        .undeclared, "\(what), which its kind does not declare",
+        remedy: "add it to the kind's reads, of type [any SharedValue.Type]")
+    }
+    guard takenTypes.contains(name) else {
+      throw HyphaError(
+        .undeclared, "\(what), to which it does not subscribe",
+        remedy: "add it to the agent's subscribes in the topology file, by which its node gets the values")
+    }
+    return name
+  }
 
   /// Whether an event is for the agent: it is addressed to it, or it is of its audience.
   func wants(_ header: RecordHeader) -> Bool {

@@ -15,6 +15,7 @@ public struct KindRegistry: Sendable {
           .invalidTopology, "two kinds of agents are named '\(type.kind)'", remedy: "give one another `kind`")
       }
       try Self.checkEvolution(of: type)
+      try Self.checkShared(by: type)
     }
   }
 
@@ -77,11 +78,23 @@ public struct KindRegistry: Sendable {
     }
   }
 
+  /// A value that no log has could not be read after a restart.
+  private static func checkShared(by type: any Agent.Type) throws {
+    let shared = type.reads + type.publishes.compactMap { $0 as? any SharedValue.Type }
+    for value in shared where value.channel != .persistent {
+      throw HyphaError(
+        .invalidTopology,
+        "the kind '\(type.kind)' shares or reads \(value.eventType), which is of the channel \(value.channel)",
+        remedy: "let it be of the persistent channel, or a plain Event")
+    }
+  }
+
   /// What a kind declares.
   static func declaration<Kind: Agent>(of type: Kind.Type) -> KindDeclaration {
     KindDeclaration(
       publishes: Set(type.publishes.map { $0.eventType }), handles: type.handles.types,
-      settingNames: type.settingNames, answers: Set(type.handles.answers.keys),
+      reads: Set(type.reads.map { $0.eventType }), settingNames: type.settingNames,
+      answers: Set(type.handles.answers.keys),
       isOpen: type.handles.others != nil)
   }
 }

@@ -12,6 +12,8 @@ public struct Observed: Event {
   public var left: Int
   /// The calls, in the order in which they were made.
   public var calls: [ObservedCall]
+  /// The shared values that the calls have read, each once; missing for none.
+  var values: [Input]?
 
   public var subject: Subject { Subject(slug: Self.eventType.text) }
 
@@ -78,6 +80,10 @@ public struct ObservedCall: Codable, Sendable {
   public var random: [UInt64]?
   /// What its questions came to, by their numbers from 1.
   public var answers: [ObservedAnswer]?
+  /// What each of its reads of shared values found: numbers among the ``Observed``'s values, from 0.
+  public var reads: [[Int]]?
+  /// The same, as records; not encoded.
+  var values: [[Record]] = []
   /// The timers that it has set, in order; for a timer that has fired, that one.
   public var timers: [Timer]?
   /// What it stated; missing for nothing.
@@ -89,7 +95,7 @@ public struct ObservedCall: Codable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case kind = "call"
-    case after, at, attempt, input, dueAt, now, clock, random, answers, timers, outputs, threw
+    case after, at, attempt, input, dueAt, now, clock, random, answers, reads, timers, outputs, threw
     case isCut = "cut"
   }
 
@@ -161,18 +167,27 @@ struct Taken: Sendable {
   var clock: [UInt64] = []
   var random: [UInt64] = []
   var answers: [ObservedAnswer] = []
+  /// What each read of shared values found.
+  var reads: [[Record]] = []
+  private var readByteCount = 0
   /// How long until the timers are due that were set, in microseconds.
   var delays: [UInt64] = []
   var firstAlert: Timestamp?
   var alertCount = 0
   var isCut = false
 
-  /// The most values of one call that are recorded.
+  /// The most values of one call that are recorded, and the most bytes of shared ones.
   static let countMax = 16_384
+  static let readByteCountMax = 256 << 10
+
+  mutating func read(_ values: [Record]) {
+    readByteCount += values.reduce(0) { $0 + $1.byteCount }
+    if readByteCount > Self.readByteCountMax { isCut = true } else { reads.append(values) }
+  }
 
   /// Whether another value is to be recorded.
   mutating func hasRoom() -> Bool {
-    guard clock.count + random.count + answers.count >= Self.countMax else { return true }
+    guard clock.count + random.count + answers.count + reads.count >= Self.countMax else { return true }
     isCut = true
     return false
   }

@@ -286,6 +286,13 @@ final class Turn: @unchecked Sendable {
 
   func took(_ answer: ObservedAnswer) { take { $0.answers.append(answer) } }
 
+  /// Takes note of what a read of shared values found.
+  func took(_ values: [Record]) throws {
+    try effect("reads shared values") { effects, _ in
+      if effects.taken.hasRoom() { effects.taken.read(values) }
+    }
+  }
+
   private func take(_ change: (inout Taken) -> Void) {
     state.withLock { state in
       state.change { effects in
@@ -363,6 +370,8 @@ protocol AgentHost: AnyObject, Sendable {
   func checkAsk(_ type: EventTypeName, of agent: AgentID) throws
   /// Asks, and waits.
   func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome
+  /// Shared values, as they are now.
+  func read(_ query: SharedQuery) throws -> [SharedItem]
   /// Publishes an alert.
   func publishNow(_ draft: Draft) throws
   func publishRealtime<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID

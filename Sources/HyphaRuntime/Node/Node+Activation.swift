@@ -27,6 +27,7 @@ extension Node {
     ).merging(outline) { $1 }
     try restoreTopology()
     try restoreOversight()
+    let shared = [SharedSnapshot.owner: try desks.shared.restore(log)]
     let newest = newestForConsumers(heads)
     var places = try movedPlaces(heads, newest: newest)
     var runners: [AgentID: any AgentRunner] = [:]
@@ -77,6 +78,7 @@ extension Node {
       batch.snapshots[LossAudience.owner] = Array(try JSON.encode(audience))
       batch.snapshots[LossReading.owner] = try openLosses()
       batch.snapshots.merge(kept) { $1 }
+      batch.snapshots.merge(shared) { $1 }
       batch.snapshots.merge(rejoined?.kept ?? [:]) { $1 }
       batch.cursors.merge(places) { $1 }
       try await commitOnce(batch, activations + moved, alreadySent: true)

@@ -198,7 +198,13 @@ extension Node: NodeServices {
   }
 
   private func deliverHere(_ stated: [Stated], _ records: [Record], _ receipt: CommitReceipt, isNew: Bool) {
-    for run in records.laneRuns {
+    let runs = records.laneRuns
+    if desks.shared.isUsed {
+      for run in runs where desks.shared.takes(records[run.lowerBound].lane) {
+        share(stated[run], from: Position(rawValue: receipt.first.rawValue + UInt64(run.lowerBound)))
+      }
+    }
+    for run in runs {
       let lane = records[run.lowerBound].lane
       if lane.channel == .alert { observeAlerts(records[run], from: receipt.first, isStated: true) }
       let local = routes.plan(of: lane).local

@@ -234,6 +234,8 @@ extension Node: TransportReceiver {
       case .success(let receipt):
         self.auditor?.took(taken, from: receipt.first)
         self.acknowledge(taken)
+        // Whoever is given what came with it is to read it.
+        if self.desks.shared.isUsed { self.share(taken, from: receipt.first) }
         var position = receipt.first
         for taken in taken {
           self.deliver(taken, at: position)

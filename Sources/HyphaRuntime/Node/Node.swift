@@ -121,7 +121,7 @@ public final class Node: Sendable {
   let desks:
     (
       topology: TopologyDesk, membership: MembershipDesk, oversight: OversightDesk, own: NodeStream,
-      moves: MoveDesk, fencing: FencingDesk
+      moves: MoveDesk, fencing: FencingDesk, shared: SharedDesk
     )
   /// The agents that were moved here, with the place where they began here and what they had handled before, by lane.
   let elsewhere: [AgentID: (position: Position, handled: [Lane: LanePoint])]
@@ -187,7 +187,8 @@ public final class Node: Sendable {
       OversightDesk(
         topology, node: configuration.node, departed: Set(moves.moving.departed.keys),
         now: Timestamp(microseconds: scheduler.microseconds())),
-      NodeStream(), moves, try FencingDesk(log)
+      NodeStream(), moves, try FencingDesk(log),
+      SharedDesk(topology.agents(on: configuration.node), configuration.kinds)
     )
     let (taken, newestTime) = try Self.ends(of: log, takenBy: routes)
     let declared = try Self.declaredTypes(topology, configuration.kinds)
@@ -391,6 +392,7 @@ public final class Node: Sendable {
     lookAfterOversight()
     lookAfterHeads()
     lookAfterHandlers()
+    lookAfterShared()
     saveLosses(now: now())
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
   }

@@ -53,6 +53,8 @@ protocol NodeServices: AnyObject, Sendable {
   func send(_ run: OutboundRun)
   /// Takes note that frames do not leave, and with them their realtime events.
   func drop(_ frames: [OutboundFrame], _ cause: LossCause)
+  /// The newest shared values that the node has, of those that are for a reader.
+  func readShared(_ query: SharedQuery, where isForReader: (Record) -> Bool) -> [SharedItem]
   /// Whether agents of a kind answer questions of a type.
   func answers(_ kind: String, _ type: EventTypeName) -> Bool
   /// The nearest supervisor above an agent whose kind handles an event type; nil where there is none.

@@ -10,7 +10,7 @@ public import HyphaLog
 /// follows from the events behind its snapshot.
 public enum RestartNeeds {
   /// The positions of single entries that must stay: the newest activations of the agents that were activated here, events that
-  /// are to be tried again, and dead letters with what was stated of them.
+  /// are to be tried again, dead letters with what was stated of them, and the newest shared values.
   ///
   /// - Complexity: some reads for each agent, and one for each statement about a dead letter.
   public static func positions(in log: some LogReader) throws -> Set<Position> {
@@ -21,6 +21,7 @@ public enum RestartNeeds {
       positions.formUnion(snapshot.agenda.retries.items.map(\.position))
     }
     positions.formUnion(try MoveReading(log).positions)
+    positions.formUnion(try SharedReading.positions(in: log))
     for letter in try DeadLetter.open(in: log) {
       if let position = try letter.entry(in: log)?.position { positions.insert(position) }
       positions.insert(Position(rawValue: letter.statedPosition))

@@ -126,7 +126,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
     case Observed.eventType:
       var outcomes = try await flush()
       let observed = try Observed.decode(record)
-      group = (observed.left, observed.calls, [])
+      group = (observed.left, try observed.callsWithValues(), [])
       recordPlace = entry.place
       if observed.left == 0 { outcomes += try await runGroup(before: entry.position) }
       return outcomes
@@ -172,7 +172,7 @@ final class AgentRerun<Kind: Agent>: AgentRerunning {
   private func add(_ entry: LogEntry) async throws -> [RerunOutcome] {
     let record = entry.record
     if record.type == Observed.eventType {
-      group?.calls += try Observed.decode(record).calls
+      group?.calls += try Observed.decode(record).callsWithValues()
     } else if !SystemEvents.all.contains(record.type) {
       group?.records.append(record)
       outputPlaces[record.id] = entry.place

@@ -1,4 +1,5 @@
 import HyphaCore
+import HyphaLog
 import HyphaTopology
 import Synchronization
 
@@ -18,6 +19,7 @@ final class RerunHost: AgentHost {
     var timerCount = 0
     var randomCount = 0
     var clockCount = 0
+    var readCount = 0
     var random: SeededGenerator
     var newest: Timestamp
     var alerts: [Draft] = []
@@ -106,6 +108,24 @@ final class RerunHost: AgentHost {
         return Timestamp(rawValue: read[state.clockCount - 1])
       }
       return state.newest
+    }
+  }
+
+  func read(_ query: SharedQuery) throws -> [SharedItem] {
+    state.withLock { state in
+      state.readCount += 1
+      guard state.readCount <= state.call.values.count else {
+        state.unrecorded.append("reads \(query.type), and did not when it was recorded")
+        return []
+      }
+      let found = state.call.values[state.readCount - 1]
+      if let other = found.first(where: { !query.allows($0) }) {
+        state.unrecorded.append(
+          "reads \(query.type), and read \(other.type) of '\(other.agent)' about \(other.subject) when it was recorded"
+        )
+        return []
+      }
+      return found.map { SharedItem($0, at: .start) }
     }
   }
 

@@ -6,6 +6,8 @@ public struct KindDeclaration: Sendable, Hashable {
   public var publishes: Set<EventTypeName>
   /// The event types that they handle.
   public var handles: Set<EventTypeName>
+  /// The types of the shared values that they read.
+  public var reads: Set<EventTypeName>
   /// The types of the questions that they answer.
   public var answers: Set<EventTypeName>
   /// The names of the settings that they read.
@@ -15,15 +17,19 @@ public struct KindDeclaration: Sendable, Hashable {
 
   /// A declaration of its parts.
   public init(
-    publishes: Set<EventTypeName> = [], handles: Set<EventTypeName> = [], settingNames: Set<String> = [],
-    answers: Set<EventTypeName> = [], isOpen: Bool = false
+    publishes: Set<EventTypeName> = [], handles: Set<EventTypeName> = [], reads: Set<EventTypeName> = [],
+    settingNames: Set<String> = [], answers: Set<EventTypeName> = [], isOpen: Bool = false
   ) {
     self.publishes = publishes
     self.handles = handles
+    self.reads = reads
     self.settingNames = settingNames
     self.answers = answers
     self.isOpen = isOpen
   }
+
+  /// Whether the kind can do with events of a type that come to its agents: it handles them, or reads them as values.
+  func takes(_ type: EventTypeName) -> Bool { handles.contains(type) || reads.contains(type) }
 
   /// What an agent of the kind may publish: what the kind declares, as far as the topology file does not narrow it; of an
   /// open kind all that it declares, and what the file names.
@@ -71,11 +77,12 @@ extension TopologyFile {
             : problems.remedy(type, among: declared.publishes, verb: "publishes"))
       }
       for (subscription, mark) in zip(agent.subscribes, marks.subscribes)
-      where !declared.handles.contains(subscription.type) && !declared.isOpen {
+      where !declared.takes(subscription.type) && !declared.isOpen {
         problems.report(
           mark,
           "agent '\(agent.id)' subscribes to \(subscription.type), which its kind '\(agent.kind)' does not handle",
-          remedy: problems.remedy(subscription.type, among: declared.handles, verb: "handles"))
+          remedy: problems.remedy(
+            subscription.type, among: declared.handles.union(declared.reads), verb: "handles"))
       }
       problems.check(settings: marks.settings, of: "agent '\(agent.id)'", kind: agent.kind, declared)
     }

@@ -9,9 +9,9 @@ import Testing
 
 /// Agents of random deployments are run again on the logs that these have left.
 @Suite struct RerunSimulationTests {
-  private func check(_ seed: UInt64, _ weather: Scenario.Weather) async throws {
-    let run = try ScenarioRun(Scenario(seed: seed, weather: weather))
-    let kinds = try KindRegistry(BuiltInKinds.all + [Watcher.self, Chief.self])
+  private func check(_ seed: UInt64, _ weather: Scenario.Weather, isSharing: Bool = false) async throws {
+    let run = try ScenarioRun(Scenario(seed: seed, weather: weather, isSharing: isSharing))
+    let kinds = try Scenario.kinds
     for (node, store) in run.stores.sorted(by: { $0.key < $1.key }) {
       let log = try MemoryLog(store: store, time: SimulationLoop())
       log.close()
@@ -42,6 +42,11 @@ import Testing
 
   @Test func `what agents do again is what they did, whatever crashed`() async throws {
     for seed in seeds(60) { try await check(seed, .stormy) }
+  }
+
+  @Test func `what agents read of shared values they read again`() async throws {
+    for seed in seeds(10) { try await check(seed, .calm, isSharing: true) }
+    for seed in seeds(30) { try await check(seed, .stormy, isSharing: true) }
   }
 }
 

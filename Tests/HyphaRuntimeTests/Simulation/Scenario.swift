@@ -1,5 +1,6 @@
 import Foundation
 import HyphaCore
+import HyphaKinds
 import HyphaRuntime
 import HyphaTopology
 import HyphaTransport
@@ -36,15 +37,17 @@ struct Scenario {
   ///   - isLive: whether the topology is observed, and changed while the run goes on.
   ///   - isReplicated: whether nodes have replicas.
   ///   - isMoving: whether agents are moved while the run goes on.
+  ///   - isSharing: whether agents share values, and others read them.
   init(
     seed: UInt64, weather: Weather = .stormy, isLive: Bool = false, isReplicated: Bool = false,
-    isMoving: Bool = false
+    isMoving: Bool = false, isSharing: Bool = false
   ) throws {
     var maker = ScenarioMaker(seed: seed)
     self.seed = seed
     name = "\(seed)-\(UUID().uuidString)"
     failOneIn = maker.chance(50) ? 0 : maker.number(in: 2...9)
-    let drawn = try maker.topology(run: name, failOneIn: failOneIn)
+    var drawn = try maker.topology(run: name, failOneIn: failOneIn)
+    if isSharing { drawn.0 = try maker.shared(drawn.0) }
     recording = drawn.1
     topology =
       isReplicated ? try maker.replicated(drawn.0) : isLive ? try maker.observed(drawn.0) : drawn.0
@@ -54,6 +57,14 @@ struct Scenario {
     let storm = weather == .stormy ? maker.storm(over: topology.nodes.map(\.id)) : []
     let wishes = isLive ? maker.wishes(topology, among: storm) : storm
     actions = isMoving ? maker.moves(topology, among: wishes) : wishes
+  }
+
+  /// All kinds that a scenario may have.
+  static var kinds: KindRegistry {
+    get throws {
+      try KindRegistry(
+        BuiltInKinds.all + [Watcher.self, Chief.self, Sharer.self, BoardReader.self, BoardFollower.self])
+    }
   }
 
   /// Removes the recording that the agents act out.
@@ -151,6 +162,36 @@ struct ScenarioMaker {
       name: "run", nodes: nodes.map { NodeSpec(id: $0) }, agents: agents, alerts: alerts,
       membership: membership)
     return (topology, recording)
+  }
+
+  /// The same topology with agents that share values and others that read them, with and without a handler for them.
+  mutating func shared(_ topology: Topology) throws -> Topology {
+    let nodes = topology.nodes.map(\.id)
+    let supervisors = topology.agents.filter { ["supervisor", Chief.kind].contains($0.kind) }.map(\.id)
+    var agents = topology.agents
+    for index in 0..<number(in: 1...3) {
+      agents.append(
+        AgentSpec(
+          id: AgentID(unchecked: "share\(index)"), kind: Sharer.kind, node: one(of: nodes),
+          reportsTo: one(of: supervisors),
+          settings: .object([
+            "count": .integer(Int64(number(in: 1...40))), "every": .integer(Int64(number(in: 0...20))),
+          ])))
+    }
+    for index in 0..<number(in: 1...4) {
+      let subjects: Pattern = chance(30) ? "board.1" : .everything
+      agents.append(
+        AgentSpec(
+          id: AgentID(unchecked: "look\(index)"), kind: chance(60) ? BoardReader.kind : BoardFollower.kind,
+          node: one(of: nodes), reportsTo: one(of: supervisors),
+          subscribes: [Subscription(type: Board.eventType, subjects: subjects)],
+          settings: .object([
+            "count": .integer(Int64(number(in: 1...20))), "every": .integer(Int64(number(in: 1...30))),
+          ])))
+    }
+    return try Topology(
+      name: topology.name, nodes: topology.nodes, agents: agents, alerts: topology.alerts,
+      membership: topology.membership)
   }
 
   /// The same topology with an observer that changes links on little evidence.

@@ -35,7 +35,7 @@ struct ScenarioRun {
   let statedIDs: Set<EventID>
 
   init(_ scenario: Scenario, limit: Duration = .seconds(150)) throws {
-    let kinds = try KindRegistry(BuiltInKinds.all + [Watcher.self, Chief.self])
+    let kinds = try Scenario.kinds
     let deployment = SimulatedDeployment(
       scenario.topology, kinds: kinds, seed: scenario.seed, faults: scenario.faults,
       commitDelay: scenario.commitDelay, notary: { TestNotary($0) })
