@@ -9,8 +9,10 @@ struct AgentsCommand: Command {
   static let configuration = CommandConfiguration(
     name: "agents",
     abstract:
-      "Say what an agent is at, why it gets nothing, and what its state was; move it to another node.",
-    subcommands: [AgentsExplainCommand.self, AgentsStateCommand.self, AgentsMoveCommand.self])
+      "Say what an agent is at, why it gets nothing, what its state was, and what agents share; move it to another node.",
+    subcommands: [
+      AgentsExplainCommand.self, AgentsStateCommand.self, AgentsSharedCommand.self, AgentsMoveCommand.self,
+    ])
 }
 
 /// `hypha agents explain`: why an agent gets what it gets.

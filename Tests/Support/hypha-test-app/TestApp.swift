@@ -141,10 +141,49 @@ actor Talker: Agent {
   static let finishes = true
 }
 
+/// The newest job of its topic that a ``Gauge`` has heard of.
+struct Level: SharedValue {
+  static let eventType: EventTypeName = "test.Level"
+  var number: Int
+
+  var subject: Subject { Subject(slug: "level.\(number % 3)") }
+}
+
+/// What a ``Viewer`` has read.
+struct LevelsSeen: Event {
+  static let eventType: EventTypeName = "test.LevelsSeen"
+  var numbers: [Int]
+  var versions: [String]
+}
+
+/// Shares each job that it gets.
+actor Gauge: Agent {
+  static let handles = Handlers(Gauge.self).on(Job.self) { _, job, context in
+    try await context.publish(Level(number: job.number))
+  }
+  static let publishes: [any Event.Type] = [Level.self]
+}
+
+/// Says what is shared whenever it begins or gets a job.
+actor Viewer: Agent {
+  static let handles = Handlers(Viewer.self).on(Job.self) { viewer, _, context in
+    try await viewer.view(context)
+  }
+  static let reads: [any SharedValue.Type] = [Level.self]
+  static let publishes: [any Event.Type] = [LevelsSeen.self]
+
+  func start(in context: Context) async throws { try await view(context) }
+
+  private func view(_ context: Context) async throws {
+    let levels = try context.shared(Level.self)
+    try await context.publish(
+      LevelsSeen(numbers: levels.map(\.value.number), versions: levels.map(\.version.description)))
+  }
+}
+
 @main struct TestApp: HyphaApp {
   static let agents: [any Agent.Type] = [
     Feeder.self, Worker.self, Bookkeeper.self, Flood.self, Sloth.self, Faulty.self, Stillborn.self,
-    Dreamer.self,
-    Talker.self,
+    Dreamer.self, Talker.self, Gauge.self, Viewer.self,
   ]
 }
