@@ -72,7 +72,8 @@ extension Processes {
       let lines = try bench.lines.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
       #expect(
         lines.map(\.name) == [
-          "local-rate", "step-rate", "ring-rate", "ask-rate", "ask-p50", "ask-p99", "idle-start",
+          "local-rate", "step-rate", "ring-rate", "ask-rate", "ask-p50", "ask-p99", "shared-rate",
+          "idle-start",
           "idle-memory",
           "recovery-memory", "recovery-time", "recovery-together",
         ])

@@ -10,7 +10,7 @@ import Synchronization
 public struct AgentBench: Sendable {
   /// What can be measured alone.
   public enum Part: String, CaseIterable, Sendable {
-    case local, steps, asks, idle, recovery
+    case local, steps, asks, shared, idle, recovery
   }
 
   /// What is to be measured, and for how long.
@@ -64,6 +64,9 @@ public struct AgentBench: Sendable {
     case .asks:
       progress("asks: one after the other")
       return try await askRows()
+    case .shared:
+      progress("shared: values that are read")
+      return [try await sharedRow()]
     case .idle:
       progress("idle: agents that wait")
       return try await idleRows()
@@ -153,6 +156,21 @@ public struct AgentBench: Sendable {
     ]
   }
 
+  private func sharedRow() async throws -> BenchRow {
+    let board = AgentBoard()
+    let ours = try await withNode(
+      "shared", board,
+      [
+        ("sharer", BenchSharer.self, []),
+        ("reader", BenchReader.self, [Subscription(type: BenchShared.eventType)]),
+      ]
+    ) { _, _ in try await rates { board.taken.load(ordering: .relaxed) } }
+    return BenchRow(
+      "shared-rate", "reads of a shared value by its key, shared by an agent of the same node",
+      .eventsPerSecond,
+      ours: ours)
+  }
+
   private func idleRows() async throws -> [BenchRow] {
     let count = settings.isQuick ? 1000 : 100_000
     let agents = (0..<count).map {
@@ -191,8 +209,7 @@ public struct AgentBench: Sendable {
   /// The kinds of its agents.
   static let kinds: [any Agent.Type] = [
     TickBlaster.self, TickSink.self, JobSource.self, JobStepper.self, JobPasser.self, BenchAsker.self,
-    BenchAnswerer.self,
-    BenchIdler.self, PacedSource.self,
+    BenchAnswerer.self, BenchSharer.self, BenchReader.self, BenchIdler.self, PacedSource.self,
   ]
 
   /// Runs a node with these agents below a boss while `body` is called.

@@ -194,6 +194,41 @@ actor BenchAnswerer: Agent {
   }
 }
 
+/// What is shared.
+struct BenchShared: SharedValue {
+  static let eventType: EventTypeName = "bench.Shared"
+  var number: Int
+}
+
+/// Shares one value.
+actor BenchSharer: Agent {
+  static let kind = "bench-sharer"
+  static let publishes: [any Event.Type] = [BenchShared.self]
+  static let settingNames: Set<String> = ["board"]
+
+  func start(in context: Context) async throws { try await context.publish(BenchShared(number: 1)) }
+}
+
+/// Reads it again and again, many times in each call.
+actor BenchReader: Agent {
+  static let kind = "bench-reader"
+  static let reads: [any SharedValue.Type] = [BenchShared.self]
+  static let settingNames: Set<String> = ["board"]
+  private static let readCount = 100
+
+  func start(in context: Context) { context.wake(after: .zero) }
+
+  func wake(in context: Context) throws {
+    let board = try AgentBoard.of(context)
+    var found = 0
+    for _ in 0..<Self.readCount {
+      found += try context.shared(BenchShared.self, by: "sharer")?.value.number ?? 0
+    }
+    board.taken.add(found, ordering: .relaxed)
+    if !board.isOver.load(ordering: .relaxed) { context.wake(after: .zero) }
+  }
+}
+
 /// Waits.
 actor BenchIdler: Agent {
   static let kind = "bench-idler"
