@@ -6,11 +6,16 @@ import Testing
 
 /// What is promised of shared values, in random deployments, seed after seed.
 @Suite struct SharedSimulationTests {
-  private func check(_ seeds: [UInt64], _ weather: Scenario.Weather, isMoving: Bool = false) throws {
+  private func check(
+    _ seeds: [UInt64], _ weather: Scenario.Weather, isLive: Bool = false, isReplicated: Bool = false,
+    isMoving: Bool = false
+  ) throws {
     var (foundCount, staleCount) = (0, 0)
     for seed in seeds {
       let run = try ScenarioRun(
-        Scenario(seed: seed, weather: weather, isMoving: isMoving, isSharing: true))
+        Scenario(
+          seed: seed, weather: weather, isLive: isLive, isReplicated: isReplicated, isMoving: isMoving,
+          isSharing: true))
       let shared = try SharedChecker(run)
       let violations =
         shared.violations + InvariantChecker(run).violations
@@ -33,5 +38,13 @@ import Testing
 
   @Test func `shared values are read as promised while agents move`() throws {
     try check(seeds(20), .stormy, isMoving: true)
+  }
+
+  @Test func `shared values are read as promised while links come and go`() throws {
+    try check(seeds(20), .stormy, isLive: true)
+  }
+
+  @Test func `shared values are read as promised where nodes have replicas`() throws {
+    try check(seeds(20), .stormy, isReplicated: true)
   }
 }
