@@ -53,6 +53,7 @@ test: setup ## Build for debugging and run all tests, a few minutes
 	@tools/run-tests
 
 soak: setup ## Try lanes on 100,000 seeds; kill, starve and damage logs and nodes: SECONDS=600
+	@tools/setup-python
 	@swift build --build-tests
 	@HYPHA_SEEDS=$(or $(SEEDS),100000) swift test --skip-build --filter 'LaneSimulationTests'
 	@HYPHA_SOAK_SECONDS=$(or $(SECONDS),600) swift test --skip-build --no-parallel \

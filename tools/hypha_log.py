@@ -67,8 +67,8 @@ def _record(data: bytes, detached: bool) -> dict:
     }  # fmt: skip
 
 
-def entries(directory: str | pathlib.Path) -> Iterator[dict]:
-    """One node's entries in the order of its log. Times are microseconds since 1970 * 4096 + counter; a payload that lies beside the
+def entries(directory: str | pathlib.Path, after: int = 0) -> Iterator[dict]:
+    """One node's entries in the order of its log, those behind a position. Times are microseconds since 1970 * 4096 + counter; a payload that lies beside the
     log is None.
 
     A part is read at a time, so that a long walk keeps no old pages of a running node's log.
@@ -83,7 +83,8 @@ def entries(directory: str | pathlib.Path) -> Iterator[dict]:
         with environment.begin() as transaction:
             identity = transaction.get(b"I", db=state)
         node = identity[16:-4].decode()
-        last = b""
+        # A block's key is its last position.
+        last = after.to_bytes(8, "big") if after else b""
         while True:
             with environment.begin() as transaction, transaction.cursor(db=blocks) as cursor:
                 found = cursor.set_range(last) if last else cursor.first()
@@ -96,7 +97,7 @@ def entries(directory: str | pathlib.Path) -> Iterator[dict]:
             if not part:
                 return
             for key, block in part:
-                yield from _entries(node, key, block)
+                yield from (entry for entry in _entries(node, key, block) if entry["position"] > after)
             last = part[-1][0]
     finally:
         environment.close()
