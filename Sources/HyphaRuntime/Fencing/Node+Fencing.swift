@@ -32,15 +32,23 @@ extension Node {
   ///
   /// - Parameter epochs: the newest ones that the log has, of the node's agents and of its own.
   func beginIncarnation(after epochs: [UInt64]) throws -> [AgentID: [UInt8]] {
-    let (id, _) = newEvent()
+    let earlier = desks.fencing.state.withLock { $0.incarnations.newest[configuration.node]?.epoch ?? 0 }
+    let epoch = epoch(after: max(earlier, epochs.max() ?? 0))
+    drawAnew(epoch)
+    let own = Incarnation(
+      node: configuration.node, epoch: epoch, id: newEvent().0,
+      sign: configuration.notary.map { notary in { notary.sign($0) } })
     return try desks.fencing.state.withLock { state in
-      let earlier = state.incarnations.newest[configuration.node]?.epoch ?? 0
-      let own = Incarnation(
-        node: configuration.node, epoch: epoch(after: max(earlier, epochs.max() ?? 0)), id: id,
-        sign: configuration.notary.map { notary in { notary.sign($0) } })
       state.incarnations.begin(own)
       return [Incarnations.owner: try state.incarnations.snapshot]
     }
+  }
+
+  /// Has chance follow from the incarnation as well: where the machine's clock lies behind the log, ids of one start after another are
+  /// of the same moment, and nothing else tells them apart.
+  private func drawAnew(_ epoch: UInt64) {
+    let random = SeededGenerator(seed: configuration.seed, name: "\(configuration.node) \(epoch)")
+    state.withLock { $0.random = random }
   }
 
   /// Says which incarnation this one is, again and again: one that began later may have been heard of elsewhere.

@@ -106,8 +106,7 @@ public final class SimulatedDeployment {
       after: endedJournals.removeValue(forKey: id) ?? journals[id]?.bytes ?? [])
     journals[id] = journal
     var configuration = Node.Configuration(
-      topology: topology, node: id, kinds: kinds, seed: seed &+ activations, notary: notary?(id),
-      calls: journal)
+      topology: topology, node: id, kinds: kinds, seed: seed, notary: notary?(id), calls: journal)
     configuration.beginsWithoutReplicas = beginsWithoutReplicas
     let plan = Node.linkPlan(of: id, in: placed)
     let tenure = LogTenure(log)

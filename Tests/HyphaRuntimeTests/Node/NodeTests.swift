@@ -94,6 +94,29 @@ private final class SpyTransport: Transport {
     #expect(node.newEvent().1 > early.header.time)
   }
 
+  @Test func `a node that starts again and again with a clock that was set back gives no id twice`() throws {
+    // No time passes: each life has the newest time of the log.
+    let loop = SimulationLoop()
+    let store = MemoryLogStore(identity: LogIdentity(id: EventID(high: 1, low: 1), node: "x"))
+    let configuration = Node.Configuration(
+      topology: try topology("entry"), node: "x", kinds: try KindRegistry(BuiltInKinds.all))
+    for life in 1...4 {
+      let log = try MemoryLog(store: store, time: loop)
+      if life == 1 {
+        let ahead = try record("a", .persistent, 1, time: loop.microseconds() + 3_600_000_000)
+        log.submit(LogBatch(appends: [.init(ahead)])) { _ in }
+      }
+      let node = try Node(
+        configuration, log: log, transport: SpyTransport(log), scheduler: loop, executor: loop)
+      try loop.run { try await node.start() }
+      node.halt()
+      let records = try log.read(after: .start, limit: .max, byteLimit: .max).map(\.record)
+      #expect(records.count { $0.type == AgentActivated.eventType } == life)
+      #expect(Set(records.map(\.header.id)).count == records.count, "life \(life)")
+      log.close()
+    }
+  }
+
   @Test func `a node's clock moves past the events that it receives`() throws {
     let loop = SimulationLoop()
     let (log, _) = try memoryLog("y")
