@@ -49,11 +49,19 @@ public protocol TimeSource: Sendable {
 
 /// A hybrid logical clock: every reading lies above all readings and all received times before it.
 ///
+/// Where the physical clock lies behind them, as after it was set back, readings go on at a quarter of its pace: what is due by them
+/// comes, if later, and the physical clock catches up with them all the same.
+///
 /// It is a plain value; whoever shares it guards it. At the end of time, in 2112, it stands still.
 public struct HybridClock: Sendable {
   /// How far ahead of the local clock a received time may lie.
   public let aheadMax: Duration
   private var last: Timestamp
+  /// Up to which physical time `last` has followed; nil before the first.
+  private var followed: UInt64?
+
+  /// How much longer than the physical clock's a second of readings is that lie ahead of it.
+  static let slowness: UInt64 = 4
 
   /// A clock that has read nothing yet; `aheadMax` bounds what ``observe(_:physical:)`` accepts.
   public init(aheadMax: Duration = .seconds(5), last: Timestamp = .zero) {
@@ -63,10 +71,29 @@ public struct HybridClock: Sendable {
 
   /// The next reading, given the physical time in microseconds since 1970.
   public mutating func now(physical: UInt64) -> Timestamp {
+    follow(physical)
     // The counter overflows into the microseconds, which keeps the order.
     let next = Timestamp(rawValue: last.rawValue == .max ? .max : last.rawValue + 1)
     last = max(Timestamp(microseconds: physical), next)
     return last
+  }
+
+  /// The time that it is by this clock, which is no reading: that of the last one, or a later one.
+  public mutating func time(physical: UInt64) -> Timestamp {
+    follow(physical)
+    return max(last, Timestamp(microseconds: physical))
+  }
+
+  /// Lets readings that lie ahead go on with the physical clock.
+  private mutating func follow(_ physical: UInt64) {
+    guard let before = followed, before <= physical, physical < last.microseconds else {
+      followed = physical
+      return
+    }
+    let steps = (physical - before) / Self.slowness
+    guard steps > 0 else { return }
+    last = max(last, Timestamp(microseconds: last.microseconds + steps))
+    followed = before + steps * Self.slowness
   }
 
   /// Takes note of a time received from elsewhere, so that later readings lie above it.
@@ -79,6 +106,8 @@ public struct HybridClock: Sendable {
         .clockAhead, "a received time lies \(ahead) ahead of this node's clock",
         remedy: "synchronise the hosts' clocks (NTP), or raise clock.ahead-max above \(aheadMax)")
     }
+    // From here on, and not from when it was last looked at.
+    follow(physical)
     last = max(last, received)
   }
 }

@@ -44,14 +44,15 @@ extension Node {
     let head = try AlertReading.fold(
       log, from: newcomers.isEmpty ? AlertReading.snapshot(in: log) : nil, newcomers: newcomers,
       into: &tracker)
+    let now = statedTime()
     tracker.extend(
-      until: now().adding(min(topology.alerts.deadline, AlertDesk.startGrace).wholeMicroseconds))
+      until: now.adding(min(topology.alerts.deadline, AlertDesk.startGrace).wholeMicroseconds))
     let kept = try JSON.encode(tracker.snapshot(through: head))
     desk.state.withLock { state in
       state.tracker = tracker
       state.savedThrough = head.rawValue
       state.savedChangeCount = tracker.changeCount
-      state.savedAt = now()
+      state.savedAt = now
     }
     desk.observedThrough.store(head.rawValue, ordering: .releasing)
     return Array(kept)
@@ -78,7 +79,7 @@ extension Node {
 
   /// Does what open alerts ask for.
   func lookAfterAlerts() {
-    let now = now()
+    let now = statedTime()
     let actions = desk.state.withLock { $0.tracker.due(now: now) }
     var redeliveryCount = 0
     for action in actions {
@@ -116,7 +117,8 @@ extension Node {
           bus: event, to: addressee, newEvent(), because: Cause(event: alert, correlation: correlation)))
     } catch {
       note(error)
-      desk.state.withLock { $0.tracker.failed(alert, now: now()) }
+      let now = statedTime()
+      desk.state.withLock { $0.tracker.failed(alert, now: now) }
     }
   }
 

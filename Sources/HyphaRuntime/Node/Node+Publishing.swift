@@ -12,6 +12,12 @@ extension Node: NodeServices {
 
   func now() -> Timestamp { Timestamp(microseconds: scheduler.microseconds()) }
 
+  /// The time by which what was stated before is due: it moves on where the machine's clock was set back behind the log.
+  func statedTime() -> Timestamp {
+    let physical = scheduler.microseconds()
+    return state.withLock { $0.clock.time(physical: physical) }
+  }
+
   func newEvent() -> (EventID, Timestamp) {
     let physical = scheduler.microseconds()
     return state.withLock { state in

@@ -41,6 +41,29 @@ import Testing
     #expect(before < after)
   }
 
+  @Test func `a clock that was set back goes on at a quarter of its pace until it has caught up`() {
+    var clock = HybridClock(last: Timestamp(microseconds: 1_000))
+    #expect(clock.time(physical: 0) == Timestamp(microseconds: 1_000))
+    // However often it is looked at.
+    for physical in 1...400 as ClosedRange<UInt64> { _ = clock.time(physical: physical) }
+    #expect(clock.time(physical: 400) == Timestamp(microseconds: 1_100))
+    #expect(clock.now(physical: 800) == Timestamp(microseconds: 1_200, counter: 1))
+    #expect(clock.time(physical: 800) == Timestamp(microseconds: 1_200, counter: 1))
+    // Set back once more, it goes on from there.
+    #expect(clock.time(physical: 300) == Timestamp(microseconds: 1_200, counter: 1))
+    #expect(clock.time(physical: 700) == Timestamp(microseconds: 1_300))
+    #expect(clock.now(physical: 1_299) == Timestamp(microseconds: 1_449, counter: 1))
+    #expect(clock.now(physical: 1_600) == Timestamp(microseconds: 1_600))
+    #expect(clock.time(physical: 1_700) == Timestamp(microseconds: 1_700))
+  }
+
+  @Test func `a clock that is behind what it receives goes on from when it received that`() throws {
+    var clock = HybridClock()
+    _ = clock.now(physical: 1_000)
+    try clock.observe(Timestamp(microseconds: 9_100), physical: 9_000)
+    #expect(clock.time(physical: 9_040) == Timestamp(microseconds: 9_110))
+  }
+
   @Test func `a full counter carries into the microseconds`() {
     var clock = HybridClock(last: Timestamp(microseconds: 100, counter: 4_095))
     #expect(clock.now(physical: 100) == Timestamp(microseconds: 101))

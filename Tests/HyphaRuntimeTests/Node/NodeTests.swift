@@ -117,6 +117,28 @@ private final class SpyTransport: Transport {
     }
   }
 
+  @Test func `alerts go up though the machine's clock was set back behind the log`() throws {
+    let loop = SimulationLoop()
+    let (log, _) = try memoryLog("x")
+    let ahead = try record("a", .persistent, 1, time: loop.microseconds() + 3_600_000_000)
+    log.submit(LogBatch(appends: [.init(ahead)])) { _ in }
+    let configuration = Node.Configuration(
+      topology: try topology("alarm"), node: "x", kinds: try KindRegistry(BuiltInKinds.all))
+    let node = try Node(
+      configuration, log: log, transport: SpyTransport(log), scheduler: loop, executor: loop)
+    try loop.run { try await node.start() }
+    // The deadline is of 30 s, and time goes on at a quarter of its pace.
+    func escalated() throws -> [Record] {
+      try log.read(after: .start, limit: .max, byteLimit: .max).map(\.record)
+        .filter { $0.type == AlertEscalated.eventType }
+    }
+    _ = loop.run(until: { false }, limit: .seconds(100))
+    #expect(try escalated().isEmpty)
+    _ = loop.run(until: { false }, limit: .seconds(40))
+    #expect(try escalated().count == 20)
+    try loop.run { await node.stop() }
+  }
+
   @Test func `a node's clock moves past the events that it receives`() throws {
     let loop = SimulationLoop()
     let (log, _) = try memoryLog("y")
