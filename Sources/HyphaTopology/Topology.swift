@@ -79,6 +79,7 @@ public struct Topology: Sendable, Hashable {
         .invalidTopology, "the observer is placed on node '\(seat)', which does not exist",
         remedy: "name one of \(nodes.map(\.id.text).joined(separator: ", "))")
     }
+    try Self.check(observer, version: version, among: nodes.map(\.id))
     var children: [AgentID: [AgentID]] = [:]
     var roots: [AgentID] = []
     for agent in agents {
@@ -115,6 +116,31 @@ public struct Topology: Sendable, Hashable {
         remedy: "let one of them report to an agent outside of the cycle")
     }
     try Self.check(oversight, has: { agentIndex[$0] != nil }, leads: { children[$0] != nil })
+  }
+
+  private static func check(_ observer: ObserverPolicy, version: UInt32, among nodes: [NodeID]) throws {
+    guard let standby = observer.standby else { return }
+    guard let seat = observer.node else {
+      throw HyphaError(
+        .invalidTopology, "the observer has a standby, '\(standby)', and no seat",
+        remedy: "name the node with its seat: 'observer: {node: NAME, standby: \(standby)}'")
+    }
+    guard nodes.contains(standby) else {
+      throw HyphaError(
+        .invalidTopology, "the observer's standby is node '\(standby)', which does not exist",
+        remedy: "add it under nodes:, or name one of them")
+    }
+    guard standby != seat else {
+      throw HyphaError(
+        .invalidTopology, "the observer's standby is the node with its seat, '\(seat)'",
+        remedy: "name another node")
+    }
+    guard SeatTerm.of(version) == 1 else {
+      throw HyphaError(
+        .invalidTopology,
+        "version \(version) leaves a standby of the observer no room for versions of its own",
+        remedy: "use a version below \(SeatTerm.firstVersion(of: 2))")
+    }
   }
 
   private static func index<ID: Name>(_ ids: [ID], noun: String) throws -> [ID: Int] {

@@ -18,7 +18,7 @@ extension LiveTopologyOptions {
         .failed, "\(ChangeText.rule(rule)): \(outcome.refusal ?? "the observer has not answered yet")",
         remedy: "see 'hypha topology history'")
     }
-    try Output.standard.writeLine("\(ChangeText.rule(rule)): done, version \(version)")
+    try Output.standard.writeLine("\(ChangeText.rule(rule)): done, version \(SeatTerm.text(version))")
     for change in outcome.changes {
       if let end = change.promoted { try Output.standard.writeLine("+ \(end.link)") }
       for end in change.retired { try Output.standard.writeLine("− \(end.link)") }
@@ -46,7 +46,7 @@ struct LinkRuleOptions: ArgumentGroup {
 struct TopologyPinCommand: Command {
   static let configuration = CommandConfiguration(
     name: "pin", abstract: "Link two agents for good.",
-    discussion: "Where an end has no room, its weakest link goes. The node of the observer must run.",
+    discussion: "Where an end has no room, its weakest link goes. The observer must run.",
     examples: ["hypha topology pin topologies/incident-room.yaml Ana Faye --note 'war room'"])
   @OptionGroup var link: LinkRuleOptions
   func run() async throws { try await link.apply { .pin($0) } }

@@ -36,8 +36,15 @@ struct TopologyShowCommand: Command {
       let mode: OversightRule.Mode
     }
 
+    struct Seat: Encodable {
+      let node: NodeID
+      let standby: NodeID?
+      let term: UInt32
+    }
+
     let name: String
     let version: UInt32
+    let seat: Seat?
     let isFrozen: Bool
     let links: [Link]
     let forbidden: [DirectLink]
@@ -54,7 +61,8 @@ struct TopologyShowCommand: Command {
       return try Output.standard.writeLine(
         JSON.text(
           Report(
-            name: topology.name, version: live.version, isFrozen: live.isFrozen,
+            name: topology.name, version: live.version, seat: seat(of: topology, live),
+            isFrozen: live.isFrozen,
             links: live.links.sorted { $0.key < $1.key }.map { link, state in
               .init(
                 one: link.one, other: link.other, version: state.version, since: state.since.text,
@@ -69,8 +77,12 @@ struct TopologyShowCommand: Command {
     }
     let frozen = live.isFrozen ? ", frozen" : ""
     try Output.standard.writeLine(
-      "\nversion \(live.version): \(live.links.count) links between \(Human.count(topology.agents.count)) agents\(frozen)"
+      "\nversion \(SeatTerm.text(live.version)): \(live.links.count) links between \(Human.count(topology.agents.count)) agents\(frozen)"
     )
+    if let seat = seat(of: topology, live), let standby = seat.standby {
+      try Output.standard.writeLine(
+        "observer: node '\(seat.node)' in term \(seat.term), with the standby '\(standby)'")
+    }
     for link in live.forbidden.sorted() { try Output.standard.writeLine("forbidden: \(link)") }
     for line in moves {
       let isThere = line.stage == Moves.Line.arrived
@@ -79,6 +91,16 @@ struct TopologyShowCommand: Command {
     for line in FindingText.lines(reading) {
       try Output.standard.writeLine(style.yellow("\(line.kind): \(line.text)"))
     }
+  }
+
+  private func seat(of topology: Topology, _ live: LiveTopology) -> Report.Seat? {
+    guard let seat = topology.observer.node, let holder = live.holder ?? topology.observer.node else {
+      return nil
+    }
+    let standby = topology.observer.standby
+    return Report.Seat(
+      node: holder, standby: holder == seat ? standby : seat,
+      term: standby == nil ? 1 : SeatTerm.of(live.version))
   }
 }
 
@@ -108,6 +130,11 @@ struct TopologyHistoryCommand: Command {
     try table.write(as: format)
   }
 
+  /// The first term's as a number.
+  private func version(_ version: UInt32) -> Table.Cell {
+    SeatTerm.of(version) == 1 ? .integer(Int(version)) : .string(SeatTerm.text(version))
+  }
+
   private func add(_ entry: TopologyReading.Entry, to table: inout Table) {
     let place: [Table.Cell] = [.integer(Int(clamping: entry.position.rawValue)), .string(entry.time.text)]
     func add(_ version: UInt32?, _ change: LinkChange, _ prefix: String) {
@@ -117,7 +144,7 @@ struct TopologyHistoryCommand: Command {
       let rule = change.rule.map(ChangeText.rule)
       table.add(
         place + [
-          version.map { .integer(Int($0)) } ?? .none,
+          version.map(version(_:)) ?? .none,
           .string(prefix + (what.isEmpty ? rule ?? "nothing" : what.joined(separator: "  "))),
           .string(rule ?? change.cause.rawValue),
           change.cause == .earned ? .double(Double(change.credit) / 65_536) : .none,
@@ -125,7 +152,18 @@ struct TopologyHistoryCommand: Command {
         ])
     }
     switch entry.content {
-    case .changed(let event): for change in event.changes { add(event.version, change, "") }
+    case .changed(let event):
+      if let begun = event.begun {
+        table.add(
+          place + [
+            version(event.version), .string("node '\(begun.node)' has the seat"),
+            .string(ChangeText.reason(begun)), .none, .none,
+          ])
+      }
+      for change in event.changes { add(event.version, change, "") }
+    case .superseded(let event):
+      table.add(
+        place + [.none, .string(ChangeText.text(event)), .string("term \(event.newerTerm)"), .none, .none])
     case .suggested(let event): for change in event.changes { add(nil, change, "suggested: ") }
     case .asked, .found: break
     case .refused(let event):
@@ -190,7 +228,7 @@ struct TopologyDiffCommand: Command {
       try Output.standard.writeLine("allowed: \(link)")
     }
     try Output.standard.writeLine(
-      "version \(before.version) to \(after.version): \(new.subtracting(old).count) came, "
+      "version \(SeatTerm.text(before.version)) to \(SeatTerm.text(after.version)): \(new.subtracting(old).count) came, "
         + "\(old.subtracting(new).count) went, \(new.intersection(old).count) stayed")
   }
 }

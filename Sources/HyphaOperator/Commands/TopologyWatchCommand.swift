@@ -75,7 +75,7 @@ struct TopologyWatchCommand: Command {
         toldAt = clock.now
         try Output.standard.writeLine(
           "\(TopologyWatchView.time(reading.reportedAt))  \(Human.count(observedCount)) events observed, "
-            + "\(reading.live.links.count) links, version \(reading.live.version), \(reading.findings.count) findings"
+            + "\(reading.live.links.count) links, version \(SeatTerm.text(reading.live.version)), \(reading.findings.count) findings"
         )
       }
       try Output.standard.flush()

@@ -52,6 +52,7 @@ struct ReportLinks {
   mutating func apply(_ event: LinksChanged, at time: UInt64) {
     guard event.version > version else { return }
     version = event.version
+    if let begun = event.begun { take(begun, at: time) }
     for change in event.changes {
       for end in change.retired { finish(end.link, at: time) }
       if let end = change.promoted { begin(end.link, at: time, isPinned: false) }
@@ -67,6 +68,16 @@ struct ReportLinks {
       }
     }
     if versions.count < Self.intervalCountMax { versions.append((version, time, open.count)) }
+  }
+
+  /// A term of the observer's seat begins: what it does not have is gone.
+  private mutating func take(_ begun: SeatBegun, at time: UInt64) {
+    let kept = Set(begun.links.map(\.link))
+    for link in open.keys.sorted() where !kept.contains(link) { finish(link, at: time) }
+    for known in begun.links {
+      begin(known.link, at: time, isPinned: known.state.isPinned)
+      if let place = open[known.link] { intervals[place].isPinned = known.state.isPinned }
+    }
   }
 
   mutating func note(_ ruling: Ruling) {

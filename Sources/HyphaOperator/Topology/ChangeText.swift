@@ -22,6 +22,21 @@ enum ChangeText {
     }
   }
 
+  /// Why a term of the observer's seat has begun.
+  static func reason(_ begun: SeatBegun) -> String {
+    let seconds = Human.decimal(Double(begun.silentMicroseconds) / 1_000_000, digits: 1)
+    return "the other node of the seat was \(begun.standing), silent for \(seconds) s"
+  }
+
+  /// That a node has given the observer's seat up.
+  static func text(_ event: SeatSuperseded) -> String {
+    let lost =
+      event.statedThrough > event.keptThrough
+      ? ": its versions after \(SeatTerm.text(event.keptThrough)) up to \(SeatTerm.text(event.statedThrough)) count no more"
+      : ""
+    return "node '\(event.node)' decides nothing more since it has heard of node '\(event.holder)'\(lost)"
+  }
+
   /// An operator's rule.
   static func rule(_ rule: LinkRule) -> String {
     switch rule {
@@ -34,7 +49,7 @@ enum ChangeText {
     case .reject(let link): "reject \(link)"
     case .freeze: "freeze"
     case .thaw: "thaw"
-    case .revert(let version, _): "revert to version \(version)"
+    case .revert(let version, _): "revert to version \(SeatTerm.text(version))"
     }
   }
 
@@ -53,7 +68,7 @@ enum ChangeText {
     if let present = reading.live.links[link] {
       let since = present.since == .zero ? "from the start" : "since \(present.since.text)"
       lines.append(
-        "\(link.one) and \(link.other) are linked \(since) (version \(present.version))"
+        "\(link.one) and \(link.other) are linked \(since) (version \(SeatTerm.text(present.version)))"
           + (present.isPinned ? ", pinned." : "."))
     } else {
       lines.append("\(link.one) and \(link.other) are not linked.")
@@ -70,7 +85,7 @@ enum ChangeText {
     }
     if changes.count > 1 {
       lines.append(
-        "It has come or gone \(changes.count) times: \(changes.map { "version \($0.1)" }.joined(separator: ", "))."
+        "It has come or gone \(changes.count) times: \(changes.map { "version \(SeatTerm.text($0.1))" }.joined(separator: ", "))."
       )
     }
     for found in reading.findings.values.sorted(by: { $0.finding.topic < $1.finding.topic }) {
@@ -79,6 +94,11 @@ enum ChangeText {
       let isEnd = topic.kind == .bottleneck && [link.one, link.other].contains(topic.agent)
       guard isPair || isEnd else { continue }
       lines.append("Since \(found.since.text): \(FindingText.text(found.finding)).")
+    }
+    for entry in reading.entries {
+      if case .changed(let event) = entry.content, let begun = event.begun {
+        lines.append("Node '\(begun.node)' decides since \(entry.time.text): \(reason(begun)).")
+      }
     }
     if let seat = reading.seat {
       lines += try evidence(seat.evidence(link), seat, topology)

@@ -19,29 +19,46 @@ struct LiveTopologyOptions: ArgumentGroup {
     try DataPlaces.logs(in: DataPlaces.directory(data, of: topology))
   }
 
-  /// The topology as the logs have it: that of the seat knows most; without it, that which knows the newest.
+  /// The topology as the logs have it: that of the observer's seat knows most, and of a seat and its standby that which
+  /// knows the newest; without both, any that does. Positions are those of the seat's log in the file.
   ///
   /// Agents that were moved are where they were moved to.
   func read(through end: Instant? = nil) throws -> (topology: Topology, reading: TopologyReading) {
     let (filed, program) = (try topology(), try Program.require())
     let topology = try Moves.read(logs(of: filed), through: end?.end).moves.placing(filed)
-    var newest: TopologyReading?
+    var newest: (reading: TopologyReading, rank: Int)?
     for path in try logs(of: topology) {
       let log = try program.readLog(path)
-      if log.identity.node == topology.observer.node {
+      let node = log.identity.node
+      let isPlace = if case .position? = end?.end { true } else { false }
+      if node == topology.observer.node, isPlace || topology.observer.standby == nil {
         return (topology, try TopologyReading(log, of: topology, through: end?.end))
       }
       // Positions are those of one log, and each has its own.
-      if case .position? = end?.end, newest != nil {
+      if isPlace, newest != nil, try !hasSeat(topology) {
         throw HyphaError(
           .usage, "a position is one of a log, and there are several",
           remedy: "name the log with --data DIRECTORY/NODE, or give a time")
       }
       let reading = try TopologyReading(log, of: topology, through: end?.end)
-      if reading.live.version >= newest?.live.version ?? 0 { newest = reading }
+      // Who decides has seen most; then who might.
+      let rank = reading.seat.map { $0.isActive ? 2 : 1 } ?? 0
+      let isNewer = newest.map { known in
+        rank > 0 && known.rank == 0
+          || (rank == 0) == (known.rank == 0)
+            && (reading.live.version, rank) >= (known.reading.live.version, known.rank)
+      }
+      if isNewer ?? true { newest = (reading, rank) }
     }
     guard let newest else { throw HyphaError(.fileUnavailable, "there is no log of '\(topology.name)'") }
-    return (topology, newest)
+    return (topology, newest.reading)
+  }
+
+  /// Whether the log of the node with the seat is here.
+  private func hasSeat(_ topology: Topology) throws -> Bool {
+    try logs(of: topology).contains { path in
+      try Program.require().readLog(path).identity.node == topology.observer.node
+    }
   }
 
   /// The moves of agents, as all logs together have them.
@@ -49,11 +66,14 @@ struct LiveTopologyOptions: ArgumentGroup {
     try Moves.read(logs(of: topology), through: end?.end)
   }
 
-  /// The log to follow: that of the seat where it is here, any other one where it is not.
+  /// The log to follow: that of the standby, which has all that the seat has and goes on when that is gone, or of the seat
+  /// where it is here, and any other one where neither is.
   func followed() throws -> (topology: Topology, log: any LogReader) {
     let (topology, program) = (try topology(), try Program.require())
     let logs = try logs(of: topology).map { try program.readLog($0) }
-    guard let log = logs.first(where: { $0.identity.node == topology.observer.node }) ?? logs.first else {
+    let seats = topology.observer.seats.reversed()
+    let log = seats.lazy.compactMap { seat in logs.first { $0.identity.node == seat } }.first ?? logs.first
+    guard let log else {
       throw HyphaError(.fileUnavailable, "there is no log of '\(topology.name)'")
     }
     return (topology, log)
@@ -69,8 +89,7 @@ struct LiveTopologyOptions: ArgumentGroup {
       "topology.ask", by: OperatorClient.authority(principal),
       parameters: NodeOperations.Rule(rule: rule, note: note))
     let logs = try logs(of: topology)
-    let seat = topology.observer.node.map { "/\($0)" }
-    let order = logs.filter { path in seat.map(path.hasSuffix) ?? false } + logs
+    let order = topology.observer.seats.flatMap { seat in logs.filter { $0.hasSuffix("/\(seat)") } } + logs
     for path in order {
       if let outcome = try await OperatorClient.ask(path, request, as: NodeOperations.RuleOutcome.self) {
         return outcome

@@ -73,10 +73,10 @@ struct TopologyPicture {
     var lines = [
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(size) \(size)\" width=\"\(size)\" height=\"\(size)\" "
         + "font-family=\"system-ui, sans-serif\" font-size=\"11\">",
-      "<title>\(XMLText.escaped(topology.name)), version \(live.version)</title>",
+      "<title>\(XMLText.escaped(topology.name)), version \(SeatTerm.text(live.version))</title>",
       "<rect width=\"100%\" height=\"100%\" fill=\"#10141a\"/>",
       "<text x=\"24\" y=\"38\" fill=\"#e8edf2\" font-size=\"20\" font-weight=\"600\">\(XMLText.escaped(topology.name))</text>",
-      "<text x=\"24\" y=\"60\" fill=\"#8b98a5\" font-size=\"13\">version \(live.version): "
+      "<text x=\"24\" y=\"60\" fill=\"#8b98a5\" font-size=\"13\">version \(SeatTerm.text(live.version)): "
         + "\(topology.agents.count) agents, \(live.links.count) direct links</text>",
     ]
     lines += edges + hotPairs + curves + rings + agents
@@ -111,7 +111,7 @@ struct TopologyPicture {
       return
         "<path d=\"M\(Self.number(from.x)) \(Self.number(from.y)) Q\(Self.number(bend.0)) \(Self.number(bend.1)) "
         + "\(Self.number(to.x)) \(Self.number(to.y))\" fill=\"none\" stroke=\"\(color)\" stroke-width=\"\(Self.number(width))\" "
-        + "stroke-opacity=\"\(Self.number(0.4 + 0.6 * age))\"><title>\(link), since version \(state.version)"
+        + "stroke-opacity=\"\(Self.number(0.4 + 0.6 * age))\"><title>\(link), since version \(SeatTerm.text(state.version))"
         + "\(state.isPinned ? ", pinned" : "")</title></path>"
     }
   }

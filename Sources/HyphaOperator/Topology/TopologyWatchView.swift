@@ -55,7 +55,8 @@ struct TopologyWatchView {
     let frozen = live.isFrozen ? style.yellow("  frozen") : ""
     let time = reading.reportedAt == .zero ? "no report yet" : "reported at \(Self.time(reading.reportedAt))"
     return [
-      style.bold(topology.name) + "  version \(live.version)  \(Human.count(live.links.count)) links  "
+      style.bold(topology.name)
+        + "  version \(SeatTerm.text(live.version))  \(Human.count(live.links.count)) links  "
         + "\(Human.count(topology.agents.count)) agents  mode \(topology.observer.mode.rawValue)" + frozen,
       style.dim("\(Human.count(count)) events observed, \(Human.rate(rate)), \(time)"),
     ]
@@ -110,7 +111,12 @@ struct TopologyWatchView {
       return lines.isEmpty ? ["\(time)  \(prefix)\(reason ?? "nothing")"] : lines
     }
     switch entry.content {
-    case .changed(let event): return event.changes.flatMap { lines($0, "") }
+    case .changed(let event):
+      let begun = event.begun.map {
+        "\(time)  \(style.yellow("node '\($0.node)' has the seat"))  \(style.dim(ChangeText.reason($0)))"
+      }
+      return (begun.map { [$0] } ?? []) + event.changes.flatMap { lines($0, "") }
+    case .superseded(let event): return ["\(time)  \(style.yellow(ChangeText.text(event)))"]
     case .suggested(let event): return event.changes.flatMap { lines($0, "suggested: ") }
     case .asked(let event):
       let note = event.note.map { ": \($0)" } ?? ""

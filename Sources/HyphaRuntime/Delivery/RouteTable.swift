@@ -96,7 +96,7 @@ final class RouteTable: Sendable {
     cache = Mutex(Cache(versions: [RouteSwitch.tree: tree, topology.version: pinned]))
     sendingVersion = Atomic(pinned.links.isEmpty ? topology.version : RouteSwitch.tree)
     authors = Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id.author, $0.id) })
-    seats = topology.observer.node.map { [$0] } ?? []
+    seats = topology.observer.seats
     let replicated = topology.nodes.filter { !$0.replicas.nodes.isEmpty }
     replicas = Dictionary(uniqueKeysWithValues: replicated.map { ($0.id, $0.replicas.nodes) })
   }

@@ -9,6 +9,8 @@ final class MembershipDesk: Sendable {
     var detector: FailureDetector
     /// Whether the node judges: from its start until it stops.
     var isJudging = false
+    /// The newest event that says what this node takes another one for.
+    var judgements: [NodeID: EventID] = [:]
   }
 
   let state: Mutex<State>
@@ -68,7 +70,8 @@ extension Node {
       guard state.isJudging else { return }
       // Stated under the lock, so that the events follow each other as the judgements do.
       for change in body(&state.detector, scheduler.microseconds()) {
-        self.state(own: change.event(by: configuration.node), because: nil)
+        state.judgements[change.node] = self.state(
+          own: change.event(by: configuration.node), because: nil)
       }
     }
   }

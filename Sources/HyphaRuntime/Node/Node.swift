@@ -243,7 +243,7 @@ public final class Node: Sendable {
       ])
     }
     declared[topology.moveSeat.author]?.formUnion(MoveEvents.forAll)
-    if let seat = topology.observer.node { declared[seat.author]?.formUnion(TopologyEvents.forAll) }
+    for seat in topology.observer.seats { declared[seat.author]?.formUnion(TopologyEvents.forAll) }
     for agent in topology.agents {
       let kind = try kinds.kind(agent.kind)
       let published = kinds.declaration(kind.kind)?.published(by: agent) ?? []

@@ -30,6 +30,8 @@ package struct DeploymentOutline: Codable, Equatable, Sendable {
   /// keep them.
   package let gates: [AgentID]?
   package let replicas: [String: [NodeID]]?
+  /// The node with the observer's seat and its standby; nil where it has none.
+  package let seats: [NodeID]?
 
   /// The outline of a topology.
   package init(_ topology: Topology) {
@@ -42,6 +44,7 @@ package struct DeploymentOutline: Codable, Equatable, Sendable {
     replicas = Dictionary(
       topology.nodes.filter { !$0.replicas.nodes.isEmpty }.map { ($0.id.text, $0.replicas.nodes.sorted()) }
     ) { $1 }
+    seats = topology.observer.standby == nil ? nil : topology.observer.seats
     agents = topology.agents.map { agent in
       Agent(
         id: agent.id, kind: agent.kind, node: agent.node, reportsTo: agent.reportsTo,

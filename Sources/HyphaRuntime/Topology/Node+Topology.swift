@@ -88,13 +88,18 @@ extension Node {
   }
 
   /// States what the observer has decided, and what it has found.
-  private func stateAnswers() {
+  func stateAnswers() {
     for answer in desks.topology.takeAnswers() {
       let cause = Cause(event: answer.cause, correlation: answer.correlation)
       switch answer.content {
       case .changed(let event): state(own: event, because: cause)
       case .suggested(let event): state(own: event, because: cause)
       case .refused(let event): state(own: event, because: cause)
+      case .superseded(let event):
+        note(
+          "the observer's seat was taken over by node '\(event.holder)' in term \(event.newerTerm): this node decides nothing more"
+        )
+        state(own: event, because: cause)
       }
     }
     stateFindings()
@@ -155,6 +160,7 @@ extension Node {
     guard desks.topology.isLive, topology.node(node) != nil, node != configuration.node else { return }
     let now = now()
     desks.topology.state.withLock { $0.routeSwitch.heard(node, progress, now: now) }
+    heardSeat(node, progress)
     step(now: now)
   }
 
@@ -163,6 +169,7 @@ extension Node {
     guard desks.topology.isLive else { return }
     let now = now()
     step(now: now)
+    lookAfterSeat(now: now)
     saveTopology(now: now)
     let isDue = desks.topology.state.withLock { state in
       guard now.since(state.reportedAt) >= TopologyDesk.reportInterval else { return false }

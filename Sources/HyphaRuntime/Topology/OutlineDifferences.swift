@@ -40,6 +40,9 @@ extension DeploymentOutline {
         "node '\($0)' is \($1 ? "a replica of '\(node)', and was not" : "not a replica of '\(node)' any more")"
       }
     }
+    if seats != other.seats {
+      differences.append("the observer's seat has \(Self.seat(other.seats)), and had \(Self.seat(seats))")
+    }
     for (old, new) in both where old.kind != new.kind {
       differences.append("agent '\(old.id)' is of kind '\(new.kind)', and was of '\(old.kind)'")
     }
@@ -53,6 +56,11 @@ extension DeploymentOutline {
   /// How often a supervisor gets its digests makes no other topology.
   private static func routing(_ rules: [OversightRule]?) -> [OversightRule]? {
     rules?.map { OversightRule($0.type, by: $0.by, $0.mode) }
+  }
+
+  private static func seat(_ seats: [NodeID]?) -> String {
+    guard let seats, seats.count == 2 else { return "no standby" }
+    return "node '\(seats[0])' and the standby '\(seats[1])'"
   }
 
   private static func name(_ supervisor: AgentID?) -> String { supervisor.map { "'\($0)'" } ?? "nobody" }

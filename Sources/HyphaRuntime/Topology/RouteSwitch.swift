@@ -11,6 +11,9 @@ import HyphaTopology
 /// The plain tree is version ``tree``, for which every node is ready at all times: when a link fails, its node is ready for
 /// no version that has it, and all go back to the newest that has not.
 ///
+/// Versions of different terms of the observer's seat are not compared: a node that is in another term than this one counts as
+/// ready for the tree alone, so all send by the tree until they have heard of the later term.
+///
 /// A node that was not heard for ``silence`` is not waited for, and its links need not be open. A node that starts is ready
 /// for no version but the tree until its links were open once, those of the tree among them.
 ///
@@ -113,8 +116,11 @@ struct RouteSwitch: Sendable {
     let before = sending
     if plannedThrough > Self.tree && awaited(now: now).isEmpty { hasOpened = true }
     let heard = peers.values.filter { now.since($0.heardAt) < Self.silence }
-    let common = heard.reduce(ready(now: now)) { min($0, $1.progress.ready) }
-    sending = kept.last { $0.number <= common }?.number ?? Self.tree
+    let term = SeatTerm.of(newest)
+    let common = heard.reduce(ready(now: now)) { common, peer in
+      min(common, SeatTerm.of(peer.progress.ready) == term ? peer.progress.ready : Self.tree)
+    }
+    sending = kept.last { $0.number <= common && SeatTerm.of($0.number) == term }?.number ?? Self.tree
     let used = Set(heard.map(\.progress.sending) + [sending])
     let newest = newest
     for place in kept.indices {

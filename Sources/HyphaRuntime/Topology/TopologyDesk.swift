@@ -29,6 +29,11 @@ final class TopologyDesk: Sendable {
     var isSaving = false
     /// The position of the newest event of the topology that was looked at.
     var seenThrough: UInt64 = 0
+    /// Whether this node's seat may state what it decides: a later term may have begun while it was away, which the other
+    /// node of the seat knows.
+    var maySpeak = true
+    /// The newest term of the seat that another node sends by.
+    var heardTerm: UInt32 = 0
   }
 
   let state: Mutex<State>
@@ -40,6 +45,9 @@ final class TopologyDesk: Sendable {
   let load = Mutex<(watch: LoadWatch, sent: [NodeID: AgeSum])>((LoadWatch(), [:]))
   /// Whether routes may change while the node runs.
   let isLive: Bool
+  /// The node that takes the seat over from this one, or has it taken over by this one; nil where there is none.
+  let otherSeat: NodeID?
+  private let author: AgentID
 
   /// How long what was counted waits at the most for a report.
   static let reportInterval = Duration.seconds(1)
@@ -66,11 +74,13 @@ final class TopologyDesk: Sendable {
     for other in topology.nodes where other.id != node {
       routeSwitch.heard(other.id, .init(ready: RouteSwitch.tree, sending: RouteSwitch.tree), now: now)
     }
-    seat = Mutex(policy.node == node ? try ObserverSeat(topology) : nil)
+    seat = Mutex(policy.seats.contains(node) ? try ObserverSeat(topology, at: node) : nil)
+    otherSeat = policy.otherSeat(than: node)
+    author = node.author
     state = Mutex(
       State(
         live: LiveTopology(topology),
-        routeSwitch: routeSwitch, plan: (0, topology.version), planned: pins))
+        routeSwitch: routeSwitch, plan: (0, topology.version), planned: pins, maySpeak: otherSeat == nil))
   }
 }
 
@@ -106,7 +116,7 @@ extension TopologyDesk {
   /// - Returns: the version and the links that are new with it.
   func take(_ record: Record) throws -> (version: UInt32, links: Set<DirectLink>)? {
     try seat.withLock { try $0?.take(record) }
-    return try state.withLock { try $0.take(record) }
+    return try state.withLock { try $0.take(record, isOwn: record.agent == author) }
   }
 
   /// The seat's answers that the log was not given yet.
@@ -114,6 +124,7 @@ extension TopologyDesk {
     seat.withLock { seat in
       let pending = seat?.pending ?? []
       return state.withLock { state in
+        guard state.maySpeak else { return [] }
         let new = pending.filter { !state.given.contains($0.cause) }
         for answer in new { state.given.insert(answer.cause) }
         return new
@@ -129,7 +140,7 @@ extension TopologyDesk {
     seat.withLock { seat in
       state.withLock { state in
         let isOnItsWay = state.findingsGivenAt.map { now.since($0) < Self.findingsPatience } ?? false
-        guard !isOnItsWay, let change = seat?.findingsDue else { return nil }
+        guard !isOnItsWay, state.maySpeak, let change = seat?.findingsDue else { return nil }
         state.findingsGivenAt = now
         return change
       }
@@ -138,11 +149,14 @@ extension TopologyDesk {
 }
 
 extension TopologyDesk.State {
-  fileprivate mutating func take(_ record: Record) throws -> (version: UInt32, links: Set<DirectLink>)? {
+  fileprivate mutating func take(_ record: Record, isOwn: Bool) throws -> (
+    version: UInt32, links: Set<DirectLink>
+  )? {
     let header = record.header
     guard TopologyEvents.forAll.contains(header.type) else { return nil }
-    given.remove(header.causation)
-    if header.type == FindingsChanged.eventType { findingsGivenAt = nil }
+    // The other node of the seat may have answered the same.
+    if isOwn { given.remove(header.causation) }
+    if isOwn, header.type == FindingsChanged.eventType { findingsGivenAt = nil }
     guard header.type == LinksChanged.eventType, live.apply(try LinksChanged.decode(record), at: header.time)
     else { return nil }
     return (live.version, Set(live.links.keys))
@@ -157,11 +171,21 @@ extension ObserverSeat {
     case FlowReported.eventType:
       take(try FlowReported.decode(record), header.id, correlation: header.correlation)
     case RuleAsked.eventType:
-      take(try RuleAsked.decode(record), header.id, correlation: header.correlation)
+      take(
+        try RuleAsked.decode(record), header.id, correlation: header.correlation,
+        at: (header.agent, record.point))
     case LoadReported.eventType: take(try LoadReported.decode(record))
     case FindingsChanged.eventType: confirm(try FindingsChanged.decode(record))
-    case LinksChanged.eventType: confirm(try LinksChanged.decode(record), cause: header.causation)
-    case LinksSuggested.eventType, RuleRefused.eventType: confirmUnchanged(cause: header.causation)
+    case LinksChanged.eventType:
+      confirm(
+        try LinksChanged.decode(record), cause: header.causation, id: header.id,
+        correlation: header.correlation, at: header.time)
+    case LinksSuggested.eventType:
+      confirm(try LinksSuggested.decode(record), cause: header.causation)
+    case RuleRefused.eventType:
+      confirmUnchanged(cause: header.causation, term: try RuleRefused.decode(record).term)
+    case SeatSuperseded.eventType:
+      confirm(try SeatSuperseded.decode(record), cause: header.causation)
     default: break
     }
   }

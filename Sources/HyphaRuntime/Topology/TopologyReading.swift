@@ -22,6 +22,7 @@ public struct TopologyReading: Sendable {
     case asked(RuleAsked)
     case refused(RuleRefused)
     case found(FindingsChanged)
+    case superseded(SeatSuperseded)
   }
 
   /// Something that the observer finds, and since when.
@@ -36,7 +37,7 @@ public struct TopologyReading: Sendable {
   public private(set) var entries: [Entry] = []
   /// What the observer finds at the end of what was read.
   public private(set) var findings: [Finding.Topic: FoundThing] = [:]
-  /// The observer, where the log is that of the node with its seat: it has seen all reports.
+  /// The observer, where the log is that of a node with its seat, or of its standby: it has seen all reports.
   public private(set) var seat: ObserverSeat?
   /// What nodes have told the observer: the events of pairs of agents, the newest report of each node's load, and when the
   /// newest report was made. In the log of the seat alone there is all of it.
@@ -45,6 +46,7 @@ public struct TopologyReading: Sendable {
   public private(set) var reportedAt = Timestamp.zero
 
   private let authors: Set<AgentID>
+  private var findingsTerm: UInt32 = 1
   private var through = Position.start
 
   /// Reads a log of a deployment.
@@ -58,8 +60,8 @@ public struct TopologyReading: Sendable {
     _ log: any LogReader, of topology: Topology, through end: End? = nil, withSeat: Bool = true
   ) throws {
     live = LiveTopology(topology)
-    let isSeat = topology.observer.node == log.identity.node
-    seat = isSeat && withSeat ? try ObserverSeat(topology) : nil
+    let isSeat = topology.observer.seats.contains(log.identity.node)
+    seat = isSeat && withSeat ? try ObserverSeat(topology, at: log.identity.node) : nil
     authors = Set(topology.nodes.map(\.id.author))
     let head = try log.head()
     guard head > .start else { return }
@@ -74,6 +76,7 @@ public struct TopologyReading: Sendable {
         throw Self.pruned(pruned)
       }
       live = known.live
+      findingsTerm = known.seat?.findingsTerm ?? 1
       for finding in known.seat?.statedFindings ?? [] {
         findings[finding.topic] = FoundThing(finding: finding, since: .zero)
       }
@@ -143,6 +146,9 @@ public struct TopologyReading: Sendable {
     case FindingsChanged.eventType:
       let event = try FindingsChanged.decode(record)
       seat?.confirm(event)
+      let term = event.term ?? 1
+      guard term >= findingsTerm else { return }
+      if term > findingsTerm { (findingsTerm, findings) = (term, [:]) }
       for topic in event.ended { findings[topic] = nil }
       for finding in event.began {
         findings[finding.topic] = FoundThing(finding: finding, since: header.time)
@@ -150,19 +156,27 @@ public struct TopologyReading: Sendable {
       note(.found(event))
     case RuleAsked.eventType:
       let event = try RuleAsked.decode(record)
-      seat?.take(event, header.id, correlation: header.correlation)
+      seat?.take(
+        event, header.id, correlation: header.correlation, at: (header.agent, record.point))
       note(.asked(event))
     case LinksChanged.eventType:
       let event = try LinksChanged.decode(record)
-      live.apply(event, at: header.time)
-      seat?.confirm(event, cause: header.causation)
-      note(.changed(event))
+      seat?.confirm(
+        event, cause: header.causation, id: header.id, correlation: header.correlation, at: header.time)
+      // What is of a term of the seat that is over has changed nothing.
+      if live.apply(event, at: header.time) { note(.changed(event)) }
     case LinksSuggested.eventType:
-      seat?.confirmUnchanged(cause: header.causation)
-      note(.suggested(try LinksSuggested.decode(record)))
+      let event = try LinksSuggested.decode(record)
+      seat?.confirm(event, cause: header.causation)
+      note(.suggested(event))
     case RuleRefused.eventType:
-      seat?.confirmUnchanged(cause: header.causation)
-      note(.refused(try RuleRefused.decode(record)))
+      let event = try RuleRefused.decode(record)
+      seat?.confirmUnchanged(cause: header.causation, term: event.term)
+      note(.refused(event))
+    case SeatSuperseded.eventType:
+      let event = try SeatSuperseded.decode(record)
+      seat?.confirm(event, cause: header.causation)
+      note(.superseded(event))
     default: break
     }
   }

@@ -17,16 +17,23 @@ extension TopologyDecoder {
   mutating func duration(
     _ member: Member?, _ name: String, in range: ClosedRange<Duration> = AlertSettings.range
   ) -> Duration? {
-    guard let member, let text = problems.text(of: member.value, in: name) else { return nil }
+    member.flatMap { problems.duration($0, name, in: range) }
+  }
+}
+
+extension DiagnosticCollector {
+  /// A duration of a section; nil where it is none, or out of its range, which is reported.
+  mutating func duration(_ member: Member, _ name: String, in range: ClosedRange<Duration>) -> Duration? {
+    guard let text = text(of: member.value, in: name) else { return nil }
     guard let duration = DurationText.parse(text) else {
-      problems.report(
+      report(
         member.mark, "\(name) \(quoted(text)) is not a duration",
         remedy: "write a whole number with a unit, such as 500ms, 30s, 5m or 1h")
       return nil
     }
     guard range.contains(duration) else {
       let (low, high) = (DurationText.text(range.lowerBound), DurationText.text(range.upperBound))
-      problems.report(
+      report(
         member.mark, "\(name) \(quoted(text)) is out of range",
         remedy: "use a duration from \(low) to \(high)")
       return nil

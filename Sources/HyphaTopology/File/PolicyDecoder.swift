@@ -35,7 +35,7 @@ extension DiagnosticCollector {
   {
     var policy = ObserverPolicy()
     let keys =
-      ["node", "mode", "version"] + ObserverPolicy.bounds.map(\.key) + [
+      ["node", "standby", "standby-after", "mode", "version"] + ObserverPolicy.bounds.map(\.key) + [
         "kinds", "must-pass", "pins", "forbids",
       ]
     guard let members = members(of: section.value, in: "observer", at: section.mark, keys: keys) else {
@@ -48,6 +48,12 @@ extension DiagnosticCollector {
           member.mark, "node of observer is '\(id)', which does not exist",
           remedy: remedy(nearestTo: id.text, among: nodes.map(\.text), otherwise: "add it under nodes"))
       }
+    }
+    if let member = members["standby"] { policy.standby = standby(member, beside: policy.node, nodes) }
+    if let member = members["standby-after"],
+      let after = duration(member, "standby-after", in: MembershipSettings.silenceRange)
+    {
+      policy.standbyAfter = after
     }
     if let member = members["mode"] { policy.mode = mode(member) ?? policy.mode }
     if let member = members["version"],
@@ -77,6 +83,25 @@ extension DiagnosticCollector {
         remedy: "remove it from one of pins and forbids")
     }
     return policy
+  }
+
+  private mutating func standby(_ member: Member, beside seat: NodeID?, _ nodes: [NodeID]?) -> NodeID? {
+    guard let id = name(NodeID.self, of: member.value, in: "standby of observer") else { return nil }
+    if seat == nil {
+      report(
+        member.keyMark, "observer has a standby, and no node with its seat",
+        remedy: "write 'observer: {node: NAME, standby: \(id)}'")
+    } else if id == seat {
+      report(
+        member.mark, "standby of observer is '\(id)', the node with its seat", remedy: "name another node")
+    } else if let nodes, !nodes.contains(id) {
+      report(
+        member.mark, "standby of observer is '\(id)', which does not exist",
+        remedy: remedy(nearestTo: id.text, among: nodes.map(\.text), otherwise: "add it under nodes"))
+    } else {
+      return id
+    }
+    return nil
   }
 
   private mutating func mode(_ member: Member) -> ObserverPolicy.Mode? {

@@ -181,6 +181,10 @@ public struct TopologyWriter {
     guard policy != standard else { return }
     section("observer")
     if let node = policy.node { line("  node: \(YAMLText.scalar(node.text))") }
+    if let standby = policy.standby { line("  standby: \(YAMLText.scalar(standby.text))") }
+    if policy.standbyAfter != standard.standbyAfter {
+      line("  standby-after: \(DurationText.text(policy.standbyAfter))")
+    }
     if policy.mode != standard.mode { line("  mode: \(policy.mode.rawValue)") }
     if policy.version != standard.version { line("  version: \(policy.version)") }
     for (key, path, _) in ObserverPolicy.bounds where policy[keyPath: path] != standard[keyPath: path] {

@@ -58,6 +58,8 @@ public struct Finding: Sendable, Hashable, Codable {
 public struct FindingsChanged: TopologyEvent, Hashable {
   public var began: [Finding]
   public var ended: [Finding.Topic]
+  /// The term of the seat; nil in the first one. A term begins with nothing found.
+  public var term: UInt32?
 
   /// The most of each in one event.
   public static let countMax = 64

@@ -19,6 +19,8 @@ public struct LiveTopology: Sendable, Hashable, Codable {
   public private(set) var forbidden: Set<DirectLink>
   /// Whether operators have stopped all changes but their own.
   public private(set) var isFrozen = false
+  /// The node that decides, once a standby has taken the observer's seat over; nil before.
+  public private(set) var holder: NodeID?
 
   /// What a topology file says.
   public init(_ topology: Topology) {
@@ -29,12 +31,16 @@ public struct LiveTopology: Sendable, Hashable, Codable {
     }
   }
 
-  /// Applies a change, unless it was applied before.
+  /// Applies a change, unless it was applied before, or is of a term of the seat that is over.
   ///
   /// - Returns: whether it was new.
   @discardableResult
   public mutating func apply(_ event: LinksChanged, at time: Timestamp) -> Bool {
     guard event.version > version else { return false }
+    if let begun = event.begun {
+      links = Dictionary(begun.links.map { ($0.link, $0.state) }) { $1 }
+      (forbidden, isFrozen, holder) = (Set(begun.forbidden), begun.isFrozen, begun.node)
+    }
     version = event.version
     for change in event.changes {
       for end in change.retired { links[end.link] = nil }

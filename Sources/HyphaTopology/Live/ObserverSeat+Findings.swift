@@ -12,12 +12,24 @@ extension ObserverSeat {
     }
   }
 
-  /// What is found and the log does not have, or has and is found no more; nil where they agree. Whoever states it waits
-  /// until it is in the log before it looks again.
-  public var findingsDue: FindingsChanged? { findings.current.change(from: statedFindings) }
+  /// What is found and the log does not have, or has and is found no more; nil where they agree, and where another node
+  /// decides. Whoever states it waits until it is in the log before it looks again.
+  public var findingsDue: FindingsChanged? {
+    guard isActive else { return nil }
+    let isNew = findingsTerm < term
+    var change = findings.current.change(from: isNew ? [:] : statedFindings)
+    if isNew, !statedFindings.isEmpty { change = change ?? FindingsChanged(began: [], ended: []) }
+    change?.term = statedTerm
+    return change
+  }
 
   /// Takes note that a change of what is found is in the log, whoever has stated it.
-  public mutating func confirm(_ event: FindingsChanged) { statedFindings.apply(event) }
+  public mutating func confirm(_ event: FindingsChanged) {
+    let term = event.term ?? 1
+    guard term >= findingsTerm else { return }
+    if term > findingsTerm { (findingsTerm, statedFindings) = (term, [:]) }
+    statedFindings.apply(event)
+  }
 
   /// Looks again at who has most events.
   mutating func lookAtPairs() {

@@ -18,18 +18,30 @@ public struct ObserverSeat: Sendable {
       case changed(LinksChanged)
       case suggested(LinksSuggested)
       case refused(RuleRefused)
+      case superseded(SeatSuperseded)
     }
   }
 
-  public private(set) var observer: Observer
+  public internal(set) var observer: Observer
   /// The answers that are not in the log yet, in their order.
-  public private(set) var pending: [Answer] = []
+  public internal(set) var pending: [Answer] = []
   /// The version of the newest change, in the log or not.
-  public private(set) var version: UInt32
+  public internal(set) var version: UInt32
   /// Suggestions that no operator has answered, with their evidence.
   public private(set) var suggestions: [DirectLink: LinkChange] = [:]
-  /// What the log has of what is found.
+  /// What the log has of what is found, and the term that has stated it.
   public internal(set) var statedFindings: [Finding.Topic: Finding] = [:]
+  var findingsTerm: UInt32 = 1
+
+  /// The node whose seat this is, and the one that decides as far as the log knows, its own pending answers included.
+  public let node: NodeID?
+  public internal(set) var holder: NodeID?
+  /// The newest term that another node was heard to send by.
+  var heardTerm: UInt32 = 0
+  /// The topology as the log has it.
+  var live: LiveTopology
+  var asks = SeatAsks()
+  let policy: ObserverPolicy
 
   /// About the most events of a report that are observed.
   public static let reportEventCountMax = 1_000_000
@@ -44,8 +56,9 @@ public struct ObserverSeat: Sendable {
 
   /// The observer of a topology, with nothing seen.
   ///
+  /// - Parameter place: the node whose seat it is, where that is not the one with the first term.
   /// - Throws: ``HyphaError/Code/invalidTopology`` for pins that cannot be.
-  public init(_ topology: Topology) throws {
+  public init(_ topology: Topology, at place: NodeID? = nil) throws {
     let names = topology.agents.map(\.id)
     let numbers = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, Int32($0)) })
     let policy = topology.observer
@@ -57,6 +70,8 @@ public struct ObserverSeat: Sendable {
     findings = Findings(halfLife: max(4096, policy.halfLife * names.count))
     nodes = Set(topology.nodes.map(\.id))
     (self.names, self.numbers, version) = (names, numbers, topology.version)
+    (self.policy, holder, node, live) = (policy, policy.node, place ?? policy.node, LiveTopology(topology))
+    observer.isFollowing = !isActive
   }
 
   /// What is known of the link of two agents.
@@ -81,6 +96,11 @@ public struct ObserverSeat: Sendable {
     /// Nil in snapshots of versions that found nothing.
     var findings: Findings.Memory?
     public internal(set) var statedFindings: [Finding]?
+    /// Nil in snapshots of versions that had no standby.
+    public internal(set) var findingsTerm: UInt32?
+    var holder: NodeID?
+    var live: LiveTopology?
+    var asks: SeatAsks?
   }
 
   /// What it knows now.
@@ -88,7 +108,8 @@ public struct ObserverSeat: Sendable {
     Snapshot(
       observer: observer.memory, pending: pending, version: version,
       suggestions: suggestions.sorted { $0.key < $1.key }.map(\.value), findings: findings.memory,
-      statedFindings: statedFindings.values.sorted { $0.topic < $1.topic })
+      statedFindings: statedFindings.values.sorted { $0.topic < $1.topic }, findingsTerm: findingsTerm,
+      holder: holder, live: live, asks: asks)
   }
 
   /// Goes on where another one was.
@@ -103,6 +124,10 @@ public struct ObserverSeat: Sendable {
     if let known = snapshot.findings { findings.resume(known) }
     statedFindings = Dictionary(
       (snapshot.statedFindings ?? []).map { ($0.topic, $0) }, uniquingKeysWith: { $1 })
+    (findingsTerm, holder) = (snapshot.findingsTerm ?? 1, snapshot.holder ?? policy.node)
+    if let known = snapshot.live { live = known }
+    asks = snapshot.asks ?? SeatAsks()
+    observer.isFollowing = !isActive
   }
 
   // MARK: Taking
@@ -124,41 +149,110 @@ public struct ObserverSeat: Sendable {
     let suggested = decisions.filter(\.isSuggestion).map { change($0) }
     for change in suggested { keep(change) }
     let made = decisions.filter { !$0.isSuggestion }.map { change($0) }
-    if !made.isEmpty {
+    if !made.isEmpty, !hasRoom {
+      goOn()
+    } else if !made.isEmpty {
       answer(.changed(changed(made)), id, correlation)
     } else if !suggested.isEmpty {
-      answer(.suggested(LinksSuggested(changes: suggested)), id, correlation)
+      answer(.suggested(LinksSuggested(changes: suggested, term: statedTerm)), id, correlation)
     }
   }
 
   /// Takes what an operator asked for.
-  public mutating func take(_ asked: RuleAsked, _ id: EventID, correlation: EventID) {
+  ///
+  /// - Parameter place: who has stated that and where in its lane, so that who takes the seat over knows what is to be answered.
+  public mutating func take(
+    _ asked: RuleAsked, _ id: EventID, correlation: EventID,
+    at place: (author: AgentID, point: LanePoint)? = nil
+  ) {
+    if policy.standby != nil, let place {
+      let ask = SeatAsks.Ask(
+        id: id, correlation: correlation, rule: asked.rule, author: place.author, epoch: place.point.epoch,
+        sequence: place.point.sequence)
+      guard asks.take(ask) else { return }
+    }
+    if isActive { answer(asked, id, correlation) }
+  }
+
+  mutating func answer(_ asked: RuleAsked, _ id: EventID, _ correlation: EventID) {
+    func refuse(_ reason: String) {
+      answer(.refused(RuleRefused(rule: asked.rule, reason: reason, term: statedTerm)), id, correlation)
+    }
+    guard hasRoom else {
+      return refuse(
+        "all versions of term \(term) are used up; stop node '\(node?.text ?? "")' until its standby has the seat"
+      )
+    }
     do {
       answer(.changed(changed(try obey(asked.rule))), id, correlation)
     } catch {
-      let reason = (error as? HyphaError)?.description ?? "\(error)"
-      answer(.refused(RuleRefused(rule: asked.rule, reason: reason)), id, correlation)
+      refuse((error as? HyphaError)?.description ?? "\(error)")
     }
   }
 
-  /// Takes note that an answer of the seat is in the log, whatever seat has given it: what the log says is so.
-  public mutating func confirm(_ event: LinksChanged, cause: EventID) {
+  /// Takes note that an answer of the seat is in the log, whatever seat has given it: what the log says is so, unless a
+  /// later term has begun.
+  ///
+  /// - Parameters:
+  ///   - id: the event's own id, and the conversation that it is of.
+  ///   - time: when it was stated.
+  public mutating func confirm(
+    _ event: LinksChanged, cause: EventID, id: EventID = .none, correlation: EventID = .none,
+    at time: Timestamp = .zero
+  ) {
+    if policy.standby != nil, SeatTerm.of(event.version) < SeatTerm.of(version) { return }
     if let first = pending.first, first.cause == cause, case .changed(let own) = first.content, own == event {
       pending.removeFirst()
+      live.apply(event, at: time)
+      return asks.answer(cause, in: term)
+    }
+    if let begun = event.begun, policy.standby != nil {
+      if event.version > live.version { follow(event, begun, id, correlation, at: time) }
       return
     }
-    guard event.version > version || !pending.isEmpty else { return }
+    let isNews =
+      policy.standby == nil ? event.version > version || !pending.isEmpty : event.version > live.version
+    guard isNews else { return }
+    live.apply(event, at: time)
+    asks.answer(cause, in: SeatTerm.of(event.version))
     // Another seat, or another version of this program, has decided otherwise.
     pending.removeAll { if case .changed = $0.content { true } else { $0.cause == cause } }
     version = max(version, event.version)
     for change in event.changes { adopt(change) }
+    if policy.standby != nil { goOn() }
   }
 
   /// Takes note that an answer that changes nothing is in the log.
-  public mutating func confirmUnchanged(cause: EventID) {
-    guard let first = pending.first, first.cause == cause else { return }
-    pending.removeFirst()
+  ///
+  /// - Parameter term: the term that has given it.
+  public mutating func confirmUnchanged(cause: EventID, term: UInt32? = nil) {
+    if let first = pending.first, first.cause == cause, term ?? 1 == self.term {
+      pending.removeFirst()
+      asks.answer(cause, in: self.term)
+      if case .changed = first.content, policy.standby != nil { goOn() }
+    } else if term ?? 1 >= self.term {
+      asks.answer(cause, in: term ?? 1)
+    }
   }
+
+  /// Takes note that this node has said that it has the seat no more.
+  public mutating func confirm(_: SeatSuperseded, cause: EventID) {
+    pending.removeAll { answer in
+      if case .superseded = answer.content { answer.cause == cause } else { false }
+    }
+  }
+
+  /// Takes note that the log has suggestions.
+  public mutating func confirm(_ event: LinksSuggested, cause: EventID) {
+    if !isActive, event.term ?? 1 >= term { for change in event.changes { keep(change) } }
+    confirmUnchanged(cause: cause, term: event.term)
+  }
+
+  /// The term as events have it: the first one goes without saying.
+  var statedTerm: UInt32? { term == 1 ? nil : term }
+
+  /// Whether the term has a version left.
+  var hasRoom: Bool { policy.standby == nil || SeatTerm.of(version &+ 1) == SeatTerm.of(version) }
 
   private mutating func answer(_ content: Answer.Content, _ cause: EventID, _ correlation: EventID) {
     pending.append(Answer(cause: cause, correlation: correlation, content: content))
@@ -221,6 +315,8 @@ public struct ObserverSeat: Sendable {
   }
 
   private mutating func adopt(_ change: LinkChange) {
+    observer.charge(change.ledgerBefore - change.ledgerAfter)
+    if let end = change.promoted { suggestions[end.link] = nil }
     for end in change.retired {
       if let pair = try? pair(end.link), observer.isLinked(pair) { _ = try? observer.operate(.retire(pair)) }
     }
@@ -232,7 +328,8 @@ public struct ObserverSeat: Sendable {
     case .allow(let link)?: if let pair = try? pair(link) { _ = try? observer.operate(.allow(pair)) }
     case .freeze?: _ = try? observer.operate(.freeze)
     case .thaw?: _ = try? observer.operate(.thaw)
-    case .approve?, .reject?, .retire?, .revert?, nil: break
+    case .reject(let link)?: suggestions[link] = nil
+    case .approve?, .retire?, .revert?, nil: break
     }
   }
 
@@ -270,7 +367,7 @@ public struct ObserverSeat: Sendable {
     DirectLink(names[Int(pair.low)], names[Int(pair.high)])
   }
 
-  private func pair(_ link: DirectLink) throws -> AgentPair { try Self.pair(link, numbers) }
+  func pair(_ link: DirectLink) throws -> AgentPair { try Self.pair(link, numbers) }
 
   private static func pair(_ link: DirectLink, _ numbers: [AgentID: Int32]) throws -> AgentPair {
     for agent in [link.one, link.other] where numbers[agent] == nil {

@@ -54,11 +54,15 @@ public struct LinksChanged: TopologyEvent, Hashable {
   public var version: UInt32
   /// What changed, in order.
   public var changes: [LinkChange]
+  /// Where a term of the seat begins with it: all that there is, in place of all before.
+  public var begun: SeatBegun?
 }
 
 /// Changes that the rule calls for under the mode `suggest`: nothing has changed, an operator says.
 public struct LinksSuggested: TopologyEvent, Hashable {
   public var changes: [LinkChange]
+  /// The term of the seat; nil in the first one.
+  public var term: UInt32?
 }
 
 /// One change of the live topology, with the evidence for it.
@@ -121,6 +125,8 @@ public struct RuleAsked: TopologyEvent, Hashable {
 public struct RuleRefused: TopologyEvent, Hashable {
   public var rule: LinkRule
   public var reason: String
+  /// The term of the seat; nil in the first one.
+  public var term: UInt32?
 }
 
 /// What nodes state about the topology.
@@ -132,6 +138,7 @@ public enum TopologyEvents {
   /// What is for every node.
   public static let forAll: Set<EventTypeName> = [
     LinksChanged.eventType, LinksSuggested.eventType, RuleRefused.eventType, FindingsChanged.eventType,
+    SeatSuperseded.eventType,
   ]
   /// All of them.
   public static let all = forSeat.union(forAll)

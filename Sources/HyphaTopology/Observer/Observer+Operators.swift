@@ -48,6 +48,24 @@ extension Observer {
     return nil
   }
 
+  /// Pays for a change that another observer has decided.
+  mutating func charge(_ hops: Int64) {
+    ledger -= hops
+    ledgerMin = min(ledgerMin, ledger)
+  }
+
+  /// Has these links and rules, whatever it had. Evidence stays. Links that cannot be are left out.
+  mutating func adopt(_ wanted: [AgentPair: Bool], forbidden: Set<AgentPair>, isFrozen: Bool) {
+    known = nil
+    for pair in links where wanted[pair] == nil { table.unlink(table.find(pair)) }
+    self.forbidden = []
+    for (pair, isPinned) in wanted.sorted(by: { $0.key < $1.key }) {
+      _ = try? make(pair)
+      if isLinked(pair) { table.items[Int(table.find(pair))].isPinned = isPinned }
+    }
+    (self.forbidden, self.isFrozen) = (forbidden, isFrozen)
+  }
+
   private mutating func retire(_ pair: AgentPair) throws -> RewireDecision {
     guard isLinked(pair) else {
       throw HyphaError(

@@ -29,6 +29,8 @@ public struct Observer: Sendable {
   public private(set) var lastCost = 0
   /// Whether operators have stopped all changes but their own.
   public internal(set) var isFrozen = false
+  /// Whether another observer decides: this one learns, and changes nothing by itself.
+  var isFollowing = false
 
   /// How errors name an agent.
   let describe: @Sendable (Int32) -> String
@@ -164,7 +166,7 @@ public struct Observer: Sendable {
       }
       note(candidate.gain, slot)
       let isFirst = chosen.map { candidate.kind.rawValue < $0.kind.rawValue } ?? true
-      if isFirst, !table.items[Int(slot)].isLinked, let threshold = thresholdReached(by: slot) {
+      if isFirst, !isFollowing, !table.items[Int(slot)].isLinked, let threshold = thresholdReached(by: slot) {
         chosen = Earned(slot: slot, pair: candidate.pair, kind: candidate.kind, threshold: threshold)
       }
     }
@@ -242,7 +244,7 @@ public struct Observer: Sendable {
 
   /// Looks at one item, and retires it where it is a link that has been without use for long.
   private mutating func retireIdle() -> RewireDecision? {
-    guard !table.items.isEmpty, policy.mode == .auto else { return nil }
+    guard !table.items.isEmpty, policy.mode == .auto, !isFollowing else { return nil }
     sweep = sweep + 1 < table.items.count ? sweep + 1 : 0
     let item = table.items[sweep]
     guard item.isLinked, !item.isPinned, canAfford(1),

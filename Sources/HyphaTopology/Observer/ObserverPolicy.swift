@@ -14,6 +14,11 @@ public struct ObserverPolicy: Sendable, Hashable {
 
   /// The node that has the observer's seat; nil where nobody observes a running deployment.
   public var node: NodeID?
+  /// The node that takes the seat over when that one is silent; nil where there is none.
+  public var standby: NodeID?
+  /// How long the node with the seat must have been silent before; one of ``MembershipSettings/silenceRange``, and it must
+  /// count as down, or have left.
+  public var standbyAfter = Duration.seconds(10)
   /// What becomes of changes.
   public var mode = Mode.auto
   /// The number that decisions carry, so that they can be told from those of another policy.

@@ -211,6 +211,7 @@ extension WhatIf.Side {
       switch answer.content {
       case .changed(let event): seat.confirm(event, cause: answer.cause)
       case .suggested: seat.confirmUnchanged(cause: answer.cause)
+      case .superseded(let event): seat.confirm(event, cause: answer.cause)
       case .refused:
         refusedCount += 1
         seat.confirmUnchanged(cause: answer.cause)

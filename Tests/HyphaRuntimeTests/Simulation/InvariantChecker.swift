@@ -60,6 +60,7 @@ struct InvariantChecker {
     }
     if run.isComplete { violations += AlertChecker(run) { destinations($0) }.violations }
     if topology.observer.node != nil && run.isComplete { checkTopology() }
+    if topology.observer.standby != nil && run.isComplete { violations += SeatChecker(run).violations }
     violations += run.breaches
   }
 
@@ -120,7 +121,7 @@ struct InvariantChecker {
     }
     return TopologyEvents.forAll.contains(header.type) || MoveEvents.forAll.contains(header.type)
       || MoveEvents.forSeat.contains(header.type) && node == topology.moveSeat
-      || TopologyEvents.forSeat.contains(header.type) && node == topology.observer.node
+      || TopologyEvents.forSeat.contains(header.type) && topology.observer.seats.contains(node)
   }
 
   // MARK: replicated-means-n, in-doubt-kept
@@ -302,7 +303,8 @@ struct InvariantChecker {
   // MARK: topology-agrees, topology-followed
 
   private mutating func checkTopology() {
-    guard let seat = topology.observer.node, let wanted = run.lives[seat]?.live else {
+    let seats = topology.observer.seats.compactMap { run.lives[$0]?.live }
+    guard let wanted = seats.max(by: { $0.version < $1.version }) else {
       return fail("topology-agrees", "the seat does not run")
     }
     for (node, (live, sending)) in run.lives.sorted(by: { $0.key < $1.key }) {

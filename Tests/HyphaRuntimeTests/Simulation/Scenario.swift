@@ -38,11 +38,12 @@ struct Scenario {
   ///   - isReplicated: whether nodes have replicas.
   ///   - isMoving: whether agents are moved while the run goes on.
   ///   - isSharing: whether agents share values, and others read them.
+  ///   - hasStandby: whether the observer's seat has a standby, and both are away now and then.
   init(
     seed: UInt64, weather: Weather = .stormy, isLive: Bool = false, isReplicated: Bool = false,
-    isMoving: Bool = false, isSharing: Bool = false
+    isMoving: Bool = false, isSharing: Bool = false, hasStandby: Bool = false
   ) throws {
-    var maker = ScenarioMaker(seed: seed)
+    var maker = ScenarioMaker(seed: seed, isWatchful: hasStandby)
     self.seed = seed
     name = "\(seed)-\(UUID().uuidString)"
     failOneIn = maker.chance(50) ? 0 : maker.number(in: 2...9)
@@ -50,11 +51,14 @@ struct Scenario {
     if isSharing { drawn.0 = try maker.shared(drawn.0) }
     recording = drawn.1
     topology =
-      isReplicated ? try maker.replicated(drawn.0) : isLive ? try maker.observed(drawn.0) : drawn.0
+      isReplicated
+      ? try maker.replicated(drawn.0)
+      : isLive ? try maker.observed(drawn.0, hasStandby: hasStandby) : drawn.0
     faults = weather == .calm ? .none : maker.faults()
     let commit = maker.number(in: 20...3000)
     commitDelay = .microseconds(commit)...(.microseconds(commit + maker.number(in: 0...2000)))
-    let storm = weather == .stormy ? maker.storm(over: topology.nodes.map(\.id)) : []
+    var storm = weather == .stormy ? maker.storm(over: topology.nodes.map(\.id)) : []
+    if hasStandby { storm = maker.absences(of: topology.observer.seats, in: topology, among: storm) }
     let wishes = isLive ? maker.wishes(topology, among: storm) : storm
     actions = isMoving ? maker.moves(topology, among: wishes) : wishes
   }
@@ -79,12 +83,12 @@ struct ScenarioMaker {
   /// Where chance wants it, a node that is away for so long that others do without it, in microseconds.
   private let longAbsence: (at: UInt64, length: UInt64, number: UInt64)?
 
-  init(seed: UInt64) {
+  init(seed: UInt64, isWatchful: Bool = false) {
     random = SeededGenerator(seed: seed, name: "scenario")
     var watching = SeededGenerator(seed: seed, name: "membership")
     let after = Duration.milliseconds(UInt64.random(in: 600...1500, using: &watching))
     membership =
-      watching.chance(0.5)
+      watching.chance(0.5) || isWatchful
       ? MembershipSettings(suspicion: .fixed(after: after), downAfter: after * 2) : MembershipSettings()
     longAbsence =
       watching.chance(0.3)
@@ -195,12 +199,17 @@ struct ScenarioMaker {
   }
 
   /// The same topology with an observer that changes links on little evidence.
-  mutating func observed(_ topology: Topology) throws -> Topology {
+  mutating func observed(_ topology: Topology, hasStandby: Bool = false) throws -> Topology {
     var policy = ObserverPolicy()
     policy.node = one(of: topology.nodes).id
     policy.charge = 1
     policy.halfLife = 4
     policy.agentLinks = Int(number(in: 1...4))
+    if hasStandby {
+      policy.standby = one(of: topology.nodes.filter { $0.id != policy.node }).id
+      policy.standbyAfter = .milliseconds(number(in: 200...4000))
+      if chance(20) { policy.mode = .suggest }
+    }
     if chance(30) {
       policy.mustPass = [one(of: topology.agents.filter { !topology.children(of: $0.id).isEmpty }).id]
     }
@@ -223,6 +232,32 @@ struct ScenarioMaker {
       return node
     }
     return try topology.replacing(nodes: nodes)
+  }
+
+  /// Nodes of the observer's seat that are killed, or cut off from others, for a while, among what goes wrong.
+  mutating func absences(
+    of seats: [NodeID], in topology: Topology, among storm: [(at: UInt64, action: Scenario.Action)]
+  ) -> [(at: UInt64, action: Scenario.Action)] {
+    var actions = storm
+    var at: UInt64 = 0
+    for _ in 0..<number(in: 1...4) {
+      let (seat, length) = (one(of: seats), number(in: 500_000...6_000_000))
+      at += number(in: 200_000...3_000_000)
+      if chance(50) {
+        actions.append((at, .kill(seat)))
+        actions.append((at + length, .begin(seat)))
+      } else {
+        // From all others, or from some of them.
+        let isWhole = chance(50)
+        for other in topology.nodes.map(\.id) where other != seat && (isWhole || chance(60)) {
+          actions.append((at, .cut(true, seat, other)))
+          actions.append((at + length, .cut(false, seat, other)))
+        }
+      }
+      if chance(70) { at += length }
+    }
+    return actions.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(
+      \.element)
   }
 
   /// What operators ask for, among what goes wrong.

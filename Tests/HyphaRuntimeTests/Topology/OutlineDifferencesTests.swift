@@ -40,6 +40,15 @@ import Testing
     #expect(DeploymentOutline(one).differences(from: DeploymentOutline(other)) == [])
   }
 
+  @Test func `the observer's seat has a standby, or has none any more`() throws {
+    var policy = ObserverPolicy()
+    (policy.node, policy.standby) = ("x", "y")
+    try expect(
+      topology().replacing(observer: policy),
+      ["the observer's seat has node 'x' and the standby 'y', and had no standby"],
+      ["the observer's seat has no standby, and had node 'x' and the standby 'y'"])
+  }
+
   @Test func `agents are new, gone, elsewhere, or report to somebody else`() throws {
     try expect(
       topology { $0.append(AgentSpec(id: "bo", kind: "clerk", node: "y", reportsTo: "root")) },

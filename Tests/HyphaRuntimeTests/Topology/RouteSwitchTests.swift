@@ -144,6 +144,24 @@ import Testing
     #expect(machine.links == [ab])
   }
 
+  @Test
+  func `versions of different terms are not compared: all send by the tree until they know of the later one`()
+  {
+    let machine = machine()
+    let first = SeatTerm.firstVersion(of: 2)
+    // z has heard of the later term.
+    machine.heard("z", .init(ready: first, sending: first), now: time(1))
+    #expect(machine.tick(now: time(1)) == ["switched"] && machine.sending == RouteSwitch.tree)
+    // So has this node, and y has not, which knows no version of it.
+    _ = machine.learn(first, links: [ab])
+    machine.linksChanged(through: first, missing: [])
+    machine.heard("y", .init(ready: 7, sending: 7), now: time(2))
+    #expect(machine.tick(now: time(2)) == [] && machine.sending == RouteSwitch.tree)
+    machine.heard("y", .init(ready: first, sending: RouteSwitch.tree), now: time(3))
+    #expect(machine.tick(now: time(3)) == ["switched"] && machine.sending == first)
+    #expect(!machine.learn(8, links: [bc]), "what the older term still decides is not taken")
+  }
+
   @Test func `many versions at once are bounded, and the newest counts`() {
     let machine = machine()
     for version in 2...UInt32(200) {

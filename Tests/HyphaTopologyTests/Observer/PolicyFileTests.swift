@@ -26,6 +26,8 @@ import Testing
       """
       observer:
         node: hq
+        standby: lab
+        standby-after: 30s
         mode: suggest
         version: 3
         charge: 4
@@ -43,6 +45,7 @@ import Testing
     var wanted = ObserverPolicy()
     wanted.mode = .suggest
     wanted.node = "hq"
+    (wanted.standby, wanted.standbyAfter) = ("lab", .seconds(30))
     wanted.version = 3
     (wanted.charge, wanted.overdraft, wanted.halfLife, wanted.memory) = (4, 20, 64, 1024)
     (wanted.agentLinks, wanted.supervisorLinks, wanted.rootLinks) = (1, 2, 0)
@@ -80,6 +83,18 @@ import Testing
         "p:1:37: the link of 'a' and 'b' is both pinned and forbidden; remove it from one of pins and forbids"
       ),
       (
+        "observer: {standby: lab}",
+        "p:1:12: observer has a standby, and no node with its seat; write 'observer: {node: NAME, standby: lab}'"
+      ),
+      (
+        "observer: {node: hq, standby: hq}",
+        "p:1:31: standby of observer is 'hq', the node with its seat; name another node"
+      ),
+      (
+        "observer: {node: hq, standby: lab, standby-after: 1ms}",
+        "p:1:51: standby-after '1ms' is out of range; use a duration from 200ms to 1h"
+      ),
+      (
         "observer: {must-pass: legal}",
         "p:1:23: must-pass of observer must be a list, not a single value; write [legal]"
       ),
@@ -94,9 +109,9 @@ import Testing
         hypha: 1
         name: n
         observer: \(observer)
-        nodes: {hq: {}}
+        nodes: {hq: {}, lab: {}}
         agents:
-          boss: {kind: k}
+          boss: {kind: k, node: hq}
           ana: {kind: k, reports-to: boss}
           bo: {kind: k, reports-to: boss}
         """, file: "f"
@@ -105,12 +120,26 @@ import Testing
 
   @Test func `a topology file has the same section, and it is written back`() throws {
     let made = try topology(
-      "{mode: suggest, charge: 12, kinds: [agent-agent], must-pass: [boss], pins: [[ana, bo]]}")
+      "{node: hq, standby: lab, standby-after: 20s, mode: suggest, charge: 12, kinds: [agent-agent], must-pass: [boss], pins: [[ana, bo]]}"
+    )
     #expect(made.observer.charge == 12 && made.observer.mustPass == ["boss"])
     let text = try TopologyWriter.text(made)
     #expect(try TopologyFile.read(yaml: text, file: "g").topology == made, "\(text)")
     #expect(try !TopologyWriter.text(topology("{}")).contains("observer"))
     #expect(try AgentTree(made).gates == [0])
+  }
+
+  @Test func `a standby is a node of the file, and makes it another topology`() throws {
+    #expect { try topology("{node: hq, standby: lap}") } throws: {
+      "\($0)" == "f:3:31: standby of observer is 'lap', which does not exist; did you mean 'lab'?"
+    }
+    let (one, other) = (try topology("{node: hq}"), try topology("{node: hq, standby: lab}"))
+    let (swapped, bare) = (try topology("{node: lab, standby: hq}"), try topology("{}"))
+    #expect(one.hash != other.hash && other.hash != swapped.hash && one.hash == bare.hash)
+    #expect { try other.replacing(nodes: [NodeSpec(id: "hq")]) } throws: {
+      "\($0)" == "invalidTopology: the observer's standby is node 'lab', which does not exist; "
+        + "add it under nodes:, or name one of them"
+    }
   }
 
   @Test func `a topology file may name only its own agents`() throws {
