@@ -59,7 +59,7 @@ extension ObserverSeat {
   mutating func follow(
     _ event: LinksChanged, _ begun: SeatBegun, _ id: EventID, _ correlation: EventID, at time: Timestamp
   ) {
-    let (wasHolder, term, known) = (holder == node, term, version)
+    let (wasHolder, term, known) = (holder == node, term, live.version)
     live.apply(event, at: time)
     (holder, version) = (begun.node, event.version)
     pending.removeAll(where: Self.decides)

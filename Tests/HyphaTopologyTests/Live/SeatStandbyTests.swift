@@ -143,7 +143,7 @@ import Testing
     #expect(standby.seat.isActive && standby.seat.term == 2)
     let events = changes(standby.state())
     let first = SeatTerm.firstVersion(of: 2)
-    #expect(events.map(\.version) == [first, first + 1, first + 2])
+    try #require(events.map(\.version) == [first, first + 1, first + 2])
     let begun = try #require(events[0].begun)
     #expect(begun.node == "y" && begun.term == 2 && begun.after == 2 && begun.links.map(\.link) == [link])
     #expect(begun.links[0].state.isPinned && begun.standing == "down")
