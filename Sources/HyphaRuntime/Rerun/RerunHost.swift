@@ -131,8 +131,7 @@ final class RerunHost: AgentHost {
 
   func checkAsk(_ type: EventTypeName, of agent: AgentID) throws {}
 
-  func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome
-  {
+  func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome {
     let known = state.withLock { state -> ObservedAnswer? in
       let known = state.call.answers?.first { $0.number == ask.number }
       if known == nil {
