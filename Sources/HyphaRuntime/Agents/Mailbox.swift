@@ -268,7 +268,6 @@ final class Mailbox: Sendable {
 
   /// Waits for something to do; nil once stopped.
   func next(upTo limit: Int, now: () -> Timestamp) async -> Work? {
-    var hasLingered = false
     while true {
       let (work, isStopped) = state.withLock { state in
         let work = state.isStopped ? nil : take(from: &state, limit)
@@ -280,10 +279,6 @@ final class Mailbox: Sendable {
         // Not under the lock, which publishers wait for.
         (work.deliveries, work.expired) = RealtimeInbox.parted(work.deliveries, at: now())
         return work
-      }
-      if !hasLingered, AgentExecutor.linger() {
-        hasLingered = true
-        continue
       }
       await withCheckedContinuation { continuation in
         let ready = state.withLock { state in

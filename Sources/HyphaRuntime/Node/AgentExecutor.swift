@@ -9,9 +9,6 @@ import Synchronization
 /// takes at once. Where such a thread is late to wait all the same, another one that is idle, or between two jobs, takes what
 /// lies in its hand within some milliseconds.
 ///
-/// An agent that has nothing more to do keeps its thread for some microseconds, where nobody waits for that: what comes in a stream
-/// comes to it several at a time then, and who publishes it need not wake a thread for each.
-///
 /// Jobs run in the order in which they came, but for those that were handed over; of these at most ``handoverCountMax`` run in
 /// a row before what waits for longer has its turn.
 final class AgentExecutor: TaskExecutor {
@@ -24,9 +21,6 @@ final class AgentExecutor: TaskExecutor {
   static let handoverNanosecondsMax: UInt64 = 50_000
   /// How often an idle thread looks at what the others have in hand, while any of them works, and a busy one between its jobs.
   static let watchNanoseconds: UInt64 = 1_000_000
-
-  /// How long an agent without work keeps its thread.
-  static let lingerNanoseconds: UInt64 = 4_000
 
   private let workers: [Worker]
   private let state: Mutex<State>
@@ -75,25 +69,6 @@ final class AgentExecutor: TaskExecutor {
       return idle
     }
     if let idle { workers[idle].bell.signal() }
-  }
-
-  // MARK: Keeping threads
-
-  /// Waits some microseconds in the job that runs, where no other waits for its thread. Returns whether it has.
-  static func linger() -> Bool {
-    guard let worker = Worker.current,
-      let owner = UnsafeRawPointer(bitPattern: worker.owner.load(ordering: .relaxed))
-    else { return false }
-    return Unmanaged<AgentExecutor>.fromOpaque(owner).takeUnretainedValue().linger(worker)
-  }
-
-  private func linger(_ worker: Worker) -> Bool {
-    guard worker.hand.load(ordering: .relaxed) == 0, state.withLock({ $0.queue.isEmpty }) else {
-      return false
-    }
-    let began = Self.now()
-    while Self.now() &- began < Self.lingerNanoseconds, worker.hand.load(ordering: .relaxed) == 0 {}
-    return true
   }
 
   // MARK: Running jobs
