@@ -175,12 +175,12 @@ struct RerunBegin {
         point = try point ?? record.predecessor()
         if record.type == Observed.eventType, group.left == 0 {
           let observed = try Observed.decode(record)
-          group.left = observed.left + 1
+          group.left = observed.left
           group.isGone = observed.calls.contains {
             $0.kind == .event && $0.at ?? .max <= prunedThrough.rawValue
           }
-        }
-        if group.left > 0 {
+          if group.isGone { point = record.point }
+        } else if group.left > 0 {
           group.left -= 1
           if group.isGone { point = record.point }
         } else if record.causation != .none, !SystemEvents.all.contains(record.type) {

@@ -315,7 +315,8 @@ public struct ObserverSeat: Sendable {
   }
 
   private mutating func adopt(_ change: LinkChange) {
-    observer.charge(change.ledgerBefore - change.ledgerAfter)
+    let (paid, isOverflow) = change.ledgerBefore.subtractingReportingOverflow(change.ledgerAfter)
+    observer.charge(isOverflow ? 0 : paid, for: (change.promoted == nil ? 0 : 1) + change.retired.count)
     if let end = change.promoted { suggestions[end.link] = nil }
     for end in change.retired {
       if let pair = try? pair(end.link), observer.isLinked(pair) { _ = try? observer.operate(.retire(pair)) }

@@ -48,9 +48,9 @@ extension Observer {
     return nil
   }
 
-  /// Pays for a change that another observer has decided.
-  mutating func charge(_ hops: Int64) {
-    ledger -= hops
+  /// Pays for changes that another observer has decided: what that says it has paid, and no more than they cost.
+  mutating func charge(_ hops: Int64, for count: Int) {
+    ledger -= min(max(0, hops), Int64(count) * Int64(policy.charge))
     ledgerMin = min(ledgerMin, ledger)
   }
 

@@ -126,6 +126,23 @@ import Testing
     #expect(standby.seat.observer.ledger == seat.seat.observer.ledger)
   }
 
+  @Test(arguments: [(Int64.max, Int64.min), (.min, .max), (1_000_000, 0), (0, 0)])
+  func `whatever the other node says that a change has cost, a standby pays no more than it does`(
+    before: Int64, after: Int64
+  ) throws {
+    let topology = try topology()
+    var (seat, standby) = (try Place(topology, "x"), try Place(topology, "y"))
+    seat.take(.report(from: "left-1", to: "right-1", count: 30, id(1)))
+    var event = try #require(changes(seat.state()).first)
+    event.changes[0].ledgerBefore = before
+    event.changes[0].ledgerAfter = after
+    let ledger = standby.seat.observer.ledger
+    standby.seat.confirm(event, cause: id(1), id: id(2), at: .zero)
+    #expect(standby.seat.observer.links == seat.seat.observer.links)
+    let paid = ledger - standby.seat.observer.ledger
+    #expect(paid == (before == 1_000_000 ? Int64(topology.observer.charge) : 0))
+  }
+
   @Test func `a standby that takes over goes on from what it has, and answers what nobody has answered`()
     throws
   {
