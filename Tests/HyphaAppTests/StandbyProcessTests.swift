@@ -90,6 +90,11 @@ extension Processes {
           return lives.allSatisfy { $0 != nil && $0 == lives[0] }
         })
       #expect(try reading("hq", scratch).live.isFrozen == false)
+      // One that is stuck keeps nobody from what another node can do for him.
+      running["hq"]?.signal(SIGSTOP)
+      let allowed = try await scratch.hypha(["topology", "allow"] + places + ["g1", "r1"])
+      #expect(allowed.output.hasPrefix("allow g1 ↔ r1: done, version 2."), "\(allowed)")
+      running["hq"]?.signal(SIGCONT)
       // It is the standby now, and takes the seat back when the other one stops.
       running["far"]?.signal(SIGTERM)
       _ = await running["far"]?.end()

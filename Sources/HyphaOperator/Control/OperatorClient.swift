@@ -21,6 +21,12 @@ enum OperatorClient {
     try await onThread { try exchange(directory, request, as: type, patience, progress: progress) }
   }
 
+  /// Whether the node of a data directory runs and answers at once, as one that is stopped or stuck does not.
+  static func isAnswering(_ directory: String) async throws -> Bool {
+    let request = try OperatorRequest("status", by: authority(nil), parameters: [String: Int]())
+    return try await ask(directory, request, as: JSONValue.self, within: .seconds(2)) != nil
+  }
+
   /// What `body` returns, which may block: it runs on a thread of its own.
   static func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws
     -> Result

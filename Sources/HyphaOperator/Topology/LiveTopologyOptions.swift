@@ -79,7 +79,7 @@ struct LiveTopologyOptions: ArgumentGroup {
     return (topology, log)
   }
 
-  /// Asks the observer for something by way of a node that runs, the seat's first.
+  /// Asks the observer for something by way of a node that runs, the seat's first; one that is silent only where all are.
   ///
   /// - Returns: what came of it.
   func ask(_ rule: LinkRule, by principal: AgentID?, note: String?) async throws -> NodeOperations.RuleOutcome
@@ -90,7 +90,13 @@ struct LiveTopologyOptions: ArgumentGroup {
       parameters: NodeOperations.Rule(rule: rule, note: note))
     let logs = try logs(of: topology)
     let order = topology.observer.seats.flatMap { seat in logs.filter { $0.hasSuffix("/\(seat)") } } + logs
+    var first: [String] = []
     for path in order {
+      guard let isAnswering = try? await OperatorClient.isAnswering(path), isAnswering else { continue }
+      first = [path]
+      break
+    }
+    for path in first + order {
       if let outcome = try await OperatorClient.ask(path, request, as: NodeOperations.RuleOutcome.self) {
         return outcome
       }
