@@ -74,7 +74,7 @@ let package = Package(
       [
         "HyphaCore", "HyphaLog", "HyphaTopology", "HyphaRuntime", "HyphaKinds", "HyphaFormats", "HyphaReplay",
       ]),
-    target("Hypha", ["HyphaCore", "HyphaRuntime"]),
+    target("Hypha", ["HyphaCore", "HyphaRuntime", "HyphaTopology"]),
     // What an author's tests import.
     target("HyphaTestKit", ["Hypha", "HyphaCore", "HyphaLog", "HyphaRuntime", "HyphaTopology"]),
     target(

@@ -31,11 +31,19 @@ class Permanent(Exception):
     """Trying again cannot mend it: the event is put aside at once."""
 
 
+class Refused(Permanent):
+    """What the program asked for cannot be: the topology file says otherwise."""
+
+
 class Event:
     """An event that is being handled; an alert is answered once its handler has returned. ``attributes`` are those of its CloudEvent: `id`, `type`, `source`, `subject`, `time`, …"""
 
     def __init__(
-        self, attributes: dict[str, Any], say: Callable[[dict[str, Any]], None], flush: Callable[[], None]
+        self,
+        attributes: dict[str, Any],
+        say: Callable[[dict[str, Any]], None],
+        flush: Callable[[], None],
+        read: Callable[[], bytes] = lambda: b"",
     ) -> None:
         self.attributes = attributes
         self.id: str = attributes["id"]
@@ -45,6 +53,7 @@ class Event:
         self.channel: str = attributes.get("channel", "persistent")
         self._say = say
         self._flush = flush
+        self._read = read
 
     @property
     def data(self) -> Any:
@@ -74,6 +83,32 @@ class Event:
         event |= {} if within is None else {"withinms": round(within * 1000)}
         self._say(event)
         self._flush()
+
+    def decide(
+        self, request: Any, kind: str, by: str | None = None, role: str | None = None, amount: int | None = None
+    ) -> str:
+        """Asks an approver for a decision, and returns its id. The answer comes as a `hypha.DecisionTaken` of its own, with that id as
+        `decision`. `by`: the nearest above that takes decisions, if not given; `role`: "exec"."""
+        parts = {"request": request, "kind": kind, "by": by, "role": role, "amount": amount}
+        self._say({"type": "hypha.decide", "data": {name: part for name, part in parts.items() if part is not None}})
+        self._flush()
+        reply = json.loads(self._read() or b'{"data": {"error": "the agent stops"}}')["data"]
+        if "decision" not in reply:
+            raise Refused(reply["error"])
+        return reply["decision"]
+
+    def grant(self, reason: str | None = None, decision: str | None = None) -> None:
+        """Grants the decision that the event puts before the agent (`hypha.DecisionReferred`), or one that was put before it earlier; of one
+        that was granted without it (`data["audited"]`), it says that it would have."""
+        self._answer("hypha.grant", reason, decision)
+
+    def reject(self, reason: str | None = None, decision: str | None = None) -> None:
+        """Rejects it; or says that it would have, which takes that grant back."""
+        self._answer("hypha.reject", reason, decision)
+
+    def _answer(self, type: str, reason: str | None, decision: str | None) -> None:
+        data = {"decision": decision or self.data["decision"]}
+        self._say({"type": type, "data": data | ({} if reason is None else {"reason": reason})})
 
     @staticmethod
     def _described(type: str, data: Any, to: str | None, subject: str | None, version: int) -> dict[str, Any]:
@@ -120,7 +155,7 @@ class Agent:
                 event["causationid"] = cause
                 self._output.write(json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
-            event = Event(attributes, say, self._output.flush)
+            event = Event(attributes, say, self._output.flush, self._input.readline)
             try:
                 if event.type not in self._handlers:
                     raise Permanent(f"the program has no handler for {event.type}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads and writes Hypha's records, frames and greetings, version 1, with nothing but the standard library.
+"""Reads and writes Hypha's records, frames (versions 1 and 2) and greetings, with nothing but the standard library.
 
 The layouts are explained in docs/wire-format.md. From a shell:
 
@@ -32,6 +32,7 @@ ENDLESS = 0xFFFFFFFF
 # previous epoch, previous sequence | causation | correlation | policy, schema, five lengths, reserved
 RECORD = struct.Struct("<4sII 4B 16s 5Q 16s 16s IH 6B")
 FRAME = struct.Struct("<BBIIB")  # version, hops, topology version, remaining, records - 1
+PACKED = struct.Struct("<IIQQ16sBBH")
 
 
 class WireError(ValueError):
@@ -167,40 +168,114 @@ class Frame:
     hops: int
     remaining: int | None
     records: list[Record]
+    packed: bool = False
 
     def check(self) -> None:
         check(1 <= len(self.records) <= 256, "a frame carries 1 to 256 records")
         check(is_name(self.via), "a bad agent to pass the frame on")
         lanes = {(record.lane, record.channel) for record in self.records}
         check(len(lanes) == 1, "the records are of several lanes")
+        if self.packed:
+            check(self.records[0].channel == 2, "a packed frame is not of the realtime channel")
+            for last, record in zip(self.records, self.records[1:]):
+                check(record.previous == (last.epoch, last.sequence), "a record does not follow the one before it")
+                check(record.time >= last.time, "a record's time lies before that of the one before it")
 
     def encode(self) -> bytes:
         self.check()
         topic = f"{self.via}/{self.records[0].lane}".encode()
         remaining = ENDLESS if self.remaining is None else min(max(self.remaining, 0), ENDLESS - 1)
-        head = FRAME.pack(1, self.hops, self.topology_version, remaining, len(self.records) - 1)
-        body = b"".join(record.encode() for record in self.records)
-        return topic + b"\0" + struct.pack("<I", crc32c(topic + head)) + head + body
+        head = FRAME.pack(2 if self.packed else 1, self.hops, self.topology_version, remaining, len(self.records) - 1)
+        body = pack(self.records) if self.packed else b"".join(record.encode() for record in self.records)
+        checked = topic + head + body if self.packed else topic + head
+        return topic + b"\0" + struct.pack("<I", crc32c(checked)) + head + body
 
     @classmethod
     def decode(cls, data: bytes) -> Frame:
         topic, end, rest = data.partition(b"\0")
         check(bool(end) and len(rest) >= 4 + FRAME.size, "a frame is cut short")
         crc, head = struct.unpack("<I", rest[:4])[0], rest[4 : 4 + FRAME.size]
-        check(crc == crc32c(topic + head), "the frame's checksum does not match")
         version, hops, topology_version, remaining, last = FRAME.unpack(head)
-        check(version == 1, "the frame is of another version")
+        check(crc == crc32c(topic + (rest[4:] if version == 2 else head)), "the frame's checksum does not match")
+        check(version in (1, 2), "the frame is of another version")
         records, rest = [], rest[4 + FRAME.size :]
-        for _ in range(last + 1):
+        if version == 2:
+            records, rest = unpack(rest, last + 1)
+        for _ in range(last + 1 - len(records)):
             length = Record.length(rest)
             records.append(Record.decode(rest[:length]))
             rest = rest[length:]
         check(not rest, "bytes beyond the frame's end")
         via = _text(topic).partition("/")[0]
-        frame = cls(via, topology_version, hops, None if remaining == ENDLESS else remaining, records)
+        remains = None if remaining == ENDLESS else remaining
+        frame = cls(via, topology_version, hops, remains, records, version == 2)
         frame.check()
         check(topic == f"{via}/{records[0].lane}".encode(), "the topic does not name the records' lane")
         return frame
+
+
+def pack(records: list[Record]) -> bytes:
+    """The body of a frame of version 2."""
+    parts: list[bytes] = []
+    fronts: list[Record] = []
+    newest = 0
+    same = ("agent", "addressee", "type", "subject", "principal", "grant", "policy_version", "epoch", "schema_version",
+            "content_type")  # fmt: skip
+    for record in records:
+        distance = record.sequence - record.previous[1] if record.previous[0] == record.epoch else 0
+        fits = lambda front: all(getattr(front, name) == getattr(record, name) for name in same)  # noqa: B023, E731
+        places = [newest, *range(max(0, len(fronts) - 8), len(fronts))] if fronts and 0 < distance < 1 << 32 else []
+        known = next((place for place in places if fits(fronts[place])), None)
+        newest = len(fronts) if known is None else known
+        causes = 0
+        if record.causation.int == 0 and record.correlation == record.id:
+            causes = 2
+        elif known is not None:
+            front = fronts[known]
+            causes = int((front.causation, front.correlation) != (record.causation, record.correlation))
+        parts.append(
+            PACKED.pack(len(record.payload), distance if 0 < distance < 1 << 32 else 0, record.time, record.sequence,
+                        record.id.bytes, newest, causes, 0))  # fmt: skip
+        if known is None:
+            fronts.append(record)
+            parts.append(dataclasses.replace(record, payload=b"").encode())
+        if causes == 1:
+            parts.append(record.causation.bytes + record.correlation.bytes)
+        parts.append(record.payload)
+    return b"".join(parts)
+
+
+def unpack(data: bytes, count: int) -> tuple[list[Record], bytes]:
+    """The records of a frame of version 2, and what is behind them."""
+    records: list[Record] = []
+    fronts: list[Record] = []
+    for _ in range(count):
+        check(len(data) >= PACKED.size, "a record is cut short")
+        length, distance, time, sequence, id_, place, causes, reserved = PACKED.unpack_from(data)
+        data = data[PACKED.size :]
+        check(causes < 3 and reserved == 0, "causes or reserved bytes that are not known")
+        check(place <= len(fronts), "a front that is not there")
+        if place == len(fronts):
+            size = Record.length(data)
+            fronts.append(Record.decode(data[:size]))
+            check(not fronts[-1].payload, "a front with a payload")
+            data = data[size:]
+        front, id_ = fronts[place], uuid.UUID(bytes=id_)
+        causation, correlation = front.causation, front.correlation
+        if causes == 1:
+            check(len(data) >= 32, "a record is cut short")
+            causation, correlation, data = uuid.UUID(bytes=data[:16]), uuid.UUID(bytes=data[16:32]), data[32:]
+        elif causes == 2:
+            causation, correlation = uuid.UUID(int=0), id_
+        check(len(data) >= length, "a record is cut short")
+        check(sequence > distance, "an impossible sequence")
+        record = dataclasses.replace(
+            front, id=id_, time=time, sequence=sequence, causation=causation, correlation=correlation,
+            previous=(front.epoch, sequence - distance) if distance else front.previous, payload=data[:length])  # fmt: skip
+        record.check()
+        records.append(record)
+        data = data[length:]
+    return records, data
 
 
 def control_kind(data: bytes) -> int:

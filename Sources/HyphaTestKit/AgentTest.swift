@@ -56,6 +56,13 @@ public final class AgentTest<Kind: Agent> {
           subscribes: Self.subscriptions(of: other)))
       if !kinds.contains(where: { $0.kind == other.kind }) { kinds.append(other) }
     }
+    // Whoever asks for decisions has a supervisor that takes them.
+    if kind.publishes.contains(where: { $0 == DecisionRequested.self }) {
+      agents.append(
+        AgentSpec(
+          id: DeskPolicy.desk(of: "boss"), kind: DeskPolicy.kind, node: Self.node, reportsTo: "boss",
+          settings: .object(["approver": .string("boss")])))
+    }
     for id in standIns.keys.sorted() {
       agents.append(
         AgentSpec(
@@ -192,6 +199,7 @@ private actor Boss: Agent {
     .on(HandlerOverdue.self) { _, _, _ in }
     .on(AgentStopped.self) { _, _, _ in }
     .on(AlertEscalated.self) { _, _, _ in }
+    .on(DecisionReferred.self) { _, _, _ in }
 }
 
 /// In whose name a test gives events and asks.

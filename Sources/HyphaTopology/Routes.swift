@@ -11,29 +11,46 @@ public struct Routes: Sendable {
   public let topology: Topology
   /// The direct links, in order.
   public let links: [DirectLink]
+  /// The branches that report to others than the topology says.
+  public let attachments: [BranchAttachment]
 
   /// Whom published events are for.
   public let audience: Audience
 
   private let linked: [AgentID: Set<AgentID>]
   private let gates: Set<AgentID>
+  /// The hierarchy as events take it, where branches are attached elsewhere than the topology file has them.
+  private let attached: AttachedTree?
 
   /// The routes of `topology` with direct links; one with an end that is no agent leads nowhere.
-  public init(_ topology: Topology, links: some Sequence<DirectLink> = []) {
+  ///
+  /// - Parameter attachments: the branches that report to others than the file says.
+  public init(
+    _ topology: Topology, links: some Sequence<DirectLink> = [], attachments: [BranchAttachment] = []
+  ) {
     self.topology = topology
     self.links = Set(links).sorted()
+    self.attachments = attachments
+    let attached = AttachedTree(topology, attachments)
+    self.attached = attached
     linked = self.links.reduce(into: [:]) { linked, link in
       linked[link.one, default: []].insert(link.other)
       linked[link.other, default: []].insert(link.one)
     }
-    gates = Set(topology.observer.mustPass)
+    gates = topology.observer.mustPass.reduce(into: []) { gates, gate in
+      // Who stands in for it is passed like itself.
+      gates.formUnion([gate, attached?.places[gate] ?? gate])
+    }
     audience = Audience(topology)
   }
+
+  /// Whether every event takes the tree as the topology file has it.
+  public var isPlain: Bool { links.isEmpty && attached == nil }
 
   /// The agents that a lane is for (``Audience``); its own agent is never among them, except where it addresses itself.
   public func destinations(of lane: Lane) -> [AgentID] {
     switch lane.target {
-    case .addressee(let agent): topology.agent(agent) == nil ? [] : [agent]
+    case .addressee(let agent): topology.agent(agent) == nil || topology.isRetired(agent) ? [] : [agent]
     case .type(let type): audience.agents(for: type, by: lane.agent)
     }
   }
@@ -57,7 +74,7 @@ public struct Routes: Sendable {
     var step = RouteStep()
     let wanted = Set(destinations(of: lane))
     guard !wanted.isEmpty else { return step }
-    let way = links.isEmpty ? nil : way(of: lane)
+    let way = isPlain ? nil : way(of: lane)
     // Only the edges towards a destination are walked: each destination's path is marked once.
     let onPath = way == nil ? agentsOnPaths(from: lane.agent, to: wanted) : []
     var open: [(agent: AgentID, previous: AgentID?, hops: UInt8)] = [(agent, previous, 0)]
@@ -84,7 +101,7 @@ public struct Routes: Sendable {
   /// What a node does with an event of `lane` that arrived over a link for `agent`: the tree tells which
   /// neighbour it came from.
   ///
-  /// Where there are no direct links, it is the same for all lanes to one target that come by the same neighbour
+  /// Where the routes are plain, it is the same for all lanes to one target that come by the same neighbour
   /// (``entry(of:to:)``).
   public func step(_ lane: Lane, arrivingAt agent: AgentID) -> RouteStep {
     guard let previous = entry(of: lane, to: agent) else { return RouteStep() }
@@ -100,7 +117,7 @@ public struct Routes: Sendable {
     guard topology.agent(agent) != nil, topology.agent(lane.agent) != nil, agent != lane.agent else {
       return nil
     }
-    return links.isEmpty ? neighbour(of: agent, towards: lane.agent) : way(of: lane).previous[agent]
+    return isPlain ? neighbour(of: agent, towards: lane.agent) : way(of: lane).previous[agent]
   }
 
   /// The agents that an event of `lane` reaches, on whatever node, once it has arrived over a link for `agent`; in
@@ -108,7 +125,7 @@ public struct Routes: Sendable {
   public func reached(_ lane: Lane, arrivingAt agent: AgentID) -> [AgentID] {
     guard let entry = entry(of: lane, to: agent) else { return [] }
     let wanted = Set(destinations(of: lane))
-    let way = links.isEmpty ? nil : way(of: lane)
+    let way = isPlain ? nil : way(of: lane)
     let onPath = way == nil ? agentsOnPaths(from: lane.agent, to: wanted) : []
     var reached: [AgentID] = []
     var open: [(agent: AgentID, previous: AgentID?)] = [(agent, entry)]
@@ -125,13 +142,18 @@ public struct Routes: Sendable {
   /// direct link may lead around that node.
   public func isRelayed(_ lane: Lane, to agent: AgentID) -> Bool {
     let ends = [topology.agent(lane.agent)?.node, topology.agent(agent)?.node]
-    return agentsOnPaths(from: lane.agent, to: [agent]).contains { !ends.contains(topology.agent($0)?.node) }
+    return path(from: lane.agent, to: agent).contains { !ends.contains(topology.agent($0)?.node) }
+  }
+
+  /// The agents that an event passes from one to another, both ends included.
+  public func agents(from first: AgentID, to last: AgentID) -> [AgentID] {
+    LaneWay.shortest(along: path(from: first, to: last), links: linked, gates: gates)
   }
 
   /// The number of edges and links that an event crosses between two agents.
   public func distance(_ first: AgentID, _ second: AgentID) -> Int {
-    if links.isEmpty { return treeDistance(first, second) }
-    return LaneWay.shortest(along: path(from: first, to: second), links: linked, gates: gates).count - 1
+    if isPlain { return treeDistance(first, second) }
+    return agents(from: first, to: second).count - 1
   }
 
   /// The number of tree edges between two agents.
@@ -180,6 +202,7 @@ public struct Routes: Sendable {
 
   /// The agents from one to another in the tree, both ends included.
   private func path(from first: AgentID, to last: AgentID) -> [AgentID] {
+    if let attached { return attached.path(from: first, to: last) }
     guard let top = lowestCommonAncestor(first, last) else { return [first] }
     func climb(_ agent: AgentID) -> [AgentID] {
       var agents = [agent]

@@ -26,14 +26,23 @@ public struct Topology: Sendable, Hashable {
   /// How links are protected.
   public let security: SecuritySettings
   /// What the observer may do.
-  public let observer: ObserverPolicy
+  public private(set) var observer: ObserverPolicy
   /// Which supervisors take part in what passes below them.
   public let oversight: [OversightRule]
+  /// How many realtime events an agent may send, where it says nothing of its own; nil for any number.
+  public let realtime: RealtimeLimit?
 
   /// What the topology file says, where agents are placed otherwise than there.
   struct Filed: Sendable, Hashable {
     let hash: UInt64
     let moveSeat: NodeID
+    /// Which revision of the deployment's file that is, what the earlier ones were, and the agents that they had beside.
+    var revision: UInt32 = 1
+    var replaced: Set<String> = []
+    var retired: Set<AgentID> = []
+    /// The nodes that earlier files had beside, since which revision they leave; and those of them that have left.
+    var leaving: [NodeID: UInt32] = [:]
+    var left: Set<NodeID> = []
   }
   private(set) var filed: Filed?
 
@@ -52,7 +61,7 @@ public struct Topology: Sendable, Hashable {
     membership: MembershipSettings = MembershipSettings(),
     supervision: SupervisionSettings = SupervisionSettings(),
     security: SecuritySettings = SecuritySettings(), observer: ObserverPolicy = ObserverPolicy(),
-    oversight: [OversightRule] = []
+    oversight: [OversightRule] = [], realtime: RealtimeLimit? = nil
   ) throws {
     self.name = name
     self.version = version
@@ -65,6 +74,7 @@ public struct Topology: Sendable, Hashable {
     self.security = security
     self.observer = observer
     self.oversight = oversight
+    self.realtime = realtime
     nodeIndex = try Self.index(nodes.map(\.id), noun: "node")
     agentIndex = try Self.index(agents.map(\.id), noun: "agent")
     for node in nodes where agentIndex[node.id.author] != nil {
@@ -115,6 +125,10 @@ public struct Topology: Sendable, Hashable {
         .invalidTopology, "agent '\(lost.id)' has no way to the root '\(root)': its supervisors form a cycle",
         remedy: "let one of them report to an agent outside of the cycle")
     }
+    for agent in agents {
+      guard let problem = agent.standbyProblem(in: self) else { continue }
+      throw HyphaError(.invalidTopology, problem.text, remedy: problem.remedy)
+    }
     try Self.check(oversight, has: { agentIndex[$0] != nil }, leads: { children[$0] != nil })
   }
 
@@ -135,7 +149,8 @@ public struct Topology: Sendable, Hashable {
         .invalidTopology, "the observer's standby is the node with its seat, '\(seat)'",
         remedy: "name another node")
     }
-    guard SeatTerm.of(version) == 1 else {
+    // The node with the seat has the odd terms: a revision may come in a later one of its.
+    guard !SeatTerm.of(version).isMultiple(of: 2) else {
       throw HyphaError(
         .invalidTopology,
         "version \(version) leaves a standby of the observer no room for versions of its own",
@@ -171,12 +186,13 @@ public struct Topology: Sendable, Hashable {
   /// - Throws: what the initialiser throws.
   public func replacing(
     nodes: [NodeSpec]? = nil, agents: [AgentSpec]? = nil, security: SecuritySettings? = nil,
-    observer: ObserverPolicy? = nil
+    observer: ObserverPolicy? = nil, version: UInt32? = nil
   ) throws -> Topology {
     var replaced = try Topology(
-      name: name, version: version, nodes: nodes ?? self.nodes, agents: agents ?? self.agents, log: log,
+      name: name, version: version ?? self.version, nodes: nodes ?? self.nodes, agents: agents ?? self.agents,
+      log: log,
       alerts: alerts, membership: membership, supervision: supervision, security: security ?? self.security,
-      observer: observer ?? self.observer, oversight: oversight)
+      observer: observer ?? self.observer, oversight: oversight, realtime: realtime)
     replaced.filed = filed
     return replaced
   }
@@ -199,6 +215,11 @@ public struct Topology: Sendable, Hashable {
     return placed
   }
 
+  mutating func revise(_ filed: Filed) { self.filed = filed }
+
+  /// Forgets the links that its file says.
+  mutating func removeLinks() { (observer.pins, observer.forbids) = ([], []) }
+
   /// The node that orders moves of agents: that of the observer's seat; where nobody observes, the one on which the file
   /// places the root.
   public var moveSeat: NodeID { filed?.moveSeat ?? observer.node ?? agent(root)?.node ?? nodes[0].id }
@@ -220,8 +241,10 @@ public struct Topology: Sendable, Hashable {
   }
   /// How far below the root `id` stands; the root is 0.
   public func depth(of id: AgentID) -> Int? { depthIndex[id] }
-  /// The agents placed on `node`, in the order of the file.
-  public func agents(on node: NodeID) -> [AgentSpec] { agents.filter { $0.node == node } }
+  /// The agents that work on `node`, in the order of the file.
+  public func agents(on node: NodeID) -> [AgentSpec] {
+    agents.filter { $0.node == node && !isRetired($0.id) }
+  }
 }
 
 /// One process of a deployment.
@@ -264,6 +287,8 @@ public struct AgentSpec: Sendable, Hashable {
   public var node: NodeID
   /// Its supervisor; nil at the root.
   public var reportsTo: AgentID?
+  /// Who stands in for it while its node is away; nil for its supervisor.
+  public var standby: AgentID?
   /// The event types that it may publish; nil allows all that its kind declares.
   public var publishes: Set<EventTypeName>?
   /// The event types that it takes where they are published without an addressee.
@@ -272,13 +297,17 @@ public struct AgentSpec: Sendable, Hashable {
   public var settings: JSONValue
   /// How its failures are dealt with; nil for the deployment's way.
   public var supervision: SupervisionSettings?
+  /// How many realtime events it may send; nil for the deployment's limit.
+  public var realtime: RealtimeLimit?
 
   /// An agent of its parts.
   public init(
     id: AgentID, kind: String, node: NodeID, reportsTo: AgentID? = nil,
     publishes: Set<EventTypeName>? = nil, subscribes: [Subscription] = [],
-    settings: JSONValue = .object([:]), supervision: SupervisionSettings? = nil
+    settings: JSONValue = .object([:]), supervision: SupervisionSettings? = nil,
+    realtime: RealtimeLimit? = nil, standby: AgentID? = nil
   ) {
+    self.standby = standby
     self.id = id
     self.kind = kind
     self.node = node
@@ -287,6 +316,7 @@ public struct AgentSpec: Sendable, Hashable {
     self.subscribes = subscribes
     self.settings = settings
     self.supervision = supervision
+    self.realtime = realtime
   }
 }
 

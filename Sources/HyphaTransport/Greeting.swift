@@ -2,8 +2,9 @@ public import HyphaCore
 
 /// What a node says of itself before it is told anything.
 public struct Greeting: Sendable, Hashable {
-  /// The versions of the protocol that this program speaks: sockets, frames, records and control messages together.
-  public static let spokenVersions: ClosedRange<UInt8> = 1...1
+  /// The versions of the protocol that this program speaks: sockets, frames, records and control messages together. Version 2 has
+  /// packed frames on the realtime channel.
+  public static let spokenVersions: ClosedRange<UInt8> = 1...2
   /// The longest version of a program in bytes.
   public static let programByteCountMax = 63
 
@@ -32,7 +33,11 @@ public struct Greeting: Sendable, Hashable {
 
   /// This node's answer to the greeting of a peer that the transport knows as `peer`: the highest version that both speak,
   /// or what does not fit and what to do about it.
-  public func answer(to other: Greeting, from peer: NodeID) -> ControlMessage {
+  ///
+  /// - Parameter accepts: whether a node that follows another version or fingerprint of the topology is answered all the same.
+  public func answer(
+    to other: Greeting, from peer: NodeID, accepts: (UInt32, UInt64) -> Bool = { _, _ in false }
+  ) -> ControlMessage {
     guard other.node == peer else {
       return .refused(
         .unauthorized, reason: "node '\(peer)' greets as '\(other.node)'; start it as the node that it is")
@@ -45,7 +50,10 @@ public struct Greeting: Sendable, Hashable {
         .protocolVersion,
         reason: "\(described) and \(other.described) have none in common; upgrade node '\(older.node)'")
     }
-    guard other.topologyVersion == topologyVersion, other.topologyHash == topologyHash else {
+    guard
+      other.topologyVersion == topologyVersion && other.topologyHash == topologyHash
+        || accepts(other.topologyVersion, other.topologyHash)
+    else {
       return .refused(
         .topology,
         reason: "\(topologyDescribed), \(other.topologyDescribed); start both from one topology file")

@@ -40,8 +40,7 @@ public final class OutboundRun: Sendable {
   }
 
   private struct State {
-    var records: [UInt8] = []
-    var count = 0
+    var body: FrameBody
     var isTaken = false
   }
 
@@ -54,37 +53,44 @@ public final class OutboundRun: Sendable {
   public let channel: Channel
   private let links: [Link]
   private let expiry: Expiry?
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
-  /// An empty run.
+  /// An empty run over links, one at least, whose fronts are all of one kind.
   public init(channel: Channel, links: [Link], expiry: Expiry?) {
+    precondition(!links.isEmpty, "a run goes somewhere")
+    state = Mutex(State(body: FrameBody(behind: links[0].front)))
     self.channel = channel
     self.links = links
     self.expiry = expiry
   }
 
-  /// Has `encode` append one more record of `byteCount` bytes.
+  /// Appends one more event.
   ///
   /// - Returns: whether it did; not where the run has left or is full.
-  /// - Throws: what `encode` throws, which has appended nothing then.
-  public func append(byteCount: Int, _ encode: (inout [UInt8]) throws -> Void) rethrows -> Bool {
-    try state.withLock { state in
-      guard !state.isTaken, state.count < Self.countMax,
-        state.count == 0 || state.records.count + byteCount <= Self.byteCountMax
+  /// - Throws: what ``RecordTemplate/append(_:payload:to:)`` throws; nothing is appended then.
+  public func append(
+    _ template: RecordTemplate, _ numbers: RecordTemplate.Numbers, payload: UnsafeRawBufferPointer
+  ) throws(HyphaError) -> Bool {
+    try state.withLock { state throws(HyphaError) in
+      let byteCount = state.body.byteCount(of: template, payloadByteCount: payload.count)
+      guard !state.isTaken, state.body.count < Self.countMax, state.body.takes(numbers),
+        state.body.count == 0 || state.body.bytes.count + byteCount <= Self.byteCountMax
       else { return false }
       // A lone event has what it needs, a run has room.
-      if state.count == 1 { state.records.reserveCapacity(min(Self.byteCountMax, byteCount * Self.countMax)) }
-      try encode(&state.records)
-      state.count += 1
+      if state.body.count < 2 {
+        let room = state.body.count == 0 ? byteCount : min(Self.byteCountMax, byteCount * Self.countMax)
+        state.body.reserveCapacity(state.body.bytes.count + room)
+      }
+      try state.body.append(template, numbers, payload: payload)
       return true
     }
   }
 
   /// How many bytes it counts for in a queue that it waits in.
-  public var queuedByteCount: Int { state.withLock { max(Self.byteCountMax, $0.records.count) } }
+  public var queuedByteCount: Int { state.withLock { max(Self.byteCountMax, $0.body.bytes.count) } }
 
   /// How many events it has so far.
-  public var count: Int { state.withLock { $0.count } }
+  public var count: Int { state.withLock { $0.body.count } }
 
   /// Takes the run: one frame for each link, none where it was taken before; nil where its time to live is over, and then
   /// ``Expiry/onEnd`` gets them.
@@ -92,41 +98,42 @@ public final class OutboundRun: Sendable {
   /// The time that it has waited is taken off what is left of its first event's time to live; those behind it have up to
   /// so much less.
   public func take() -> [OutboundFrame]? {
-    let (records, count) = close()
-    guard count > 0 else { return [] }
+    guard let body = close() else { return [] }
     var remaining: Duration?
     if let expiry {
       let left = expiry.time.since(Timestamp(microseconds: expiry.clock.microseconds()))
       guard left > .zero else {
-        expiry.onEnd(frames(of: records, count, remaining: .zero))
+        expiry.onEnd(frames(of: body, remaining: .zero))
         return nil
       }
       remaining = left
     }
-    return frames(of: records, count, remaining: remaining)
+    return frames(of: body, remaining: remaining)
   }
 
   /// Takes a run that finds no room: the frames that do not leave, whatever is left of their time to live.
-  public func drop() -> [OutboundFrame] {
-    let (records, count) = close()
-    return count > 0 ? frames(of: records, count, remaining: nil) : []
-  }
+  public func drop() -> [OutboundFrame] { close().map { frames(of: $0, remaining: nil) } ?? [] }
 
-  /// Lets nothing more be added. Nothing where that was done before.
-  private func close() -> (records: [UInt8], count: Int) {
+  /// Lets nothing more be added. Nil where that was done before, or there is nothing.
+  private func close() -> FrameBody? {
     state.withLock { state in
-      defer { state.records = [] }
-      guard !state.isTaken else { return ([], 0) }
+      guard !state.isTaken else { return nil }
       state.isTaken = true
-      return (state.records, state.count)
+      defer { state.body = FrameBody(behind: links[0].front) }
+      return state.body.count > 0 ? state.body : nil
     }
   }
 
-  private func frames(of records: [UInt8], _ count: Int, remaining: Duration?) -> [OutboundFrame] {
-    links.map { link in
-      OutboundFrame(
-        node: link.node, channel: channel,
-        bytes: link.front.frame(of: records, recordCount: count, remaining: remaining))
-    }
+  private func frames(of body: consuming FrameBody, remaining: Duration?) -> [OutboundFrame] {
+    // The others' are copies, made before the first one's is finished in place.
+    let others = links.dropFirst().map { link in (link, body.behind(link.front)) }
+    let first = links[0]
+    var frames = [frame(first, first.front.finish(body, remaining: remaining))]
+    for (link, body) in others { frames.append(frame(link, link.front.finish(body, remaining: remaining))) }
+    return frames
+  }
+
+  private func frame(_ link: Link, _ bytes: [UInt8]) -> OutboundFrame {
+    OutboundFrame(node: link.node, channel: channel, bytes: bytes)
   }
 }

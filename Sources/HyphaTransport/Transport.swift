@@ -50,6 +50,12 @@ extension Transport {
 public protocol TransportReceiver: AnyObject, Sendable {
   /// Frames of one channel arrived, in order per link. Their bytes are unchecked.
   func received(_ frames: [InboundFrame])
+  /// A frame of the alert or realtime channel arrived alone. Returns whether ``runAgents()`` is to be called soon, on this thread.
+  func received(alone frame: InboundFrame) -> Bool
+  /// Runs the agents that such a frame has woken. Calls of others may come meanwhile, for it may take long.
+  func runAgents()
+  /// A call of ``runAgents()`` has taken long: what it has not begun is to be run elsewhere.
+  func reclaimAgents()
   /// Control messages arrived that may be answered with ``Transport/reply(_:to:)``.
   func received(requests: [PeerMessage])
   /// Answers to this node's control messages arrived.
@@ -66,6 +72,15 @@ public protocol TransportReceiver: AnyObject, Sendable {
 extension TransportReceiver {
   /// Does nothing.
   public func refused(_ reason: String) {}
+  /// Takes it as any other.
+  public func received(alone frame: InboundFrame) -> Bool {
+    received([frame])
+    return false
+  }
+  /// Does nothing.
+  public func runAgents() {}
+  /// Does nothing.
+  public func reclaimAgents() {}
 }
 
 /// The links that one node needs, as the topology has them.

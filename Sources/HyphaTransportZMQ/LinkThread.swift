@@ -37,6 +37,7 @@ enum ThreadShare: String, CaseIterable {
 /// One of the two threads: opens its sockets, runs its loop, closes its sockets.
 final class LinkThread: Sendable {
   let queue: OutboundQueue
+  let direct: DirectSender
   let share: ThreadShare
   private let opened: EventFlag
   private let begun: EventFlag
@@ -47,6 +48,7 @@ final class LinkThread: Sendable {
   init(_ share: ThreadShare, _ options: ZMQTransport.Options) throws {
     self.share = share
     queue = try OutboundQueue(countMax: options.queueCountMax, byteCountMax: options.queueByteCountMax)
+    direct = try DirectSender(queue)
     opened = try EventFlag()
     begun = try EventFlag()
     ended = try EventFlag()
@@ -61,11 +63,23 @@ final class LinkThread: Sendable {
   ) throws {
     lock?.enter()
     do {
-      try startThread { [self] in
-        work(plan, options, endpoints, counters, receiver)
+      let end: @Sendable () -> Void = { [self] in
         // Every socket is closed here.
         lock?.leave()
         ended.raise()
+      }
+      // Only urgent threads run agents. It waits until there is something to take over.
+      if share == .urgent {
+        try startThread { [self] in
+          nameThread()
+          serve(receiver, isRunner: false, end)
+        }
+      }
+      do {
+        try startThread { [self] in work(plan, options, endpoints, counters, receiver, end) }
+      } catch {
+        direct.turn.end()
+        throw error
       }
     } catch {
       lock?.leave()
@@ -94,28 +108,57 @@ final class LinkThread: Sendable {
     ended.wait()
   }
 
-  /// All that the thread does. The context ends with it, and every socket with the context.
+  /// All that the thread does. The context ends with the loop, and every socket with the context.
   private func work(
     _ plan: LinkPlan, _ options: ZMQTransport.Options, _ endpoints: [NodeID: Endpoints],
-    _ counters: Counters, _ receiver: any TransportReceiver
+    _ counters: Counters, _ receiver: any TransportReceiver, _ end: () -> Void
   ) {
-    threadID.store(hypha_thread_id(), ordering: .releasing)
-    hypha_thread_name("hypha-\(share.rawValue)")
+    nameThread()
     // Before the context is made: libzmq's thread inherits the nice value of the one that makes it.
     if share == .bulk { hypha_thread_lower_priority(Int32(clamping: options.bulkNiceValue)) }
+    direct.turn.take()
     do {
       let opener = SocketOpener(
         context: try SocketContext(), plan: plan, options: options, endpoints: endpoints)
-      let loop = try SocketLoop(share, opener, queue, counters)
-      opened.raise()
-      begun.wait()
-      loop.run(receiver)
+      direct.loop = try SocketLoop(share, opener, queue, direct.turn, counters)
     } catch {
       failure.withLock { $0 = error as? HyphaError ?? HyphaError(.transportFailed, "\(error)") }
       queue.close()
       opened.raise()
+      return finish(end)
+    }
+    opened.raise()
+    begun.wait()
+    serve(receiver, isRunner: true, end)
+  }
+
+  /// Runs the loop as long as the turn is this thread's, and stands by as long as it is the other's.
+  private func serve(_ receiver: any TransportReceiver, isRunner: Bool, _ end: () -> Void) {
+    var isRunner = isRunner
+    while true {
+      if isRunner {
+        threadID.store(hypha_thread_id(), ordering: .releasing)
+        if direct.loop?.run(receiver) != false { return finish(end) }
+        isRunner = false
+      } else {
+        guard direct.turn.standBy() else { return }
+        // Whom the other one was about to run others run.
+        receiver.reclaimAgents()
+        isRunner = true
+      }
     }
   }
+
+  /// Closes the sockets and ends the turn, which is this thread's.
+  private func finish(_ end: () -> Void) {
+    direct.loop?.close()
+    direct.loop = nil
+    direct.turn.end()
+    direct.turn.giveBack()
+    end()
+  }
+
+  private func nameThread() { hypha_thread_name("hypha-\(share.rawValue)") }
 
   private func startThread(_ body: @escaping @Sendable () -> Void) throws {
     final class Work: Sendable {
@@ -127,10 +170,6 @@ final class LinkThread: Sendable {
     let result = pthread_create(
       &thread, nil,
       { argument in
-        // Signals are the program's, not these threads'.
-        var signals = sigset_t()
-        sigfillset(&signals)
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
         Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue().body()
         return nil
       }, work.toOpaque())

@@ -7,15 +7,15 @@ final class Listener {
   private static let failures = ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
 
   let socket: Socket
+  /// The sockets to wait for.
+  let sockets: [Socket]
   private let monitor: Socket?
 
   init(_ socket: Socket, _ context: SocketContext, isSecured: Bool) throws {
     self.socket = socket
     monitor = isSecured ? try context.monitor(of: socket, Self.failures) : nil
+    sockets = [socket] + (monitor.map { [$0] } ?? [])
   }
-
-  /// The sockets to wait for.
-  var sockets: [Socket] { [socket] + (monitor.map { [$0] } ?? []) }
 
   /// Why peers were refused since the last call.
   func takeRefusals() -> [String] {

@@ -120,6 +120,9 @@ final class OutboundQueue: Sendable {
     }
   }
 
+  /// Whether the thread waits, and nothing waits for it.
+  var isIdle: Bool { state.withLock { $0.isAwaited && $0.plan == nil && !$0.isClosed } }
+
   /// Has the thread take a plan of links; only the newest counts.
   func change(to plan: LinkPlan) {
     state.withLock { $0.plan = plan }

@@ -1,18 +1,22 @@
 internal import CZeroMQ
+internal import Glibc
 internal import HyphaCore
 
 /// The sockets that one thread waits for, and the descriptor that wakes it for other work.
+///
+/// A libzmq socket's descriptor tells only that something has changed, so that each socket is asked before the wait and after it,
+/// and the sockets are nobody's while the thread waits.
 struct PollSet {
-  private var items: [zmq_pollitem_t]
+  private var items: [pollfd]
   private var sockets: [Socket] = []
 
   init(wakingOn descriptor: Int32) {
-    items = [zmq_pollitem_t(socket: nil, fd: descriptor, events: Int16(ZMQ_POLLIN), revents: 0)]
+    items = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
   }
 
   mutating func add(_ socket: Socket) {
     sockets.append(socket)
-    items.append(socket.pollItem)
+    items.append(pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0))
   }
 
   mutating func remove(_ socket: Socket) {
@@ -21,18 +25,25 @@ struct PollSet {
     items.remove(at: index + 1)
   }
 
-  /// Looks at every socket, and waits for one for `timeout` at most, without end where that is nil. Returns
-  /// whether the descriptor woke it.
-  mutating func poll(timeout: Duration?) -> Bool {
-    for (index, socket) in sockets.enumerated() {
-      items[index + 1].events = Int16(socket.wantsToWrite ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN)
-    }
-    // A signal ends the call early; then nothing is readable.
-    let isPolled = zmq_poll(&items, Int32(items.count), timeout?.millisecondsRoundedUp ?? -1) >= 0
-    for (index, socket) in sockets.enumerated() {
-      socket.isReadable = isPolled && items[index + 1].revents & Int16(ZMQ_POLLIN) != 0
-    }
-    return isPolled && items[0].revents != 0
+  /// Looks at every socket, and waits for one for `timeout` at most, without end where that is nil; meanwhile the turn is given
+  /// back. Returns whether the descriptor woke it.
+  mutating func poll(timeout: Duration?, _ turn: LoopTurn) -> Bool {
+    if look() || timeout == .zero { return false }
+    turn.giveBack()
+    // A signal ends the call early; then nothing has woken it.
+    let isWoken =
+      Glibc.poll(&items, nfds_t(items.count), Int32(clamping: timeout?.millisecondsRoundedUp ?? -1)) > 0
+      && items[0].revents != 0
+    turn.take()
+    _ = look()
+    return isWoken
+  }
+
+  /// Asks every socket whether it has something to do.
+  private func look() -> Bool {
+    var isAny = false
+    for socket in sockets where socket.look() { isAny = true }
+    return isAny
   }
 }
 

@@ -11,6 +11,7 @@ final class SocketContext {
   private let handle: UnsafeMutableRawPointer
   private var sockets: [Socket] = []
   private var lastNumber = 0
+  private var isClosed = false
 
   init() throws {
     guard let handle = zmq_ctx_new() else { throw Socket.error("a ZeroMQ context", "zmq_ctx_new") }
@@ -39,12 +40,16 @@ final class SocketContext {
     sockets.removeAll { $0 === socket }
   }
 
-  /// Closes the sockets and waits until what they still send is sent, at most as long as they linger.
-  deinit {
+  /// Closes the sockets and waits until what they still send is sent, at most as long as they linger. Once.
+  func close() {
+    guard !isClosed else { return }
+    isClosed = true
     // The last one first: what was opened before others, such as who lets peers in, is there until they are gone.
     for socket in sockets.reversed() { socket.close() }
     while zmq_ctx_term(handle) != 0 && zmq_errno() == EINTR {}
   }
+
+  deinit { close() }
 }
 
 /// One libzmq socket, on the thread of its context.
@@ -56,7 +61,7 @@ final class Socket {
   let name: String
   private let handle: UnsafeMutableRawPointer
   private var isClosed = false
-  /// Whether the last poll found something to receive.
+  /// Whether the last look found something to receive.
   var isReadable = false
   /// Whether the next poll is to end when the socket can send.
   var wantsToWrite = false
@@ -200,7 +205,22 @@ final class Socket {
     "\(call): \(String(cString: zmq_strerror(zmq_errno())))"
   }
 
-  var pollItem: zmq_pollitem_t {
-    zmq_pollitem_t(socket: handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)
+  // MARK: Waiting
+
+  /// What tells that something has changed.
+  var descriptor: Int32 { option(ZMQ_FD) }
+
+  /// Looks what there is to do. Returns whether there is anything.
+  func look() -> Bool {
+    let events = option(ZMQ_EVENTS)
+    isReadable = events & ZMQ_POLLIN != 0
+    return isReadable || wantsToWrite && events & ZMQ_POLLOUT != 0
+  }
+
+  private func option(_ option: Int32) -> Int32 {
+    var value: Int32 = 0
+    var count = MemoryLayout<Int32>.size
+    while zmq_getsockopt(handle, option, &value, &count) != 0 && zmq_errno() == EINTR {}
+    return value
   }
 }

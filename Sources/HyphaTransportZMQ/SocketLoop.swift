@@ -12,6 +12,7 @@ final class SocketLoop {
   private static let stopRoundCountMax = 1024
 
   private let queue: OutboundQueue
+  private let turn: LoopTurn
   private let context: SocketContext
   private let counters: Counters
   private let linger: Duration
@@ -22,14 +23,25 @@ final class SocketLoop {
   private var connections: [Connection] = []
   private var refusals = RefusalLog()
   private let began = ContinuousClock.now
+  private var hasBegun = false
+  /// Whether a frame of this round has woken an agent that is to run on this thread.
+  private var hasWoken = false
+  /// Until when no agent runs on this thread, for one has taken long.
+  private var restsUntil = ContinuousClock.now
   private var pollSet: PollSet
   private var outbound = OutboundQueue.Lane.allCases.map {
     (lane: $0, items: [OutboundQueue.Item](), next: 0)
   }
 
   /// Opens the sockets.
-  init(_ share: ThreadShare, _ opener: SocketOpener, _ queue: OutboundQueue, _ counters: Counters) throws {
+  init(
+    _ share: ThreadShare, _ opener: SocketOpener, _ queue: OutboundQueue, _ turn: LoopTurn,
+    _ counters: Counters
+  )
+    throws
+  {
     self.queue = queue
+    self.turn = turn
     context = opener.context
     self.counters = counters
     linger = opener.options.linger
@@ -45,20 +57,58 @@ final class SocketLoop {
     for connection in channels.flatMap(\.connections) { watch(connection) }
   }
 
-  /// Goes on until the queue is closed.
-  func run(_ receiver: any TransportReceiver) {
-    for channel in channels { tellLinks(of: channel, receiver) }
+  /// Goes on until the queue is closed, or another thread has taken the turn. The turn is this thread's at the begin and, but
+  /// for the waits, until then.
+  ///
+  /// - Returns: whether the queue is closed, and the turn still this thread's.
+  func run(_ receiver: any TransportReceiver) -> Bool {
+    if hasBegun {
+      restsUntil = .now + Self.restAfterTakingOver
+    } else {
+      hasBegun = true
+      for channel in channels { tellLinks(of: channel, receiver) }
+    }
     while !queue.isClosed {
       if let plan = queue.takePlan() { change(to: plan, receiver) }
       let isDone = sendRound()
       for connection in control?.takeOpened() ?? [] { watch(connection) }
       let timeout = isDone && queue.beginWait() ? timeToRenewal() : .zero
-      if pollSet.poll(timeout: timeout) { queue.flag.lower() }
+      if pollSet.poll(timeout: timeout, turn) { queue.flag.lower() }
       receiveRound(receiver)
       tendConnections(receiver)
+      if hasWoken, !runAgents(receiver) { return false }
     }
     sendRest()
+    return true
   }
+
+  /// Closes all sockets, whoever still has the loop in hand: a thread that is long in an agent, and uses nothing of it any more.
+  func close() { context.close() }
+
+  // MARK: Agents
+
+  /// Runs the agents that a lone frame has woken, on this thread: it need not wake another one for them. Meanwhile the turn is
+  /// given back. Returns whether it is this thread's again.
+  private func runAgents(_ receiver: any TransportReceiver) -> Bool {
+    hasWoken = false
+    // Neither what the frame has caused nor what they send now waits for them.
+    _ = sendRound()
+    if !queue.isClosed, outbound.allSatisfy({ $0.next == $0.items.count }) { _ = queue.beginWait() }
+    let left = ContinuousClock.now
+    let ticket = turn.leave()
+    receiver.runAgents()
+    guard turn.comeBack(ticket) else { return false }
+    let elapsed = ContinuousClock.now - left
+    if elapsed > Self.agentTimeMax { restsUntil = left + elapsed * Self.restFactor }
+    return true
+  }
+
+  /// How long agents may take without others being run elsewhere for a while.
+  static let agentTimeMax = Duration.microseconds(200)
+  /// How long no others are run here where a thread took so long that another one took its place.
+  static let restAfterTakingOver = Duration.milliseconds(200)
+  /// For how many times that long.
+  static let restFactor = 50
 
   // MARK: Connections
 
@@ -119,14 +169,9 @@ final class SocketLoop {
         case .frame(let channel):
           if send(item.bytes, to: item.node, over: channel) { sentCount += 1 } else { framesDropped += 1 }
         case .run(let run):
-          guard let frames = run.take() else {
-            framesDropped += 1
-            continue
-          }
-          for frame in frames {
-            let isSent = send(frame.bytes, to: frame.node, over: run.channel)
-            if isSent { sentCount += 1 } else { framesDropped += 1 }
-          }
+          let (sent, dropped) = send(run)
+          sentCount += sent
+          framesDropped += dropped
         case .request: messagesDropped += control?.request(item.bytes, of: item.node) ?? 1
         case .answer:
           if control?.answer(item.bytes, to: item.node) != true { messagesDropped += 1 }
@@ -137,6 +182,31 @@ final class SocketLoop {
     }
     counters.add(framesSent: sentCount, framesDropped: framesDropped, messagesDropped: messagesDropped)
     return isDone
+  }
+
+  /// Sends a run. Returns how many frames of it were sent, and how many not.
+  private func send(_ run: OutboundRun) -> (sentCount: Int, droppedCount: Int) {
+    guard let frames = run.take() else { return (0, 1) }
+    let sentCount = frames.count { send($0.bytes, to: $0.node, over: run.channel) }
+    return (sentCount, frames.count - sentCount)
+  }
+
+  /// Sends a run in the turn of another thread, which takes the loop's place for that.
+  func sendNow(_ run: OutboundRun) {
+    let (sent, dropped) = send(run)
+    sentNow(sent, dropped)
+  }
+
+  /// The same for a frame.
+  func sendNow(_ frame: OutboundFrame) {
+    let isSent = send(frame.bytes, to: frame.node, over: frame.channel)
+    sentNow(isSent ? 1 : 0, isSent ? 0 : 1)
+  }
+
+  private func sentNow(_ sentCount: Int, _ droppedCount: Int) {
+    counters.add(framesSent: sentCount, framesDropped: droppedCount, messagesDropped: 0)
+    // Sending takes note of what came meanwhile: the loop's descriptor does not tell any more.
+    for channel in channels where channel.sockets.contains(where: { $0.look() }) { queue.flag.raise() }
   }
 
   private func send(_ frame: [UInt8], to node: NodeID, over channel: Channel) -> Bool {
@@ -171,7 +241,12 @@ final class SocketLoop {
       counters.add(framesReceived: frames.count)
       tell(receiver, of: refusals + channel.takeRefusals())
       if changed { tellLinks(of: channel, receiver) }
-      if !frames.isEmpty && !queue.isClosed { receiver.received(frames) }
+      if queue.isClosed { continue }
+      if frames.count == 1, channel.channel != .persistent, turn.hasStandby, .now >= restsUntil {
+        if receiver.received(alone: frames[0]) { hasWoken = true }
+      } else if !frames.isEmpty {
+        receiver.received(frames)
+      }
     }
   }
 

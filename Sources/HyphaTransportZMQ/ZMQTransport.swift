@@ -112,6 +112,11 @@ public final class ZMQTransport: Transport {
   }
 
   private func send(_ frames: [OutboundFrame], over thread: LinkThread) -> [OutboundFrame] {
+    if frames.count == 1, thread.share == .urgent, thread.share.channels.contains(frames[0].channel),
+      thread.direct.send(frames[0])
+    {
+      return []
+    }
     let items = frames.compactMap { frame in
       thread.share.channels.contains(frame.channel)
         ? OutboundQueue.Item(kind: .frame(frame.channel), node: frame.node, bytes: frame.bytes) : nil
@@ -127,6 +132,7 @@ public final class ZMQTransport: Transport {
 
   public func send(_ run: OutboundRun) -> [OutboundFrame] {
     let thread = urgent.share.channels.contains(run.channel) ? urgent : bulk
+    if thread.share == .urgent, thread.direct.send(run) { return [] }
     guard !thread.queue.append([.run(run)], to: ThreadShare.lane).isEmpty else { return [] }
     let dropped = run.drop()
     tally.add(framesDropped: dropped.count)

@@ -55,7 +55,7 @@ extension Processes {
       Mistake(
         arguments: "run key.yaml", status: 1,
         line: "hypha: key.yaml:3:1: the topology file has an unknown key, 'colour'; use one of hypha, name, "
-          + "version, log, alerts, membership, supervision, security, observer, oversight, nodes, kinds, agents"
+          + "version, log, alerts, membership, supervision, security, observer, oversight, realtime, delegation, nodes, kinds, agents"
       ),
       Mistake(
         arguments: "run circle.yaml", status: 1,

@@ -72,7 +72,8 @@ extension Processes {
       let lines = try bench.lines.map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
       #expect(
         lines.map(\.name) == [
-          "local-rate", "step-rate", "ring-rate", "ask-rate", "ask-p50", "ask-p99", "shared-rate",
+          "local-rate", "step-rate", "ring-rate", "ask-rate", "ask-p50", "ask-p99", "ask-copy-p50",
+          "shared-rate",
           "idle-start",
           "idle-memory",
           "recovery-memory", "recovery-time", "recovery-together",
@@ -95,6 +96,7 @@ extension Processes {
       #expect(
         names.isSuperset(of: [
           "e2e-rate", "e2e-rate-indexed", "e2e-cpu", "e2e-half-p99", "observed-rate", "observed-cpu",
+          "observed-none-cpu", "observed-work",
         ]))
       for line in lines { #expect(line.ours > 0 && (line.bare ?? 0) > 0, "\(line)") }
       let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path)

@@ -89,6 +89,15 @@ extension Processes {
       let table = try await scratch.hypha("losses", scratch("data"))
       #expect(
         table.status == 0 && table.lines.contains { $0.hasPrefix("deaf ") && $0.contains("no handler") })
+      // So do the nodes' receipts.
+      struct Receipts: Decodable { var receipts: [Report.Loss] }
+      let said = try await scratch.hypha("losses", scratch("data"), "--receipts", "--json", "--agent", "deaf")
+      let receipts = try JSONDecoder().decode(Receipts.self, from: Data(said.output.utf8)).receipts
+      func sum(_ losses: [Report.Loss]) -> [String: UInt64] {
+        Dictionary(
+          losses.map { ("\($0.from) \($0.lane) \($0.cause) \($0.at)", $0.count) }, uniquingKeysWith: +)
+      }
+      #expect(sum(receipts) == sum(kept.losses.filter { $0.agent == "deaf" }), "\(said.output)")
       // The sums of a log say the same, by channel and cause.
       let stats = try await scratch.hypha("log", "stats", scratch("data"), "--json")
       let sums = try #require(try JSON.decode(JSONValue.self, from: stats.output.utf8)["losses"])

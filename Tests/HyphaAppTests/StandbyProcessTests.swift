@@ -52,7 +52,10 @@ extension Processes {
         running[node] = try scratch.start("run", file, "--data", scratch("data"), "--node", node)
       }
       let link = DirectLink("g1", "r1")
-      #expect(await becomesTrue { (try? reading("right", scratch))?.live.links[link] != nil })
+      // The standby goes on from what it has heard: a link that only others know yet ends with the term.
+      for node in ["right", "far"] {
+        #expect(await becomesTrue { (try? reading(node, scratch))?.live.links[link] != nil }, "\(node)")
+      }
       let before = try reading("far", scratch).live
       #expect(before.holder == nil && SeatTerm.of(before.version) == 1)
       running["hq"]?.signal(SIGKILL)

@@ -36,7 +36,7 @@ import Testing
     var random = SeededGenerator(seed: seed)
     // `late` reaches the disk at some time although the log was told that it did not.
     for what in ["late", "eio", "short"] {
-      for call in Soak.sample(2, of: Array(2...14), &random) {
+      for call in Soak.sample(1, of: Array(2...14), &random) {
         let faults = ["CALLS": "meta", "AT": "\(call)", "DO": what]
         let answer = try cut(seed: seed, roundCount: 8, cutsPerMoment: 8, faults: faults)
         #expect(answer.hasPrefix("held "), "HYPHA_SEED=\(seed), \(what) at meta page \(call): \(answer)")

@@ -16,6 +16,17 @@ private actor Teller: Agent {
   static let publishes: [any Event.Type] = [Deposited.self, Alarm.self]
 }
 
+/// Asks before it buys, and grants what others ask for.
+private actor Buyer: Agent {
+  struct State: Codable { var answers: [String?] = [] }
+  static let publishes: [any Event.Type] = [DecisionRequested.self, DecisionAnswered.self]
+  static let handles = Handlers(Buyer.self)
+    .on(Deposit.self) { try await $2.decide($1, kind: "purchase", amount: Int64($1.amount)) }
+    .on(DecisionTaken.self) { buyer, taken, _ in buyer.state.answers.append(taken.reason) }
+    .on(DecisionReferred.self) { try await $2.grant($1) }
+  var state = State()
+}
+
 /// The kit itself, on the agents of Examples/bank.
 @Suite struct AgentTestTests {
   @Test func `an event-sourced agent with a question and timers is tested without waiting`() throws {
@@ -52,6 +63,28 @@ private actor Teller: Agent {
       "\(error)"
         == "undeclared: kind 'treasury' does not handle Deposit; add a handler of that type to its handles"
     }
+  }
+
+  // MARK: Decisions
+
+  @Test func `whoever asks for decisions and whoever takes them are tested alone`() throws {
+    let asking = try AgentTest(Buyer.self)
+    try asking.give(Deposit(amount: 900))
+    let asked = try #require(asking.published(DecisionRequested.self).first)
+    #expect(asked.approver == "boss" && asked.amount == 900 && asked.role == "buyer")
+    try asking.give(
+      DecisionTaken(
+        decision: asked.decision, requester: "agent",
+        stratum: Delegation.Stratum(approver: "boss", kind: "purchase"), isGranted: false, reason: "too much")
+    )
+    #expect(try asking.state.answers == ["too much"] && asking.failures.isEmpty)
+
+    let taking = try AgentTest(Buyer.self)
+    let referred = DecisionReferred(
+      decision: asked.decision, requester: "ana", desk: "outside",
+      stratum: Delegation.Stratum(approver: "agent", kind: "purchase"), amount: 7)
+    try taking.give(referred)
+    #expect(try taking.published(DecisionAnswered.self, to: "outside").map(\.isGranted) == [true])
   }
 
   // MARK: Stand-ins

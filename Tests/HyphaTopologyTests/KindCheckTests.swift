@@ -96,5 +96,11 @@ private func misfits(_ yaml: String) throws -> [String] {
       id: "ana", kind: "open", node: "m", publishes: ["a.B", "hypha.AgentStopped", "log.Pruned"])
     #expect(declarations["open"]?.published(by: agent) == ["a.B", "open.Said"])
     #expect(declarations["trace"]?.published(by: agent) == [])
+    // To ask for decisions, or take them, is for whom the file names.
+    let program = KindDeclaration(
+      publishes: [DecisionRequested.eventType, DecisionAnswered.eventType, "open.Said"], isOpen: true)
+    #expect(program.published(by: agent) == ["a.B", "open.Said"])
+    let asker = AgentSpec(id: "ben", kind: "open", node: "m", publishes: [DecisionRequested.eventType])
+    #expect(program.published(by: asker) == ["open.Said", DecisionRequested.eventType])
   }
 }

@@ -84,9 +84,11 @@ struct TopologyGenerator {
           reportsTo: agents.randomElement(using: &random)?.id,
           publishes: random.chance(50) ? nil : Set(Self.types.filter { _ in random.chance(30) }),
           subscribes: try (0..<Int.random(in: 0...3, using: &random)).map { _ in try subscription() },
-          settings: .object(settings), supervision: random.chance(70) ? nil : supervision()))
+          settings: .object(settings), supervision: random.chance(70) ? nil : supervision(),
+          realtime: random.chance(80) ? nil : limit()))
     }
     agents.shuffle(using: &random)
+    agents = standbys(of: agents)
     var log = LogSettings()
     if random.chance(50) { log.mapByteCount = .random(in: (1 << 20)...(64 << 40), using: &random) }
     if random.chance(50) { log.inlinePayloadByteCountMax = .random(in: 1_024...(1 << 20), using: &random) }
@@ -96,14 +98,35 @@ struct TopologyGenerator {
     }
     if security.keysDirectory == nil { security.allowsPlain = random.chance(50) }
     let topology = try Topology(
-      name: names(upTo: 1)[0], version: .random(in: 1 ... .max, using: &random), nodes: nodes, agents: agents,
+      name: names(upTo: 1)[0], version: .random(in: 1...4_000_000_000, using: &random), nodes: nodes,
+      agents: agents,
       log: log,
       alerts: AlertSettings(
         deadline: .milliseconds(Int64.random(in: 1...604_800_000, using: &random)),
         redelivery: random.chance(50) ? .seconds(1) : .seconds(Int64.random(in: 1...86_400, using: &random))),
       membership: membership(), supervision: random.chance(50) ? SupervisionSettings() : supervision(),
-      security: security, oversight: oversight(of: agents))
+      security: security, oversight: oversight(of: agents), realtime: random.chance(70) ? nil : limit())
     return (topology, kinds)
+  }
+
+  private mutating func limit() -> RealtimeLimit {
+    RealtimeLimit(
+      perSecond: .random(in: 1...100_000_000, using: &random),
+      burst: random.chance(50) ? nil : .random(in: 1...1_000_000, using: &random))
+  }
+
+  /// The same agents, some of whose supervisors have a standby on another node.
+  mutating func standbys(of agents: [AgentSpec]) -> [AgentSpec] {
+    agents.map { agent in
+      guard agents.contains(where: { $0.reportsTo == agent.id }), random.chance(50) else { return agent }
+      var agent = agent
+      agent.standby =
+        agents.filter { other in
+          let isBeside = other.reportsTo == agent.reportsTo && agent.reportsTo != nil
+          return other.id != agent.id && other.node != agent.node && (isBeside || other.reportsTo == agent.id)
+        }.randomElement(using: &random)?.id
+      return agent
+    }
   }
 
   /// Rules for supervisors among agents, each for a type once.

@@ -37,7 +37,7 @@ private func problems(agents: String) -> [String] {
       problems(text) == [
         "f:1:1: 'name' is missing; add 'name: my-deployment'",
         "f:2:1: the topology file has an unknown key, 'nme'; did you mean 'name'?",
-        "f:3:10: version must be a whole number; write a number from 1 to 4294967295, without quotes",
+        "f:3:10: version must be a whole number; write a number from 1 to 4000000000, without quotes",
         "f:4:17: map-size '12 parsecs' is not a size in whole bytes; "
           + "write a number with a unit, such as 512MiB or 64GiB",
         "f:4:29: log has an unknown key, 'sync'; "
@@ -93,6 +93,14 @@ private func problems(agents: String) -> [String] {
         "name: a b",
         "f:1:7: the deployment name 'a b' has a character that is not allowed; use letters, "
           + "digits, '.', '_' and '-'"
+      ),
+      (
+        "realtime: {burst: 3}",
+        "f:1:11: realtime has no rate; write how many events a second an agent may send: {rate: 10000}"
+      ),
+      (
+        "realtime: {rate: 0}",
+        "f:1:18: rate of realtime must be a whole number; write a number from 1 to 100000000, without quotes"
       ),
       (
         "alerts: {deadline: 30}",
@@ -179,7 +187,7 @@ private func problems(agents: String) -> [String] {
       (
         "limits: {}",
         "f:1:1: the topology file has an unknown key, 'limits'; use one of hypha, name, version, "
-          + "log, alerts, membership, supervision, security, observer, oversight, nodes, kinds, agents"
+          + "log, alerts, membership, supervision, security, observer, oversight, realtime, delegation, nodes, kinds, agents"
       ),
       (
         "supervision: {attempts: 0}",
@@ -196,7 +204,7 @@ private func problems(agents: String) -> [String] {
       (
         "\"a\\n\\e[31m\": {}",
         "f:1:1: the topology file has an unknown key, 'a\\u{a}\\u{1b}[31m'; use one of hypha, "
-          + "name, version, log, alerts, membership, supervision, security, observer, oversight, nodes, "
+          + "name, version, log, alerts, membership, supervision, security, observer, oversight, realtime, delegation, nodes, "
           + "kinds, agents"
       ),
     ] as [(String, String)]) func `says so at the place`(text: String, expected: String)
@@ -225,8 +233,8 @@ private func problems(agents: String) -> [String] {
     arguments: [
       (
         "  a: {kind: k, node: hq, parent: b}",
-        "f:5:26: agent 'a' has an unknown key, 'parent'; use one of kind, node, reports-to, "
-          + "publishes, subscribes, settings, supervision"
+        "f:5:26: agent 'a' has an unknown key, 'parent'; use one of kind, node, reports-to, standby, "
+          + "publishes, subscribes, settings, supervision, realtime"
       ),
       (
         "  a: {kind: k, node: hq, supervision: {retries: 3}}",

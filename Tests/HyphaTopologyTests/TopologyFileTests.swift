@@ -156,6 +156,17 @@ let incidentRoom = """
     #expect(alerts == AlertSettings(deadline: duration, redelivery: .seconds(2)))
   }
 
+  @Test func `reads how many realtime events agents may send`() throws {
+    let yaml = """
+      {hypha: 1, name: n, realtime: {rate: 5000}, nodes: {m: },
+       agents: {a: {kind: k}, b: {kind: k, reports-to: a, realtime: {rate: 10, burst: 3}}}}
+      """
+    let topology = try TopologyFile.read(yaml: yaml, file: "f").topology
+    #expect(topology.realtime == RealtimeLimit(perSecond: 5000, burst: 500))
+    #expect(topology.agents.map(\.realtime) == [nil, RealtimeLimit(perSecond: 10, burst: 3)])
+    #expect(RealtimeLimit(perSecond: 10).burst == 64)
+  }
+
   @Test(
     arguments: [
       ("{}", MembershipSettings()),

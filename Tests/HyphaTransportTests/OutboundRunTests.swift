@@ -32,9 +32,7 @@ private final class HandClock: TimeSource {
   }
 
   private func add(_ record: Record, to run: OutboundRun) -> Bool {
-    run.append(byteCount: record.byteCount) { bytes in
-      record.withBytes { bytes.append(contentsOf: $0) }
-    }
+    do { return try run.add(record) } catch { return false }
   }
 
   @Test func `whatever is added before it leaves goes into one frame a link, in order`() throws {
@@ -94,9 +92,34 @@ private final class HandClock: TimeSource {
   @Test func `what cannot be encoded is not in the run`() throws {
     let run = run()
     #expect(add(records[0], to: run))
+    let tight = WireLimits(payloadByteCountMax: 1, frameRecordCountMax: 256, frameByteCountMax: 1 << 20)
     #expect(throws: HyphaError.self) {
-      try run.append(byteCount: 10) { _ in throw HyphaError(.invalidRecord, "no") }
+      try run.add(Sample.record(at(1, 2), after: at(1, 1), payload: [1, 2]), limits: tight)
     }
     #expect(run.count == 1)
+  }
+
+  @Test func `a packed run takes what follows its newest event, and goes to each link`() throws {
+    let links = ["next", "other"].map { (node: NodeID) in
+      OutboundRun.Link(
+        node: node,
+        front: FrameFront(
+          via: AgentID(unchecked: node.text), lane: Sample.lane, topologyVersion: 7, hops: 2, isPacked: true))
+    }
+    let run = OutboundRun(channel: .realtime, links: links, expiry: nil)
+    let records = (1...5 as ClosedRange<UInt64>).map { sequence in
+      Sample.record(
+        at(1, sequence), after: sequence == 1 ? .start : at(1, sequence - 1), payload: [UInt8(sequence)],
+        channel: .realtime)
+    }
+    #expect(try records[..<3].allSatisfy { try run.add($0) })
+    #expect(try !run.add(records[4]), "one between them is not there")
+    let frames = try #require(run.take())
+    #expect(frames.map(\.node) == ["next", "other"])
+    for frame in frames {
+      let back = try Frame(decoding: frame.bytes)
+      #expect(back.via.text == frame.node.text && back.records == Array(records[..<3]))
+      #expect(back.records.isWholeRun)
+    }
   }
 }

@@ -1,4 +1,5 @@
 import HyphaCore
+import HyphaTransport
 
 /// Events of one lane, made by hand.
 enum Sample {
@@ -26,6 +27,14 @@ enum Sample {
       let first = sequence == sequences.lowerBound ? previous : nil
       return record(LanePoint(epoch: epoch, sequence: sequence), after: first ?? before)
     }
+  }
+}
+
+extension OutboundRun {
+  /// Adds an event as it is in a record. Returns whether there was room.
+  func add(_ record: Record, limits: WireLimits = .standard) throws -> Bool {
+    let template = try RecordTemplate(record.header, limits: limits)
+    return try record.withPayload { try append(template, RecordTemplate.Numbers(record), payload: $0) }
   }
 }
 

@@ -59,13 +59,10 @@ import Testing
     let records = Sample.run(1...3)
     let front = FrameFront(via: "b", lane: Sample.lane, topologyVersion: 7, hops: 1)
     let run = OutboundRun(channel: .realtime, links: [.init(node: "b", front: front)], expiry: nil)
-    func add(_ record: Record) -> Bool {
-      run.append(byteCount: record.byteCount) { bytes in record.withBytes { bytes.append(contentsOf: $0) } }
-    }
-    #expect(add(records[0]) && add(records[1]))
+    #expect(try run.add(records[0]) && run.add(records[1]))
     let returned = try a.send(run).map { try Frame(decoding: $0.bytes).records }
     #expect(returned == [Array(records[..<2])])
-    #expect(!add(records[2]))
+    #expect(try !run.add(records[2]))
     #expect(a.counters.framesDropped == 18)
     // The bulk thread is not held.
     a.send([Deployment.frame(to: "b", .persistent, "passes")])

@@ -13,7 +13,7 @@ struct BenchAgentsCommand: Command {
       One node in this process, with its log on LMDB. 'local-rate' hands typed values from one agent to another, beside a \
       locked queue between two threads. A step of 'step-rate' is one persistent event consumed, the state changed and one \
       persistent event published, synced together with the cursor. 'ask' is a question and its answer, one after the \
-      other. 'shared-rate' reads a value that another agent has shared, a hundred times a call. 'idle' starts agents that wait for events. Each figure is the median of ten slices; nothing else should \
+      other. 'ask-copy-p50' asks the same again, answered from a copy. 'shared-rate' reads a value that another agent has shared, a hundred times a call. 'idle' starts agents that wait for events. Each figure is the median of ten slices; nothing else should \
       run meanwhile.
 
       'recovery' lets event-sourced agents without a snapshot begin on logs of millions of events, each time in a process \

@@ -153,7 +153,35 @@ public struct AgentBench: Sendable {
       BenchRow("ask-rate", "one after the other in one node", .eventsPerSecond, ours: ours),
       BenchRow("ask-p50", "round trip in one node", .seconds, ours: latency(0.5), goal: .askLatency),
       BenchRow("ask-p99", "round trip in one node", .seconds, ours: latency(0.99)),
-    ]
+    ] + [try await repeatedAskRow(asked: latency(0.5))]
+  }
+
+  /// The same question again and again, once it is ambient: beside one that its agent answers.
+  private func repeatedAskRow(asked: Spread) async throws -> BenchRow {
+    let board = AgentBoard()
+    board.isWarm.store(false, ordering: .releasing)
+    var policy = ObserverPolicy()
+    policy.node = Self.node
+    try await withNode(
+      "copies", board, [("asker", BenchRepeatedAsker.self, []), ("answerer", BenchAnswerer.self, [])],
+      observer: policy
+    ) { _, log in
+      var patience = 1_000
+      while try AnswerReading.newest(in: log).isEmpty {
+        patience -= 1
+        guard patience > 0 else {
+          throw HyphaError(.failed, "the question has not become ambient", remedy: "run the bench again")
+        }
+        try await Task.sleep(nanoseconds: 20_000_000)
+      }
+      board.isWarm.store(true, ordering: .releasing)
+      _ = try await rates { board.taken.load(ordering: .relaxed) }
+    }
+    let latencies = board.latencies.withLock { $0 }.sorted()
+    let local = Spread((latencies.quantile(0.5) ?? 0) / 1e9)
+    return BenchRow(
+      "ask-copy-p50", "the same question again, answered from a copy; beside it one that is asked", .seconds,
+      ours: local, bare: asked.median, ratios: Spread(local.median / max(asked.median, 1e-9)))
   }
 
   private func sharedRow() async throws -> BenchRow {
@@ -206,10 +234,13 @@ public struct AgentBench: Sendable {
 
   // MARK: The node
 
+  private static let node: NodeID = "bench"
+
   /// The kinds of its agents.
   static let kinds: [any Agent.Type] = [
     TickBlaster.self, TickSink.self, JobSource.self, JobStepper.self, JobPasser.self, BenchAsker.self,
-    BenchAnswerer.self, BenchSharer.self, BenchReader.self, BenchIdler.self, PacedSource.self,
+    BenchRepeatedAsker.self, BenchAnswerer.self, BenchSharer.self, BenchReader.self, BenchIdler.self,
+    PacedSource.self,
   ]
 
   /// Runs a node with these agents below a boss while `body` is called.
@@ -218,9 +249,10 @@ public struct AgentBench: Sendable {
   func withNode<Result>(
     _ name: String, _ board: AgentBoard,
     _ agents: [(id: AgentID, kind: any Agent.Type, subscribes: [Subscription])],
-    settings own: [String: JSONValue] = [:], _ body: (Topology, LMDBLog) async throws -> Result
+    settings own: [String: JSONValue] = [:], observer: ObserverPolicy = ObserverPolicy(),
+    _ body: (Topology, LMDBLog) async throws -> Result
   ) async throws -> Result {
-    let node: NodeID = "bench"
+    let node = Self.node
     let number = AgentBoard.register(board)
     defer { AgentBoard.forget(number) }
     let specs =
@@ -231,7 +263,7 @@ public struct AgentBench: Sendable {
           id: agent.id, kind: agent.kind.kind, node: node, reportsTo: "boss", subscribes: agent.subscribes,
           settings: .object(place == 0 ? board.merging(own) { $1 } : board))
       }
-    let topology = try Topology(name: name, nodes: [NodeSpec(id: node)], agents: specs)
+    let topology = try Topology(name: name, nodes: [NodeSpec(id: node)], agents: specs, observer: observer)
     let scheduler = SystemScheduler()
     let log = try LMDBLog(
       directory: "\(settings.directory)/\(name)", node: node, settings: .standard, time: scheduler)

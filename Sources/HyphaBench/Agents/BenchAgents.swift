@@ -6,6 +6,8 @@ import Synchronization
 final class AgentBoard: Sendable {
   let taken = Atomic<Int>(0)
   let isOver = Atomic<Bool>(false)
+  /// Whether latencies are taken.
+  let isWarm = Atomic<Bool>(true)
   /// In nanoseconds; the first million.
   let latencies = Mutex<[Double]>([])
 
@@ -189,8 +191,33 @@ actor BenchAsker: Agent {
 actor BenchAnswerer: Agent {
   static let kind = "bench-answerer"
   static let settingNames: Set<String> = ["board"]
-  static let handles = Handlers(BenchAnswerer.self).answer(BenchQuestion.self) { _, question, _ in
-    question.number
+  static let handles = Handlers(BenchAnswerer.self).answer(BenchQuestion.self, mayBeShared: true) {
+    _, question, _ in question.number
+  }
+}
+
+/// Asks the same question again and again, and takes an earlier answer.
+actor BenchRepeatedAsker: Agent {
+  static let kind = "bench-repeated-asker"
+  static let settingNames: Set<String> = ["board"]
+  private static let askCount = 100
+
+  func start(in context: Context) { context.wake(after: .zero) }
+
+  func wake(in context: Context) async throws {
+    let board = try AgentBoard.of(context)
+    var latencies: [Double] = []
+    for _ in 0..<Self.askCount {
+      let began = Monotonic.nanoseconds()
+      _ = try await context.ask(
+        "answerer", BenchQuestion(number: 1), within: .seconds(60), maxAge: .seconds(3600))
+      latencies.append(Double(Monotonic.nanoseconds() - began))
+    }
+    board.taken.add(Self.askCount, ordering: .relaxed)
+    if board.isWarm.load(ordering: .acquiring) {
+      board.latencies.withLock { [latencies] in if $0.count < 1_000_000 { $0 += latencies } }
+    }
+    if !board.isOver.load(ordering: .relaxed) { context.wake(after: .zero) }
   }
 }
 

@@ -79,6 +79,11 @@ public struct Spread: Hashable, Sendable {
     (self.median, self.low, self.high) = (median, low, high)
   }
 
+  /// A number between two others.
+  init(median: Double, low: Double, high: Double) {
+    (self.median, self.low, self.high) = (median, low, high)
+  }
+
   /// A single number.
   init(_ value: Double) { (median, low, high) = (value, value, value) }
 }

@@ -67,7 +67,7 @@ struct Slice: Hashable, Sendable {
 
 /// The slices of all parts, round by round; part 0 is ours.
 struct Comparison {
-  private let rounds: [[Slice]]
+  let rounds: [[Slice]]
 
   /// A comparison of rounds that have a slice of each part, in the order of the parts.
   init(rounds: [[Slice]]) { self.rounds = rounds }

@@ -105,12 +105,16 @@ extension EventTypeName {
   public static let observed: EventTypeName = "hypha.Observed"
   /// What an agent's state was, as its node states it now and then (docs/replay.md).
   public static let stateCheckpointed: EventTypeName = "hypha.StateCheckpointed"
+  /// What an agent with replicas has handled without another word, and its state (docs/guarantees.md).
+  public static let inputsHandled: EventTypeName = "hypha.InputsHandled"
   /// That the next alert has a deadline of its own.
   public static let alertDeadlineSet: EventTypeName = "hypha.AlertDeadlineSet"
   /// That an agent that was moved works on its new node (docs/topology.md).
   public static let agentArrived: EventTypeName = "hypha.AgentArrived"
   /// What agents state to nobody: it is in their own node's log alone, and travels nowhere.
-  public static let toNobody: Set<EventTypeName> = [.observed, .stateCheckpointed, .alertDeadlineSet]
+  public static let toNobody: Set<EventTypeName> = [
+    .observed, .stateCheckpointed, .inputsHandled, .alertDeadlineSet,
+  ]
 }
 
 /// The names of Swift types, which to spell takes longer than to publish an event.

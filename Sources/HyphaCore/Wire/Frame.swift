@@ -23,7 +23,11 @@ public struct Frame: Hashable, Sendable {
   }
 
   /// The bytes as ``WireFormat`` lays them out; they begin with the topic that subscribers filter on.
-  public func encoded() -> [UInt8] { WireFormat.encodeFrame(self) }
+  ///
+  /// - Parameter isPacked: whether the records are packed, as protocol version 2 has it; of the realtime channel alone.
+  public func encoded(isPacked: Bool = false) -> [UInt8] {
+    WireFormat.encodeFrame(self, isPacked: isPacked)
+  }
 
   /// Decodes and verifies a frame.
   ///
@@ -35,11 +39,19 @@ public struct Frame: Hashable, Sendable {
   }
 
   /// Decodes and verifies a frame whose records' names may have been met before.
-  public init(decoding bytes: [UInt8], limits: WireLimits, names: inout RecordNamesCache) throws {
+  ///
+  /// - Parameter versionMax: the highest version of frames that the reader takes.
+  public init(
+    decoding bytes: [UInt8], limits: WireLimits, versionMax: UInt8 = Frame.versionMax,
+    names: inout RecordNamesCache
+  ) throws {
     self = try bytes.withUnsafeBytes {
-      try WireFormat.decodeFrame($0, in: bytes, limits: limits, names: &names)
+      try WireFormat.decodeFrame($0, in: bytes, limits: limits, versionMax: versionMax, names: &names)
     }
   }
+
+  /// The highest version of frames that this program knows: with packed records.
+  public static let versionMax = WireFormat.packedFrameVersion
 
   /// The topic prefix under which everything for `via` travels, for a subscription.
   public static func topicPrefix(via: AgentID) -> [UInt8] { Array("\(via)/".utf8) }

@@ -3,39 +3,49 @@
 /// A record is a place in one of these. So a run of records costs one piece of memory, and who hands records on from
 /// thread to thread counts references to this object alone, which nobody else uses at the same time.
 final class RecordBatch: Sendable {
-  let bytes: [UInt8]
-  let names: [RecordNames]
+  /// What some of the records share.
+  struct Kind: Sendable {
+    let names: RecordNames
+    /// Where the front lies that packed records refer to.
+    var front: UInt32 = 0
+  }
 
-  init(bytes: [UInt8], names: [RecordNames]) {
+  let bytes: [UInt8]
+  let kinds: [Kind]
+  /// How many packed records there are; 0 where the records are whole.
+  let runCount: Int
+
+  init(bytes: [UInt8], kinds: [Kind], runCount: Int = 0) {
     self.bytes = bytes
-    self.names = names
+    self.kinds = kinds
+    self.runCount = runCount
   }
 }
 
 /// Where the records of a batch lie that is not made yet.
 struct RecordPlaces {
-  private var names: [RecordNames] = []
-  private var places: [(offset: Int, byteCount: Int, name: Int)] = []
+  private var kinds: [RecordBatch.Kind] = []
+  private var places: [(offset: Int, byteCount: Int, kind: Int)] = []
 
   init(capacity: Int) { places.reserveCapacity(capacity) }
 
   /// Adds a record with the names of the one before it.
   mutating func addAlike(offset: Int, byteCount: Int) {
-    places.append((offset, byteCount, places[places.count - 1].name))
+    places.append((offset, byteCount, places[places.count - 1].kind))
   }
 
   /// Adds a record.
   mutating func add(offset: Int, byteCount: Int, names new: RecordNames) {
-    let index = names.firstIndex { $0 === new } ?? names.count
-    if index == names.count { names.append(new) }
+    let index = kinds.firstIndex { $0.names === new } ?? kinds.count
+    if index == kinds.count { kinds.append(.init(names: new)) }
     places.append((offset, byteCount, index))
   }
 
   /// The records, once `bytes` is all that they lie in.
   func records(in bytes: [UInt8]) -> [Record] {
-    let batch = RecordBatch(bytes: bytes, names: names)
+    let batch = RecordBatch(bytes: bytes, kinds: kinds)
     return places.map { place in
-      Record(in: batch, at: place.offset, byteCount: place.byteCount, nameIndex: place.name)
+      Record(in: batch, at: place.offset, byteCount: place.byteCount, kind: place.kind)
     }
   }
 }

@@ -4,6 +4,8 @@ public struct RecordTemplate: Sendable {
   public let names: RecordNames
   /// A whole record without a payload.
   private let front: [UInt8]
+  let epoch: UInt64
+  private let schemaVersion: UInt16
   private let limits: WireLimits
 
   /// The numbers that each record has of its own.
@@ -42,6 +44,7 @@ public struct RecordTemplate: Sendable {
     let payload = UnsafeRawBufferPointer(start: nil, count: 0)
     front = try WireFormat.encodeRecord(header, payload: payload, limits: limits).bytes
     names = front.withUnsafeBytes { RecordNames(header, as: $0) }
+    (epoch, schemaVersion) = (header.epoch, header.schemaVersion)
     self.limits = limits
   }
 
@@ -55,39 +58,38 @@ public struct RecordTemplate: Sendable {
   public func append(
     _ numbers: Numbers, payload: UnsafeRawBufferPointer, to bytes: inout [UInt8]
   ) throws(HyphaError) {
+    try check(numbers, payload: payload)
+    let begin = bytes.count
+    front.withUnsafeBytes { bytes.append(contentsOf: $0) }
+    bytes.append(contentsOf: payload)
+    bytes.withUnsafeMutableBytes { all in
+      UnsafeMutableRawBufferPointer(rebasing: all[begin...]).finishRecord(numbers)
+    }
+  }
+
+  /// Throws what ``append(_:payload:to:)`` throws.
+  func check(_ numbers: Numbers, payload: UnsafeRawBufferPointer) throws(HyphaError) {
     guard payload.count <= limits.payloadByteCountMax else {
       throw HyphaError(
         .tooLarge, "the payload of \(names.type) by \(names.lane.agent) has \(payload.count) bytes",
         remedy: "keep it to \(limits.payloadByteCountMax), or raise limits.payload")
     }
-    let begin = bytes.count
-    front.withUnsafeBytes { bytes.append(contentsOf: $0) }
-    let error: HyphaError? = bytes.withUnsafeMutableBytes { all -> HyphaError? in
-      let record = UnsafeMutableRawBufferPointer(rebasing: all[begin...])
-      record.put(UInt32(front.count + payload.count), at: 4)
-      record.put(numbers.id, at: 16)
-      record.put(numbers.time.rawValue, at: 32)
-      record.put(numbers.sequence, at: 48)
-      record.put(numbers.previous.epoch, at: 56)
-      record.put(numbers.previous.sequence, at: 64)
-      record.put(numbers.causation, at: 72)
-      record.put(numbers.correlation, at: 88)
-      let view = UnsafeRawBufferPointer(record)
-      let point = LanePoint(epoch: view.littleEndian(at: 40), sequence: numbers.sequence)
-      do throws(HyphaError) {
-        try WireFormat.checkNumbers(
-          point: point, previous: numbers.previous, schemaVersion: view.littleEndian(at: 108))
-        return nil
-      } catch { return error }
-    }
-    if let error {
-      bytes.removeLast(bytes.count - begin)
-      throw error
-    }
-    bytes.append(contentsOf: payload)
-    bytes.withUnsafeMutableBytes { all in
-      let record = UnsafeMutableRawBufferPointer(rebasing: all[begin...])
-      record.put(checksumCRC32C(UnsafeRawBufferPointer(rebasing: record[12...])), at: 8)
-    }
+    try WireFormat.checkNumbers(
+      point: LanePoint(epoch: epoch, sequence: numbers.sequence), previous: numbers.previous,
+      schemaVersion: schemaVersion)
+  }
+
+  /// Calls `body` with a whole record without a payload.
+  func withFront<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    front.withUnsafeBytes(body)
+  }
+}
+
+extension RecordTemplate.Numbers {
+  /// Those of a record.
+  public init(_ record: Record) {
+    self.init(
+      id: record.id, time: record.time, sequence: record.sequence, previous: record.previous,
+      causation: record.causation, correlation: record.correlation)
   }
 }

@@ -1,4 +1,4 @@
-/// The bytes of records and frames, version 1.
+/// The bytes of records, of version 1, and frames, of versions 1 and 2.
 ///
 /// Integers are little-endian. Texts are UTF-8. Whoever decodes checks everything: bytes come from
 /// networks and from disks.
@@ -46,10 +46,15 @@
 /// | 4 | remaining time to live in microseconds; 0xFFFFFFFF means without end |
 /// | 1 | number of records − 1 |
 /// | | that many records, one after the other, all of the topic's lane |
+///
+/// A frame of version 2, on the realtime channel alone, has packed records instead (``PackedRecord``), and its checksum is of
+/// all of it but the end of the topic and itself.
 public enum WireFormat {
   static let recordMagic: UInt32 = 0x3152_5948
   static let recordVersion: UInt8 = 1
+  /// The versions of frames: with whole records, and with packed ones.
   static let frameVersion: UInt8 = 1
+  static let packedFrameVersion: UInt8 = 2
   /// The length of a record's fixed part in bytes.
   public static let recordHeaderByteCount = 116
   /// The longest record without its payload, in bytes.
@@ -131,19 +136,27 @@ extension WireFormat {
 // MARK: Frames
 
 extension WireFormat {
-  static func encodeFrame(_ frame: Frame) -> [UInt8] {
+  static func encodeFrame(_ frame: Frame, isPacked: Bool) -> [UInt8] {
     precondition((1...256).contains(frame.records.count), "a frame carries 1 to 256 records")
+    let isPacked = isPacked && PackedRecord.isRun(frame.records)
     let front = FrameFront(
-      via: frame.via, lane: frame.records[0].lane, topologyVersion: frame.topologyVersion, hops: frame.hops)
-    var records: [UInt8] = []
-    records.reserveCapacity(frame.records.reduce(0) { $0 + $1.byteCount })
-    for record in frame.records { record.withBytes { records.append(contentsOf: $0) } }
-    return front.frame(of: records, recordCount: frame.records.count, remaining: frame.remaining)
+      via: frame.via, lane: frame.records[0].lane, topologyVersion: frame.topologyVersion, hops: frame.hops,
+      isPacked: isPacked)
+    var body = FrameBody(behind: front)
+    if isPacked, let whole = frame.records[...].packedBody {
+      // It does not depend on the link.
+      body.append(whole, count: frame.records.count)
+    } else {
+      if !isPacked { body.reserveCapacity(frame.records.reduce(front.byteCount) { $0 + $1.byteCount }) }
+      for record in frame.records { body.append(record) }
+    }
+    return front.finish(body, remaining: frame.remaining)
   }
 
   /// - Parameter storage: what `bytes` are; the records stay in it.
   static func decodeFrame(
-    _ bytes: UnsafeRawBufferPointer, in storage: [UInt8], limits: WireLimits, names: inout RecordNamesCache
+    _ bytes: UnsafeRawBufferPointer, in storage: [UInt8], limits: WireLimits, versionMax: UInt8,
+    names: inout RecordNamesCache
   ) throws -> Frame {
     guard bytes.count <= limits.frameByteCountMax else {
       throw HyphaError(.tooLarge, "a frame has \(bytes.count) bytes", remedy: "raise limits.frame")
@@ -158,14 +171,17 @@ extension WireFormat {
     guard reader.remaining >= frameHeaderByteCount else {
       throw HyphaError(.invalidFrame, "a frame is cut short: it ends in its header")
     }
-    guard stated == headerChecksum(bytes, topicByteCount: topicByteCount) else {
+    // The one field that is read before it is checked: it says what the checksum is of.
+    let version = bytes[reader.offset]
+    guard stated == checksum(bytes, topicByteCount: topicByteCount, isPacked: version == packedFrameVersion)
+    else {
       throw HyphaError(.invalidFrame, "a frame's checksum does not match: it was altered or damaged")
     }
-    let version: UInt8 = try reader.read()
-    guard version == frameVersion else {
+    guard try reader.read() == version, (frameVersion...max(frameVersion, versionMax)).contains(version)
+    else {
       throw HyphaError(
-        .invalidFrame, "a frame has version \(version), this program knows \(frameVersion)",
-        remedy: "upgrade this node")
+        .invalidFrame,
+        "a frame has version \(version), this node knows up to \(versionMax)", remedy: "upgrade this node")
     }
     let hops: UInt8 = try reader.read()
     let topologyVersion: UInt32 = try reader.read()
@@ -174,6 +190,22 @@ extension WireFormat {
     guard count <= limits.frameRecordCountMax else {
       throw HyphaError(.tooLarge, "a frame claims \(count) records")
     }
+    let (records, first) =
+      version == packedFrameVersion
+      ? try PackedRecord.records(&reader, count: count, of: bytes, in: storage, limits: limits, names: &names)
+      : try wholeRecords(&reader, count: count, of: bytes, in: storage, limits: limits, names: &names)
+    try reader.finish()
+    let via = try via(of: topic, to: first)
+    return Frame(
+      via: via, topologyVersion: topologyVersion, hops: hops,
+      remaining: remaining == withoutEnd ? nil : .microseconds(Int64(remaining)), records: records)
+  }
+
+  /// The records of a frame of version 1.
+  private static func wholeRecords(
+    _ reader: inout ByteReader, count: Int, of bytes: UnsafeRawBufferPointer, in storage: [UInt8],
+    limits: WireLimits, names: inout RecordNamesCache
+  ) throws -> (records: [Record], first: RecordView) {
     let first = try nextRecord(&reader, of: bytes, limits: limits)
     var places = RecordPlaces(capacity: count)
     var newest = try names.names(of: first)
@@ -189,12 +221,7 @@ extension WireFormat {
         places.add(offset: offset, byteCount: byteCount, names: newest)
       }
     }
-    try reader.finish()
-    let records = places.records(in: storage)
-    let via = try via(of: topic, to: first)
-    return Frame(
-      via: via, topologyVersion: topologyVersion, hops: hops,
-      remaining: remaining == withoutEnd ? nil : .microseconds(Int64(remaining)), records: records)
+    return (places.records(in: storage), first)
   }
 
   private static func nextRecord(
@@ -225,14 +252,18 @@ extension WireFormat {
     }
   }
 
-  private static func notTheLane() -> HyphaError {
+  static func notTheLane() -> HyphaError {
     HyphaError(.invalidFrame, "a frame's topic does not name the lane of its records")
   }
 
-  fileprivate static func headerChecksum(_ bytes: UnsafeRawBufferPointer, topicByteCount: Int) -> UInt32 {
-    let header = bytes[(topicByteCount + 5)..<(topicByteCount + 5 + frameHeaderByteCount)]
+  /// Of the topic and what follows the checksum: the header, and in a packed frame all that is behind it.
+  fileprivate static func checksum(
+    _ bytes: UnsafeRawBufferPointer, topicByteCount: Int, isPacked: Bool
+  ) -> UInt32 {
+    let begin = topicByteCount + 5
     return checksumCRC32C(
-      UnsafeRawBufferPointer(rebasing: header),
+      UnsafeRawBufferPointer(
+        rebasing: bytes[begin..<(isPacked ? bytes.count : begin + frameHeaderByteCount)]),
       after: checksumCRC32C(UnsafeRawBufferPointer(rebasing: bytes[..<topicByteCount])))
   }
 
@@ -251,11 +282,14 @@ extension WireFormat {
 /// changes.
 public struct FrameFront: Sendable {
   /// The topic and the frame header, without a count and a time to live.
-  private let bytes: [UInt8]
+  let bytes: [UInt8]
   private let topicByteCount: Int
+  /// Whether the frames have packed records.
+  public let isPacked: Bool
 
-  /// The front of frames of `lane` that `via` is to take next.
-  public init(via: AgentID, lane: Lane, topologyVersion: UInt32, hops: UInt8) {
+  /// The front of frames of `lane` that `via` is to take next; with whole records, or with packed ones.
+  public init(via: AgentID, lane: Lane, topologyVersion: UInt32, hops: UInt8, isPacked: Bool = false) {
+    self.isPacked = isPacked
     var writer = ByteWriter(capacity: 272)
     writer.write(via.text)
     writer.write("/")
@@ -267,7 +301,7 @@ public struct FrameFront: Sendable {
     topicByteCount = writer.bytes.count
     writer.write(UInt8(0))
     writer.write(UInt32(0))
-    writer.write(WireFormat.frameVersion)
+    writer.write(isPacked ? WireFormat.packedFrameVersion : WireFormat.frameVersion)
     writer.write(hops)
     writer.write(topologyVersion)
     writer.write(UInt32(0))
@@ -278,21 +312,18 @@ public struct FrameFront: Sendable {
   /// How many bytes the front has.
   public var byteCount: Int { bytes.count }
 
-  /// The frame of `recordCount` records, 1 to 256, that lie one after the other in `records`.
-  public func frame(of records: [UInt8], recordCount: Int, remaining: Duration?) -> [UInt8] {
-    let count = bytes.count + records.count
-    return [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
-      let frame = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count])
-      bytes.withUnsafeBytes { frame.copyMemory(from: $0) }
-      records.withUnsafeBytes {
-        UnsafeMutableRawBufferPointer(rebasing: frame[bytes.count...]).copyMemory(from: $0)
-      }
+  /// The frame of a body's records, 1 to 256, which was begun with this front.
+  public func finish(_ body: consuming FrameBody, remaining: Duration?) -> [UInt8] {
+    let recordCount = body.count
+    var frame = body.takeBytes()
+    frame.withUnsafeMutableBytes { frame in
       frame.put(WireFormat.encode(remaining: remaining), at: bytes.count - 5)
       frame[bytes.count - 1] = UInt8(recordCount - 1)
-      let checksum = WireFormat.headerChecksum(UnsafeRawBufferPointer(frame), topicByteCount: topicByteCount)
+      let checksum = WireFormat.checksum(
+        UnsafeRawBufferPointer(frame), topicByteCount: topicByteCount, isPacked: isPacked)
       frame.put(checksum, at: topicByteCount + 1)
-      initializedCount = count
     }
+    return frame
   }
 }
 

@@ -2,17 +2,21 @@ import Foundation
 public import HyphaCore
 import HyphaReplay
 public import HyphaRuntime
+import HyphaTopology
 import Synchronization
 
 /// An agent in any language: a program that gets each event as a line on standard input, and answers on standard output with
 /// the events that it publishes and a line that it is done (docs/exec.md).
 ///
-/// Its event types are those that the topology file names under `publishes` and `subscribes`. Settings: `command`, `arguments`,
+/// Its event types are those that the topology file names under `publishes` and `subscribes`; there `hypha.DecisionRequested` lets it ask
+/// for decisions, and `hypha.DecisionAnswered` take them. Settings: `command`, `arguments`,
 /// `environment`, `directory`, `alerts`.
 public actor Exec: Agent {
   public static let kind = "exec"
   public static let handles = Handlers(Exec.self).onOthers { try await $0.take($1, in: $2) }
-  public static let publishes: [any Event.Type] = [DiagnosticsWritten.self]
+  public static let publishes: [any Event.Type] = [
+    DiagnosticsWritten.self, DecisionRequested.self, DecisionAnswered.self,
+  ]
   public static let settingNames: Set<String> = [
     "command", "arguments", "environment", "directory", "alerts",
   ]
@@ -68,6 +72,8 @@ public actor Exec: Agent {
     do {
       outputs = try await program.handle("\(record.id)", line, within: context.handlerDeadline) { alert in
         try context.publish(alert.event, to: alert.addressee, within: alert.within)
+      } decide: {
+        try $0.carryOut(in: context)
       }
     } catch let error as HyphaError where error.code == .agentFailed {
       let lastWords = seat.diagnostics.withLock { $0.lastWords }

@@ -17,6 +17,8 @@ struct ProgramDialogue {
     case finish(Result<[ProgramOutput], any Error>)
     /// Let an alert leave: it does not wait for the input's end. Where that is refused, ``refuse(_:)`` is told.
     case alert(ProgramOutput)
+    /// Ask for a decision, or answer one; then tell ``decided(_:to:in:)``.
+    case decide(ProgramDecision, line: ProgramDecision.Line?, input: String)
     /// Something that no input fails for, and that somebody should know.
     case note(String)
   }
@@ -145,6 +147,19 @@ struct ProgramDialogue {
     open?.outputs = []
   }
 
+  /// What became of what the program has said about a decision. One that asks for one waits for a line.
+  ///
+  /// - Parameter line: the line that asks; nil for one that answers.
+  mutating func decided(
+    _ result: Result<EventID?, any Error>, to line: ProgramDecision.Line?, in input: String
+  )
+    -> [Effect]
+  {
+    if case .failure(let error) = result, open?.id == input { refuse(error) }
+    guard let line else { return [] }
+    return [.write(ProgramDecision.reply(to: line, in: input, result))]
+  }
+
   // MARK: Time
 
   /// Does what is due.
@@ -242,6 +257,16 @@ extension ProgramDialogue {
         now: now)
     }
     open?.byteCount += line.byteCount
+    let asking = ProgramDecision.Line(line, type: type)
+    do {
+      if let decision = try ProgramDecision(line, type: type) {
+        open?.alertCount += 1
+        if let refusal = question.refusal { throw refusal }
+        return [.decide(decision, line: asking, input: question.id)]
+      }
+    } catch {
+      return decided(.failure(error), to: asking, in: question.id)
+    }
     // It may go on, and its answer says when it is done; but none of it counts.
     guard question.refusal == nil else { return [] }
     do {

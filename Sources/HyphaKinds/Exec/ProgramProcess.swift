@@ -13,6 +13,8 @@ final class ProgramProcess: Sendable {
     var waiter: CheckedContinuation<[ProgramOutput], any Error>?
     /// Lets alerts leave while the input is open.
     var sendAlert: (@Sendable (ProgramOutput) throws -> Void)?
+    /// Does what the program says about decisions.
+    var decide: (@Sendable (ProgramDecision) throws -> EventID?)?
     var whenGone: [CheckedContinuation<Void, Never>] = []
     var isGone = false
   }
@@ -74,16 +76,19 @@ final class ProgramProcess: Sendable {
 
   /// Gives the program an input, and waits for its answer; one at a time.
   ///
-  /// - Parameter sendAlert: lets an alert leave, or throws why it must not; called on the process's thread, before this returns.
+  /// - Parameters:
+  ///   - sendAlert: lets an alert leave, or throws why it must not; called on the process's thread, before this returns.
+  ///   - decide: asks for a decision or answers one, or throws why not; called likewise.
   /// - Throws: what it says that has failed; that it has ended, was too slow, or broke the rules; `NodeStops` after ``stop()``.
   func handle(
     _ id: String, _ line: [UInt8], within deadline: Duration,
-    sendAlert: @escaping @Sendable (ProgramOutput) throws -> Void = { _ in }
+    sendAlert: @escaping @Sendable (ProgramOutput) throws -> Void = { _ in },
+    decide: @escaping @Sendable (ProgramDecision) throws -> EventID? = { _ in nil }
   ) async throws -> [ProgramOutput] {
     try await withCheckedThrowingContinuation { continuation in
       update { state, now in
         state.waiter = continuation
-        state.sendAlert = sendAlert
+        (state.sendAlert, state.decide) = (sendAlert, decide)
         return state.dialogue.give(id, line, within: deadline, now: now)
       }
       bell.ring()
@@ -112,9 +117,10 @@ final class ProgramProcess: Sendable {
     let now = began.duration(to: clock.now)
     var notes: [String] = []
     var alerts: [ProgramOutput] = []
-    var (finished, sendAlert) = state.withLock { state in
+    var decisions: [(decision: ProgramDecision, line: ProgramDecision.Line?, input: String)] = []
+    var (finished, sendAlert, decide) = state.withLock { state in
       var finished: (CheckedContinuation<[ProgramOutput], any Error>, Result<[ProgramOutput], any Error>)?
-      let sendAlert = state.sendAlert
+      let (sendAlert, decide) = (state.sendAlert, state.decide)
       for effect in change(&state, now) {
         switch effect {
         case .write(let bytes): state.orders.output += bytes
@@ -122,13 +128,14 @@ final class ProgramProcess: Sendable {
         case .terminate: state.orders.signals.append(SIGTERM)
         case .kill: state.orders.signals.append(SIGKILL)
         case .alert(let alert): alerts.append(alert)
+        case .decide(let decision, let line, let input): decisions.append((decision, line, input))
         case .finish(let result):
-          state.sendAlert = nil
+          (state.sendAlert, state.decide) = (nil, nil)
           if let waiter = state.waiter.take() { finished = (waiter, result) }
         case .note(let text): notes.append(text)
         }
       }
-      return (finished, sendAlert)
+      return (finished, sendAlert, decide)
     }
     do {
       for alert in alerts { try sendAlert?(alert) }
@@ -136,6 +143,15 @@ final class ProgramProcess: Sendable {
       // It may be that the program has gone on to the end meanwhile.
       if case .success? = finished?.1 { finished?.1 = .failure(error) }
       state.withLock { $0.dialogue.refuse(error) }
+    }
+    for (decision, line, input) in decisions {
+      let result = Result { try decide?(decision) ?? nil }
+      if case .failure(let error) = result, case .success? = finished?.1 { finished?.1 = .failure(error) }
+      state.withLock { state in
+        for case .write(let bytes) in state.dialogue.decided(result, to: line, in: input) {
+          state.orders.output += bytes
+        }
+      }
     }
     for note in notes { diagnose(Array("\(note)\n".utf8)) }
     if let (waiter, result) = finished { waiter.resume(with: result) }

@@ -125,9 +125,20 @@ private struct Filling {
     return byName[String(word.prefix(2))] != nil || Double(word) == nil
   }
 
+  /// The option that is missing before a word that looks like a path: the command takes a directory, and has none yet.
+  private func directoryOption(for word: String) -> String? {
+    guard word.contains("/") else { return nil }
+    return arguments.map(\.definition).first { definition in
+      guard case .directory = definition.completion, definition.role == .option else { return false }
+      return !filled.contains(definition.displayName)
+    }?.displayName
+  }
+
   private mutating func takePositional(_ word: String) throws(ParseFailure) {
     guard let argument = pendingPositionals.first else {
-      throw ParseFailure("unexpected argument '\(word)'", advice: "leave it out", node)
+      throw ParseFailure(
+        "unexpected argument '\(word)'",
+        advice: directoryOption(for: word).map { "write \($0) \(word)" } ?? "leave it out", node)
     }
     if argument.definition.arity != .repeated { pendingPositionals.removeFirst() }
     try fill(argument, with: word)

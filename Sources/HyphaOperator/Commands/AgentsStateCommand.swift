@@ -50,7 +50,7 @@ struct AgentsStateCommand: Command {
     let (log, kind, others) = try find()
     try confirmDirection(in: log)
     let program = try Program.require()
-    guard program.kinds.names.contains(kind) else {
+    guard program.kinds.declaration(kind) != nil else {
       throw HyphaError(
         .usage, "\(program.name) has no kind '\(kind)', of which '\(agent)' is",
         remedy: "run 'agents state' of the program that has it, such as the one that ran the deployment")

@@ -14,11 +14,18 @@ struct LossesCommand: Command {
       'at' names the node that has dropped it. What left its author's node and did not arrive is 'lost on a link'; while \
       nodes run, some of it may still be under way. A node that is killed takes its realtime counts of the last 10 s with \
       it; the column 'unknown' has what is missing for that. On the other channels the logs say it all.
+
+      Each node also states once a second what it has dropped since, in its log (hypha.EventsLost): --receipts lists that, with \
+      the time. Of what was lost on a link there is no receipt, for no node has dropped it.
       """,
-    examples: ["hypha losses data/incident-room", "hypha losses data/incident-room --agent pager --json"])
+    examples: [
+      "hypha losses data/incident-room", "hypha losses data/incident-room --agent pager --json",
+      "hypha losses data/incident-room --receipts",
+    ])
 
   @Argument(help: "A node's data directory, or a deployment's.", completion: .directory) var data: String
   @Option(help: "Show the losses of one agent alone.", valueName: "agent") var agent: AgentID?
+  @Flag(help: "List what nodes have said of their losses, and when.") var receipts = false
   @Flag(help: "Print as JSON.") var json = false
 
   private struct Row: Encodable {
@@ -39,6 +46,7 @@ struct LossesCommand: Command {
   }
 
   func run() async throws {
+    if receipts { return try LossReceipts(data, agent: agent).write(asJSON: json) }
     let table = LossTable(try await DeploymentLosses.read(data))
     let report = Report(
       channels: table.channels.map {

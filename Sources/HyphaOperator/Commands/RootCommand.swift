@@ -47,12 +47,17 @@ struct TopologyCommand: Command {
     name: "topology",
     abstract: "See how the network of agents evolves, and why; approve, pin, forbid, revert.",
     subcommands: [
+      TopologyPlanCommand.self, TopologyApplyCommand.self,
       TopologyShowCommand.self, TopologyWatchCommand.self, TopologyFindingsCommand.self,
       TopologyHistoryCommand.self, TopologyExplainCommand.self, TopologyDiffCommand.self,
       TopologySuggestionsCommand.self, TopologyApproveCommand.self,
       TopologyRejectCommand.self, TopologyPinCommand.self, TopologyUnpinCommand.self,
       TopologyForbidCommand.self, TopologyAllowCommand.self, TopologyRetireCommand.self,
+      TopologyQuestionsCommand.self, TopologyQuestionCommand.self,
       TopologyFreezeCommand.self, TopologyThawCommand.self, TopologyRevertCommand.self,
+      TopologyHandOverCommand.self,
+      TopologyDecisionsCommand.self, TopologyDelegationsCommand.self, TopologyDelegateCommand.self,
+      TopologyRevokeCommand.self,
       TopologyExportCommand.self, TopologySimulateCommand.self, TopologyWhatIfCommand.self,
     ])
 }

@@ -48,6 +48,11 @@ struct RunCommand: Command {
   )
   var withoutReplicas = false
   @Flag(help: "Stop when standard input ends; for programs that start nodes.") var attached = false
+  @Flag(
+    help:
+      "Where the node's log is under another topology file, run under that one, and take newer ones from the nodes that have them."
+  )
+  var asLogged = false
 
   func validate() throws {
     guard !(simulate && (node != nil || data != nil || fresh)) else {
@@ -90,8 +95,10 @@ struct RunCommand: Command {
       try program.removeLogs(topology.nodes.map { DataPlaces.directory(of: $0.id, in: directory) })
     }
     let earlier = try? await LossTable(DeploymentLosses.read(directory))
-    let launcher = Launcher(topology, executable: "/proc/self/exe".resolvedLink) { [file, seed] node in
+    let launcher = Launcher(topology, executable: "/proc/self/exe".resolvedLink) {
+      [file, seed] node, isAgain in
       ["run", file, "--node", node.text, "--data", directory, "--seed", "\(seed)", "--json", "--attached"]
+        + (isAgain || asLogged ? ["--as-logged"] : [])
     }
     let stop = StopSignal()
     let outcome = try await LiveRegion.run { region in
@@ -110,7 +117,7 @@ struct RunCommand: Command {
         SummaryReport(
           topology, outcome.summary, losses, since: earlier, elapsed: outcome.elapsed,
           isComplete: outcome.isComplete,
-          restarts: outcome.restartCount, data: directory), program)
+          restarts: outcome.restartCount, data: directory, effect: outcome.effect), program)
     }
     if let failure = outcome.failure {
       throw HyphaError(.failed, failure, remedy: "see the messages above")
@@ -138,7 +145,7 @@ struct RunCommand: Command {
 
   private func run(_ node: NodeID, _ program: Program, _ topology: Topology) async throws {
     let directory = DataPlaces.directory(data, of: topology)
-    guard topology.node(node) != nil else { throw unknown(node, topology) }
+    let filed = try asFiled(node, topology, in: directory, program)
     if fresh { try program.removeLogs([DataPlaces.directory(of: node, in: directory)]) }
     // Attached, the launcher says when to stop, and what its terminal says is meant for it.
     let stop = attached ? StopSignal([SIGTERM]) : StopSignal()
@@ -151,12 +158,31 @@ struct RunCommand: Command {
       }
     }
     let runner = NodeRunner(
-      program: program, topology: topology, node: node, data: directory, seed: seed, key: key,
-      beginsWithoutReplicas: withoutReplicas ? OperatorClient.authority(nil) : nil)
+      program: program, topology: filed.topology, text: filed.text, node: node,
+      data: directory, seed: seed, key: key,
+      followsLog: asLogged, beginsWithoutReplicas: withoutReplicas ? OperatorClient.authority(nil) : nil)
     // A handler that never returns must not keep the process.
     stop.whenUrgent { exit(ExitStatus.stopped(by: $0).code) }
     let reporter = NodeReporter(json: json)
     try await runner.run(until: stop) { try reporter.show($0) }
+  }
+
+  /// The file, where it has the node; else, if the logs count, the newest one that they know and that has it: another file was
+  /// applied since, or this one is not applied yet.
+  private func asFiled(_ node: NodeID, _ topology: Topology, in directory: String, _ program: Program) throws
+    -> (topology: Topology, text: TopologyText)
+  {
+    let text = try TopologyLoading.text(file, program.kinds)
+    if topology.node(node) != nil { return (topology, text) }
+    guard asLogged, let paths = try? DataPlaces.logs(in: directory) else { throw unknown(node, topology) }
+    let kept = try paths.compactMap { try KeptFile.read(in: program.readLog($0)) }
+    let revisions = try Moves.read(paths).revisions.revisions.reversed()
+    let texts = revisions.flatMap { [$0.order.file, $0.order.replaced] } + kept.map(\.text)
+    for known in texts {
+      guard let other = try? text.read(known), other.node(node) != nil else { continue }
+      return (other, TopologyText(known, read: text.read))
+    }
+    throw unknown(node, topology)
   }
 
   private func unknown(_ node: NodeID, _ topology: Topology) -> HyphaError {

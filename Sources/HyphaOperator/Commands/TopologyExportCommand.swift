@@ -14,7 +14,8 @@ struct TopologyExportCommand: Command {
     name: "export", abstract: "Write the topology for another program, or as a picture.",
     discussion: """
       svg is a picture of the hierarchy with its direct links: the newer a link the brighter, the more it had saved when it \
-      was made the wider; bottlenecks have a red ring, hot pairs without a link a red dashed line. dot is for Graphviz, mermaid for Mermaid, graphml for network analysis.
+      was made the wider; bottlenecks have a red ring, hot pairs without a link a red dashed line; where a supervisor's node is away, it is hollow, and dashed curves in \
+      orange lead to whom its branch reports. dot is for Graphviz, mermaid for Mermaid, graphml for network analysis.
       """,
     examples: [
       "hypha topology export topologies/incident-room.yaml --format svg > topology.svg",
@@ -26,7 +27,9 @@ struct TopologyExportCommand: Command {
   @Option(help: "Write it as it was at this place of the log.", valueName: "position|time") var at: Instant?
 
   func run() async throws {
-    let (topology, reading) = try deployment.read(through: at)
+    let (read, reading) = try deployment.read(through: at)
+    // Agents that an earlier revision had are there for what they have stated alone.
+    let topology = try read.replacing(agents: read.filedAgents)
     let text =
       switch format {
       case .svg: TopologyPicture(topology, reading.live, reading.findings.values.map(\.finding)).svg
@@ -38,13 +41,34 @@ struct TopologyExportCommand: Command {
     try Output.standard.write(text)
   }
 
+  /// Whether an agent's branch or the agent itself reports to another than the file says.
+  private static func isLeft(_ agent: AgentSpec, _ live: LiveTopology) -> Bool {
+    agent.reportsTo.map { live.attachment(of: $0) != nil } ?? false
+  }
+
+  /// The edges that the file does not have.
+  static func attached(_ topology: Topology, _ live: LiveTopology) -> [(agent: AgentID, up: AgentID)] {
+    guard !live.attachments.isEmpty else { return [] }
+    let supervisors = live.supervisors(topology)
+    return topology.agents.compactMap { agent in
+      guard let up = supervisors[agent.id], agent.reportsTo != up, topology.agent(up)?.reportsTo != agent.id
+      else { return nil }
+      return (agent.id, up)
+    }
+  }
+
   private static func quoted(_ text: some CustomStringConvertible) -> String { "\"\(text)\"" }
 
   private static func dot(_ topology: Topology, _ live: LiveTopology) -> String {
     var lines = ["graph \(quoted(topology.name)) {", "  node [shape=box];"]
     for agent in topology.agents {
       lines.append("  \(quoted(agent.id)) [tooltip=\(quoted("\(agent.kind) on \(agent.node)"))];")
-      if let up = agent.reportsTo { lines.append("  \(quoted(up)) -- \(quoted(agent.id));") }
+      guard let up = agent.reportsTo else { continue }
+      let style = isLeft(agent, live) ? " [style=dotted]" : ""
+      lines.append("  \(quoted(up)) -- \(quoted(agent.id))\(style);")
+    }
+    for (agent, up) in attached(topology, live) {
+      lines.append("  \(quoted(up)) -- \(quoted(agent)) [style=dashed, color=orange];")
     }
     for link in live.links.keys.sorted() {
       lines.append(
@@ -60,7 +84,11 @@ struct TopologyExportCommand: Command {
     var lines = ["graph TD"]
     for agent in topology.agents { lines.append("  \(place(agent.id))[\(quoted(agent.id))]") }
     for agent in topology.agents {
-      if let up = agent.reportsTo { lines.append("  \(place(up)) --- \(place(agent.id))") }
+      guard let up = agent.reportsTo else { continue }
+      lines.append("  \(place(up)) \(isLeft(agent, live) ? "-.-" : "---") \(place(agent.id))")
+    }
+    for (agent, up) in attached(topology, live) {
+      lines.append("  \(place(up)) ---|attached| \(place(agent))")
     }
     for link in live.links.keys.sorted() { lines.append("  \(place(link.one)) <==> \(place(link.other))") }
     return lines.joined(separator: "\n") + "\n"
@@ -83,7 +111,12 @@ struct TopologyExportCommand: Command {
     }
     for agent in topology.agents {
       guard let up = agent.reportsTo else { continue }
-      lines.append("    <edge source=\"\(up)\" target=\"\(agent.id)\"><data key=\"edge\">tree</data></edge>")
+      let kind = isLeft(agent, live) ? "left" : "tree"
+      lines.append(
+        "    <edge source=\"\(up)\" target=\"\(agent.id)\"><data key=\"edge\">\(kind)</data></edge>")
+    }
+    for (agent, up) in attached(topology, live) {
+      lines.append("    <edge source=\"\(up)\" target=\"\(agent)\"><data key=\"edge\">attached</data></edge>")
     }
     for (link, state) in live.links.sorted(by: { $0.key < $1.key }) {
       lines.append(
@@ -111,6 +144,7 @@ struct TopologyExportCommand: Command {
     let version: UInt32
     let agents: [Agent]
     let links: [Link]
+    let attachments: [BranchAttachment]
   }
 
   private static func json(_ topology: Topology, _ live: LiveTopology) throws -> String {
@@ -122,6 +156,6 @@ struct TopologyExportCommand: Command {
         },
         links: live.links.sorted { $0.key < $1.key }.map {
           .init(one: $0.key.one, other: $0.key.other, version: $0.value.version, isPinned: $0.value.isPinned)
-        })) + "\n"
+        }, attachments: live.attachments.map(\.attachment))) + "\n"
   }
 }

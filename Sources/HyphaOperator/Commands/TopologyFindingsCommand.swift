@@ -6,11 +6,14 @@ import HyphaTopology
 /// `hypha topology findings`: what the observer finds, whether it changes links or not.
 struct TopologyFindingsCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "findings", abstract: "List bottlenecks, stalls and hot pairs.",
+    name: "findings",
+    abstract: "List bottlenecks, stalls, hot pairs, recurring audiences, and what could be delegated.",
     discussion: """
       bottleneck: a supervisor that holds up what it relays, or does not keep up with what is for itself. stall: an alert \
-      without an answer, or an event in an inbox, that has waited far longer than its like. hot-pair: two agents that carry \
-      a sixteenth of all events or more, without a direct link. The figures are those of when it was found. Under every \
+      without an answer, an event in an inbox, or a decision, that has waited far longer than its like. hot-pair: two agents that carry \
+      a sixteenth of all events or more, without a direct link. recurring-audience: an agent that tells the same agents the \
+      same again and again, one by one. delegable: decisions of one sort that have earned a delegation which the topology file \
+      leaves to an operator, or does not have. The figures are those of when it was found. Under every \
       mode of the observer; reads the logs.
       """,
     examples: [

@@ -116,6 +116,20 @@ struct TopologyFreezeCommand: Command {
   func run() async throws { try await deployment.apply(.freeze, options) }
 }
 
+/// `hypha topology hand-over`.
+struct TopologyHandOverCommand: Command {
+  static let configuration = CommandConfiguration(
+    name: "hand-over", abstract: "Give the observer's seat to the other node that may have it.",
+    discussion: """
+      For a topology whose observer has a standby. The node that has the seat decides nothing more, and the other one \
+      begins its next term at once. Both must run.
+      """,
+    examples: ["hypha topology hand-over topologies/incident-room.yaml --note 'hq is back'"])
+  @OptionGroup var deployment: LiveTopologyOptions
+  @OptionGroup var options: RuleOptions
+  func run() async throws { try await deployment.apply(.handOver, options) }
+}
+
 /// `hypha topology thaw`.
 struct TopologyThawCommand: Command {
   static let configuration = CommandConfiguration(
@@ -129,7 +143,7 @@ struct TopologyThawCommand: Command {
 /// `hypha topology revert`.
 struct TopologyRevertCommand: Command {
   static let configuration = CommandConfiguration(
-    name: "revert", abstract: "Go back to the links of an earlier place of the log.",
+    name: "revert", abstract: "Go back to the links and ambient questions of an earlier place of the log.",
     discussion: "Links that came since go, those that went come back. What is pinned or forbidden stays so.",
     examples: ["hypha topology revert topologies/incident-room.yaml --to 1042"])
   @OptionGroup var deployment: LiveTopologyOptions
@@ -140,8 +154,12 @@ struct TopologyRevertCommand: Command {
     guard let to else {
       throw HyphaError(.usage, "--to is missing", remedy: "give a position, or a time (RFC 3339)")
     }
-    let live = try deployment.read(through: to).reading.live
+    let past = try deployment.read(through: to).reading
+    let live = past.live
     try await deployment.apply(.revert(version: live.version, links: live.links.keys.sorted()), options)
+    guard try deployment.read().reading.questions.promoted != past.questions.promoted else { return }
+    let questions = past.questions.promoted.map(\.key)
+    try await deployment.apply(.revert(version: past.questions.version, promoted: questions), options)
   }
 }
 

@@ -29,7 +29,7 @@ struct TopologyWatchCommand: Command {
     if Terminal.current.isOutputTTY, let keyboard = Keyboard() {
       try await draw(topology, log, reading, keyboard, stop)
     } else {
-      try await writeLines(log, reading, stop)
+      try await writeLines(topology, log, reading, stop)
     }
     if let signal = stop.signalNumber { throw ExitStatus.stopped(by: signal) }
   }
@@ -59,7 +59,9 @@ struct TopologyWatchCommand: Command {
     }
   }
 
-  private func writeLines(_ log: any LogReader, _ first: TopologyReading, _ stop: StopSignal) async throws {
+  private func writeLines(
+    _ topology: Topology, _ log: any LogReader, _ first: TopologyReading, _ stop: StopSignal
+  ) async throws {
     var reading = first
     var (shownCount, observedCount) = (0, 0)
     let clock = SuspendingClock()
@@ -67,7 +69,7 @@ struct TopologyWatchCommand: Command {
     while !stop.isRaised {
       try reading.readOn(log)
       for entry in reading.entries.dropFirst(shownCount) {
-        for line in TopologyWatchView.lines(entry, .plain) { try Output.standard.writeLine(line) }
+        for line in TopologyWatchView.lines(entry, topology, .plain) { try Output.standard.writeLine(line) }
       }
       shownCount = reading.entries.count
       if reading.observedCount != observedCount, clock.now - toldAt >= Self.lineInterval {

@@ -9,7 +9,7 @@ struct NodeOperations: Sendable {
   let log: any EventLog
   let pruning: NodePruning
 
-  private var node: Node { current.node }
+  var node: Node { current.node }
 
   /// The operations by name.
   var all: [String: OperatorServer.Operation] {
@@ -18,7 +18,10 @@ struct NodeOperations: Sendable {
       "losses": { _, _ in try Self.value(node.losses()) },
       "alerts.ack": { request, _ in try await acknowledge(request) },
       "topology.ask": { request, _ in try await askTopology(request) },
+      "delegation.rule": { request, _ in try await ruleDelegation(request) },
+      "questions.ask": { request, _ in try await askQuestion(request) },
       "agents.move": { request, _ in try await move(request) },
+      "topology.apply": { request, _ in try await apply(request) },
       "agents.explain": { request, _ in
         try Self.value(node.explain(Self.parameters(Explanation.self, of: request).agent))
       },
@@ -30,11 +33,11 @@ struct NodeOperations: Sendable {
     ]
   }
 
-  private static func value(_ result: some Encodable) throws -> JSONValue {
+  static func value(_ result: some Encodable) throws -> JSONValue {
     try JSON.decode(JSONValue.self, from: JSON.encode(result))
   }
 
-  private static func parameters<Wanted: Decodable>(_ type: Wanted.Type, of request: OperatorRequest) throws
+  static func parameters<Wanted: Decodable>(_ type: Wanted.Type, of request: OperatorRequest) throws
     -> Wanted
   {
     do {
@@ -197,7 +200,7 @@ struct NodeOperations: Sendable {
     return .object([:])
   }
 
-  private static func checkNote(_ note: String?) throws {
+  static func checkNote(_ note: String?) throws {
     guard note?.utf8.count ?? 0 <= Acknowledgement.noteByteCountMax else {
       throw HyphaError(
         .usage, "the note has \(note?.utf8.count ?? 0) bytes",

@@ -8,7 +8,7 @@ enum OperatorMessage {
   /// The version of the messages. A node answers no other.
   static let version = 1
   /// The longest request in bytes, its line feed included.
-  static let requestByteCountMax = 64 << 10
+  static let requestByteCountMax = 512 << 10
   /// The longest answer in bytes, its line feed included.
   static let answerByteCountMax = 16 << 20
 

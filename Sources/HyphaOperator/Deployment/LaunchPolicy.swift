@@ -37,6 +37,21 @@ struct LaunchPolicy {
     children = Dictionary(uniqueKeysWithValues: nodes.map { ($0, Child()) })
   }
 
+  /// The nodes that are to run.
+  var nodes: Set<NodeID> { Set(children.keys) }
+
+  /// A file that was applied has a node that this run has not.
+  mutating func joined(_ node: NodeID) {
+    children[node] = Child()
+    completeSince = nil
+  }
+
+  /// A node has left the deployment, and has ended.
+  mutating func left(_ node: NodeID) {
+    children[node] = nil
+    completeSince = nil
+  }
+
   mutating func reported(_ node: NodeID) { children[node]?.hasReported = true }
 
   /// Takes note that a node's process has ended at `now` (any clock that only grows).

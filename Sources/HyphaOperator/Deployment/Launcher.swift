@@ -13,14 +13,20 @@ final class Launcher {
     var isComplete: Bool
     var restartCount: Int
     var failure: String?
+    /// What the run cost before it had links, and at its end; nil where it had none.
+    var effect: (before: RewireEffect.Stretch, last: RewireEffect.Stretch)?
   }
 
   private let topology: Topology
   private let executable: String
-  private let arguments: @Sendable (NodeID) -> [String]
+  /// For a node, and whether it has run before: its file may have been changed since, and not applied.
+  private let arguments: @Sendable (NodeID, Bool) -> [String]
   private var processes: [NodeID: NodeProcess] = [:]
   private var tallies = NodeTallies()
+  private var effect = RewireEffect()
   private var restartCount = 0
+  /// The nodes that have left while this ran.
+  private var left: Set<NodeID> = []
 
   /// How often the launcher looks at its nodes.
   static let interval = Duration.milliseconds(100)
@@ -29,7 +35,7 @@ final class Launcher {
   /// How long the launcher waits for them without a word.
   static let stopQuietness = Duration.seconds(2)
 
-  init(_ topology: Topology, executable: String, arguments: @escaping @Sendable (NodeID) -> [String]) {
+  init(_ topology: Topology, executable: String, arguments: @escaping @Sendable (NodeID, Bool) -> [String]) {
     self.topology = topology
     self.executable = executable
     self.arguments = arguments
@@ -61,6 +67,13 @@ final class Launcher {
           try passOnWords(of: process, note)
           guard let ending else { continue }
           processes[node] = nil
+          if let status = process.status, status.hasLeft ?? false {
+            policy.left(node)
+            tallies.left(node, status)
+            left.insert(node)
+            try note("node '\(node)' has left the deployment")
+            continue
+          }
           tallies.ended(node, process.status)
           let isSuperseded = process.status?.isSuperseded ?? false
           switch policy.ended(node, ending, isSuperseded: isSuperseded, at: now) {
@@ -70,13 +83,19 @@ final class Launcher {
           default: try note("node '\(node)' \(Self.text(ending)); starting it again")
           }
         }
+        for node in joining(policy.nodes) {
+          try note("node '\(node)' is new in the topology file that was applied; starting it")
+          policy.joined(node)
+          try start(node, isAgain: true)
+        }
         let summary = summary()
+        effect.look(summary)
         try progress(summary, now)
         switch policy.due(at: now, summary) {
         case .wait: break
         case .restart(let nodes):
           for node in nodes {
-            try start(node)
+            try start(node, isAgain: true)
             restartCount += 1
           }
         case .finish:
@@ -95,18 +114,24 @@ final class Launcher {
     let last = processes.values.sorted { $0.node < $1.node }
     await stopAll(stop, note)
     for process in last { try passOnWords(of: process, note) }
+    let summary = tallies.summary(last.compactMap(\.status), isEnd: true)
     return Outcome(
-      summary: tallies.summary(last.compactMap(\.status), isEnd: true), elapsed: elapsed,
-      isComplete: isComplete, restartCount: restartCount,
-      failure: failure)
+      summary: summary, elapsed: elapsed, isComplete: isComplete, restartCount: restartCount,
+      failure: failure, effect: effect.stretches(at: summary))
   }
 
-  private func start(_ node: NodeID) throws {
-    processes[node] = try NodeProcess(node: node, executable: executable, arguments: arguments(node))
+  private func start(_ node: NodeID, isAgain: Bool = false) throws {
+    processes[node] = try NodeProcess(node: node, executable: executable, arguments: arguments(node, isAgain))
+  }
+
+  /// The nodes that a file has brought which was applied since the run began, as the nodes that are under the newest one say.
+  private func joining(_ known: Set<NodeID>) -> [NodeID] {
+    let newest = processes.values.compactMap(\.status).max { $0.revision ?? 1 < $1.revision ?? 1 }
+    return (newest?.nodes ?? []).filter { !known.contains($0) && !left.contains($0) }
   }
 
   private func summary() -> DeploymentSummary {
-    tallies.summary(topology.nodes.compactMap { processes[$0.id]?.status })
+    tallies.summary(processes.sorted { $0.key < $1.key }.compactMap(\.value.status))
   }
 
   /// Tells the operator what a node has written on standard error, and what it has noted in its status.

@@ -9,11 +9,15 @@ import Synchronization
 struct NodeRunner {
   let program: Program
   let topology: Topology
+  /// The file that the topology is from.
+  var text: TopologyText?
   let node: NodeID
   let data: String
   let seed: UInt64
   /// The file of the node's private key, where it is not found otherwise.
   var key: String?
+  /// Whether it runs under what its log has where the file is another one.
+  var followsLog = false
   /// Who has said that it is to begin without waiting for its replicas; nil where it waits.
   var beginsWithoutReplicas: AgentID?
 
@@ -21,9 +25,11 @@ struct NodeRunner {
   static let reportInterval = Duration.milliseconds(200)
   /// How long handlers may take to come to their end where the node begins anew, before it does without them.
   static let replacePatience = Duration.seconds(10)
+  /// How long a node that has no room to begin anew waits before it tries again.
+  static let fullPause = Duration.seconds(1)
 
-  /// Runs the node until `stop` is raised or `isDone` says so. Where agents are moved the node begins anew, on the same
-  /// log, in this process.
+  /// Runs the node until `stop` is raised or `isDone` says so, or it has left its deployment. Where agents are moved the node
+  /// begins anew, on the same log, in this process.
   ///
   /// - Throws: ``HyphaError/Code/superseded`` where another process runs the node that began later.
   ///
@@ -35,20 +41,25 @@ struct NodeRunner {
   ) async throws {
     let scheduler = SystemScheduler()
     let directory = DataPlaces.directory(of: node, in: data)
-    let security = try NodeSecurity(topology: topology, node: node, option: key).load(program.keys)
     let notes = NodeNotes()
     let log = try program.openLog(directory, node, topology.log, scheduler) { notes.take($0) }
     defer { log.close() }
-    func begin(_ number: UInt64) throws -> Turn {
-      let placed = try Node.placed(topology, by: log)
+    func begin(_ number: UInt64) throws -> Turn? {
+      let current = try Node.current(topology, text, by: log, followsLog: followsLog)
+      guard try !Node.hasLeft(current.topology, by: log) else { return nil }
+      if let note = current.note { notes.take(note) }
+      let placed = try Node.placed(current.topology, by: log)
+      // A revision may have brought nodes with keys of their own.
+      let security = try NodeSecurity(topology: current.topology, node: node, option: key).load(program.keys)
       let transport = try program.makeTransport(
         Node.linkPlan(of: node, in: placed, security: security), DataPlaces.runtimeDirectory(for: data),
         .standard)
       var configuration = Node.Configuration(
-        topology: topology, node: node, kinds: program.kinds, seed: seed &+ number << 32,
+        topology: current.topology, node: node, kinds: program.kinds, seed: seed &+ number << 32,
         notary: security.map(program.makeNotary),
         calls: openJournal(in: directory, of: placed, notes))
       configuration.beginsWithoutReplicas = beginsWithoutReplicas
+      configuration.file = current.file
       let tenure = LogTenure(log)
       let turn = Turn(
         number: number,
@@ -57,7 +68,7 @@ struct NodeRunner {
       turn.node.whenReplaced { [isReplaced = turn.isReplaced] in isReplaced.raise() }
       return turn
     }
-    var turn = try begin(0)
+    guard var turn = try begin(0) else { return try report(leftStatus(after: NodeStatus(node: node))) }
     let current = CurrentNode(turn.node)
     notes.pass { current.node.note($0) }
     let pruning = NodePruning(
@@ -77,14 +88,36 @@ struct NodeRunner {
         try report(turn.status())
         throw error
       case .replaced: await end(turn)
+      case .full(let error):
+        // One that works waits for room; so does one that begins anew.
+        notes.take("\(error)")
+        await end(turn)
+        try? await Task.sleep(for: Self.fullPause, clock: .suspending)
+        if stop.isRaised { break work }
       }
       let earlier = turn.status()
-      turn = try begin(turn.number + 1)
+      guard let next = try begin(turn.number + 1) else { return try report(leftStatus(after: earlier)) }
+      turn = next
       turn.earlier = earlier
       current.node = turn.node
     }
     await turn.node.stop()
     try report(turn.status())
+  }
+
+  /// What a node says at last that has left: what it has stated the others count.
+  private func leftStatus(after earlier: NodeStatus) -> NodeStatus {
+    var status = earlier
+    (status.hasLeft, status.backlog, status.reportNumber) = (true, 0, earlier.reportNumber + 1)
+    for channel in status.channels.keys {
+      status.channels[channel]?.statedCount = 0
+      status.channels[channel]?.statedPairCount = 0
+      status.channels[channel]?.handledPairCount = 0
+    }
+    status.notes.append(
+      "this node has left the deployment '\(topology.name)': the others have what they want of its log, which stays as it is"
+    )
+    return status
   }
 
   /// A node from one change of places to the next, and its use of the log.
@@ -114,6 +147,8 @@ struct NodeRunner {
     case replaced
     /// It must not run any more.
     case superseded(HyphaError)
+    /// There was no room to begin anew.
+    case full(HyphaError)
   }
 
   /// Runs a node until it is to stop, or to begin anew.
@@ -141,6 +176,8 @@ struct NodeRunner {
       await running.stop()
       // A start that was stopped in its middle has not failed.
       if stop.isRaised, (error as? HyphaError)?.code == .transportFailed { return .stopped }
+      // Who starts the process can free space first; who follows a move or a file was at work.
+      if turn.number > 0, let error = error as? HyphaError, error.code == .logFull { return .full(error) }
       throw error
     }
   }

@@ -24,6 +24,12 @@ struct NodeTallies {
     earlier[node] = status
   }
 
+  /// Takes note that a node has left: its figures stay.
+  mutating func left(_ node: NodeID, _ status: NodeStatus) {
+    ended(node, status)
+    earlier[node] = nil
+  }
+
   /// The figures of the run, given what the nodes that are here have reported.
   ///
   /// - Parameter isEnd: whether what nodes noted in earlier lives is part of it.

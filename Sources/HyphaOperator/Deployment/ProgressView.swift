@@ -34,7 +34,7 @@ struct ProgressView {
     let channels = Channel.allCases.map { channel in
       "\(channel) \(Human.count(summary.deliveredCount(channel))) delivered"
     }
-    let nodes = "\(summary.nodes.count)/\(topology.nodes.count) nodes"
+    let nodes = "\(summary.nodes.count)/\(self.nodes(summary).count) nodes"
     let workers = "\(summary.finishedCount)/\(summary.workerCount) workers done"
     return ([Self.clock(elapsed), nodes] + channels + [workers]).joined(separator: "  ")
   }
@@ -68,19 +68,24 @@ struct ProgressView {
       uniqueKeysWithValues: summary.missed.filter { !$0.missedNowBy.isEmpty }.map { entry in
         (entry.node, entry.missedNowBy.map(\.text).joined(separator: ", "))
       })
-    for node in topology.nodes {
-      guard let status = summary.nodes.first(where: { $0.node == node.id }) else {
-        nodes.add([.string(node.id.text), .none, .none, .none, .none, .string("not here", .yellow)])
+    for node in self.nodes(summary) {
+      guard let status = summary.nodes.first(where: { $0.node == node }) else {
+        nodes.add([.string(node.text), .none, .none, .none, .none, .string("not here", .yellow)])
         continue
       }
       nodes.add([
-        .string(node.id.text), .integer(status.agentCount), .integer(status.backlog),
+        .string(node.text), .integer(status.agentCount), .integer(status.backlog),
         .integer(status.behindLaneCount), .integer(Int(status.logHead)),
-        missed[node.id].map { .string("missed by \($0)", .yellow) }
+        missed[node].map { .string("missed by \($0)", .yellow) }
           ?? status.notes.last.map { .string($0, .yellow) } ?? .string("up", .green),
       ])
     }
     return lines + [""] + nodes.lines(style: style)
+  }
+
+  /// The nodes of the newest file that was applied, or of the one that the run began with.
+  private func nodes(_ summary: DeploymentSummary) -> [NodeID] {
+    summary.nodes.max { $0.revision ?? 1 < $1.revision ?? 1 }?.nodes ?? topology.nodes.map(\.id)
   }
 
   /// A bar for work that has a known end.

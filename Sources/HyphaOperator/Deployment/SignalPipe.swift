@@ -12,7 +12,7 @@ final class SignalPipe: Sendable {
 
   private let (readEnd, writeEnd): (Int32, Int32)
   private let source: any DispatchSourceRead
-  private let listeners = Mutex<[Int32: [@Sendable () -> Bool]]>([:])
+  private let listeners = Mutex<[Int32: [Listener]]>([:])
 
   private init?() {
     var ends: [Int32] = [-1, -1]
@@ -29,10 +29,27 @@ final class SignalPipe: Sendable {
     source.activate()
   }
 
-  /// Calls `listener` for each of these signals, until it returns false.
-  func listen(to number: Int32, _ listener: @escaping @Sendable () -> Bool) {
-    listeners.withLock { $0[number, default: []].append(listener) }
-    signal(number) { SignalPipe.shared?.write($0) }
+  /// Who listens to a signal.
+  struct Listener: Sendable {
+    /// Whether it still does.
+    let isListening: @Sendable () -> Bool
+    let hear: @Sendable () -> Void
+  }
+
+  /// Has `listener` hear each of these signals, which do nothing by themselves then.
+  func listen(to number: Int32, _ listener: Listener) {
+    listeners.withLock { listeners in
+      listeners[number, default: []].append(listener)
+      _ = signal(number) { SignalPipe.shared?.write($0) }
+    }
+  }
+
+  /// Has a signal do what it does by itself, where nobody listens to it any more.
+  func release(_ number: Int32) {
+    listeners.withLock { listeners in
+      listeners[number] = listeners[number]?.filter { $0.isListening() }
+      if listeners[number]?.isEmpty ?? true { _ = signal(number, SIG_DFL) }
+    }
   }
 
   /// Called by the handler: nothing but a write.
@@ -47,13 +64,12 @@ final class SignalPipe: Sendable {
     var bytes = [UInt8](repeating: 0, count: 64)
     let count = read(readEnd, &bytes, bytes.count)
     for number in bytes.prefix(max(0, count)).map(Int32.init) {
-      let called = listeners.withLock { $0[number] ?? [] }
-      let isListening = called.map { $0() }
-      listeners.withLock { listeners in
-        // Who came meanwhile stands behind them.
-        let added = listeners[number, default: []].dropFirst(called.count)
-        listeners[number] = zip(called, isListening).filter(\.1).map(\.0) + added
+      let called = listeners.withLock { listeners in
+        let called = (listeners[number] ?? []).filter { $0.isListening() }
+        listeners[number] = called
+        return called
       }
+      for listener in called { listener.hear() }
     }
   }
 }

@@ -5,6 +5,7 @@ import Synchronization
 package final class StopSignal: Sendable {
   private struct State {
     var isRaised = false
+    var hasEnded = false
     /// The signals that came, in order.
     var signals: [Int32] = []
     var actions: [@Sendable () -> Void] = []
@@ -19,17 +20,23 @@ package final class StopSignal: Sendable {
   package init(_ signals: [Int32] = [SIGINT, SIGTERM, SIGHUP]) {
     self.signals = signals.filter { $0 != SIGHUP || !Self.isIgnored($0) }
     for number in self.signals {
-      SignalPipe.shared?.listen(to: number) { [weak self] in
-        self?.raise(by: number)
-        return self != nil
-      }
+      SignalPipe.shared?.listen(
+        to: number,
+        .init { [weak self] in
+          self?.isListening ?? false
+        } hear: { [weak self] in
+          self?.raise(by: number)
+        })
     }
   }
 
-  /// Listens no more: from now on these signals end the process by themselves.
+  /// Listens no more: from now on these signals end the process by themselves, where nobody else listens to them.
   func end() {
-    for number in signals { signal(number, SIG_DFL) }
+    state.withLock { $0.hasEnded = true }
+    for number in signals { SignalPipe.shared?.release(number) }
   }
+
+  private var isListening: Bool { state.withLock { !$0.hasEnded } }
 
   /// Whether somebody wishes to stop.
   var isRaised: Bool { state.withLock { $0.isRaised } }

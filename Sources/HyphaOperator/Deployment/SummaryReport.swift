@@ -43,6 +43,8 @@ struct SummaryReport: Encodable {
   /// The version of the topology at the end, and its direct links; nil where it is not observed.
   let topologyVersion: UInt32?
   let links: Int?
+  /// What the run cost before it had links, and in the last quarter of its events; nil where it had none.
+  let beforeLinks, lastQuarter: RewireEffect.Stretch?
   let notes: [String]
   let data: String?
 
@@ -54,7 +56,8 @@ struct SummaryReport: Encodable {
   init(
     _ topology: Topology, _ summary: DeploymentSummary, _ losses: LossTable? = nil,
     since earlier: LossTable? = nil,
-    elapsed: Duration, isComplete: Bool, restarts: Int, data: String?
+    elapsed: Duration, isComplete: Bool, restarts: Int, data: String?,
+    effect: (before: RewireEffect.Stretch, last: RewireEffect.Stretch)? = nil
   ) {
     name = topology.name
     self.isComplete = isComplete
@@ -101,6 +104,7 @@ struct SummaryReport: Encodable {
     let newest = summary.all.max { $0.topologyVersion ?? 0 < $1.topologyVersion ?? 0 }
     topologyVersion = newest?.topologyVersion
     links = topologyVersion == nil ? nil : newest?.linkCount
+    (beforeLinks, lastQuarter) = (effect?.before, effect?.last)
     missed = summary.missed
     notes = summary.all.flatMap { status in status.notes.map { "[\(status.node)] \($0)" } }
     self.data = data
@@ -144,6 +148,12 @@ struct SummaryReport: Encodable {
     return lines
   }
 
+  private static func text(_ stretch: RewireEffect.Stretch) -> String {
+    let latency = Duration.microseconds(Int64(clamping: stretch.latencyP50Microseconds))
+    return "\(Human.count(stretch.events, "event")), \(Human.decimal(stretch.hops, digits: 2)) hops and "
+      + "\(Human.decimal(stretch.relayed, digits: 2)) relays each, p50 \(Human.duration(latency))"
+  }
+
   private func details(_ style: Style) -> [String] {
     var lines: [String] = []
     if let recorded = gauges["hand-overs recorded"] {
@@ -155,7 +165,9 @@ struct SummaryReport: Encodable {
         "hand-overs: \(Human.count(recorded)) recorded, \(Human.count(delivered)) delivered once, "
           + "\(Human.count(recorded - delivered)) missing, \(wrong.joined(separator: ", "))")
     }
-    let others = gauges.filter { !$0.key.hasPrefix("hand-overs") && $0.key != "generated" }
+    let others = gauges.filter {
+      !$0.key.hasPrefix("hand-overs") && !$0.key.hasPrefix("hypha.") && $0.key != "generated"
+    }
     if !others.isEmpty {
       lines.append(
         others.sorted { $0.key < $1.key }.map { "\($0.key): \(Human.count($0.value))" }.joined(
@@ -169,6 +181,10 @@ struct SummaryReport: Encodable {
     }
     if let links, let topologyVersion {
       lines.append("topology: \(Human.count(links)) direct links, version \(topologyVersion)")
+    }
+    if let beforeLinks, let lastQuarter {
+      lines.append("  before the first link: \(Self.text(beforeLinks))")
+      lines.append("  the last quarter:      \(Self.text(lastQuarter))")
     }
     for row in channels where !row.counts.isEmpty {
       let causes = row.counts.sorted { $0.key < $1.key }.map { "\($0.key) \(Human.count($0.value))" }

@@ -12,12 +12,24 @@ enum TopologyLoading {
   static func read(_ path: String, _ kinds: KindRegistry, _ overrides: AddressOverrides = .none) throws -> (
     file: TopologyFile?, problems: [Diagnostic]
   ) {
+    try read(contents(path), as: path, kinds, overrides)
+  }
+
+  /// The bytes of a file.
+  private static func contents(_ path: String) throws -> [UInt8] {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw HyphaError(
         .fileUnavailable, "the topology file \(path) cannot be read", remedy: remedy(forUnreadable: path))
     }
+    return Array(data)
+  }
+
+  /// The same of a text that stands in a file's place.
+  private static func read(
+    _ bytes: [UInt8], as path: String, _ kinds: KindRegistry, _ overrides: AddressOverrides
+  ) throws -> (file: TopologyFile?, problems: [Diagnostic]) {
     do {
-      let read = try TopologyFile.read(yaml: Array(data), file: path)
+      let read = try TopologyFile.read(yaml: bytes, file: path)
       let addressed = read.replacing(try overrides.applied(to: read.topology))
       let (file, missingKeys) = try addingKeys(to: addressed, beside: path)
       var problems = file.problems(kindNames: kinds.names) { kinds.declaration($0) }
@@ -89,6 +101,33 @@ enum TopologyLoading {
     let (file, problems) = try read(path, kinds, AddressOverrides(environment: environment))
     guard let file, problems.isEmpty else { throw TopologyDiagnostics(problems).error }
     return try resolvingFiles(of: file.topology, beside: path)
+  }
+
+  /// The text of a file, and how texts that stand in its place are read: with what lies beside it, and the addresses that
+  /// the environment gives.
+  ///
+  /// - Throws: ``HyphaError/Code/fileUnavailable``.
+  static func text(
+    _ path: String, _ kinds: KindRegistry,
+    environment: [String: String] = ProcessInfo.processInfo.environment
+  ) throws -> TopologyText {
+    TopologyText(String(decoding: try contents(path), as: UTF8.self)) { text in
+      let overrides = AddressOverrides(environment: environment)
+      let (file, problems) = try read(Array(text.utf8), as: path, kinds, overrides)
+      guard let file, problems.isEmpty else { throw TopologyDiagnostics(problems).error }
+      return try resolvingFiles(of: file.topology, beside: path)
+    }
+  }
+
+  /// The topology that a text says by itself, wherever it stood: its paths, keys and addresses as they are written.
+  ///
+  /// - Throws: ``HyphaError/Code/invalidTopology``.
+  static func plain(_ text: String, file: String) throws -> Topology {
+    do {
+      return try TopologyFile.read(yaml: text, file: file).topology
+    } catch {
+      throw error.error
+    }
   }
 
   /// A problem for each recording that cannot be read, at its first mention: without it the agents would all

@@ -24,6 +24,7 @@ enum ChangeText {
 
   /// Why a term of the observer's seat has begun.
   static func reason(_ begun: SeatBegun) -> String {
+    if begun.standing == SeatBegun.handedOver { return "the other node of the seat has handed it over" }
     let seconds = Human.decimal(Double(begun.silentMicroseconds) / 1_000_000, digits: 1)
     return "the other node of the seat was \(begun.standing), silent for \(seconds) s"
   }
@@ -48,6 +49,7 @@ enum ChangeText {
     case .approve(let link): "approve \(link)"
     case .reject(let link): "reject \(link)"
     case .freeze: "freeze"
+    case .handOver: "hand the seat over"
     case .thaw: "thaw"
     case .revert(let version, _): "revert to version \(SeatTerm.text(version))"
     }
@@ -88,6 +90,7 @@ enum ChangeText {
         "It has come or gone \(changes.count) times: \(changes.map { "version \(SeatTerm.text($0.1))" }.joined(separator: ", "))."
       )
     }
+    lines += AttachmentText.explain(link, reading.live, topology)
     for found in reading.findings.values.sorted(by: { $0.finding.topic < $1.finding.topic }) {
       let topic = found.finding.topic
       let isPair = topic.other.map { $0 != topic.agent && DirectLink(topic.agent, $0) == link } ?? false

@@ -25,7 +25,8 @@ struct LiveTopologyOptions: ArgumentGroup {
   /// Agents that were moved are where they were moved to.
   func read(through end: Instant? = nil) throws -> (topology: Topology, reading: TopologyReading) {
     let (filed, program) = (try topology(), try Program.require())
-    let topology = try Moves.read(logs(of: filed), through: end?.end).moves.placing(filed)
+    let then = try Moves.read(logs(of: filed), through: end?.end)
+    let topology = try then.moves.placing(revised(filed, then.revisions)).without(then.departures)
     var newest: (reading: TopologyReading, rank: Int)?
     for path in try logs(of: topology) {
       let log = try program.readLog(path)
@@ -54,6 +55,17 @@ struct LiveTopologyOptions: ArgumentGroup {
     return (topology, newest.reading)
   }
 
+  /// The topology by the file that counted then: that of a revision, once there is any.
+  private func revised(_ filed: Topology, _ then: Revisions) throws -> Topology {
+    let all = try Moves.read(logs(of: filed)).revisions
+    guard all.newest != nil, let text = then.newest?.file ?? all.text(of: 1) else { return filed }
+    let known = try TopologyLoading.plain(text, file: "revision \(then.number)")
+    return try then.newest.map { try known.revised(by: $0, after: then.replaced) } ?? known
+  }
+
+  /// The revisions of the topology file, as all logs together have them.
+  func revisions() throws -> Revisions { try Moves.read(logs(of: topology())).revisions }
+
   /// Whether the log of the node with the seat is here.
   private func hasSeat(_ topology: Topology) throws -> Bool {
     try logs(of: topology).contains { path in
@@ -69,7 +81,8 @@ struct LiveTopologyOptions: ArgumentGroup {
   /// The log to follow: that of the standby, which has all that the seat has and goes on when that is gone, or of the seat
   /// where it is here, and any other one where neither is.
   func followed() throws -> (topology: Topology, log: any LogReader) {
-    let (topology, program) = (try topology(), try Program.require())
+    let (filed, program) = (try topology(), try Program.require())
+    let topology = try revised(filed, Moves.read(logs(of: filed)).revisions)
     let logs = try logs(of: topology).map { try program.readLog($0) }
     let seats = topology.observer.seats.reversed()
     let log = seats.lazy.compactMap { seat in logs.first { $0.identity.node == seat } }.first ?? logs.first
@@ -84,10 +97,18 @@ struct LiveTopologyOptions: ArgumentGroup {
   /// - Returns: what came of it.
   func ask(_ rule: LinkRule, by principal: AgentID?, note: String?) async throws -> NodeOperations.RuleOutcome
   {
+    try await send(
+      "topology.ask", by: principal, NodeOperations.Rule(rule: rule, note: note),
+      as: NodeOperations.RuleOutcome.self)
+  }
+
+  /// The same of any operation of a node.
+  func send<Outcome: Decodable & Sendable>(
+    _ name: String, by principal: AgentID?, _ parameters: some Encodable, as type: Outcome.Type
+  ) async throws -> Outcome {
     let topology = try topology()
     let request = try OperatorRequest(
-      "topology.ask", by: OperatorClient.authority(principal),
-      parameters: NodeOperations.Rule(rule: rule, note: note))
+      name, by: OperatorClient.authority(principal), parameters: parameters)
     let logs = try logs(of: topology)
     let order = topology.observer.seats.flatMap { seat in logs.filter { $0.hasSuffix("/\(seat)") } } + logs
     var first: [String] = []
@@ -97,7 +118,7 @@ struct LiveTopologyOptions: ArgumentGroup {
       break
     }
     for path in first + order {
-      if let outcome = try await OperatorClient.ask(path, request, as: NodeOperations.RuleOutcome.self) {
+      if let outcome = try await OperatorClient.ask(path, request, as: type) {
         return outcome
       }
     }

@@ -19,12 +19,21 @@ struct Moves {
   }
 
   private(set) var moves = AgentMoves()
+  /// The files that the deployment has run under since it began.
+  private(set) var revisions = Revisions()
+  /// How far nodes have got that leave.
+  private(set) var departures = Departures()
 
   /// What the logs in some directories have.
   static func read(_ paths: [String], through end: TopologyReading.End? = nil) throws -> Moves {
     let program = try Program.require()
     var all = Moves()
-    for path in paths { all.moves.merge(try MoveReading(program.readLog(path), through: end).moves) }
+    for path in paths {
+      let reading = try MoveReading(program.readLog(path), through: end)
+      all.moves.merge(reading.moves)
+      all.revisions.merge(reading.revisions)
+      all.departures.merge(reading.departures)
+    }
     return all
   }
 

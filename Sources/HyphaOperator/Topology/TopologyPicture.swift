@@ -79,7 +79,13 @@ struct TopologyPicture {
       "<text x=\"24\" y=\"60\" fill=\"#8b98a5\" font-size=\"13\">version \(SeatTerm.text(live.version)): "
         + "\(topology.agents.count) agents, \(live.links.count) direct links</text>",
     ]
-    lines += edges + hotPairs + curves + rings + agents
+    if !live.attachments.isEmpty {
+      let names = live.attachments.map(\.attachment.supervisor.text).joined(separator: ", ")
+      lines.append(
+        "<text x=\"24\" y=\"80\" fill=\"#ffb454\" font-size=\"13\">away: \(XMLText.escaped(names)); dashed: to whom the branch reports"
+          + "</text>")
+    }
+    lines += edges + attached + hotPairs + curves + rings + agents
     return (lines + ["</svg>", ""]).joined(separator: "\n")
   }
 
@@ -94,7 +100,24 @@ struct TopologyPicture {
       guard let up = agent.reportsTo else { return nil }
       let (from, to) = (point(up), point(agent.id))
       return "<line x1=\"\(Self.number(from.x))\" y1=\"\(Self.number(from.y))\" x2=\"\(Self.number(to.x))\" "
-        + "y2=\"\(Self.number(to.y))\" stroke=\"#3a4654\" stroke-width=\"1.2\"/>"
+        + "y2=\"\(Self.number(to.y))\" stroke=\"#3a4654\" stroke-width=\"1.2\""
+        + (live.attachment(of: up) == nil ? "/>" : " stroke-opacity=\"0.5\" stroke-dasharray=\"2 4\"/>")
+    }
+  }
+
+  /// Whom the branches of supervisors report to whose nodes are away.
+  private var attached: [String] {
+    TopologyExportCommand.attached(topology, live).map { agent, up in
+      let (from, to) = (point(up), point(agent))
+      let why = topology.agent(agent)?.reportsTo.flatMap { live.attachment(of: $0) }.map(AttachmentText.text)
+      // Bent aside: a straight line could lead through the supervisor that it leads around.
+      let bend = (
+        (from.x + to.x) / 2 + (to.y - from.y) * 0.18, (from.y + to.y) / 2 - (to.x - from.x) * 0.18
+      )
+      return
+        "<path d=\"M\(Self.number(from.x)) \(Self.number(from.y)) Q\(Self.number(bend.0)) \(Self.number(bend.1)) "
+        + "\(Self.number(to.x)) \(Self.number(to.y))\" fill=\"none\" stroke=\"#ffb454\" stroke-width=\"1.6\" "
+        + "stroke-dasharray=\"5 4\"><title>\(XMLText.escaped(why ?? "attached"))</title></path>"
     }
   }
 
@@ -103,8 +126,15 @@ struct TopologyPicture {
     let highest = Double(max(1, live.links.values.map(\.score).max() ?? 1))
     return live.links.sorted { ($0.value.version, $0.key) < ($1.value.version, $1.key) }.map { link, state in
       let (from, to) = (point(link.one), point(link.other))
-      // Bent towards the middle, away from the tree's edges.
-      let bend = ((from.x + to.x) / 2 * 0.45 + center * 0.55, (from.y + to.y) / 2 * 0.45 + center * 0.55)
+      // Bent towards the middle, away from the tree's edges; and aside where it would lead through the middle, and so along them.
+      let middle = ((from.x + to.x) / 2, (from.y + to.y) / 2)
+      let length = hypot(to.x - from.x, to.y - from.y)
+      let isAcross = hypot(middle.0 - center, middle.1 - center) < length / 10
+      let aside = isAcross ? 0.15 : 0
+      let bend = (
+        middle.0 * 0.45 + center * 0.55 + (to.y - from.y) * aside,
+        middle.1 * 0.45 + center * 0.55 - (to.x - from.x) * aside
+      )
       let age = Double(state.version - min(state.version, topology.version)) / newest
       let width = 1.2 + 3 * (Double(state.score) / highest).squareRoot()
       let color = state.isPinned ? "#ffb454" : "#4cd4a4"
@@ -119,7 +149,9 @@ struct TopologyPicture {
   /// A ring about each bottleneck, and a dashed one about whoever is waited for.
   private var rings: [String] {
     findings.compactMap { finding in
-      guard finding.topic.kind != .hotPair, places[finding.topic.agent] != nil else { return nil }
+      guard [.bottleneck, .stall].contains(finding.topic.kind), places[finding.topic.agent] != nil else {
+        return nil
+      }
       let (x, y) = point(finding.topic.agent)
       let isBottleneck = finding.topic.kind == .bottleneck
       let radius = isBottleneck ? 14.0 : 10.0
@@ -150,9 +182,13 @@ struct TopologyPicture {
       let (x, y) = place.point(center)
       let supervises = !topology.children(of: agent.id).isEmpty
       let radius = agent.reportsTo == nil ? 9.0 : supervises ? 6.5 : 4.0
-      let fill = supervises ? "#6cb6ff" : "#c9d4df"
+      let isAway = live.attachment(of: agent.id) != nil
+      let look =
+        isAway
+        ? "fill=\"#10141a\" stroke=\"#ffb454\" stroke-width=\"1.6\""
+        : "fill=\"\(supervises ? "#6cb6ff" : "#c9d4df")\""
       let dot =
-        "<circle cx=\"\(Self.number(x))\" cy=\"\(Self.number(y))\" r=\"\(radius)\" fill=\"\(fill)\">"
+        "<circle cx=\"\(Self.number(x))\" cy=\"\(Self.number(y))\" r=\"\(radius)\" \(look)>"
         + "<title>\(agent.id): \(XMLText.escaped(agent.kind)) on \(agent.node)</title></circle>"
       // Beyond some hundreds nobody reads them, and the titles have them.
       guard supervises || leafCount <= 300 else { return [dot] }

@@ -13,6 +13,7 @@ struct TopologyWatchView {
   /// The most supervisors that are listed.
   private static let relayCountMax = 6
   private static let findingCountMax = 5
+  private static let branchCountMax = 4
 
   init(_ topology: Topology, style: Style) { (self.topology, self.style) = (topology, style) }
 
@@ -21,6 +22,13 @@ struct TopologyWatchView {
     var lines = header(reading, now)
     let relays = relays(reading, width)
     if !relays.isEmpty { lines += [""] + relays }
+    let branches = reading.live.attachments
+    if !branches.isEmpty {
+      lines += [""] + branches.prefix(Self.branchCountMax).map { style.yellow(AttachmentText.text($0)) }
+      if branches.count > Self.branchCountMax {
+        lines.append(style.dim("and \(branches.count - Self.branchCountMax) more: hypha topology show"))
+      }
+    }
     let findings = FindingText.lines(reading)
     if !findings.isEmpty {
       lines += ["", style.bold("found")]
@@ -33,7 +41,7 @@ struct TopologyWatchView {
     let room = max(1, height - lines.count - 3)
     var changes: [String] = []
     for entry in reading.entries.reversed() where changes.count < room {
-      changes.insert(contentsOf: Self.lines(entry, style), at: 0)
+      changes.insert(contentsOf: Self.lines(entry, topology, style), at: 0)
     }
     lines += ["", style.bold("changes")]
     lines += changes.isEmpty ? [style.dim("none yet")] : Array(changes.suffix(room))
@@ -94,7 +102,7 @@ struct TopologyWatchView {
   static func time(_ time: Timestamp) -> String { String(time.text.dropFirst(11).prefix(8)) }
 
   /// What an entry of the log says, a line each.
-  static func lines(_ entry: TopologyReading.Entry, _ style: Style) -> [String] {
+  static func lines(_ entry: TopologyReading.Entry, _ topology: Topology, _ style: Style) -> [String] {
     let time = style.dim(time(entry.time))
     func lines(_ change: LinkChange, _ prefix: String) -> [String] {
       // Who asked for it stands in a line of its own.
@@ -115,7 +123,10 @@ struct TopologyWatchView {
       let begun = event.begun.map {
         "\(time)  \(style.yellow("node '\($0.node)' has the seat"))  \(style.dim(ChangeText.reason($0)))"
       }
-      return (begun.map { [$0] } ?? []) + event.changes.flatMap { lines($0, "") }
+      let branches = AttachmentText.changes(event.attachments, topology).map { what, why in
+        "\(time)  \(style.yellow(what))  \(style.dim(why))"
+      }
+      return (begun.map { [$0] } ?? []) + branches + event.changes.flatMap { lines($0, "") }
     case .superseded(let event): return ["\(time)  \(style.yellow(ChangeText.text(event)))"]
     case .suggested(let event): return event.changes.flatMap { lines($0, "suggested: ") }
     case .asked(let event):
@@ -123,6 +134,13 @@ struct TopologyWatchView {
       return ["\(time)  \(entry.authority.principal) asks: \(ChangeText.rule(event.rule))\(style.dim(note))"]
     case .refused(let event):
       return ["\(time)  \(style.red("refused: \(ChangeText.rule(event.rule))"))  \(style.dim(event.reason))"]
+    case .questions(let content):
+      return QuestionRows.rows(content).map { "\(time)  \($0.what)  \(style.dim($0.why))" }
+    case .askedQuestions(let event):
+      let note = event.note.map { ": \($0)" } ?? ""
+      return [
+        "\(time)  \(entry.authority.principal) asks: \(QuestionText.rule(event.rule))\(style.dim(note))"
+      ]
     case .found(let event):
       return event.ended.map {
         "\(time)  \(style.green("over: \($0.kind.rawValue) \(FindingText.topic($0))"))"

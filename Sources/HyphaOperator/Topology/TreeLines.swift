@@ -18,12 +18,35 @@ struct TreeLines {
     }
   }
 
-  /// The lines, the root first.
+  /// Whom each agent reports to, and who reports to each, as events take it.
+  private let supervisors: [AgentID: AgentID]
+  private let children: [AgentID: [AgentID]]
+
+  init(topology: Topology, live: LiveTopology, style: Style, showsAll: Bool = false) {
+    (self.topology, self.live, self.style, self.showsAll) = (topology, live, style, showsAll)
+    let supervisors = live.supervisors(topology)
+    self.supervisors = supervisors
+    children = topology.agents.reduce(into: [:]) { children, agent in
+      if let up = supervisors[agent.id] { children[up, default: []].append(agent.id) }
+    }
+  }
+
+  /// The lines, the root first; while its node is away, its standby.
   var lines: [String] {
     var lines: [String] = []
     let links = linksOf
-    draw(topology.root, links, prefix: "", branch: "", &lines)
+    let top = topology.agents.first { supervisors[$0.id] == nil }?.id ?? topology.root
+    draw(top, links, prefix: "", branch: "", &lines)
     return lines
+  }
+
+  /// Why an agent does not stand where the file has it, and why those below one do not.
+  private func moved(_ agent: AgentID) -> [String] {
+    let declared = topology.agent(agent)?.reportsTo
+    let isOther = supervisors[agent] != declared && declared.map { live.attachment(of: $0) != nil } ?? false
+    let branch = live.attachment(of: agent)?.attachment
+    return (isOther ? declared.map { [style.yellow("in place of \($0)")] } ?? [] : [])
+      + (branch.map { [style.yellow("\(AttachmentText.reason($0)), its branch reports to \($0.to)")] } ?? [])
   }
 
   private func draw(
@@ -38,8 +61,9 @@ struct TreeLines {
     let rules = topology.oversight.filter { $0.by == agent }.map { rule in
       style.yellow("oversees \(rule.type)") + style.dim(" (\(rule.mode.rawValue))")
     }
-    lines.append(prefix + branch + agent.text + node + (own + rules).map { "  " + $0 }.joined())
-    let below = topology.children(of: agent)
+    lines.append(
+      prefix + branch + agent.text + node + (moved(agent) + own + rules).map { "  " + $0 }.joined())
+    let below = (children[agent] ?? []).filter { !topology.isRetired($0) }
     let plain = below.filter { links[$0] == nil && topology.children(of: $0).isEmpty }
     let hidden = !showsAll && plain.count > Self.plainCountMax ? Set(plain) : []
     let drawn = below.filter { !hidden.contains($0) }

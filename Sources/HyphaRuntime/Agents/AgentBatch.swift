@@ -9,6 +9,8 @@ struct Batch<Kind: Agent> {
   /// How long events of a row were on their way, in microseconds.
   var arrivals: [UInt64] = []
   var drafts: [Draft] = []
+  /// What the agent's replicas are to have of it, where its node has any.
+  var kept = KeptInputs()
   var cursors: [Channel: Cursor] = [:]
   private(set) var moved: [Channel] = []
   /// How many events of logged channels were handled.
@@ -33,6 +35,8 @@ struct Batch<Kind: Agent> {
   var isUrgent: Bool { Kind.reachesOutside || crash != nil }
   /// Answers to questions, which leave once their effects are committed.
   var answers: [(Asker, Answered.Outcome)] = []
+  /// Whether the newest answer has left nothing to be committed but, it may be, a changed state.
+  var isAnswerPure = true
   /// Alerts whose handlers have thrown; it outlives the commit.
   var again = AlertsAgain()
   /// Calls that are to be recorded, where their commit comes to something.

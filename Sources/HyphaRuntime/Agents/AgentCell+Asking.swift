@@ -39,14 +39,16 @@ extension AgentCell {
   }
 
   func answer(to ask: Ask, _ question: some Question) async throws -> Answered.Outcome {
+    let now = services.now()
+    if let known = services.ambient.answer(to: ask, question, now: now) { return known }
     let event = Asked(
-      question, ask: ask.id, type: ask.type, key: ask.key, path: ask.path,
-      within: ask.dueAt.since(services.now()))
+      question, ask: ask.id, type: ask.type, key: ask.key, path: ask.path, within: ask.dueAt.since(now),
+      maxAge: ask.maxAge)
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { (waiter: Waiter) in
         guard begin(ask, waiter) else { return }
         do {
-          _ = try publishRealtime(event, to: ask.agent, because: ask.cause)
+          _ = try sendRealtime(event, to: ask.agent, because: ask.cause)
         } catch {
           asks.withLock { $0.table.end(ask.id) }?.resume(throwing: error)
         }
@@ -167,7 +169,7 @@ extension AgentCell {
       delivery.expiresAt.map { Timestamp(microseconds: $0.microseconds - left.wholeMicroseconds) } ?? now
     // Nobody waits any more.
     guard dueAt > now else { return }
-    let asker = Asker(asked, header)
+    var asker = Asker(asked, header)
     guard let entry = Kind.handles.answer(to: asked.type) else {
       return batch.answers.append((asker, .failed("it does not answer such questions")))
     }
@@ -180,7 +182,11 @@ extension AgentCell {
     case (.threw(let error), _):
       note(error, on: header, &batch)
       batch.answers.append((asker, .failed(String("\(error)".prefix(4096)))))
-    case (_, let answer?): batch.answers.append((asker, .value(answer)))
+    case (_, let answer?):
+      if entry.mayBeShared {
+        asker.sharing = noteAnswer(asked, answer, began: now, isPure: batch.isAnswerPure)
+      }
+      batch.answers.append((asker, .value(answer)))
     default: break
     }
   }
@@ -191,8 +197,9 @@ extension AgentCell {
   }
 
   private func answer(_ asker: Asker, _ outcome: Answered.Outcome) {
+    if let sharing = asker.sharing { share(sharing, with: asker) }
     do {
-      _ = try publishRealtime(Answered(ask: asker.ask, outcome), to: asker.agent, because: asker.cause)
+      _ = try sendRealtime(Answered(ask: asker.ask, outcome), to: asker.agent, because: asker.cause)
     } catch {
       services.note("agent '\(spec.id)' cannot answer '\(asker.agent)': \(error)")
     }
@@ -204,6 +211,8 @@ struct Asker: Sendable {
   let ask: EventID
   let agent: AgentID
   let cause: Cause
+  /// The answer, where others may be given copies of it.
+  var sharing: AnswerToShare?
 
   init(_ asked: Asked, _ header: RecordHeader) {
     ask = asked.ask

@@ -33,6 +33,11 @@ extension AgentCell {
       if restored.replayedCount > 0 || snapshot == nil { batch.snapshots.want() }
     }
     try restoreCheckpoints(snapshot, of: agent, &batch)
+    if !services.replicas.nodes.isEmpty {
+      // Its replicas may be new, or have pruned what they had.
+      batch.kept = KeptInputs(
+        of: services.routes.node, owesState: batch.savedState != nil || batch.agenda.next != nil)
+    }
     notePending(batch.agenda)
     arm(for: batch.agenda.next)
   }
@@ -97,7 +102,8 @@ extension AgentCell {
     let waiting = isEmpty ? batch.calls.filter(\.waits) : []
     var drafts = batch.drafts
     // The highest that any of them asks for; those that ask for nothing ask for what the topology file says.
-    let level = drafts.map { $0.durability?.level ?? services.replicas.level }.max()
+    var level = drafts.map { $0.durability?.level ?? services.replicas.level }.max()
+    let kept = batch.kept.take(silent: drafts)
     do {
       let isStateChanged = state != nil && state != batch.savedState
       if !isEmpty { drafts = try observed(batch, isStateChanged: isStateChanged) + drafts }
@@ -121,6 +127,14 @@ extension AgentCell {
     }
     var stated: [Stated] = []
     do {
+      // An event-sourced state follows from what came back.
+      let changed = Kind.evolves.isUsed && done.agenda == nil ? nil : state
+      let owed = kept.owesState(at: level, services.replicas) ? try currentState(batch, on: agent) : nil
+      if let event = try keepWithReplicas(kept, changed ?? owed, drafts, batch) {
+        drafts.append(event)
+        level = level ?? kept.level(of: services.replicas)
+        batch.kept.told(state: changed ?? owed, at: level)
+      }
       stated = try number(drafts)
       if let state {
         logBatch.snapshots[spec.id] = try snapshot(state, batch.agenda).bytes
@@ -134,7 +148,7 @@ extension AgentCell {
     }
     logBatch.appends = stated.map { .init($0.record) }
     mailbox.setCommitting(true)
-    batch.commit = Task(executorPreference: services.executor) { [self, logBatch, stated] in
+    batch.commit = Task(executorPreference: services.executor) { [self, logBatch, stated, level] in
       let isCommitted = await commit(logBatch, stated, level: level)
       services.releaseAlerts(of: spec.id)
       if isCommitted { take(done) }
@@ -147,6 +161,7 @@ extension AgentCell {
   private func commit(_ logBatch: LogBatch, _ stated: [Stated], level: Int?) async -> Bool {
     do {
       try await services.commit(logBatch, stated, of: spec.id, level: level)
+      services.decisions.committed(stated, by: spec)
       return true
     } catch {
       giveUp("cannot commit what it did: \(error)")
@@ -171,6 +186,13 @@ extension AgentCell {
   }
 
   /// The state as it is to be saved now; nil where it need not be.
+  /// The state as it is when a commit begins; none but the agenda's where there is none.
+  private func currentState(_ batch: Batch<Kind>, on agent: isolated Kind) throws -> [UInt8]? {
+    guard Kind.State.self != Stateless.self else { return [] }
+    // The one that was saved last may be older than what the agent has published since.
+    return Kind.evolves.isUsed ? Array(try JSON.encode(agent.state)) : batch.savedState
+  }
+
   private func changedState(_ batch: Batch<Kind>, on agent: isolated Kind) throws -> [UInt8]? {
     guard Kind.State.self != Stateless.self else { return batch.isAgendaChanged ? [] : nil }
     // An event-sourced state follows from what is committed anyway.

@@ -17,6 +17,7 @@ extension AgentCell {
     let (input, now) = (delivery.input, services.now())
     // One that is given again was not done with.
     if let handledBefore, !delivery.isAgain, handledBefore.contains(input.id) { return }
+    if !delivery.isAgain, isPassed(delivery) { return }
     guard !isExpired(delivery, at: now) else { return }
     guard let entry = entry(for: input, &batch) else { return noteUnhandled(delivery, at: now) }
     if !delivery.isAgain { metrics.withLock { $0.delivered(delivery, at: now) } }
@@ -29,11 +30,20 @@ extension AgentCell {
       outcome = await turn(on: agent, .delivery(delivery), &batch) { try take($0, input, $1) }
     }
     guard !batch.isAbandoned else { return }
+    if case .threw = outcome {} else { batch.kept.handled(input.header, delivery.channel) }
     if delivery.channel == .alert {
       noteAnswer(outcome, to: delivery, &batch)
     } else if case .threw(let error) = outcome {
       noteFailure(error, on: delivery, &batch)
     }
+  }
+
+  /// Whether the first event of a delivery is of a lane that was for the agent before, and was handled then.
+  private func isPassed(_ delivery: Delivery) -> Bool {
+    guard let handledLanes, delivery.channel.isLogged, let through = handledLanes[delivery.lane] else {
+      return false
+    }
+    return delivery.input.header.point <= through
   }
 
   /// Handles events in a row whose names are those of the first and whose handler does not suspend, until an alert
@@ -43,7 +53,7 @@ extension AgentCell {
   func handlePrompt(
     _ delivery: Delivery, until end: Timestamp, on agent: isolated Kind, _ batch: inout Batch<Kind>
   ) -> Int {
-    guard delivery.channel != .alert, !delivery.isAgain,
+    guard delivery.channel != .alert, !delivery.isAgain, !isPassed(delivery),
       case .prompt(let take)? = entry(for: delivery.input, &batch)
     else { return 0 }
     let broken = brokenEvent
@@ -58,9 +68,11 @@ extension AgentCell {
       slot?.end()
     }
     batch.hasRun = true
-    for index in 0..<delivery.count {
+    let start = services.now()
+    call.withLock { $0 = RunningCall(delivery, began: start) }
+    for index in 0..<delivery.alikeCount {
       let (input, now) = (delivery.input(at: index), services.now())
-      guard now < end, !mailbox.hasAlerts, delivery.sharesNames(index, 0), input.id != broken,
+      guard now < end, !mailbox.hasAlerts, broken.map({ $0 != input.id }) ?? true,
         !(handledBefore?.contains(input.id) ?? false)
       else { break }
       batch.arrivals.append(now.since(input.time).wholeMicroseconds)
@@ -73,13 +85,14 @@ extension AgentCell {
         current = begin(input, at: now, on: agent, batch)
         turn = current
       }
-      call.withLock { $0 = RunningCall(input: input, began: now) }
+      call.withLock { $0?.next(index, began: now) }
       slot?.next(purpose, input.id)
       do {
         try take(agent, input, Context(turn: current))
         let effects = current.end()
         observe(current, effects, delivery, at: batch.arrivals.count - 1, &batch)
         keep(effects, &batch)
+        batch.kept.handled(input.header, delivery.channel)
       } catch {
         let effects = current.end()
         discard(current, error, before, on: agent, &batch)
@@ -237,7 +250,7 @@ extension AgentCell {
     batch.hasRun = true
     let (input, attempt) = (source.delivery?.input, source.delivery?.attempt ?? 1)
     let turn = begin(input, attempt: attempt, asked: source.asked, at: services.now(), on: agent, batch)
-    call.withLock { $0 = RunningCall(input: input, began: turn.began) }
+    call.withLock { $0 = RunningCall(source.delivery, began: turn.began) }
     slot?.begin(source.purpose, input?.id ?? .none)
     defer {
       call.withLock { $0 = nil }
@@ -271,6 +284,7 @@ extension AgentCell {
   private func keep(_ effects: Turn.Effects?, _ batch: inout Batch<Kind>) {
     guard let effects else { return }
     batch.take(effects)
+    noteAudiences(effects.drafts)
     for delay in effects.wakes {
       if delay <= .zero {
         mailbox.wake()

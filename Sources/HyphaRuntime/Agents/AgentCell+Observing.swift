@@ -76,6 +76,7 @@ extension AgentCell {
       var call = ObservedCall(.question, after: handled)
       call.input = delivery.input
       call.dueAt = frame.dueAt.rawValue
+      batch.isAnswerPure = !(effects?.isLasting(isDiscarded: error != nil) ?? false)
       noteUnlogged(call, turn, effects, error, &batch)
     case .delivery(let delivery): observe(turn, effects, delivery, at: 0, threw: error, &batch)
     }

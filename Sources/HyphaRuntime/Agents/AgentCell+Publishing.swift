@@ -13,6 +13,7 @@ extension AgentCell {
     services.readShared(query) { declarations.readsValue($0) }
   }
   func report(_ name: String, _ value: Int64) { metrics.withLock { $0.gauges[name] = value } }
+  func begin(_ ledger: DecisionLedger) { services.decisions.begin(spec.id, with: ledger) }
   var handlerDeadline: Duration { supervision.handlerDeadline }
   var waker: @Sendable () -> Void { { [weak mailbox] in mailbox?.wake() } }
 
@@ -37,10 +38,17 @@ extension AgentCell {
   func publishRealtime<E: Event>(
     _ event: E, to addressee: AgentID?, because cause: Cause?
   ) throws -> EventID {
+    try sendRealtime(event, to: addressee, because: cause, isLimited: true)
+  }
+
+  /// Sends a realtime event; the bus's own questions and answers are not limited.
+  func sendRealtime<E: Event>(
+    _ event: E, to addressee: AgentID?, because cause: Cause?, isLimited: Bool = false
+  ) throws -> EventID {
     try outbox.withLock { outbox in
       let key = RealtimeLane.Key(event: ObjectIdentifier(E.self), addressee: addressee)
       let lane: RealtimeLane
-      if let known = outbox.realtimeLane(key), known.version == services.routes.sending {
+      if let known = outbox.realtimeLane(key), known.isCurrent(services.routes) {
         lane = known
       } else {
         let type = try checkPublish(E.self, to: addressee)
@@ -49,16 +57,18 @@ extension AgentCell {
         lane = RealtimeLane(
           E.self, key, name, type: type, slot: outbox.slot(of: name), routes: services.routes,
           local: services.localTargets(of: name), sent: services.sentCounter(of: name),
-          flow: services.flowCounter(of: name), relayCounts: services.relayCounts)
+          flow: services.flowCounter(of: name), relayCounts: services.relayCounts,
+          onEnd: { [weak services] in services?.drop($0, .expired) })
         outbox.add(lane)
       }
-      return try publish(event, on: lane, to: addressee, because: cause, &outbox)
+      return try publish(event, on: lane, to: addressee, because: cause, isLimited: isLimited, &outbox)
     }
   }
 
   /// Publishes a realtime event under the outbox's lock, so that a lane leaves in its order.
   private func publish<E: Event>(
-    _ event: E, on lane: RealtimeLane, to addressee: AgentID?, because cause: Cause?, _ outbox: inout Outbox
+    _ event: E, on lane: RealtimeLane, to addressee: AgentID?, because cause: Cause?, isLimited: Bool,
+    _ outbox: inout Outbox
   ) throws -> EventID {
     let subject = event.subject
     let front = try lane.front(of: subject, to: addressee, outbox) {
@@ -71,6 +81,10 @@ extension AgentCell {
     }
     // Only now: an event that cannot leave is taken nowhere.
     let (id, time) = services.newEvent()
+    if isLimited, !outbox.mayPublish(services.scheduler) {
+      services.limited(lane, subject)
+      return id
+    }
     let (sequence, previous) = outbox.next(on: .realtime, slot: lane.slot)
     let numbers = RecordTemplate.Numbers(
       id: id, time: time, sequence: sequence, previous: previous, causation: cause?.event ?? .none,
@@ -100,18 +114,15 @@ extension AgentCell {
         of: lane, subject: subject, to: addressee, limits: services.limits)
       lane.template = template
     }
-    let byteCount = template.byteCount(payloadByteCount: outbox.scratch.count)
     func add(to run: OutboundRun) throws -> Bool {
-      try run.append(byteCount: byteCount) { bytes in
-        try outbox.scratch.withUnsafeBytes { try template.append(numbers, payload: $0, to: &bytes) }
-      }
+      try outbox.scratch.withUnsafeBytes { try run.append(template, numbers, payload: $0) }
     }
     if let run = outbox.openRun(of: lane), try add(to: run) { return }
     let run = OutboundRun(
       channel: .realtime, links: lane.links,
       expiry: .init(
         time: Timestamp(microseconds: numbers.time.microseconds + lane.timeToLive.wholeMicroseconds),
-        clock: services.scheduler, onEnd: { [weak services] in services?.drop($0, .expired) }))
+        clock: services.scheduler, onEnd: lane.onEnd))
     _ = try add(to: run)
     outbox.begin(run, of: lane)
     services.send(run)

@@ -24,6 +24,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   let alarm = Mutex<Timestamp?>(nil)
   /// What it has handled before its node's disk was lost; nil where nothing is known.
   let handledBefore: Set<EventID>?
+  /// How far it had handled lanes before it came here, or before they were not for it for a while.
+  let handledLanes: [Lane: LanePoint]?
   let declarations: Declarations
   let entries: [EventTypeName: Handlers<Kind>.Entry]
   /// Whether it has a state.
@@ -45,13 +47,16 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     self.mailbox = mailbox
     self.outbox = Mutex(outbox)
     handledBefore = services.inputsHandled(by: spec.id)
+    handledLanes = services.lanesHandled(by: spec.id)
     slot = services.calls?.slot(of: spec.id)
     broken = Mutex(services.calls?.brokenCall(of: spec.id))
     supervision = services.routes.topology.supervision(of: spec.id)
     let routes = services.routes
     declarations = Declarations(
       kind, spec, routes.topology, audience: routes.audience, limits: services.limits
-    ) { [weak services] in services?.routes.node(of: $0) != nil }
+    ) { [weak services] agent in
+      services.map { $0.routes.node(of: agent) != nil && !$0.routes.topology.isRetired(agent) } ?? false
+    }
     entries = Kind.handles.entries(for: declarations.takenTypes)
   }
 
@@ -306,16 +311,25 @@ protocol AgentRunner: StateRestoring {
 
 /// A call of an agent that has not returned.
 struct RunningCall: Sendable {
-  private let source: Input?
-  let began: Timestamp
+  private let delivery: Delivery?
+  /// Which of its events it is about.
+  private var index = 0
+  private(set) var began: Timestamp
   var isTold = false
 
-  init(input: Input?, began: Timestamp) {
-    source = input
+  init(_ delivery: Delivery?, began: Timestamp) {
+    self.delivery = delivery
     self.began = began
   }
 
-  var input: RecordHeader? { source?.header }
+  /// The call with another event of the delivery begins.
+  mutating func next(_ index: Int, began: Timestamp) {
+    self.index = index
+    self.began = began
+    isTold = false
+  }
+
+  var input: RecordHeader? { delivery?.input(at: index).header }
 }
 
 /// What an agent has taken from its mailbox and not handled yet.
@@ -345,12 +359,12 @@ extension Queue<Delivery> {
   /// The first event, by itself.
   mutating func takeEvent() -> Delivery? {
     guard let count = first?.count else { return nil }
-    return count == 1 ? take(upTo: 1).first : withFirst { $0.takeFirst(1) }
+    return count == 1 ? takeFirst() : withFirst { $0.takeFirst(1) }
   }
 
   /// Forgets the first events of the first delivery.
   mutating func drop(first count: Int) {
-    if count == first?.count { _ = take(upTo: 1) } else { withFirst { $0.drop(first: count) } }
+    if count == first?.count { drop(1) } else { withFirst { $0.drop(first: count) } }
   }
 }
 

@@ -1,3 +1,4 @@
+import Foundation
 import HyphaCore
 
 /// A question on its way: a realtime event to the agent that is asked.
@@ -25,12 +26,15 @@ struct Asked: Event {
   let key: String
   /// Those who wait for the answer, directly or through each other, the asker last.
   let path: [AgentID]
+  /// How old an answer the asker would have taken from a copy; nil for none but a fresh one.
+  let maxAge: Duration?
   private let body: Body
 
   init(
     _ question: some Question, ask: EventID, type: EventTypeName, key: String, path: [AgentID],
-    within: Duration
+    within: Duration, maxAge: Duration? = nil
   ) {
+    self.maxAge = maxAge
     (self.ask, self.within, self.type, self.key, self.path) = (ask, within, type, key, path)
     body = .value(question)
   }
@@ -46,7 +50,17 @@ struct Asked: Event {
     }
   }
 
-  private enum CodingKeys: CodingKey { case ask, withinMicroseconds, type, key, path, question }
+  /// The same as JSON.
+  func json() throws -> Data {
+    switch body {
+    case .value(let question): try JSON.encode(question)
+    case .json(let value): try JSON.encode(value)
+    }
+  }
+
+  private enum CodingKeys: CodingKey {
+    case ask, withinMicroseconds, type, key, path, maxAgeMicroseconds, question
+  }
 
   init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
@@ -55,6 +69,7 @@ struct Asked: Event {
     type = try container.decode(EventTypeName.self, forKey: .type)
     key = try container.decode(String.self, forKey: .key)
     path = try container.decode([AgentID].self, forKey: .path)
+    maxAge = try container.decodeIfPresent(Int64.self, forKey: .maxAgeMicroseconds).map { .microseconds($0) }
     body = .json(try container.decode(JSONValue.self, forKey: .question))
   }
 
@@ -65,6 +80,7 @@ struct Asked: Event {
     try container.encode(type, forKey: .type)
     try container.encode(key, forKey: .key)
     try container.encode(path, forKey: .path)
+    try container.encodeIfPresent(maxAge?.wholeMicroseconds, forKey: .maxAgeMicroseconds)
     switch body {
     case .value(let question): try question.encode(to: container.superEncoder(forKey: .question))
     case .json(let value): try container.encode(value, forKey: .question)
@@ -82,17 +98,20 @@ struct Answered: Event {
   enum Outcome: Sendable {
     case value(any Codable & Sendable)
     case json(JSONValue)
+    /// From a copy of an earlier answer.
+    case shared(SharedAnswer)
     /// What the agent that was asked threw.
     case failed(String)
     /// Those who would wait for each other.
     case cycle([AgentID])
 
     /// The answer itself.
-    func answer<Answer: Codable>(as type: Answer.Type, from agent: AgentID) throws -> Answer {
+    func answer<Answer: Codable & Sendable>(as type: Answer.Type, from agent: AgentID) throws -> Answer {
       switch self {
       case .value(let value as Answer): return value
       case .value(let other): return try JSON.decode(Answer.self, from: JSON.encode(other))
       case .json(let value): return try JSON.decode(Answer.self, from: JSON.encode(value))
+      case .shared(let answer): return try answer.answer(as: Answer.self)
       case .failed(let error):
         throw HyphaError(
           .askFailed, "agent '\(agent)' could not answer", remedy: "see what it threw", cause: error)
@@ -109,7 +128,7 @@ struct Answered: Event {
 
   var subject: Subject { Subject(slug: Self.eventType.text) }
 
-  private enum CodingKeys: CodingKey { case ask, answer, error, cycle }
+  private enum CodingKeys: CodingKey { case ask, answer, error, cycle, copy }
 
   init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
@@ -119,7 +138,9 @@ struct Answered: Event {
     } else if let agents = try container.decodeIfPresent([AgentID].self, forKey: .cycle) {
       outcome = .cycle(agents)
     } else {
-      outcome = .json(try container.decode(JSONValue.self, forKey: .answer))
+      let value = try container.decode(JSONValue.self, forKey: .answer)
+      let source = try container.decodeIfPresent(SharedAnswer.Source.self, forKey: .copy)
+      outcome = source.map { .shared(SharedAnswer(value, $0)) } ?? .json(value)
     }
   }
 
@@ -129,6 +150,9 @@ struct Answered: Event {
     switch outcome {
     case .value(let value): try value.encode(to: container.superEncoder(forKey: .answer))
     case .json(let value): try container.encode(value, forKey: .answer)
+    case .shared(let answer):
+      try container.encode(answer.value, forKey: .answer)
+      try container.encode(answer.source, forKey: .copy)
     case .failed(let error): try container.encode(error, forKey: .error)
     case .cycle(let agents): try container.encode(agents, forKey: .cycle)
     }

@@ -17,6 +17,8 @@ struct Ask: Sendable {
   let key: String
   let path: [AgentID]
   let cause: Cause?
+  /// How old an answer from a copy may be; nil where the agent itself is to be asked.
+  var maxAge: Duration?
 }
 
 /// The questions of one agent that wait for their answers. Pure.

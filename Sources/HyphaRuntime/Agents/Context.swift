@@ -47,7 +47,7 @@ public struct Context: Sendable {
   ) async throws -> EventID {
     let id = try turn.publish(
       event, to: addressee, because: cause ?? self.cause, within: within, durability: durability)
-    try turn.evolve(event, E.eventType, #isolation)
+    try turn.evolve(event, #isolation)
     return id
   }
 

@@ -19,6 +19,8 @@ final class Declarations: Sendable {
   let takenTypes: [EventTypeName]
   private let limits: WireLimits
   private let hasAgent: @Sendable (AgentID) -> Bool
+  /// The nearest approver above it, where its kind asks for decisions.
+  private let approver: AgentID?
   /// How many nodes hold copies of what the agent's node states.
   let replicaCount: Int
 
@@ -33,17 +35,20 @@ final class Declarations: Sendable {
     self.audience = audience
     replicaCount = topology.node(spec.node)?.replicas.nodes.count ?? 0
     takenTypes = spec.subscribes.map(\.type) + topology.oversight.filter { $0.by == spec.id }.map(\.type)
+    let asks = Kind.publishes.contains { $0 == DecisionRequested.self }
+    approver = asks ? topology.approver(above: spec.id) : nil
     self.limits = limits
     self.hasAgent = hasAgent
     var allowed = [
       ObjectIdentifier(Asked.self): Asked.eventType, ObjectIdentifier(Answered.self): Answered.eventType,
     ]
     let isOpen = Kind.handles.others != nil
-    for type in Kind.publishes where isOpen || spec.publishes?.contains(type.eventType) ?? true {
+    let published = KindRegistry.declaration(of: kind).published(by: spec)
+    for type in Kind.publishes where published.contains(type.eventType) {
       allowed[ObjectIdentifier(type)] = type.eventType
     }
     self.allowed = allowed
-    open = isOpen ? KindRegistry.declaration(of: kind).published(by: spec) : []
+    open = isOpen ? published.subtracting(KindDeclaration.namedOnly) : []
     openAlerts = isOpen ? kind.alertTypes(spec.settings) : []
     handled = Set(Kind.handles.entries(for: takenTypes).keys)
     read = Dictionary(Kind.reads.map { (ObjectIdentifier($0), $0.eventType) }) { first, _ in first }
@@ -148,6 +153,18 @@ final class Declarations: Sendable {
         .undeclared, "agent '\(spec.id)' addresses \(name) to '\(addressee)', which does not exist",
         remedy: "add that agent to the topology file")
     }
+  }
+
+  /// An approver and its desk.
+  func desk(of named: AgentID?) throws -> (approver: AgentID, desk: AgentID) {
+    guard let approver = named ?? approver, case let desk = DeskPolicy.desk(of: approver), hasAgent(desk)
+    else {
+      throw HyphaError(
+        .undeclared,
+        "agent '\(spec.id)' asks for a decision \(named.map { "of '\($0)', who takes none" } ?? "and nobody above it takes any")",
+        remedy: "name the approver in the topology file: 'delegation: {approvers: [AGENT]}'")
+    }
+    return (approver, desk)
   }
 
   func checkPayload(byteCount: Int, of type: EventTypeName) throws {

@@ -99,7 +99,7 @@ struct Delivery: Sendable {
   }
 
   /// How many bytes wait with them: none where they are values.
-  var byteCount: Int { records?.reduce(0) { $0 + $1.byteCount } ?? 0 }
+  var byteCount: Int { records?.reduce(0) { $0 + $1.heldByteCount } ?? 0 }
 
   /// The events, where they came as bytes.
   var records: ArraySlice<Record>? { if case .records(let records) = storage { records } else { nil } }
@@ -141,11 +141,10 @@ struct Delivery: Sendable {
     if case .values(let run, let range) = storage { run.expiry(at: range.lowerBound) } else { end }
   }
 
-  /// Whether the events at two places have the same names, as far as that is known without looking at them.
-  func sharesNames(_ index: Int, _ other: Int) -> Bool {
-    guard case .records(let records) = storage else { return true }
-    let start = records.startIndex
-    return records[start + index].sharesNames(with: records[start + other])
+  /// How many events from the first on have its names, as far as that is known without looking at them.
+  var alikeCount: Int {
+    guard case .records(let records) = storage else { return count }
+    return records.endOfStretch(at: records.startIndex) - records.startIndex
   }
 
   /// Whether it is a question to the agent, or an answer to one of the agent's.
@@ -263,18 +262,16 @@ struct Delivery: Sendable {
   }
 }
 
-extension Collection<Record> {
+extension ArraySlice<Record> {
   /// How many of the records `isCounted`; of neighbours with the same names it is asked once.
   func count(where isCounted: (_ addressee: AgentID?, _ type: EventTypeName, _ subject: Subject) -> Bool)
     -> Int
   {
-    var (count, last, isLastCounted) = (0, nil as Record?, false)
-    for record in self {
-      if !(last.map { record.sharesNames(with: $0) } ?? false) {
-        isLastCounted = isCounted(record.addressee, record.type, record.subject)
-        last = record
-      }
-      if isLastCounted { count += 1 }
+    var (count, begin) = (0, startIndex)
+    while begin < endIndex {
+      let (end, names) = (endOfStretch(at: begin), self[begin].names)
+      if isCounted(names.addressee, names.type, names.subject) { count += end - begin }
+      begin = end
     }
     return count
   }

@@ -189,8 +189,8 @@ struct DeliveryQueue: Sendable {
     var taken: [Delivery] = []
     var room = limit
     while room > 0, let count = queue.first?.count {
-      if count <= room {
-        taken += queue.take(upTo: 1)
+      if count <= room, let whole = queue.takeFirst() {
+        taken.append(whole)
       } else if let part = queue.withFirst({ $0.takeFirst(room) }) {
         taken.append(part)
       }

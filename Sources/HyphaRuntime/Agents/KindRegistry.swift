@@ -17,10 +17,11 @@ public struct KindRegistry: Sendable {
       try Self.checkEvolution(of: type)
       try Self.checkShared(by: type)
     }
+    kinds[DecisionDesk.kind] = DecisionDesk.self
   }
 
-  /// The kinds' names in alphabetical order.
-  public var names: [String] { kinds.keys.sorted() }
+  /// The kinds' names in alphabetical order, without that of the bus.
+  public var names: [String] { kinds.keys.filter { $0 != DecisionDesk.kind }.sorted() }
 
   /// The alert types that agents of these kinds may publish in a deployment.
   func alertTypes(in topology: Topology) -> Set<EventTypeName> {

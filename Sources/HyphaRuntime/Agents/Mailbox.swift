@@ -25,7 +25,7 @@ final class Mailbox: Sendable {
     /// Realtime events whose time to live was over.
     var expired: [Delivery] = []
 
-    var eventCount: Int { (alerts + deliveries).reduce(0) { $0 + $1.count } }
+    var eventCount: Int { alerts.reduce(0) { $0 + $1.count } + deliveries.reduce(0) { $0 + $1.count } }
   }
 
   private struct State {

@@ -1,4 +1,5 @@
 import HyphaCore
+import HyphaTopology
 import HyphaTransport
 
 /// Numbers what one agent publishes, its sequence in each stream and its back-pointer in each lane, and encodes it.
@@ -25,6 +26,8 @@ struct Outbox: Sendable {
   /// The realtime lanes that were used.
   private var realtime: [RealtimeLane.Key: RealtimeLane] = [:]
   private var recentRealtime: RealtimeLane?
+  /// What limits its realtime events; nil for nothing.
+  private var bucket: TokenBucket?
 
   /// What is encoded once for all events of one type, addressee and subject.
   private final class Template: Sendable {
@@ -54,7 +57,7 @@ struct Outbox: Sendable {
 
   init(
     agent: AgentID, epoch: UInt64, after previousEpoch: UInt64 = 0, lanes: [Lane: LanePoint],
-    policyVersion: UInt32
+    policyVersion: UInt32, limit: RealtimeLimit? = nil
   ) {
     self.agent = agent
     self.epoch = epoch
@@ -65,6 +68,13 @@ struct Outbox: Sendable {
       points.append(point)
     }
     runs = [OutboundRun?](repeating: nil, count: points.count)
+    bucket = limit.map { TokenBucket($0) }
+  }
+
+  /// Whether one more realtime event may leave now, by the machine's clock.
+  mutating func mayPublish(_ time: any TimeSource) -> Bool {
+    guard bucket != nil else { return true }
+    return bucket?.take(now: .microseconds(Int64(clamping: time.microseconds()))) ?? true
   }
 
   /// Where the stream of a channel ends.

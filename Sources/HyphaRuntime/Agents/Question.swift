@@ -34,6 +34,8 @@ extension Handlers {
   struct AnswerEntry: Sendable {
     /// Returns nil for no answer at all.
     let call: @Sendable (isolated Kind, Asked, Context) async throws -> (any Codable & Sendable)?
+    /// Whether others may be given copies of its answers.
+    var mayBeShared = false
   }
 
   /// Adds how the agent answers one type of question; a second one of the same type replaces the first.
@@ -41,11 +43,18 @@ extension Handlers {
   /// The function runs like a handler: alone, with its effects committed before the answer leaves. What it throws is the
   /// answer then, as an error, and its effects are discarded. The same question may come twice, where an asker tries its own
   /// input again: ``Context/questionKey`` is the same then.
-  public func answer<Q: Question>(_ type: Q.Type, _ answerer: @escaping Answerer<Q>) -> Handlers {
+  ///
+  /// - Parameter mayBeShared: whether askers that state how old an answer may be (``Context/ask(_:_:within:maxAge:)``) may be given an
+  ///   earlier answer to the same question, whoever has asked it. Say so only where an answer follows from the question and the
+  ///   agent's state, is the same for whoever asks, and has no effects: the bus cannot see that. An answer whose function published a
+  ///   logged event or set a timer is never given again, and the operator is told. Default: no.
+  public func answer<Q: Question>(
+    _ type: Q.Type, mayBeShared: Bool = false, _ answerer: @escaping Answerer<Q>
+  ) -> Handlers {
     var handlers = self
-    handlers.answers[Q.questionType] = AnswerEntry { agent, asked, context in
-      try await answerer(agent, asked.question(as: Q.self), context)
-    }
+    handlers.answers[Q.questionType] = AnswerEntry(
+      call: { agent, asked, context in try await answerer(agent, asked.question(as: Q.self), context) },
+      mayBeShared: mayBeShared)
     return handlers
   }
 }
@@ -90,16 +99,20 @@ extension Context {
   /// - Parameters:
   ///   - agent: any other agent of the deployment whose kind answers such questions.
   ///   - within: how long to wait, 1 ms to 1 h. Default: 10 s.
+  ///   - maxAge: how old an earlier answer to the same question may be for it to do, 0 or more, where the question is *ambient*
+  ///     (docs/agents.md#ambient-questions): it is taken from this node then, without a message. Nil asks the agent itself. Its age
+  ///     counts from when the agent began to answer, on that one's clock, and is no less than the time since it came here, on this
+  ///     one's. Default: nil.
   /// - Throws: ``HyphaError/Code/askExpired``; ``HyphaError/Code/askCycle``; ``HyphaError/Code/askFailed`` with what the other
   ///   agent threw; ``HyphaError/Code/undeclared`` where it does not exist or does not answer such questions;
-  ///   ``HyphaError/Code/usage`` for a time out of range; `CancellationError` in a task that was cancelled.
+  ///   ``HyphaError/Code/usage`` for a time or an age out of range; `CancellationError` in a task that was cancelled.
   public func ask<Q: Question>(
-    _ agent: AgentID, _ question: Q, within: Duration = .seconds(10)
+    _ agent: AgentID, _ question: Q, within: Duration = .seconds(10), maxAge: Duration? = nil
   ) async throws -> Q.Answer {
     let number = try turn.nextAsk(of: agent)
     let outcome: Answered.Outcome
     do {
-      let ask = try turn.ask(agent, question, number: number, within: within)
+      let ask = try turn.ask(agent, question, number: number, within: within, maxAge: maxAge)
       outcome = try await turn.host.answer(to: ask, question)
     } catch {
       turn.took(ObservedAnswer(number: number, failure: .init(error)))

@@ -16,21 +16,25 @@ struct Queue<Element> {
   }
 
   mutating func take(upTo limit: Int) -> [Element] {
-    let taken = Array(elements[front..<front + min(limit, count)])
-    front += taken.count
-    forgetTaken()
+    let count = min(limit, count)
+    var taken: [Element] = []
+    taken.reserveCapacity(count)
+    // A slice of all would share the storage, and have it copied next.
+    for index in front..<front + count { taken.append(elements[index]) }
+    drop(count)
     return taken
   }
 
   mutating func takeFirst() -> Element? {
     guard let first else { return nil }
-    front += 1
-    forgetTaken()
+    drop(1)
     return first
   }
 
-  /// Moving the rest only when half is used up keeps the cost constant.
-  private mutating func forgetTaken() {
+  /// Forgets the first elements, which there are.
+  mutating func drop(_ count: Int) {
+    front += count
+    // Moving the rest only when half is used up keeps the cost constant.
     guard front * 2 >= elements.count else { return }
     elements.removeFirst(front)
     front = 0

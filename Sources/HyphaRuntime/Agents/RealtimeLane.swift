@@ -27,7 +27,11 @@ final class RealtimeLane: @unchecked Sendable {
   private var front: ValueFront?
   /// The version of the routes that it leaves by.
   let version: UInt32
+  /// The greetings of other nodes that it is made by.
+  let generation: UInt64
   let links: [OutboundRun.Link]
+  /// Gets frames whose time to live was over before they left.
+  let onEnd: @Sendable ([OutboundFrame]) -> Void
   let relays: [RelayCount]
   /// Counts what leaves for other nodes; nil where nothing does.
   let sent: SentLane?
@@ -41,8 +45,10 @@ final class RealtimeLane: @unchecked Sendable {
   init<E: Event>(
     _ event: E.Type, _ key: Key, _ lane: Lane, type: EventTypeName, slot: Int, routes: RouteTable,
     local: [LocalTarget],
-    sent: SentLane?, flow: FlowMeter.Counter?, relayCounts: ([AgentID]) -> [RelayCount]
+    sent: SentLane?, flow: FlowMeter.Counter?, relayCounts: ([AgentID]) -> [RelayCount],
+    onEnd: @escaping @Sendable ([OutboundFrame]) -> Void
   ) {
+    self.onEnd = onEnd
     self.key = key
     self.local = local
     self.sent = sent
@@ -54,14 +60,22 @@ final class RealtimeLane: @unchecked Sendable {
     contentType = E.contentType
     schemaVersion = E.schemaVersion
     plan = routes.plan(of: lane)
+    generation = routes.peers.generation
     let (step, version) = routes.departure(of: lane)
     self.version = version
     relays = relayCounts(step.relays)
+    // One run goes to all.
+    let isPacked = step.forwards.allSatisfy { routes.peers.takesPacked($0.node) }
     links = step.forwards.map { forward in
       let front = FrameFront(
-        via: forward.via, lane: lane, topologyVersion: version, hops: forward.hops)
+        via: forward.via, lane: lane, topologyVersion: version, hops: forward.hops, isPacked: isPacked)
       return OutboundRun.Link(node: forward.node, front: front)
     }
+  }
+
+  /// Whether it was made by the routes and greetings that are the newest.
+  func isCurrent(_ routes: RouteTable) -> Bool {
+    version == routes.sending && generation == routes.peers.generation
   }
 
   /// What events of a subject share; `check` is asked of another one than the last.

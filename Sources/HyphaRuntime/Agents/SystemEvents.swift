@@ -125,6 +125,7 @@ enum SystemEvents {
     AgentActivated.eventType, HandlerFailed.eventType, EventDeadLettered.eventType,
     DeadLetterResolved.eventType, HandlerOverdue.eventType, AgentStopped.eventType, Asked.eventType,
     Answered.eventType, Observed.eventType, StateCheckpointed.eventType,
+    InputsHandled.eventType,
   ])
 }
 

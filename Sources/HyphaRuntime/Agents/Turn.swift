@@ -70,7 +70,10 @@ final class Turn: @unchecked Sendable {
     self.input = input
     attempt = 1
     began = now
-    state.withLock { $0 = State(timers: timers) }
+    state.withLock { state in
+      // Most calls leave nothing, and the timers as they were.
+      if state.effects != nil { state = State(timers: timers) } else { state.isOver = false }
+    }
   }
 
   /// The input as the cause of what is published.
@@ -95,7 +98,8 @@ final class Turn: @unchecked Sendable {
   }
 
   /// Stages an event of a logged channel, or lets it leave where it does not wait for the commit.
-  private func publish(_ draft: Draft) throws -> EventID {
+  @discardableResult
+  func publish(_ draft: Draft) throws -> EventID {
     let leaves = draft.channel.leavesBeforeCommit
     guard stage(leaves ? nil : draft) else { throw tooLate("publishes \(draft.type)") }
     guard leaves else { return draft.id }
@@ -146,8 +150,8 @@ final class Turn: @unchecked Sendable {
         within: event.channel == .alert ? within : nil, payload: event.payload))
   }
 
-  func evolve(_ event: any Event, _ type: EventTypeName, _ actor: (any Actor)?) throws {
-    try evolution?(event, type, actor)
+  func evolve<E: Event>(_ event: E, _ actor: (any Actor)?) throws {
+    if let evolution { try evolution(event, E.eventType, actor) }
   }
 
   /// The longest delay of a timer.
@@ -195,7 +199,11 @@ final class Turn: @unchecked Sendable {
   }
 
   /// Checks a question, and gives it what it needs to leave.
-  func ask<Q: Question>(_ agent: AgentID, _ question: Q, number: Int, within: Duration) throws -> Ask {
+  func ask<Q: Question>(
+    _ agent: AgentID, _ question: Q, number: Int, within: Duration, maxAge: Duration? = nil
+  )
+    throws -> Ask
+  {
     let path = (asked?.path ?? []) + [host.spec.id]
     // First what follows from the question alone: run again, there is nobody else to refuse it but the record.
     if let cycle = AskTable<Void>.cycle(path, asking: agent) { throw HyphaError.askCycle(cycle) }
@@ -203,6 +211,11 @@ final class Turn: @unchecked Sendable {
       throw HyphaError(
         .usage, "agent '\(host.spec.id)' asks '\(agent)' \(Q.questionType) within \(within)",
         remedy: "give 1 ms to 1 h")
+    }
+    guard maxAge.map({ $0 >= .zero }) ?? true else {
+      throw HyphaError(
+        .usage, "agent '\(host.spec.id)' asks '\(agent)' \(Q.questionType) with a maxAge below 0",
+        remedy: "give 0 or more, or nil to ask the agent itself")
     }
     try host.checkAsk(Q.questionType, of: agent)
     let (id, _) = host.newEvent(for: .bus)
@@ -221,7 +234,7 @@ final class Turn: @unchecked Sendable {
       id: id, agent: agent, type: Q.questionType, number: number, within: within,
       granted: min(within, dueAt.since(now)), dueAt: dueAt, key: "\(cause?.event ?? .none)/\(number)",
       path: path,
-      cause: cause)
+      cause: cause, maxAge: maxAge)
   }
 
   /// The number of another question of this call, from 1.
@@ -325,13 +338,16 @@ final class Turn: @unchecked Sendable {
   func end() -> Effects? {
     state.withLock { state in
       state.isOver = true
+      guard let effects = state.effects else { return nil }
       // Whoever changes them now need not copy them.
       state.timers = DueTable()
-      return state.effects
+      return effects
     }
   }
 
-  private func draft<E: Event>(of event: E, to addressee: AgentID?, because cause: Cause?) throws -> Draft {
+  func draft<E: Event>(
+    of event: E, to addressee: AgentID?, because cause: Cause?, authority: Authority? = nil
+  ) throws -> Draft {
     let type = try host.checkPublish(E.self, to: addressee)
     let subject = event.subject
     try host.checkSubject(subject, of: type)
@@ -343,7 +359,7 @@ final class Turn: @unchecked Sendable {
       event: event, addressee: addressee, id: id, time: time, channel: E.channel, type: type,
       schemaVersion: E.schemaVersion, subject: subject, contentType: E.contentType,
       causation: cause?.event ?? .none,
-      correlation: cause.correlation(of: id), payload: payload)
+      correlation: cause.correlation(of: id), authority: authority, payload: payload)
   }
 }
 
@@ -376,6 +392,8 @@ protocol AgentHost: AnyObject, Sendable {
   func publishNow(_ draft: Draft) throws
   func publishRealtime<E: Event>(_ event: E, to addressee: AgentID?, because cause: Cause?) throws -> EventID
   func report(_ name: String, _ value: Int64)
+  /// Says what a desk knows that begins.
+  func begin(_ ledger: DecisionLedger)
   var handlerDeadline: Duration { get }
   /// Wakes the agent, on any thread.
   var waker: @Sendable () -> Void { get }

@@ -123,10 +123,4 @@ extension RecordTemplate.Numbers {
       id: header.id, time: header.time, sequence: header.sequence, previous: header.previous,
       causation: header.causation, correlation: header.correlation)
   }
-
-  init(_ record: Record) {
-    self.init(
-      id: record.id, time: record.time, sequence: record.sequence, previous: record.previous,
-      causation: record.causation, correlation: record.correlation)
-  }
 }

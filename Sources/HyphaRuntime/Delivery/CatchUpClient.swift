@@ -8,6 +8,8 @@ struct CatchUpClient: Sendable {
     var since: UInt64 = 0
     var askedAt: Timestamp?
     var isGreeted = false
+    /// The version of the topology under which it has answered a greeting last.
+    var version: UInt32?
     /// How far it has told of its copies of other nodes' lanes.
     var copies: [NodeID: Copies] = [:]
   }
@@ -16,6 +18,8 @@ struct CatchUpClient: Sendable {
     var log = EventID.none
     var since: UInt64 = 0
     var askedAt: Timestamp?
+    /// Whether all was told of one that has left: it states nothing more.
+    var isWhole = false
   }
 
   /// How often a node is asked.
@@ -28,13 +32,16 @@ struct CatchUpClient: Sendable {
   private let greeting: ControlMessage
   /// The node itself and those that hold copies of what its agents state.
   private let own: (node: NodeID, replicas: [NodeID])?
+  /// The nodes that have left: others may have copies of what they stated.
+  private let left: Set<NodeID>
 
   init(
     peers: [NodeID], greeting: ControlMessage, interval: Duration = .milliseconds(200),
-    own: (node: NodeID, replicas: [NodeID])? = nil
+    own: (node: NodeID, replicas: [NodeID])? = nil, left: Set<NodeID> = []
   ) {
     self.interval = interval
     self.own = own
+    self.left = left
     self.greeting = greeting
     self.peers = Dictionary(uniqueKeysWithValues: peers.map { ($0, Peer()) })
   }
@@ -49,7 +56,7 @@ struct CatchUpClient: Sendable {
       if !peer.isGreeted { due.append((node, greeting)) }
       due.append((node, .sync(log: peer.log, since: peer.since)))
     }
-    return due + copiesDue(now: now, silent: silent.sorted())
+    return due + copiesDue(now: now, silent: silent.union(left).sorted())
   }
 
   private mutating func copiesDue(now: Timestamp, silent: [NodeID]) -> [(NodeID, ControlMessage)] {
@@ -60,7 +67,9 @@ struct CatchUpClient: Sendable {
       let origins = silent + (own?.replicas.contains(node) == true ? own.map { [$0.node] } ?? [] : [])
       for origin in origins where due.count < Self.copiesCountMax {
         var copies = peers[node]?.copies[origin] ?? Copies()
-        guard copies.askedAt.map({ now.since($0) >= Self.copiesInterval }) ?? true else { continue }
+        guard !copies.isWhole, copies.askedAt.map({ now.since($0) >= Self.copiesInterval }) ?? true else {
+          continue
+        }
         copies.askedAt = now
         peers[node]?.copies[origin] = copies
         due.append((node, .copies(of: origin, log: copies.log, since: copies.since)))
@@ -80,6 +89,7 @@ struct CatchUpClient: Sendable {
     peers[node]?.copies[origin]?.log = log
     peers[node]?.copies[origin]?.since = through
     if isFull { peers[node]?.copies[origin]?.askedAt = nil }
+    peers[node]?.copies[origin]?.isWhole = left.contains(origin) && !isFull
   }
 
   /// How far into each node's log this one was told of lanes.
@@ -95,7 +105,13 @@ struct CatchUpClient: Sendable {
   /// Whether a node has answered a greeting, and knows this one still for all that is known.
   func isGreeted(by node: NodeID) -> Bool { peers[node]?.isGreeted ?? false }
 
-  mutating func welcomed(by node: NodeID) { peers[node]?.isGreeted = true }
+  mutating func welcomed(by node: NodeID, under version: UInt32) {
+    peers[node]?.isGreeted = true
+    peers[node]?.version = version
+  }
+
+  /// Whether a node has answered a greeting under a version of the topology: what it has told since is told under that.
+  func wasGreeted(by node: NodeID, under version: UInt32) -> Bool { peers[node]?.version == version }
 
   /// A node has told of lanes up to a position. A full answer means that there is more to ask for.
   mutating func told(by node: NodeID, log: EventID, through: UInt64, isFull: Bool) {

@@ -21,6 +21,8 @@ final class CatchUpServer: Sendable {
     var greeted: Set<NodeID> = []
     /// The nodes whose newest greeting did not fit: nothing is taken of them either.
     var unfit: Set<NodeID> = []
+    /// The nodes whose newest greeting was of this very topology, and not of an earlier revision.
+    var alike: Set<NodeID> = []
     /// Walks over a lane that were not finished in one answer, and the point to go on after.
     var walks: [Walker: (after: LanePoint, rest: ArraySlice<Position>)] = [:]
 
@@ -134,7 +136,7 @@ final class CatchUpServer: Sendable {
     state.withLock { state in
       var newest: [NodeID: UInt64] = [:]
       for (lane, head) in state.heads {
-        for node in routes.plan(of: lane).nodes {
+        for node in routes.plan(of: lane).nodes where !routes.topology.hasLeft(node) {
           newest[node] = max(newest[node] ?? 0, head.position.rawValue)
         }
       }
@@ -172,9 +174,17 @@ final class CatchUpServer: Sendable {
     unfitCount.load(ordering: .relaxed) > 0 && state.withLock { $0.unfit.contains(node) }
   }
 
+  /// Whether a node has greeted under this very topology: what it says of versions of the routes is about the same ones.
+  func isAlike(_ node: NodeID) -> Bool { state.withLock { $0.alike.contains(node) } }
+
   private func greet(_ node: NodeID, _ greeting: Greeting) -> ControlMessage {
-    let answer = routes.greeting.answer(to: greeting, from: node)
+    let own = routes.greeting
+    let answer = own.answer(to: greeting, from: node, accepts: routes.topology.accepts)
+    if greeting.node == node { routes.peers.greeted(node, greeting.versions) }
+    let follows = (greeting.topologyVersion, greeting.topologyHash)
+    let isAlike = greeting.node == node && follows == (own.topologyVersion, own.topologyHash)
     state.withLock { state in
+      if isAlike { state.alike.insert(node) } else { state.alike.remove(node) }
       if case .welcome = answer {
         state.greeted.insert(node)
         state.unfit.remove(node)

@@ -14,13 +14,38 @@ struct Courier: Sendable {
     /// At least one, in the lane's order.
     let records: [Record]
     /// Tree edges that they have crossed up to each agent; an agent that is not here was not on the frame's way.
-    let hops: [AgentID: UInt8]
+    let hops: Hops
     /// When they are not worth delivering any more.
     var expiresAt: Timestamp?
     /// Whether they came in an answer to a fetch.
     var isRepair = false
     /// Whether that was from another node than their origin's.
     var isCopy = false
+  }
+
+  /// The tree edges that a frame has crossed up to agents of this node.
+  struct Hops: Sendable {
+    /// Up to where it came in.
+    private let crossed: UInt8
+    /// From there to each.
+    private let deliveries: [RouteStep.Delivery]
+    /// The same, where looking through them would cost more.
+    private let table: [AgentID: UInt8]
+
+    init(crossed: UInt8 = 0, deliveries: [RouteStep.Delivery] = []) {
+      (self.crossed, self.deliveries) = (crossed, deliveries)
+      table =
+        deliveries.count <= 16
+        ? [:] : Dictionary(deliveries.map { ($0.agent, $0.hops) }, uniquingKeysWith: min)
+    }
+
+    subscript(agent: AgentID) -> UInt8? {
+      let hops = table.isEmpty ? deliveries.first { $0.agent == agent }?.hops : table[agent]
+      return hops.map { crossed.adding($0) }
+    }
+
+    /// Up to the nearest one.
+    var least: UInt8? { deliveries.map(\.hops).min().map { crossed.adding($0) } }
   }
 
   /// What is to be done.
@@ -41,9 +66,11 @@ struct Courier: Sendable {
   /// Whether the ages of events that are passed on are counted.
   private let measuresAges: Bool
   private let routes: RouteTable
-  private let mayPublish: @Sendable (AgentID, EventTypeName) -> Bool
+  private var rights: PublishRights
   private var lanes: LaneTable
   private var gate = RealtimeGate()
+  /// Of realtime events alone.
+  private var limits: RateLimits?
   private var arrivals: [Lane: LaneArrivals] = [:]
   /// The nodes that were asked for copies of lanes, at most ``askedCountMax`` lanes.
   private var asked: [Lane: Set<NodeID>] = [:]
@@ -60,12 +87,13 @@ struct Courier: Sendable {
 
   init(
     channel: Channel, routes: RouteTable, heads: [Lane: LaneReceiver], measuresAges: Bool = false,
-    mayPublish: @escaping @Sendable (AgentID, EventTypeName) -> Bool
+    limits: RateLimits? = nil, rights: PublishRights
   ) {
     self.channel = channel
     self.measuresAges = measuresAges
     self.routes = routes
-    self.mayPublish = mayPublish
+    self.limits = limits
+    self.rights = rights
     lanes = LaneTable(heads) { routes.shared($0) }
   }
 
@@ -86,7 +114,9 @@ struct Courier: Sendable {
     var actions = Actions()
     let lane = frame.records[0].lane
     let step = routes.step(lane, at: frame.via, frame.topologyVersion)
-    if let refusal = refusal(of: frame, lane, step, from: node) {
+    if let refusal = refusal(of: frame, lane, step, from: node)
+      ?? excess(of: frame, lane, from: node, now: now)
+    {
       counters.refusedCount += UInt64(frame.records.count)
       actions.refusals.append(refusal)
       lose(frame.records, .refused, for: routes.reached(lane, by: frame.via, frame.topologyVersion), &actions)
@@ -114,7 +144,9 @@ struct Courier: Sendable {
         via: forward.via, topologyVersion: frame.topologyVersion, hops: frame.hops.adding(forward.hops),
         remaining: remaining, records: frame.records)
       actions.forwards.append(
-        OutboundFrame(node: forward.node, channel: channel, bytes: next.encoded()))
+        OutboundFrame(
+          node: forward.node, channel: channel,
+          bytes: next.encoded(isPacked: channel == .realtime && routes.peers.takesPacked(forward.node))))
     }
     for relay in step.relays { counters.relayed[relay, default: 0] += UInt64(frame.records.count) }
     if measuresAges, !step.forwards.isEmpty { counters.measure(frame, from: node, step, now: now) }
@@ -122,8 +154,7 @@ struct Courier: Sendable {
     guard routes.node(of: lane.agent) != routes.node, routes.plan(of: lane).isTaken else {
       return actions
     }
-    let hops = Dictionary(
-      step.deliveries.map { ($0.agent, frame.hops.adding($0.hops)) }, uniquingKeysWith: min)
+    let hops = Hops(crossed: frame.hops, deliveries: step.deliveries)
     if isDistrusted {
       lose(frame.records, .refused, for: routes.plan(of: lane).local, &actions)
       counters.refusedCount += UInt64(frame.records.count)
@@ -155,6 +186,7 @@ struct Courier: Sendable {
       ?? LaneArrivals(for: routes.subscribers(of: lane).filter { routes.node(of: $0.agent) == routes.node })
     arrivals[lane] = nil
     defer { arrivals[lane] = seen }
+    if records.isWholeRun, seen.take(run: records) { return records }
     // Most often nothing has come before.
     guard let known = records.firstIndex(where: { !seen.take($0) }) else { return records }
     let new = records[..<known] + records[(known + 1)...].filter { seen.take($0) }
@@ -202,11 +234,13 @@ struct Courier: Sendable {
       return
         "node '\(node)' sent an event of '\(lane.agent)' by '\(frame.via)', where it comes from node '\(source)'"
     }
+    if rights.areLate(frame.records, of: lane) { return Self.late(lane, from: node) }
     // Most have the same type, and share it.
-    var last: Record?
-    for record in frame.records where last.map({ !record.sharesNames(with: $0) }) ?? true {
-      last = record
-      guard mayState(record.type, in: lane) else {
+    var next = frame.records.startIndex
+    while next < frame.records.endIndex {
+      let record = frame.records[next]
+      next = frame.records.endOfStretch(at: next)
+      guard mayState(record) else {
         return "node '\(node)' sent \(record.type) of '\(lane.agent)', which does not declare it"
       }
       if let overseer = passedBy(record) {
@@ -216,16 +250,33 @@ struct Courier: Sendable {
     return nil
   }
 
-  /// Whether events of a type may be in a lane: their agent declares it. What an agent sends to itself, such as timers, only
-  /// its replicas take.
-  private func mayState(_ type: EventTypeName, in lane: Lane) -> Bool {
-    lane.target == .addressee(lane.agent) || mayPublish(lane.agent, type)
+  private static func late(_ lane: Lane, from node: NodeID) -> String {
+    "node '\(node)' sent events of '\(lane.agent)' that claim an earlier revision, behind where its node had begun under this one"
+  }
+
+  /// Why a frame is too much of its agent; nil where it is not. The bus's own questions and answers are not limited.
+  private mutating func excess(of frame: Frame, _ lane: Lane, from node: NodeID, now: Timestamp) -> String? {
+    guard limits != nil else { return nil }
+    let count = frame.records[...].count { _, type, _ in type != Asked.eventType && type != Answered.eventType
+    }
+    guard count > 0, limits?.mayPass(count, of: lane.agent, by: frame.via, now: now) == false
+    else { return nil }
+    return "node '\(node)' sent more realtime events of '\(lane.agent)' than twice what it may send"
+  }
+
+  /// Whether an event may be in its lane: its agent declares its type. What an agent sends to itself, such as timers, only its
+  /// replicas take.
+  private func mayState(_ record: Record) -> Bool {
+    record.addressee == record.agent || rights.allow(record)
   }
 
   /// The supervisor whom an event goes past that it should have come to; nil where there is none. An addressee is all that
   /// could lead it there: the routes have no other way.
   private func passedBy(_ record: Record) -> AgentID? {
-    guard let addressee = record.addressee, addressee != record.agent else { return nil }
+    // What was stated under an earlier revision of the file is as that had it.
+    guard let addressee = record.addressee, addressee != record.agent,
+      !rights.isEarlier(record)
+    else { return nil }
     return routes.audience.overseer(of: record.type, by: record.agent)
   }
 
@@ -243,8 +294,13 @@ struct Courier: Sendable {
   ) -> Actions {
     var actions = Actions()
     let plan = routes.plan(of: lane)
+    guard !rights.areLate(records, of: lane) else {
+      counters.refusedCount += UInt64(records.count)
+      actions.refusals.append(Self.late(lane, from: node))
+      return actions
+    }
     guard plan.isTaken,
-      records.allSatisfy({ mayState($0.type, in: lane) && passedBy($0) == nil })
+      records.allSatisfy({ mayState($0) && passedBy($0) == nil })
     else {
       counters.refusedCount += UInt64(records.count)
       actions.refusals.append(
@@ -258,15 +314,20 @@ struct Courier: Sendable {
         "node '\(node)' answered with events of '\(lane.agent)', for which it was not asked")
       return actions
     }
-    take(of: lane, hops: [:], isRepair: true, isCopy: source == .copy, &actions) {
+    take(of: lane, hops: Hops(), isRepair: true, isCopy: source == .copy, &actions) {
       $0.receive(answer: records, of: lane, after: after, from: source, now: now)
     }
     return actions
   }
 
   /// Learns from a node how far a lane goes.
-  mutating func announce(_ lane: Lane, _ point: LanePoint, by node: NodeID, now: Timestamp) {
+  ///
+  /// - Parameter hasAdopted: whether the node runs under this node's topology file, as far as it has said.
+  mutating func announce(
+    _ lane: Lane, _ point: LanePoint, by node: NodeID, hasAdopted: Bool = false, now: Timestamp
+  ) {
     guard routes.plan(of: lane).isTaken else { return }
+    if hasAdopted, routes.node(of: lane.agent) == node { rights.adopted(lane, at: point) }
     lanes.announce(point, of: lane, by: routes.isSource(node, of: lane) ? .origin : .copy, now: now)
   }
 
@@ -331,7 +392,7 @@ struct Courier: Sendable {
   }
 
   private mutating func take(
-    of lane: Lane, hops: [AgentID: UInt8], isRepair: Bool = false, isCopy: Bool = false,
+    of lane: Lane, hops: Hops, isRepair: Bool = false, isCopy: Bool = false,
     _ actions: inout Actions,
     _ receive: (inout LaneTable) -> LaneReceiver.Reception
   ) {

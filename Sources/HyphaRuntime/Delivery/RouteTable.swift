@@ -69,6 +69,9 @@ final class RouteTable: Sendable {
 
   let node: NodeID
   let topology: Topology
+  private let versions: ClosedRange<UInt8>
+  /// What other nodes take.
+  let peers: PeerVersions
   private let tree: Routes
   private let cache: Mutex<Cache>
   private let sendingVersion: Atomic<UInt32>
@@ -86,8 +89,13 @@ final class RouteTable: Sendable {
   private let replicas: [NodeID: [NodeID]]
 
   /// The routes that a topology file says: those of the tree, and those with the links that it pins.
-  init(node: NodeID, topology: Topology, moving: MovingAgents = MovingAgents()) {
+  init(
+    node: NodeID, topology: Topology, moving: MovingAgents = MovingAgents(),
+    versions: ClosedRange<UInt8> = Greeting.spokenVersions
+  ) {
     self.node = node
+    self.versions = versions
+    peers = PeerVersions(own: versions)
     self.topology = topology
     self.moving = moving
     author = node.author
@@ -110,9 +118,13 @@ final class RouteTable: Sendable {
   }
 
   /// Lets frames carry a version.
-  func learn(_ version: UInt32, links: Set<DirectLink>) {
-    let routes = Routes(topology, links: links)
-    cache.withLock { $0.versions[version] = routes }
+  func learn(_ live: LiveTopology) {
+    let routes = live.routes(topology)
+    cache.withLock { cache in
+      cache.versions[live.version] = routes
+      // Where branches are attached elsewhere, lanes come by way of others than before.
+      if !live.attachments.isEmpty { cache.relayed = [:] }
+    }
   }
 
   /// Forgets all versions but some and the tree's.
@@ -131,7 +143,8 @@ final class RouteTable: Sendable {
 
   /// What the node says of itself to others.
   var greeting: Greeting {
-    Greeting(node: node, topologyVersion: topology.version, topologyHash: topology.hash)
+    Greeting(
+      node: node, versions: versions, topologyVersion: topology.version, topologyHash: topology.hash)
   }
 
   /// The node of an agent, or nil where there is no such agent.
@@ -195,7 +208,7 @@ final class RouteTable: Sendable {
 
   /// What to do with an event of a lane that is at `agent` of this node, under a version of the routes.
   func step(_ lane: Lane, at agent: AgentID, _ version: UInt32) -> RouteStep {
-    if agent == node.author { return copyStep(lane) }
+    if agent == author { return copyStep(lane) }
     let key = Key(version: version, lane: lane, entry: agent)
     if let known = cache.withLock({ $0.steps[key] }) { return known }
     // Lanes that lead nowhere are not remembered: others name them, and there is no end of names.
@@ -218,8 +231,8 @@ final class RouteTable: Sendable {
   }
 
   private func arrival(_ lane: Lane, at agent: AgentID, by routes: Routes) -> RouteStep {
-    // Over direct links, and below those who oversee it, each lane has a way of its own.
-    guard routes.links.isEmpty, !isOverseen(lane) else { return routes.step(lane, arrivingAt: agent) }
+    // Over direct links, with branches attached elsewhere, and below those who oversee it, each lane has a way of its own.
+    guard routes.isPlain, !isOverseen(lane) else { return routes.step(lane, arrivingAt: agent) }
     guard let previous = routes.entry(of: lane, to: agent) else { return RouteStep() }
     let way = Way(entry: agent, previous: previous, target: lane.target)
     if let known = cache.withLock({ $0.ways[way] }) { return known }
@@ -315,7 +328,8 @@ final class RouteTable: Sendable {
     if let known = cache.withLock({ $0.relayed[lane] }) { return known }
     // What is stated here is delivered here, wherever else it goes.
     guard let origin = node(of: lane.agent), origin != node else { return false }
-    let isRelayed = plan(of: lane).local.contains { tree.isRelayed(lane, to: $0) }
+    let ways = [tree] + cache.withLock { $0.versions.values.filter { !$0.attachments.isEmpty } }
+    let isRelayed = plan(of: lane).local.contains { agent in ways.contains { $0.isRelayed(lane, to: agent) } }
     cache.withLock { cache in
       if cache.relayed.count >= Self.stepCountMax { cache.relayed.removeAll(keepingCapacity: true) }
       cache.relayed[lane] = isRelayed
@@ -345,11 +359,12 @@ final class RouteTable: Sendable {
       return plan(for: agents, lane)
     }
     var nodes: [NodeID] = []
-    if TopologyEvents.forAll.contains(type) || type == LogHeadSigned.eventType {
-      nodes = topology.nodes.map(\.id)
-    }
+    let present = topology.presentNodes.map(\.id)
+    if TopologyEvents.forAll.contains(type) || type == LogHeadSigned.eventType { nodes = present }
     if TopologyEvents.forSeat.contains(type) { nodes = seats }
-    if MoveEvents.forAll.contains(type) { nodes = topology.nodes.map(\.id) }
+    if MoveEvents.forAll.contains(type) { nodes = present }
+    // One that has left, and does not know it, learns it.
+    if RevisionEvents.forAll.contains(type) { nodes = topology.nodes.map(\.id) }
     if MoveEvents.forSeat.contains(type) { nodes = [topology.moveSeat] }
     return plan(forNodes: nodes, by: author)
   }

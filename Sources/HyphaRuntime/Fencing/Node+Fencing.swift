@@ -53,7 +53,7 @@ extension Node {
 
   /// Says which incarnation this one is, again and again: one that began later may have been heard of elsewhere.
   func lookAfterIncarnation() {
-    let (now, others) = (now(), topology.nodes.map(\.id).filter { $0 != configuration.node })
+    let (now, others) = (now(), topology.presentNodes.map(\.id).filter { $0 != configuration.node })
     let due = desks.fencing.state.withLock { $0.incarnations.due(now: now, for: others) }
     for (node, incarnation) in due {
       transport.request(ControlMessage.incarnation(incarnation).encoded(), of: node)

@@ -39,13 +39,32 @@ struct LaneArrivals: Sendable {
   /// Counts an event for those who take it, if it comes for the first time. Returns whether it does.
   mutating func take(_ record: Record) -> Bool {
     guard isNew(record.point, after: record.previous) else { return false }
-    for index in takers.indices {
-      let subjects = takers[index].subjects
-      if subjects.isEmpty || subjects.contains(where: { $0.matches(record.subject) }) {
-        takers[index].count += 1
-      }
+    count(record.subject, 1)
+    return true
+  }
+
+  /// The same for events that follow each other, if they come behind all that have come. Returns whether they do; nothing is
+  /// counted where they do not.
+  mutating func take(run records: [Record]) -> Bool {
+    guard let first = records.first, let last = records.last, first.point > newest else { return false }
+    _ = isNew(first.point, after: first.previous)
+    newest = last.point
+    var begin = 0
+    while begin < records.count {
+      let end = records.endOfStretch(at: begin)
+      count(records[begin].subject, end - begin)
+      begin = end
     }
     return true
+  }
+
+  private mutating func count(_ subject: Subject, _ count: Int) {
+    for index in takers.indices {
+      let subjects = takers[index].subjects
+      if subjects.isEmpty || subjects.contains(where: { $0.matches(subject) }) {
+        takers[index].count += UInt64(count)
+      }
+    }
   }
 
   private mutating func isNew(_ point: LanePoint, after previous: LanePoint) -> Bool {

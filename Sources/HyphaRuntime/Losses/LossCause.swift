@@ -10,6 +10,8 @@ public enum LossCause: String, Sendable, Hashable, Codable, CaseIterable {
   case replaced
   /// It was the oldest in a full inbox.
   case inboxFull = "inbox full"
+  /// Its agent sends more realtime events than the topology file allows.
+  case rateLimited = "rate limited"
   /// The queue before a link was full, or there was no link.
   case queueFull = "queue full"
   /// It came from a node that may not send it, or that follows another topology.

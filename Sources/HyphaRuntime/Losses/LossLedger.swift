@@ -16,6 +16,18 @@ final class LossLedger: Sendable {
     var rows: [Row: UInt64] = [:]
     var totals: [Channel: [LossCause: UInt64]] = [:]
     var sent: [Lane: SentLane] = [:]
+    /// What no receipt has said yet, and how much beyond ``rowCountMax`` rows.
+    var unsaid: [Row: UInt64] = [:]
+    var unsaidOther: UInt64 = 0
+
+    /// Takes note of what the next receipt is to say.
+    mutating func willSay(_ row: Row, count: UInt64) {
+      guard unsaid[row] != nil || unsaid.count < LossLedger.rowCountMax else {
+        unsaidOther += count
+        return
+      }
+      unsaid[row, default: 0] += count
+    }
   }
 
   private let state = Mutex(State())
@@ -31,6 +43,7 @@ final class LossLedger: Sendable {
     state.withLock { state in
       state.totals[lane.channel, default: [:]][cause, default: 0] += UInt64(count)
       let row = Row(lane: lane, subscriber: subscriber, cause: cause, isAtHome: isAtHome)
+      state.willSay(row, count: UInt64(count))
       guard state.rows[row] != nil || state.rows.count < Self.rowCountMax else { return }
       state.rows[row, default: 0] += UInt64(count)
     }
@@ -48,6 +61,20 @@ final class LossLedger: Sendable {
       state.sent[lane] = lanes
       return lanes
     }
+  }
+
+  /// What was lost since the last time, by path and cause, and how much beyond that.
+  func takeUnsaid() -> (rows: [EventsLost.Receipt], other: UInt64) {
+    let (unsaid, other) = state.withLock { state in
+      defer { (state.unsaid, state.unsaidOther) = ([:], 0) }
+      return (state.unsaid, state.unsaidOther)
+    }
+    var sums: [EventsLost.Receipt: UInt64] = [:]
+    for (row, count) in unsaid {
+      let path = LanePath(row.lane, to: row.subscriber)
+      sums[EventsLost.Receipt(path: path, cause: row.cause, count: 0), default: 0] += count
+    }
+    return (sums.map { EventsLost.Receipt(path: $0.path, cause: $0.cause, count: $1) }, other)
   }
 
   /// How many events of a channel were dropped since the node started, by cause.

@@ -56,8 +56,10 @@ public struct LossTable: Sendable {
     let arrived = Self.sum(nodes.flatMap(\.arrived))
     let sent = Self.sum(nodes.flatMap(\.sent))
     for path in Set(sent.keys).union(onTheWay.keys) {
+      // What never left is known for certain; what is counted on the way may have come twice.
       let known = (onTheWay[path] ?? []).sorted {
-        ($0.cause.rawValue, $0.node) < ($1.cause.rawValue, $1.node)
+        ($0.cause != .rateLimited ? 1 : 0, $0.cause.rawValue, $0.node)
+          < ($1.cause != .rateLimited ? 1 : 0, $1.cause.rawValue, $1.node)
       }
       // Where the author's node has not reported, those on the way are believed.
       var missing = known.reduce(0) { $0 + $1.count }

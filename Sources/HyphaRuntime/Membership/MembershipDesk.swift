@@ -17,7 +17,7 @@ final class MembershipDesk: Sendable {
 
   /// A desk that judges nobody yet; `now` is what the machine's clock shows, in microseconds.
   init(_ topology: Topology, node: NodeID, now: UInt64) {
-    let others = topology.nodes.map(\.id).filter { $0 != node }
+    let others = topology.presentNodes.map(\.id).filter { $0 != node }
     state = Mutex(State(detector: FailureDetector(others, settings: topology.membership, start: now)))
   }
 }
@@ -31,7 +31,7 @@ extension Node {
   func endMembership(saysGoodbye: Bool = true) {
     desks.membership.state.withLock { $0.isJudging = false }
     guard saysGoodbye else { return }
-    for node in topology.nodes.map(\.id) where node != configuration.node {
+    for node in topology.presentNodes.map(\.id) where node != configuration.node {
       transport.request(ControlMessage.goodbye.encoded(), of: node)
     }
   }
@@ -60,9 +60,10 @@ extension Node {
     judge { detector, now in detector.left(node, at: now).map { [$0] } ?? [] }
   }
 
-  /// The nodes that do not look as if they would answer; none while this node does not judge.
+  /// The nodes that do not look as if they would answer; of those that are there none while this node does not judge.
   var silentNodes: Set<NodeID> {
     desks.membership.state.withLock { $0.isJudging ? $0.detector.silentNodes : [] }
+      .union(topology.leftNodes)
   }
 
   private func judge(_ body: (inout FailureDetector, UInt64) -> [FailureDetector.Change]) {

@@ -71,6 +71,7 @@ public enum MembershipEvents {
   public static let all: Set<EventTypeName> = [
     NodeUp.eventType, NodeSuspected.eventType, NodeDown.eventType, NodeReturned.eventType, NodeLeft.eventType,
     LeftInDoubt.eventType, NodeSuperseded.eventType, Rejoined.eventType,
+    EventsLost.eventType,
   ]
 }
 

@@ -50,15 +50,31 @@ struct Handover: Codable, Sendable, Equatable {
   /// Its state and its timers, as a log keeps them (``AgentSnapshot``); nil where it has none.
   var snapshot: Base64Bytes?
   var retries: [Retry]
+  /// What it has handled of lanes that are not for it any more; nil from versions under which there were none.
+  var passed: [End]?
 
   /// How far its next node must have each lane before the agent works there.
-  var goals: [Lane: LanePoint] {
-    var goals: [Lane: LanePoint] = [:]
-    for end in stated + handled {
-      guard let lane = end.lane else { continue }
-      goals[lane] = max(goals[lane] ?? .start, end.point)
+  ///
+  /// - Parameter leads: whether a lane is for the agent there; others it does not get.
+  func goals(_ leads: (Lane) -> Bool) -> [Lane: LanePoint] {
+    var goals = Self.points(stated)
+    for (lane, point) in Self.points(handled) where leads(lane) {
+      goals[lane] = max(goals[lane] ?? .start, point)
     }
     return goals
+  }
+
+  /// Adds what it had handled at any time, and tells apart which lanes are for it still.
+  mutating func add(_ known: [Lane: LanePoint], leads: (Lane) -> Bool) {
+    let all = Self.points(handled).merging(known) { max($0, $1) }
+    handled = all.filter { leads($0.key) }.map { End($0, $1) }.sorted(by: Self.isBefore)
+    let others = all.filter { !leads($0.key) }
+    passed = others.isEmpty ? nil : others.map { End($0, $1) }.sorted(by: Self.isBefore)
+  }
+
+  /// All that it has handled, of whatever lanes.
+  var allHandled: [Lane: LanePoint] {
+    Self.points(handled).merging(Self.points(passed ?? [])) { max($0, $1) }
   }
 
   /// The ends of what it has stated, or handled, by lane.

@@ -14,6 +14,15 @@ final class MoveDesk: Sendable {
     var given: Set<EventID> = []
     /// The orders among those answers.
     var ordered: [AgentMoved] = []
+    /// Whether another file was ordered, or a node has left, which is on its way into the log.
+    var isRevised = false
+    /// What of the nodes that leave this one has still to get; and those that it has released.
+    var wanted: [Departures.Leave: [Lane: LanePoint]] = [:]
+    var released: Set<Departures.Leave> = []
+    /// Whether this node leaves, and has said how far its lanes go since it began.
+    var hasEnded = false
+    /// The nodes that follow another topology, since when.
+    var unlike: [NodeID: Timestamp] = [:]
     /// What has still to come of each agent that arrives.
     var missing: [AgentID: [Lane: LanePoint]] = [:]
     /// Whether the node's agents have begun.
@@ -42,13 +51,16 @@ final class MoveDesk: Sendable {
   init(_ file: Topology, node: NodeID, log: any LogReader) throws {
     let heads = try log.laneHeads()
     let reading = try MoveReading(log, lanes: heads)
-    topology = try reading.moves.placing(file)
+    topology = try reading.placing(file)
     var adopted: [AgentID: (order: AgentMoved, handover: Handover)] = [:]
     var moving = MovingAgents()
     var missing: [AgentID: [Lane: LanePoint]] = [:]
-    for move in reading.arriving where file.agent(move.order.agent) != nil {
+    let routes = reading.arriving.isEmpty ? nil : Routes(topology)
+    for move in reading.arriving
+    where file.agent(move.order.agent) != nil && !file.isRetired(move.order.agent) {
       let (agent, handover) = (move.order.agent, reading.handover(move.order))
-      let open = handover?.goals.filter { heads[$0.key]?.point ?? .start < $0.value }
+      let goals = handover?.goals { !$0.isJudgement && routes?.destinations(of: $0).contains(agent) ?? false }
+      let open = goals?.filter { heads[$0.key]?.point ?? .start < $0.value }
       if let handover, let open, open.isEmpty {
         adopted[agent] = (move.order, handover)
       } else {
@@ -88,6 +100,13 @@ final class MoveDesk: Sendable {
       let point = head.value.epoch > handover.epoch ? head.value : known[head.key] ?? .start
       if point > .start { lanes[head.key] = point }
     }
+  }
+}
+
+extension Lane {
+  /// Whether it has what a node states under its own name, to nobody in particular.
+  fileprivate var isJudgement: Bool {
+    if case .type = target { agent.text.hasPrefix(NodeID.authorPrefix) } else { false }
   }
 }
 

@@ -18,6 +18,11 @@ public struct MoveReading: Sendable {
   private(set) var handedOver: Set<UInt32> = []
   /// What operators have asked for and nobody has answered, the oldest first; on the node that orders moves.
   private(set) var unanswered: [(asked: MoveAsked, cause: Cause)] = []
+  /// The files that the deployment has run under since it began, and what operators wanted to apply and nobody has answered.
+  public private(set) var revisions = Revisions()
+  private(set) var unansweredRevisions: [(asked: RevisionAsked, cause: Cause)] = []
+  /// How far nodes have got that leave.
+  public private(set) var departures = Departures()
   /// The entries that all this was read from.
   private(set) var positions: Set<Position> = []
 
@@ -70,6 +75,10 @@ public struct MoveReading: Sendable {
   /// What an entry has brought.
   enum News: Equatable {
     case moved(AgentMoved)
+    /// There is a newer file, or a node has left.
+    case revised
+    /// A node that leaves has got on.
+    case leaving
     case asked
     case handedOver(UInt32)
     case other
@@ -80,7 +89,10 @@ public struct MoveReading: Sendable {
     let header = record.header
     guard MoveEvents.all.contains(header.type) else { return nil }
     positions.insert(position)
-    func answered() { unanswered.removeAll { $0.cause.event == header.causation } }
+    func answered() {
+      unanswered.removeAll { $0.cause.event == header.causation }
+      unansweredRevisions.removeAll { $0.cause.event == header.causation }
+    }
     switch header.type {
     case MoveAsked.eventType:
       let asked = try MoveAsked.decode(record)
@@ -92,7 +104,20 @@ public struct MoveReading: Sendable {
       guard moves.take(order, at: header.time) else { return .other }
       orders[order.move] = Cause(event: header.id, correlation: header.correlation)
       return .moved(order)
-    case MoveRefused.eventType: answered()
+    case MoveRefused.eventType, RevisionRefused.eventType: answered()
+    case RevisionAsked.eventType:
+      let asked = try RevisionAsked.decode(record)
+      unansweredRevisions.append((asked, Cause(event: header.id, correlation: header.correlation)))
+      return .asked
+    case TopologyRevised.eventType:
+      let order = try TopologyRevised.decode(record)
+      answered()
+      let cause = Cause(event: header.id, correlation: header.correlation)
+      for move in order.moves where moves.take(move, at: header.time) { orders[move.move] = cause }
+      guard revisions.take(order, at: header.time), order == revisions.newest else { return .other }
+      return .revised
+    case NodeEnding.eventType, NodeReleased.eventType, NodeRetired.eventType:
+      return try takeLeaving(record)
     case AgentArrived.eventType:
       let event = try AgentArrived.decode(record)
       moves.note(event.move, .arrived)
@@ -102,6 +127,27 @@ public struct MoveReading: Sendable {
     default: break
     }
     return .other
+  }
+
+  /// What a node says of another's leave, or another of its own, is passed over.
+  private mutating func takeLeaving(_ record: Record) throws -> News {
+    switch record.type {
+    case NodeEnding.eventType:
+      let event = try NodeEnding.decode(record)
+      guard record.agent == event.node.author else { return .other }
+      departures.take(event)
+    case NodeReleased.eventType:
+      let event = try NodeReleased.decode(record)
+      guard record.agent == event.by.author else { return .other }
+      departures.take(event)
+    default:
+      let event = try NodeRetired.decode(record)
+      let isFollowed = revisions.newest?.leaving?.contains {
+        $0.node == event.node && $0.since == event.since && !$0.isGone
+      }
+      if departures.take(event), isFollowed == true { return .revised }
+    }
+    return .leaving
   }
 
   private mutating func take(_ event: AgentHandedOver, by author: AgentID, isStated: Bool) throws -> News {
@@ -121,6 +167,11 @@ public struct MoveReading: Sendable {
 }
 
 extension MoveReading {
+  /// A topology with agents where they belong, and without the nodes that have left.
+  public func placing(_ topology: Topology) throws -> Topology {
+    try moves.placing(topology).without(departures)
+  }
+
   /// What an agent had that was moved to this node, as its former node has said; nil where that has not come whole.
   func handover(_ order: AgentMoved) -> Handover? {
     handovers[Part(move: order.move, author: order.from.author)]

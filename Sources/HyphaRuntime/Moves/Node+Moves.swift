@@ -12,7 +12,7 @@ extension Node {
   ///
   /// - Throws: what reading the log throws.
   public static func placed(_ topology: Topology, by log: any EventLog) throws -> Topology {
-    try MoveReading(log).moves.placing(topology)
+    try MoveReading(log).placing(topology)
   }
 
   /// Calls `body` once, when the node has learned that it must start anew to go on: agents were moved, or one that was
@@ -33,9 +33,9 @@ extension Node {
       let openCount = isOpen ? state.reading.moves.newest.count { $0.stage != .arrived } : 0
       // One that begins anew has its activations to state.
       let isBeginning = !state.isBegun && !state.reading.moves.moves.isEmpty
-      return openCount + state.reading.unanswered.count
+      return openCount + state.reading.unanswered.count + state.reading.unansweredRevisions.count
         + (state.isReplaced || isBeginning || isRejoining ? 1 : 0)
-        + desks.moves.moving.arriving.count
+        + desks.moves.moving.arriving.count + (routes.node == topology.moveSeat ? topology.leaves.count : 0)
     }
   }
 
@@ -51,6 +51,8 @@ extension Node {
   func beginMoves() {
     seekMissing()
     answerMoves()
+    answerRevisions()
+    beginLeaving()
   }
 
   // MARK: Orders
@@ -66,10 +68,10 @@ extension Node {
         .usage, "the deployment '\(topology.name)' has no agent '\(agent)'",
         remedy: "give the id as the topology file has it")
     }
-    guard topology.node(node) != nil else {
+    guard topology.node(node) != nil, !topology.isLeaving(node) else {
       throw HyphaError(
-        .usage, "the deployment '\(topology.name)' has no node '\(node)'",
-        remedy: "use one of \(topology.nodes.map(\.id.text).joined(separator: ", "))")
+        .usage, "the deployment '\(topology.name)' has no node '\(node)', or it leaves",
+        remedy: "use one of \(topology.stayingNodes.map(\.id.text).joined(separator: ", "))")
     }
     let authority = Authority(principal: principal, grant: "operator", policyVersion: topology.version)
     return state(own: MoveAsked(agent: agent, to: node, note: note), because: nil, authority: authority)
@@ -88,7 +90,10 @@ extension Node {
           state.reading.moves.moves.contains { $0.order.move == order.move }
         }
         // From now on this node is not done.
-        if case .moved? = news { state.isReplaced = true }
+        switch news {
+        case .moved?, .revised?: state.isReplaced = true
+        default: break
+        }
         return news
       }
     } catch {
@@ -96,19 +101,24 @@ extension Node {
     }
     switch news {
     // Not on the log's thread: what follows reads the log, or stops this node.
-    case .moved: scheduler.schedule(after: .zero) { self.replace() }
-    case .asked: scheduler.schedule(after: .zero) { self.answerMoves() }
+    case .moved, .revised: scheduler.schedule(after: .zero) { self.replace() }
+    case .asked:
+      scheduler.schedule(after: .zero) {
+        self.answerMoves()
+        self.answerRevisions()
+      }
     case .handedOver: scheduler.schedule(after: .zero) { self.beginToTake() }
+    case .leaving: scheduler.schedule(after: .zero) { self.beginToRelease() }
     case .other, nil: break
     }
   }
 
   /// Answers what operators have asked for, on the node that orders moves.
-  private func answerMoves() {
+  func answerMoves() {
     guard routes.node == topology.moveSeat, !isStopped else { return }
     while true {
       let next = desks.moves.state.withLock { state -> (cause: Cause, answer: AgentMoves.Answer)? in
-        guard
+        guard !state.isRevised,
           let (asked, cause) = state.reading.unanswered.first(where: { !state.given.contains($0.cause.event) }
           )
         else { return nil }
@@ -136,7 +146,8 @@ extension Node {
       for move in state.reading.arriving where desks.moves.moving.arriving[move.order.agent] != nil {
         guard state.missing[move.order.agent] == nil, let handover = state.reading.handover(move.order)
         else { continue }
-        state.missing[move.order.agent] = handover.goals
+        let agent = move.order.agent
+        state.missing[agent] = handover.goals { routes.isFor(agent, $0) }
       }
     }
     seekMissing()
@@ -190,7 +201,7 @@ extension Node {
   /// Where an agent goes on that was handed over to this node, whose log has all that it had.
   func adoption(of agent: AgentID, _ heads: LogHeads) throws -> Adoption? {
     guard let handover = desks.moves.adopted[agent]?.handover else { return nil }
-    let handled = Handover.points(handover.handled)
+    let handled = handover.allHandled
     var lanes: [Lane: LanePoint] = [:]
     for (lane, head) in heads.lanes where routes.plan(of: lane).local.contains(agent) {
       lanes[lane] = routes.isOwnJudgement(lane) ? head.point : handled[lane] ?? .start
@@ -221,10 +232,13 @@ extension Node {
     for move in desks.moves.leaving {
       let agent = move.order.agent
       let own = heads.lanes.filter { $0.key.agent == agent && $0.key.channel.isLogged }.mapValues(\.point)
-      let handover = try Handover.of(
+      let known = (desks.moves.brought[agent]?.allHandled ?? [:])
+        .merging(revision.kept(of: agent)) { max($0, $1) }
+      var handover = try Handover.of(
         agent, in: log, heads, stated: desks.moves.ownLanes(of: agent, own),
-        elsewhere: desks.moves.brought[agent].map { Handover.points($0.handled) } ?? [:]
-      ) { routes.isFor(agent, $0) }
+        elsewhere: known
+      ) { revision.wasFor(agent, $0) ?? routes.isFor(agent, $0) }
+      handover.add(known) { routes.isFor(agent, $0) }
       for part in AgentHandedOver.parts(of: Array(try JSON.encode(handover)), move: move.order) {
         let stated = try stateAtStart(part, to: move.order.to.author, of: move.order.move)
         batch.appends.append(.init(stated.record))
@@ -257,4 +271,6 @@ extension Node {
     let lane = entry.record.lane
     return routes.isOwnJudgement(lane) || entry.record.point <= handled[lane] ?? .start
   }
+
+  func lanesHandled(by agent: AgentID) -> [Lane: LanePoint]? { elsewhere[agent]?.handled }
 }

@@ -23,6 +23,8 @@ final class AgentExecutor: TaskExecutor {
   static let watchNanoseconds: UInt64 = 1_000_000
 
   private let workers: [Worker]
+  /// Threads that are not of the executor, and run jobs now and then. They are few, and live as long as their nodes.
+  private let lent = Mutex<[Worker]>([])
   private let state: Mutex<State>
   /// How many threads wait, and whether one of them watches: hints that are looked at without the lock.
   private let idleCount = Atomic<Int>(0)
@@ -53,7 +55,9 @@ final class AgentExecutor: TaskExecutor {
     else { return push(job) }
     let other = worker.hand.exchange(job, ordering: .acquiringAndReleasing)
     if other != 0 { push(other) }
-    if !isWatched.load(ordering: .relaxed), idleCount.load(ordering: .relaxed) > 0 { wakeOne() }
+    if !worker.isLent, !isWatched.load(ordering: .relaxed), idleCount.load(ordering: .relaxed) > 0 {
+      wakeOne()
+    }
   }
 
   /// Puts a job where any thread takes it.
@@ -69,6 +73,50 @@ final class AgentExecutor: TaskExecutor {
       return idle
     }
     if let idle { workers[idle].bell.signal() }
+  }
+
+  // MARK: Threads of others
+
+  /// Calls `body` on a thread that is not of the executor. Returns whether a job that it has woken is left in this thread's hand,
+  /// for ``runLent()``.
+  func lends(_ body: () -> Void) -> Bool {
+    let worker = lentWorker()
+    worker.began.store(Self.now(), ordering: .relaxed)
+    body()
+    worker.began.store(0, ordering: .relaxed)
+    return worker.hand.load(ordering: .relaxed) != 0
+  }
+
+  /// Runs the job that is in this thread's hand, and those that it wakes one after the other: agents that are soon done need no
+  /// thread of the executor.
+  func runLent() {
+    guard let worker = Worker.current, worker.isLent else { return }
+    worker.began.store(Self.now(), ordering: .relaxed)
+    for _ in 0..<Self.handoverCountMax {
+      let job = worker.hand.exchange(0, ordering: .acquiringAndReleasing)
+      guard job != 0 else { break }
+      execute(job)
+    }
+    worker.began.store(0, ordering: .relaxed)
+    let rest = worker.hand.exchange(0, ordering: .acquiringAndReleasing)
+    if rest != 0 { push(rest) }
+  }
+
+  /// Takes what lies in the hands of threads that are not of the executor.
+  func reclaim() {
+    for worker in lent.withLock({ $0 }) {
+      let job = worker.hand.exchange(0, ordering: .acquiringAndReleasing)
+      if job != 0 { push(job) }
+    }
+  }
+
+  private func lentWorker() -> Worker {
+    if let worker = Worker.current { return worker }
+    let worker = Worker(number: -1)
+    worker.owner.store(identity, ordering: .relaxed)
+    Worker.current = worker
+    lent.withLock { $0.append(worker) }
+    return worker
   }
 
   // MARK: Running jobs
@@ -94,8 +142,14 @@ final class AgentExecutor: TaskExecutor {
         look.time = now
         if let late = lateJob(since: &look) { push(late) }
       }
-      unsafeBitCast(job, to: UnownedJob.self).runSynchronously(on: asUnownedTaskExecutor())
+      execute(job)
     }
+  }
+
+  /// Runs a job, on this thread, until it ends or waits.
+  private func execute(_ job: UInt) {
+    // As `enqueue` has made it, and nobody has run it since: who takes it from a hand or the queue is the only one.
+    unsafeBitCast(job, to: UnownedJob.self).runSynchronously(on: asUnownedTaskExecutor())
   }
 
   private func next(_ worker: Worker, _ handoverCount: inout Int) -> UInt? {
@@ -156,13 +210,18 @@ final class AgentExecutor: TaskExecutor {
 
   /// Takes a job that is in the hand of a thread which is at the same job as at the last look.
   private func lateJob(since look: inout Look) -> UInt? {
-    let last = look.counts
-    look.counts = workers.map { $0.jobCount.load(ordering: .relaxed) }
-    for (worker, isSame) in zip(workers, zip(last, look.counts).map(==)) where isSame {
+    let isFirst = look.counts.isEmpty
+    if isFirst { look.counts = [UInt64](repeating: 0, count: workers.count) }
+    var late: UInt?
+    for (index, worker) in workers.enumerated() {
+      let count = worker.jobCount.load(ordering: .relaxed)
+      let isSame = !isFirst && count == look.counts[index]
+      look.counts[index] = count
+      guard isSame, late == nil else { continue }
       let job = worker.hand.exchange(0, ordering: .acquiringAndReleasing)
-      if job != 0 { return job }
+      if job != 0 { late = job }
     }
-    return nil
+    return late
   }
 
   /// Keeps the hints true, and the watcher one of those that wait.
@@ -194,6 +253,8 @@ private final class Worker: Sendable {
   /// When the job began that runs here, in nanoseconds.
   let began = Atomic<UInt64>(0)
   let bell = DispatchSemaphore(value: 0)
+  /// Whether the thread is not of the executor.
+  var isLent: Bool { number < 0 }
 
   init(number: Int) { self.number = number }
 

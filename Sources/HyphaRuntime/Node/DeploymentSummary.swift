@@ -4,7 +4,8 @@ public import HyphaCore
 public struct DeploymentSummary: Sendable, Codable {
   /// The nodes that have reported, and are here.
   public var nodes: [NodeStatus]
-  /// What was last known of nodes that are not here now. It counts, and while there is any the deployment is not complete.
+  /// What was last known of nodes that are not here now. It counts, and while there is any that has not left the deployment is not
+  /// complete.
   public var absent: [NodeStatus] = []
 
   /// What is known of all nodes.
@@ -16,7 +17,7 @@ public struct DeploymentSummary: Sendable, Codable {
   /// Whether every worker has finished, every event on a logged channel is handled by all whom it is for and at all
   /// replicas, and no alert waits for an answer.
   public var isComplete: Bool {
-    absent.isEmpty && workerCount > 0 && finishedCount == workerCount
+    absent.allSatisfy { $0.hasLeft ?? false } && workerCount > 0 && finishedCount == workerCount
       && nodes.allSatisfy { $0.backlog == 0 && $0.behindLaneCount == 0 && $0.openAlertCount == 0 }
       && nodes.allSatisfy { $0.replication?.isCaughtUp ?? true }
       && isAllHandled(.persistent)

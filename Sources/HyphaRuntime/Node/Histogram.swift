@@ -36,6 +36,15 @@ public struct Histogram: Sendable, Hashable, Codable {
     sum &+= other.sum
   }
 
+  /// Takes away all numbers of a histogram that are in this one; ``max`` stays.
+  public mutating func subtract(_ earlier: Histogram) {
+    for bucket in counts.indices where bucket < earlier.counts.count {
+      counts[bucket] -= Swift.min(counts[bucket], earlier.counts[bucket])
+    }
+    count = counts.reduce(0, +)
+    sum &-= Swift.min(sum, earlier.sum)
+  }
+
   /// The number below which a `share` (0 to 1) of all numbers lie, to about 3%; 0 where there are none.
   public func percentile(_ share: Double) -> UInt64 {
     guard count > 0 else { return 0 }

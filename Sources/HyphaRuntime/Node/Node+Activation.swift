@@ -11,7 +11,8 @@ extension Node {
     let heads = try log.heads()
     let (laneHeads, streams) = (heads.lanes, heads.streams)
     try checkTopology(laneHeads)
-    let outline = try DeploymentOutline(configuration.topology).snapshot(in: log)
+    let outline = try DeploymentOutline(configuration.topology).snapshot(in: log).merging(keptFile()) { $1 }
+      .merging(revision.snapshots) { $1 }
     var epochs: [AgentID: UInt64] = [:]
     for stream in streams.keys { epochs[stream.agent] = max(epochs[stream.agent] ?? 0, stream.epoch) }
     var lanesOf: [AgentID: [Lane: LanePoint]] = [:]
@@ -29,7 +30,7 @@ extension Node {
     try restoreOversight()
     let shared = [SharedSnapshot.owner: try desks.shared.restore(log)]
     let newest = newestForConsumers(heads)
-    var places = try movedPlaces(heads, newest: newest)
+    var places = try movedPlaces(heads, newest: newest).merging(revision.cursors) { $1 }
     var runners: [AgentID: any AgentRunner] = [:]
     var activations: [Stated] = []
     var batch = try handOver(heads)
@@ -44,11 +45,12 @@ extension Node {
       var outbox = Outbox(
         agent: spec.id, epoch: next, after: previous,
         lanes: desks.moves.ownLanes(of: spec.id, lanesOf[spec.id] ?? [:]),
-        policyVersion: configuration.topology.version)
+        policyVersion: configuration.topology.version, limit: topology.realtimeLimit(of: spec))
       activations.append(
         try activation(
           of: spec, next, after: previous, adoption?.committed ?? committed(spec.id, previous, streams),
-          handled: adoption == nil ? log.cursor(CursorKey(agent: spec.id, channel: .persistent)) : nil,
+          handled: adoption == nil && revision.places[spec.id] == nil
+            ? log.cursor(CursorKey(agent: spec.id, channel: .persistent)) : nil,
           &outbox))
       if let adoption {
         arrived[spec.id] = next
@@ -57,7 +59,7 @@ extension Node {
       }
       func inbox(_ channel: Channel) throws -> LoggedInbox {
         let key = CursorKey(agent: spec.id, channel: channel)
-        let handled = try adoption?.cursors[key] ?? log.cursor(key)
+        let handled = try adoption?.cursors[key] ?? revision.cursors[key] ?? log.cursor(key)
         return LoggedInbox(handled: handled?.position ?? .start, newest: newest[key] ?? .start)
       }
       let mailbox = Mailbox(alert: try inbox(.alert), persistent: try inbox(.persistent))
@@ -83,7 +85,9 @@ extension Node {
       batch.cursors.merge(places) { $1 }
       try await commitOnce(batch, activations + moved, alreadySent: true)
     } else {
-      log.submit(LogBatch(snapshots: kept)) { _ in }
+      var batch = LogBatch(snapshots: kept)
+      batch.cursors = revision.cursors
+      log.submit(batch) { _ in }
     }
     return runners
   }
@@ -97,7 +101,9 @@ extension Node {
   private func checkTopology(_ lanes: [Lane: LaneHead]) throws {
     let check = TopologyCheck(
       topology: configuration.topology, log: log,
-      remedy: "run it with the topology file that it began with, or begin anew with --fresh or another --data"
+      remedy:
+        "run it with the topology file that it began with, and have a changed one applied to what runs ('hypha topology plan', "
+        + "'hypha topology apply'), or begin anew with --fresh or another --data"
     )
     try check.check(lanes)
   }

@@ -39,7 +39,9 @@ extension Node {
   /// that it wants.
   func lost(_ records: [Record], for agent: AgentID, _ cause: LossCause) {
     guard let lane = records.first?.lane else { return }
-    let count = records.count { routes.wants(agent, by: lane.agent, addressee: $0, type: $1, subject: $2) }
+    let count = records[...].count {
+      routes.wants(agent, by: lane.agent, addressee: $0, type: $1, subject: $2)
+    }
     ledger.lost(lane, for: agent, cause, isAtHome: routes.node(of: agent) == routes.node, count: count)
   }
 
@@ -62,8 +64,15 @@ extension Node {
   /// How often the counts are saved where they have changed.
   private static let saveInterval = Duration.seconds(10)
 
-  /// Lets the log keep the counts now and then.
-  func saveLosses(now: Timestamp) {
+  /// Says what was lost, and lets the log keep the counts, now and then.
+  func lookAfterLosses() {
+    let now = now()
+    stateLosses(now: now)
+    saveLosses(now: now)
+  }
+
+  /// Lets the log keep the counts where that is due.
+  private func saveLosses(now: Timestamp) {
     let isDue = state.withLock { state in
       guard now.since(state.lossesSavedAt) >= Self.saveInterval else { return false }
       state.lossesSavedAt = now
@@ -77,11 +86,12 @@ extension Node {
     for runner in runners {
       for delivery in runner.mailbox.takeRealtime() { lost(delivery, for: runner.spec.id, .stopped) }
     }
+    stateLosses()
+    await settleOwn()
     // Also where it was submitted before: whoever stops the node waits until the log has it.
     guard let batch = lossBatch(isForced: true) else { return }
-    await withCheckedContinuation { continuation in
-      log.submit(batch) { _ in continuation.resume() }
-    }
+    // A node that is killed meanwhile waits for nothing.
+    try? await commitOnce(batch, [], alreadySent: true)
   }
 
   /// What the log is to keep from the start on, when nothing is counted yet: that what comes is not saved so far.

@@ -166,7 +166,8 @@ extension Node: NodeServices {
   /// Takes note of what the node itself has stated and the log has taken.
   func delivered(own stated: [Stated], _ receipt: CommitReceipt) {
     deliver(stated, receipt, alreadySent: true)
-    for (index, own) in stated.enumerated() where TopologyEvents.all.contains(own.record.type) {
+    for (index, own) in stated.enumerated()
+    where TopologyEvents.all.contains(own.record.type) || own.record.type == AnswerShared.eventType {
       observeTopology(own.record, at: Position(rawValue: receipt.first.rawValue + UInt64(index)))
     }
   }

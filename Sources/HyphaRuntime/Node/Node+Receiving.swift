@@ -26,6 +26,14 @@ extension Node: TransportReceiver {
 
   public func refused(_ reason: String) { note(reason) }
 
+  public func received(alone frame: InboundFrame) -> Bool {
+    AgentExecutor.shared.lends { received([frame]) }
+  }
+
+  public func runAgents() { AgentExecutor.shared.runLent() }
+
+  public func reclaimAgents() { AgentExecutor.shared.reclaim() }
+
   public func received(_ frames: [InboundFrame]) {
     // Nothing of it is lost: what is logged is fetched when the node works.
     guard !isRejoining else { return }
@@ -54,7 +62,10 @@ extension Node: TransportReceiver {
       }
       do {
         guard let box = couriers[inbound.channel] else { continue }
-        let frame = try box.names.withLock { try Frame(decoding: inbound.bytes, limits: limits, names: &$0) }
+        let frame = try box.names.withLock {
+          try Frame(
+            decoding: inbound.bytes, limits: limits, versionMax: routes.peers.frameVersionMax, names: &$0)
+        }
         try observe(frame.records)
         act(on: inbound.channel) { $0.receive(frame, from: inbound.from, now: now()) }
       } catch {
@@ -69,10 +80,14 @@ extension Node: TransportReceiver {
       do {
         let message = try ControlMessage(decoding: request.bytes, limits: limits)
         switch message {
-        case .goodbye: heardGoodbye(of: request.node)
+        case .goodbye:
+          routes.peers.forget(request.node)
+          heardGoodbye(of: request.node)
         case .progress(let ready, let sending):
           heard(request.node)
-          heard(request.node, .init(ready: ready, sending: sending))
+          // Versions of another revision are others by the same numbers.
+          let isAlike = server.isAlike(request.node)
+          heard(request.node, isAlike ? .init(ready: ready, sending: sending) : .tree, tellsTerm: isAlike)
         // It comes again and again, as long as its node lives.
         case .sync: heard(request.node, isHeartbeat: true)
         case .copied(let origin, _, _, let heads):
@@ -87,7 +102,7 @@ extension Node: TransportReceiver {
             server.answer(message, from: request.node)
           }
         guard let answer else { continue }
-        if case .refused(let kind, let reason) = answer, kind != .greetFirst {
+        if case .refused(let kind, let reason) = answer, kind != .greetFirst, tells(kind, of: request.node) {
           note(refusal: "node '\(request.node)' was refused: \(reason.shown())")
         }
         transport.reply(answer.encoded(), to: request.node)
@@ -112,20 +127,22 @@ extension Node: TransportReceiver {
   private func take(_ answer: ControlMessage, from node: NodeID) throws {
     heard(node)
     switch answer {
-    case .welcome:
-      state.withLock { $0.client.welcomed(by: node) }
+    case .welcome(_, _, _, let version):
+      state.withLock { $0.client.welcomed(by: node, under: version) }
       heard(node)
     case .refused(.greetFirst, _):
       if state.withLock({ $0.client.mustGreet(node) }) { heardOfRestart(of: node) }
-    case .refused(_, let reason): note(refusal: "node '\(node)' refuses: \(reason.shown())")
+    case .refused(let kind, let reason):
+      if tells(kind, of: node) { note(refusal: "node '\(node)' refuses: \(reason.shown())") }
     case .heads(let log, let through, let heads):
+      let hasAdopted = state.withLock { $0.client.wasGreeted(by: node, under: topology.version) }
       for head in heads {
         guard routes.node(of: head.lane.agent) == node else {
           note(refusal: "node '\(node)' told of a lane of '\(head.lane.agent)', which is not placed there")
           continue
         }
         couriers[head.lane.channel]?.courier.withLock {
-          $0.announce(head.lane, head.point, by: node, now: now())
+          $0.announce(head.lane, head.point, by: node, hasAdopted: hasAdopted, now: now())
         }
       }
       // Only now: who has been told of a lane and lacks some of it must not pass for one who has it all.
@@ -191,7 +208,7 @@ extension Node: TransportReceiver {
       let fetches = box.courier.withLock { courier in
         repair.withLock { courier.fetchesDue(now: now, silent: silent, pace: &$0) }
       }
-      for (node, lane, after) in fetches {
+      for (node, lane, after) in fetches where !topology.hasLeft(node) {
         transport.request(ControlMessage.fetch(lane: lane, after: after).encoded(), of: node)
       }
     }
@@ -199,7 +216,8 @@ extension Node: TransportReceiver {
 
   /// Moves this node's clock past the events' times.
   private func observe(_ records: [Record]) throws {
-    guard let newest = records.map(\.time).max() else { return }
+    guard var newest = records.last?.time else { return }
+    if !records.isWholeRun { for record in records { newest = max(newest, record.time) } }
     let physical = scheduler.microseconds()
     try state.withLock { try $0.clock.observe(newest, physical: physical) }
   }
@@ -225,7 +243,7 @@ extension Node: TransportReceiver {
     var batch = LogBatch(priority: taken[0].lane.channel == .alert ? .urgent : .intake)
     batch.appends.reserveCapacity(count)
     for taken in taken {
-      let source = EntrySource.received(hops: taken.hops.values.min() ?? 1)
+      let source = EntrySource.received(hops: taken.hops.least ?? 1)
       for record in taken.records { batch.appends.append(.init(record, source: source)) }
     }
     state.withLock { $0.untakenCount += count }

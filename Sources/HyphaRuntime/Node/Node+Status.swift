@@ -18,13 +18,14 @@ extension Node {
       realtimeCount.load(ordering: .relaxed), realtimePairCount.load(ordering: .relaxed)
     )
     let cursors = (try? log.cursors()) ?? [:]
+    let left = statedPairCounts(ofLeft: topology)
     for channel in Channel.allCases {
       var counts = NodeStatus.ChannelStatus()
       counts.publishedCount = published[channel] ?? 0
       counts.publishedPairCount = pairs[channel] ?? 0
       if channel == .realtime { (counts.publishedCount, counts.publishedPairCount) = realtime }
       counts.statedCount = server.statedCount(channel)
-      counts.statedPairCount = server.statedPairCount(channel)
+      counts.statedPairCount = server.statedPairCount(channel) + (left[channel] ?? 0)
       counts.handledPairCount = cursors.reduce(0) { sum, cursor in
         cursor.key.channel == channel ? sum + cursor.value.handledCount : sum
       }
@@ -64,6 +65,10 @@ extension Node {
     }
     status.peers = peerStatus
     status.isSuperseded = superseded.map { _ in true }
+    if topology.revision > 1 {
+      (status.revision, status.nodes) = (topology.revision, topology.stayingNodes.map(\.id))
+      if hasLeft { status.hasLeft = true }
+    }
     status.backlog =
       openMoveCount + untakenCount + alerts.openCount + desks.own.openCount
       + desks.oversight.openCount(now: now())

@@ -29,6 +29,10 @@ public final class Node: Sendable {
     /// Where the agents' calls are noted, so that the node's next start knows in which ones a trap has ended this one; nil for
     /// nowhere.
     public var calls: CallJournal?
+    /// The protocol versions that it speaks; other than this program's where nodes of other versions are played.
+    public var versions = Greeting.spokenVersions
+    /// The file that the topology is from, for the log to keep and for others to replace; nil where there is none.
+    public var file: TopologyText?
     /// Who has said that the node is to begin without waiting for its replicas where its log is empty; nil where it waits.
     public var beginsWithoutReplicas: AgentID?
 
@@ -64,6 +68,7 @@ public final class Node: Sendable {
     /// What earlier runs of the log have counted of losses.
     var earlierLosses: NodeLosses?
     var lossesSavedAt = Timestamp.zero
+    var lossesSaidAt = Timestamp.zero
     var lossesSaved: UInt64 = 0
     /// Who waits for which commit: a simulated death answers them.
     var commits: [UInt64: CheckedContinuation<Void, any Error>] = [:]
@@ -121,10 +126,12 @@ public final class Node: Sendable {
   let desks:
     (
       topology: TopologyDesk, membership: MembershipDesk, oversight: OversightDesk, own: NodeStream,
-      moves: MoveDesk, fencing: FencingDesk, shared: SharedDesk
+      moves: MoveDesk, fencing: FencingDesk, shared: SharedDesk, ambient: AmbientDesk
     )
   /// The agents that were moved here, with the place where they began here and what they had handled before, by lane.
   let elsewhere: [AgentID: (position: Position, handled: [Lane: LanePoint])]
+  /// What becomes of the agents' places with a newer topology file.
+  let revision: RevisionStart
   let ledger = LossLedger()
   /// When this node signs its log's head.
   let heads = Mutex(HeadPace())
@@ -163,7 +170,8 @@ public final class Node: Sendable {
     self.transport = transport
     self.scheduler = scheduler
     self.executor = executor ?? AgentExecutor.shared
-    let routes = RouteTable(node: configuration.node, topology: topology, moving: moves.moving)
+    let routes = RouteTable(
+      node: configuration.node, topology: topology, moving: moves.moving, versions: configuration.versions)
     self.routes = routes
     let replicas = topology.node(configuration.node)?.replicas ?? ReplicationSettings()
     replication = replicas.nodes.isEmpty ? nil : ReplicationDesk(replicas)
@@ -171,10 +179,13 @@ public final class Node: Sendable {
     handledBefore = try HandledBefore(in: log)
     let moveCount = moves.state.withLock { $0.reading.moves.moves.count + $0.reading.arrivals.count }
     server = try CatchUpServer(
-      log: log, routes: routes, notary: configuration.notary, moveCount: moveCount + moves.adopted.count)
+      log: log, routes: routes, notary: configuration.notary,
+      moveCount: moveCount + moves.adopted.count + Int(topology.revision - 1) << 24)
     let head = try log.head().next
-    elsewhere = moves.arrived.mapValues { ($0.position, Handover.points($0.handover.handled)) }
-      .merging(moves.adopted.mapValues { (head, Handover.points($0.handover.handled)) }) { $1 }
+    let revision = try RevisionStart(configuration, moves, routes, log: log)
+    self.revision = revision
+    elsewhere = revision.elsewhere
+      .merging(moves.adopted.mapValues { (head, $0.handover.allHandled) }) { $1 }
     auditor = try configuration.notary.map { try RelayAuditor(log: log, routes: routes, notary: $0) }
     let own = topology.agents(on: configuration.node).map(\.id).filter { !routes.isArriving($0) }
     let audience = AlertAudience(topology, of: configuration.kinds.alertTypes(in: topology), agents: own)
@@ -188,29 +199,27 @@ public final class Node: Sendable {
         topology, node: configuration.node, departed: Set(moves.moving.departed.keys),
         now: Timestamp(microseconds: scheduler.microseconds())),
       NodeStream(), moves, try FencingDesk(log),
-      SharedDesk(topology.agents(on: configuration.node), configuration.kinds)
+      SharedDesk(topology.agents(on: configuration.node), configuration.kinds), AmbientDesk(topology)
     )
     let (taken, newestTime) = try Self.ends(of: log, takenBy: routes)
-    let declared = try Self.declaredTypes(topology, configuration.kinds)
+    let rights = try PublishRights(topology, configuration.kinds)
     couriers = Dictionary(
       uniqueKeysWithValues: Channel.allCases.map { channel in
         let heads = taken.filter { $0.key.channel == channel }
         let measuresAges = channel == .persistent && topology.observer.node != nil
         let courier = Courier(
-          channel: channel, routes: routes, heads: heads, measuresAges: measuresAges
-        ) { agent, type in
-          declared[agent]?.contains(type) ?? false
-        }
+          channel: channel, routes: routes, heads: heads, measuresAges: measuresAges,
+          limits: channel == .realtime ? RateLimits(topology) : nil, rights: rights)
         return (channel, CourierBox(courier))
       })
-    let peers = topology.nodes.map(\.id).filter { $0 != configuration.node }
+    let peers = topology.presentNodes.map(\.id).filter { $0 != configuration.node }
     state = Mutex(
       State(
         clock: HybridClock(last: newestTime),
         random: SeededGenerator(seed: configuration.seed, name: configuration.node.text),
         client: CatchUpClient(
           peers: peers, greeting: .hello(routes.greeting), interval: topology.membership.heartbeat,
-          own: (configuration.node, replicas.nodes)),
+          own: (configuration.node, replicas.nodes), left: topology.leftNodes),
         earlierLosses: try LossReading.saved(in: log)))
   }
 
@@ -231,27 +240,6 @@ public final class Node: Sendable {
     return (taken, newestTime)
   }
 
-  /// What each agent of the deployment may publish.
-  private static func declaredTypes(_ topology: Topology, _ kinds: KindRegistry) throws
-    -> [AgentID: Set<EventTypeName>]
-  {
-    var declared: [AgentID: Set<EventTypeName>] = [:]
-    for node in topology.nodes {
-      declared[node.id.author] = TopologyEvents.forSeat.union([
-        OversightDigest.eventType, LogHeadSigned.eventType, MoveAsked.eventType, AgentHandedOver.eventType,
-        AgentArrived.eventType,
-      ])
-    }
-    declared[topology.moveSeat.author]?.formUnion(MoveEvents.forAll)
-    for seat in topology.observer.seats { declared[seat.author]?.formUnion(TopologyEvents.forAll) }
-    for agent in topology.agents {
-      let kind = try kinds.kind(agent.kind)
-      let published = kinds.declaration(kind.kind)?.published(by: agent) ?? []
-      declared[agent.id] = published.union(SystemEvents.all)
-    }
-    return declared
-  }
-
   /// The links that a node needs under a topology.
   ///
   /// - Parameter security: its key pair and the keys of the others; nil for links without keys.
@@ -267,12 +255,12 @@ public final class Node: Sendable {
   ) -> LinkPlan {
     let routes = Routes(topology, links: links)
     var outgoing: [NodeID: [AgentID]] = [:]
-    for peer in topology.nodes where peer.id != node {
+    for peer in topology.presentNodes where peer.id != node {
       if let agents = routes.links(into: peer.id)[node] { outgoing[peer.id] = agents }
     }
     // Copies travel from node to node, by the replica's own name.
-    var incoming = routes.links(into: node)
-    for origin in topology.nodes where origin.replicas.nodes.contains(node) {
+    var incoming = routes.links(into: node).filter { !topology.hasLeft($0.key) }
+    for origin in topology.presentNodes where origin.replicas.nodes.contains(node) {
       incoming[origin.id, default: []].append(node.author)
     }
     for replica in topology.node(node)?.replicas.nodes ?? [] {
@@ -338,7 +326,7 @@ public final class Node: Sendable {
     rejoin?.end(.isStopped)
     endReplication()
     // It asks the others no more, so they would soon miss it.
-    endMembership(saysGoodbye: !isReplaced && !isSuperseded)
+    endMembership(saysGoodbye: (!isReplaced || hasLeft) && !isSuperseded)
     for runner in runners { runner.stop() }
     for task in tasks { await task.value }
     // A start that was stopped in its middle leaves the rest to the next.
@@ -389,11 +377,12 @@ public final class Node: Sendable {
     lookAfterIncarnation()
     lookAfterTopology()
     lookAfterMoves()
+    lookAfterLeaving()
     lookAfterOversight()
     lookAfterHeads()
     lookAfterHandlers()
     lookAfterShared()
-    saveLosses(now: now())
+    lookAfterLosses()
     scheduler.schedule(after: Self.tickInterval) { self.tick() }
   }
 

@@ -38,6 +38,8 @@ protocol NodeServices: AnyObject, Sendable {
   func publishAlert(_ alert: Stated)
   /// Counts a realtime event of an agent of this node that is for so many agents.
   func countRealtime(pairCount: Int)
+  /// Counts a realtime event that its agent may not send.
+  func limited(_ lane: RealtimeLane, _ subject: Subject)
   /// What counts events that agents of this node pass on.
   func relayCounts(of agents: [AgentID]) -> [RelayCount]
   /// The agents of this node that a lane leads to.
@@ -55,12 +57,20 @@ protocol NodeServices: AnyObject, Sendable {
   func drop(_ frames: [OutboundFrame], _ cause: LossCause)
   /// The newest shared values that the node has, of those that are for a reader.
   func readShared(_ query: SharedQuery, where isForReader: (Record) -> Bool) -> [SharedItem]
+  /// What the node knows of ambient questions.
+  var ambient: AmbientDesk { get }
+  /// What becomes of decisions.
+  var decisions: DecisionMeter { get }
+  /// States copies of an answer for agents of some nodes.
+  func state(_ answer: AnswerShared, to nodes: [NodeID], because cause: Cause)
   /// Whether agents of a kind answer questions of a type.
   func answers(_ kind: String, _ type: EventTypeName) -> Bool
   /// The nearest supervisor above an agent whose kind handles an event type; nil where there is none.
   func keeper(of agent: AgentID, _ type: EventTypeName) -> AgentID?
   /// Whether an agent of the node has handled an entry of the log on another node, before it was moved here.
   func wasHandledElsewhere(_ entry: LogEntry, by agent: AgentID) -> Bool
+  /// How far an agent had handled lanes that may come into this node's log only now; nil for none.
+  func lanesHandled(by agent: AgentID) -> [Lane: LanePoint]?
   /// The inputs that an agent has handled before its node's disk was lost; nil where none are known.
   func inputsHandled(by agent: AgentID) -> Set<EventID>?
   /// Gives states back what many agents need of the log, where they need it at once; each agent waits for that when it begins.

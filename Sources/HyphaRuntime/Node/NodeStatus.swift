@@ -99,6 +99,12 @@ public struct NodeStatus: Sendable, Codable {
   public var brokenWorkers: [String] = []
   /// Whether another process runs the node that began later, so that this one stops; nil for no.
   public var isSuperseded: Bool?
+  /// The revision of the topology file that the node runs under and the nodes of that; nil under the file that the deployment began
+  /// with.
+  public var revision: UInt32?
+  public var nodes: [NodeID]?
+  /// Whether the node has left the deployment, so that its process ends; nil for no.
+  public var hasLeft: Bool?
   /// How many reports came before this one, since the node started.
   public var reportNumber: UInt64 = 0
   /// Frames that were dropped before the network because a queue was full; logged events among them are fetched.

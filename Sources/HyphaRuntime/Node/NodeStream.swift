@@ -59,7 +59,7 @@ extension Node {
   /// Waits a moment for the log to take what the node has stated: a wish of an operator's, say.
   func settleOwn() async {
     var patience = 100
-    while desks.own.openCount > 0, patience > 0, !isStopped {
+    while desks.own.openCount > 0, patience > 0 {
       patience -= 1
       await pause(.milliseconds(10))
     }
@@ -81,8 +81,9 @@ extension Node {
         return !state.waiting.isEmpty
       }
       if case .failure(let error) = result { self.note(error) }
-      guard isLeft, !self.isStopped else { return }
       let isTaken = if case .success = result { true } else { false }
+      // What was lost is said while the node stops.
+      guard isLeft, isTaken || !self.isStopped else { return }
       self.scheduler.schedule(after: isTaken ? .zero : .seconds(1)) { self.appendOwn() }
     }
   }

@@ -82,11 +82,13 @@ struct DigestMaker: Sendable {
   }
 
   /// The digests that are due, with the supervisors whom they are for.
-  mutating func due(now: Timestamp) -> [OversightDigest] {
+  ///
+  /// - Parameter isLast: whether none will follow, so that all are due.
+  mutating func due(now: Timestamp, isLast: Bool = false) -> [OversightDigest] {
     var digests: [OversightDigest] = []
     for place in duties.indices {
       let duty = duties[place]
-      guard !duty.counts.isEmpty, now.since(duty.lastTime) >= duty.rule.every else { continue }
+      guard !duty.counts.isEmpty, isLast || now.since(duty.lastTime) >= duty.rule.every else { continue }
       digests.append(
         OversightDigest(
           by: duty.rule.by, type: duty.rule.type, node: node, after: duty.after.rawValue,

@@ -8,6 +8,12 @@ final class OversightDesk: Sendable {
   let maker: Mutex<DigestMaker?>
   /// Whether there is anything to do.
   let isInUse: Bool
+  private let isDone: Atomic<Bool>
+
+  /// Whether nothing will come of it any more: of a node that leaves all is told.
+  var isClosed: Bool { isDone.load(ordering: .relaxed) }
+
+  func close() { isDone.store(true, ordering: .relaxed) }
 
   /// The most entries that are looked at in one go: some milliseconds.
   static var scanCountMax: UInt64 { 16_384 }
@@ -19,6 +25,7 @@ final class OversightDesk: Sendable {
   init(_ topology: Topology, node: NodeID, departed: Set<AgentID> = [], now: Timestamp) {
     let maker = DigestMaker(topology, on: node, departed: departed, now: now)
     isInUse = maker != nil
+    isDone = Atomic(maker == nil)
     self.maker = Mutex(maker)
   }
 
@@ -56,7 +63,8 @@ extension Node {
 
   /// Looks at what the log has taken, and states the digests that are due, again and again.
   func lookAfterOversight() {
-    guard desks.oversight.isInUse else { return }
+    guard !desks.oversight.isClosed else { return }
+    let isLast = topology.isLeaving(routes.node)
     do {
       let digests = try desks.oversight.maker.withLock { maker -> [OversightDigest] in
         let head = try log.head()
@@ -64,7 +72,9 @@ extension Node {
         defer { maker = made }
         try Self.scan(log, through: head, for: &made)
         // What is told of must be all that there is up to its end.
-        return made.through == head ? made.due(now: now()) : []
+        guard made.through == head else { return [] }
+        if isLast { desks.oversight.close() }
+        return made.due(now: now(), isLast: isLast)
       }
       for digest in digests { state(own: digest, to: digest.by, because: nil) }
     } catch {

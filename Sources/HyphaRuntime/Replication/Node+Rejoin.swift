@@ -237,6 +237,8 @@ extension Node {
     record.event = event(findings, takenCount)
     for (lane, fork) in findings.forks { note("fork in lane \(lane): \(fork)") }
     var batch = LogBatch()
+    // The agents go on with what their replicas have of their states; where that cannot be read, without.
+    do { batch.snapshots = try KeptAgents(in: log, through: takenCount).snapshots } catch { note(error) }
     batch.snapshots[RejoinRecord.owner] = try? record.bytes
     log.submit(batch) { result in
       self.scheduler.schedule(after: result.isFailure ? .seconds(1) : .zero) {

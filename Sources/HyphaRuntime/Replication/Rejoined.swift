@@ -52,7 +52,7 @@ public struct Rejoined: Event, Hashable {
 
   /// What no replica keeps, in words.
   static let notKept = [
-    "states that are committed whole", "pending timers and retries", "places of consumers",
+    "pending retries", "what handlers have done on too few replicas",
     "what the node stated under its own name",
   ]
 }
@@ -80,7 +80,7 @@ struct RejoinRecord: Codable, Sendable {
 }
 
 /// The inputs that a node's agents are known to have handled before its disk was lost: those that have caused a persistent event of
-/// theirs that a replica had, or an answer to an alert. An agent is not given them again.
+/// theirs that a replica had, or an answer to an alert, and those that ``InputsHandled`` names. An agent is not given them again.
 ///
 /// 16 bytes for each.
 struct HandledBefore: Sendable {
@@ -91,10 +91,12 @@ struct HandledBefore: Sendable {
   /// - Complexity: reads what came from the replicas.
   init(in log: any LogReader) throws {
     guard let record = try RejoinRecord.read(in: log), record.isDone, record.through > 0 else { return }
-    let end = Position(rawValue: record.through)
-    try log.visit(Position(rawValue: 1)...end, .forward) { view in
+    try log.visit(Position(rawValue: 1)...Position(rawValue: record.through), .forward) { view in
       take(try Record(view.record))
       return true
+    }
+    for (agent, ids) in try KeptAgents(in: log, through: record.through).inputs {
+      inputs[agent, default: []].formUnion(ids)
     }
   }
 

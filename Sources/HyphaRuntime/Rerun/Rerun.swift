@@ -47,8 +47,15 @@ public struct Rerun {
         "the log of node '\(log.identity.node)' came back from its replicas, and has not what its agents took before that",
         remedy: "look at what they stated: hypha log cat, hypha agents state")
     }
+    let reading = try MoveReading(log)
+    if let newest = reading.revisions.newest {
+      throw HyphaError(
+        .usage,
+        "the log of node '\(log.identity.node)' was written under \(newest.revision) revisions of the topology file, and agents are run again under one",
+        remedy: "look at what they stated: hypha log cat, hypha replay")
+    }
     let check = TopologyCheck(
-      topology: try MoveReading(log).moves.placing(topology), log: log,
+      topology: try reading.moves.placing(topology), log: log,
       remedy: "give the topology file that it was written under; only settings may be others")
     try check.check(log.laneHeads())
   }

@@ -159,6 +159,7 @@ final class RerunHost: AgentHost {
   }
 
   func report(_ name: String, _ value: Int64) {}
+  func begin(_ ledger: DecisionLedger) {}
   var waker: @Sendable () -> Void { {} }
 
   func whenNodeStops(_ body: @escaping @Sendable () -> Void) {

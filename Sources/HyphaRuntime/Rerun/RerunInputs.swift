@@ -43,7 +43,9 @@ struct RerunInputs {
     return !Self.toNobody.contains { record.type.elementsEqual($0) }
   }
 
-  private static let toNobody = [EventTypeName.observed, .stateCheckpointed].map { Array($0.text.utf8) }
+  private static let toNobody = [EventTypeName.observed, .stateCheckpointed, .inputsHandled].map {
+    Array($0.text.utf8)
+  }
 
   /// So many events are looked for at a time, since each look begins anew in the log.
   private static let readAheadCount = 64

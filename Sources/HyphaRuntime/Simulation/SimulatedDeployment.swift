@@ -17,6 +17,10 @@ public final class SimulatedDeployment {
   public private(set) var stores: [NodeID: MemoryLogStore]
 
   private let topology: Topology
+  /// Its nodes, in order: the topology's, and those that were added.
+  private var names: [NodeID]
+  /// The files that added nodes are started with.
+  private var addedFiles: [NodeID: TopologyText] = [:]
   private let kinds: KindRegistry
   private let seed: UInt64
   private let commitDelay: ClosedRange<Duration>
@@ -34,8 +38,16 @@ public final class SimulatedDeployment {
   private var journals: [NodeID: CallJournal] = [:]
   private var endedJournals: [NodeID: [UInt8]] = [:]
   private var activations: UInt64 = 0
+  /// The protocol versions that the next process of a node speaks, where they are others than this program's.
+  package var versions: [NodeID: ClosedRange<UInt8>] = [:]
+  /// The file that the topology is from; with it another one can be applied.
+  package var file: TopologyText?
   /// Who has said that nodes are to begin without waiting for their replicas; nil where they wait.
   var beginsWithoutReplicas: AgentID?
+  /// How far the clocks of nodes are ahead of the loop's; of a node's next start.
+  var skews: [NodeID: Duration] = [:]
+  /// The nodes that have left, and do not run any more.
+  private(set) var left: Set<NodeID> = []
 
   /// A deployment that has not started.
   ///
@@ -56,12 +68,24 @@ public final class SimulatedDeployment {
     network = MemoryNetwork(scheduler: loop, seed: seed, faults: faults)
     var random = SeededGenerator(seed: seed, name: "deployment")
     var stores: [NodeID: MemoryLogStore] = [:]
+    names = topology.nodes.map(\.id)
     for node in topology.nodes {
       let id = EventID(time: Timestamp(microseconds: loop.microseconds()), random: random.next())
       stores[node.id] = MemoryLogStore(identity: LogIdentity(id: id, node: node.id))
     }
     self.stores = stores
     self.random = Mutex(random)
+  }
+
+  /// Gives the deployment a node that a later topology file has; it is started with that file.
+  package func add(_ id: NodeID, _ file: TopologyText) {
+    guard stores[id] == nil else { return }
+    let made = random.withLock {
+      EventID(time: Timestamp(microseconds: loop.microseconds()), random: $0.next())
+    }
+    stores[id] = MemoryLogStore(identity: LogIdentity(id: made, node: id))
+    names.append(id)
+    addedFiles[id] = file
   }
 
   /// Starts every node that does not run, all at the same time.
@@ -74,7 +98,7 @@ public final class SimulatedDeployment {
         "agent '\(agent.id)' of kind '\(agent.kind)' waits for something outside of its node, which cannot be simulated",
         remedy: "run it on real nodes, without --simulate")
     }
-    let starts = try topology.nodes.filter { running[$0.id] == nil }.map { try begin($0.id) }
+    let starts = try names.filter { running[$0] == nil }.map { try begin($0) }
     try loop.run { for start in starts { try await start.value } }
   }
 
@@ -100,18 +124,29 @@ public final class SimulatedDeployment {
   /// Begins to start one node on a log that is open.
   private func begin(_ id: NodeID, on log: MemoryLog) throws -> Task<Void, any Error> {
     activations += 1
-    let placed = try Node.placed(topology, by: log)
+    let added = addedFiles[id]
+    let current = try Node.current(
+      added.map { try $0.read($0.text) } ?? topology, added ?? file, by: log)
+    guard try !Node.hasLeft(current.topology, by: log) else {
+      (running[id], _) = (nil, left.insert(id))
+      log.close()
+      return Task {}
+    }
+    let placed = try Node.placed(current.topology, by: log)
     let journal = CallJournal(
       of: placed.agents(on: id).map(\.id),
       after: endedJournals.removeValue(forKey: id) ?? journals[id]?.bytes ?? [])
     journals[id] = journal
     var configuration = Node.Configuration(
-      topology: topology, node: id, kinds: kinds, seed: seed, notary: notary?(id), calls: journal)
+      topology: current.topology, node: id, kinds: kinds, seed: seed, notary: notary?(id), calls: journal)
+    configuration.file = current.file
+    if let versions = versions[id] { configuration.versions = versions }
     configuration.beginsWithoutReplicas = beginsWithoutReplicas
     let plan = Node.linkPlan(of: id, in: placed)
     let tenure = LogTenure(log)
     let node = try Node(
-      configuration, log: tenure, transport: network.transport(for: plan), scheduler: loop, executor: loop)
+      configuration, log: tenure, transport: network.transport(for: plan),
+      scheduler: SkewedScheduler(loop, ahead: skews[id] ?? .zero), executor: loop)
     running[id] = Running(node: node, log: log, tenure: tenure)
     let handle = Handle(self)
     node.whenReplaced { [weak node] in if let node { handle.deployment?.replace(node, id) } }
@@ -207,7 +242,7 @@ public final class SimulatedDeployment {
       until: {
         guard self.loop.microseconds() >= nextLook else { return false }
         nextLook = self.loop.microseconds() + max(1000, (self.loop.microseconds() - began) / 100)
-        return self.running.count == self.topology.nodes.count && self.summary().isComplete
+        return self.running.count + self.left.count == self.names.count && self.summary().isComplete
       }, limit: limit)
   }
 
@@ -216,11 +251,11 @@ public final class SimulatedDeployment {
 
   /// What the running nodes report.
   public func summary() -> DeploymentSummary {
-    DeploymentSummary(topology.nodes.compactMap { running[$0.id]?.node.status() })
+    DeploymentSummary(names.compactMap { running[$0]?.node.status() })
   }
 
   /// The nodes that run, in the order of the topology.
-  var nodes: [Node] { topology.nodes.compactMap { running[$0.id]?.node } }
+  var nodes: [Node] { names.compactMap { running[$0]?.node } }
 
   /// A node, while it runs.
   func node(_ id: NodeID) -> Node? { running[id]?.node }
@@ -238,7 +273,7 @@ public final class SimulatedDeployment {
 
   /// Lets every node stop in order.
   public func stop() throws {
-    for node in topology.nodes { try stop(node.id) }
+    for node in names { try stop(node) }
   }
 
   /// Lets one node stop in order.

@@ -54,7 +54,7 @@ extension Node {
             usualMicroseconds: Int(clamping: runner.usualWaitMicroseconds))
         ))
     }
-    waits += alertWaits(now: now)
+    waits += alertWaits(now: now) + decisionWaits(now: now)
     figures.waits = waits.sorted { ($0.since, $0.wait.agent) < ($1.since, $1.wait.agent) }.map(\.wait)
     return figures
   }
@@ -80,7 +80,7 @@ extension Node {
   }
 
   /// The seconds since a time as a power of two; nil where they are less than two.
-  private static func waited(since time: Timestamp, now: Timestamp) -> Int? {
+  static func waited(since time: Timestamp, now: Timestamp) -> Int? {
     let seconds = Int(clamping: now.since(time).wholeMicroseconds / 1_000_000)
     return seconds < 2 ? nil : 1 << (Int.bitWidth - 1 - seconds.leadingZeroBitCount)
   }

@@ -19,7 +19,9 @@ extension Node {
 
   /// Looks whether this node's seat may speak, and whether it has to take the other one's over.
   func lookAfterSeat(now: Timestamp) {
-    guard let other = otherSeat, other.isGone else { return }
+    guard let other = otherSeat else { return }
+    lookAfterHandOver(other.standing == .up, now: now)
+    guard other.isGone else { return }
     letSeatSpeak()
     let standbyAfter = topology.observer.standbyAfter.wholeMicroseconds
     guard !other.isAlone, other.silentMicroseconds >= standbyAfter, isOthers(other.node) else { return }
@@ -36,8 +38,18 @@ extension Node {
   private func isOthers(_ other: NodeID) -> Bool {
     desks.topology.state.withLock { state in
       let term = SeatTerm.of(state.live.version)
-      return state.heardTerm <= term && topology.observer.holder(of: term) == other
+      let isOthers = topology.observer.holder(of: term) == other || state.live.handedTo == other
+      return state.heardTerm <= term && isOthers
     }
+  }
+
+  /// Begins this node's term where it was given the seat.
+  private func lookAfterHandOver(_ isOtherThere: Bool, now: Timestamp) {
+    let hasBegun = desks.topology.seat.withLock { seat in
+      seat?.isOtherThere = isOtherThere
+      return seat?.takeHandedOver(at: now) ?? false
+    }
+    if hasBegun { stateAnswers() }
   }
 
   private var otherSeat: OtherSeat? {

@@ -14,9 +14,11 @@ extension Node {
     guard desks.topology.isLive, try log.head() > .start else { return }
     let authors = Set(topology.nodes.map(\.id.author))
     let head = try log.head()
-    let known = try TopologySnapshot.read(in: log)
+    let known = try TopologySnapshot.read(in: log).flatMap { $0.isOf(topology) ? $0 : nil }
+    // What is of an earlier revision is passed over, wherever it lies: lanes have no order among each other.
     let first = Position(rawValue: known?.through ?? 0).next
     if let known { try desks.topology.resume(known) }
+    desks.ambient.resume(known?.ambient)
     var seen = known?.through ?? 0
     if first <= head {
       try log.visit(first...head, .forward) { view in
@@ -26,14 +28,15 @@ extension Node {
         seen = view.position.rawValue
         // What does not decode was passed over when it came, too.
         _ = try? desks.topology.take(record)
+        if desks.topology.isCurrent(record) { desks.ambient.take(record) }
         return true
       }
     }
     desks.topology.state.withLock { state in
       (state.savedThrough, state.seenThrough) = (known?.through ?? 0, seen)
-      let (version, links) = (state.live.version, Set(state.live.links.keys))
-      _ = state.routeSwitch.learn(version, links: links, replacing: true)
-      routes.learn(version, links: links)
+      _ = state.routeSwitch.learn(
+        state.live.version, links: state.live.openings(topology), away: state.live.away, replacing: true)
+      routes.learn(state.live)
       routes.sending = RouteSwitch.tree
     }
   }
@@ -50,6 +53,7 @@ extension Node {
   /// Takes note of an event that the log has taken; on the log's thread, in the order of the log.
   func observeTopology(_ record: Record, at position: Position) {
     guard desks.topology.isLive else { return }
+    if record.type == AnswerShared.eventType { return observeAnswer(record) }
     let isAwaited = desks.topology.state.withLock { state in
       state.inbox.append((record, position))
       defer { state.isLookingAtInbox = true }
@@ -72,11 +76,15 @@ extension Node {
         return record
       }
       guard let record else { break }
+      if desks.topology.isCurrent(record) { desks.ambient.take(record) }
       do {
-        if let (version, links) = try desks.topology.take(record) {
+        if let live = try desks.topology.take(record) {
           // Frames may carry it before this node sends by it.
-          routes.learn(version, links: links)
-          desks.topology.state.withLock { _ = $0.routeSwitch.learn(version, links: links) }
+          routes.learn(live)
+          let openings = live.openings(topology)
+          desks.topology.state.withLock {
+            _ = $0.routeSwitch.learn(live.version, links: openings, away: live.away)
+          }
           hasChanged = true
         }
       } catch {
@@ -102,6 +110,7 @@ extension Node {
         state(own: event, because: cause)
       }
     }
+    stateAmbientAnswers()
     stateFindings()
   }
 
@@ -156,11 +165,16 @@ extension Node {
   }
 
   /// Takes note of how far a node is.
-  func heard(_ node: NodeID, _ progress: RouteSwitch.Progress) {
-    guard desks.topology.isLive, topology.node(node) != nil, node != configuration.node else { return }
+  ///
+  /// - Parameter tellsTerm: whether it follows that the node knows of no later term of the seat: not where it has yet to greet, as
+  ///   after a restart of this one.
+  func heard(_ node: NodeID, _ progress: RouteSwitch.Progress, tellsTerm: Bool) {
+    guard desks.topology.isLive, topology.node(node) != nil, !topology.hasLeft(node),
+      node != configuration.node
+    else { return }
     let now = now()
     desks.topology.state.withLock { $0.routeSwitch.heard(node, progress, now: now) }
-    heardSeat(node, progress)
+    if tellsTerm { heardSeat(node, progress) }
     step(now: now)
   }
 
@@ -170,6 +184,7 @@ extension Node {
     let now = now()
     step(now: now)
     lookAfterSeat(now: now)
+    lookAfterBranches()
     saveTopology(now: now)
     let isDue = desks.topology.state.withLock { state in
       guard now.since(state.reportedAt) >= TopologyDesk.reportInterval else { return false }
@@ -179,6 +194,8 @@ extension Node {
     guard isDue, topology.observer.node != nil else { return }
     if let report = desks.topology.meter.report(by: configuration.node) { state(own: report, because: nil) }
     reportLoad(now: now)
+    reportQuestions()
+    reportDecisions()
   }
 
   /// Lets the log keep now and then what a restart would have to read again; a prune spares what is behind it.
@@ -197,7 +214,9 @@ extension Node {
         let isFar = through >= state.savedThrough + TopologyDesk.saveEntryCount
         guard isOld && isChanged || isFar else { return nil }
         (state.isSaving, state.savedAt, state.savedThrough) = (true, now, through)
-        return TopologySnapshot(through: through, live: state.live, seat: seat?.snapshot)
+        return TopologySnapshot(
+          through: through, live: state.live, seat: seat?.snapshot, ambient: desks.ambient.view,
+          revision: topology.revision)
       }
     }
     guard let snapshot else { return }
@@ -226,7 +245,7 @@ extension Node {
     if isSwitched { proceed(giveUp: false) }
     if let said {
       let message = ControlMessage.progress(ready: said.ready, sending: said.sending).encoded()
-      for node in topology.nodes.map(\.id) where node != configuration.node {
+      for node in topology.presentNodes.map(\.id) where node != configuration.node {
         transport.request(message, of: node)
       }
     }

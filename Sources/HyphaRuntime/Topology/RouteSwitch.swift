@@ -14,7 +14,8 @@ import HyphaTopology
 /// Versions of different terms of the observer's seat are not compared: a node that is in another term than this one counts as
 /// ready for the tree alone, so all send by the tree until they have heard of the later term.
 ///
-/// A node that was not heard for ``silence`` is not waited for, and its links need not be open. A node that starts is ready
+/// A node that was not heard for ``silence`` is not waited for, and its links need not be open; nor is one that is ready for the tree
+/// alone while the newest version leads around it. A node that starts is ready
 /// for no version but the tree until its links were open once, those of the tree among them.
 ///
 /// Bounds: at most ``keptCountMax`` versions are known; beyond that the oldest is forgotten, and what is still under way by
@@ -26,11 +27,16 @@ struct RouteSwitch: Sendable {
     var ready: UInt32
     /// The version that it sends by.
     var sending: UInt32
+
+    /// Of a node that knows none of the versions that are known here.
+    static let tree = Progress(ready: RouteSwitch.tree, sending: RouteSwitch.tree)
   }
 
   private struct Version: Sendable {
     var number: UInt32
     var links: Set<DirectLink>
+    /// The nodes whose supervisors' branches are attached elsewhere.
+    var away: Set<NodeID>
     /// Since when no node is known to send by it; nil while one does.
     var unusedSince: Timestamp?
   }
@@ -70,7 +76,7 @@ struct RouteSwitch: Sendable {
   ) {
     self.node = node
     self.nodeOf = nodeOf
-    kept = [Version(number: version, links: links)]
+    kept = [Version(number: version, links: links, away: [])]
     sending = Self.tree
     plannedThrough = Self.tree
   }
@@ -88,11 +94,15 @@ struct RouteSwitch: Sendable {
 
   /// Learns of a version. Returns whether it is new.
   ///
-  /// - Parameter replacing: whether nothing was ever sent by those that are known.
-  mutating func learn(_ version: UInt32, links: Set<DirectLink>, replacing: Bool = false) -> Bool {
+  /// - Parameters:
+  ///   - away: the nodes around which it leads.
+  ///   - replacing: whether nothing was ever sent by those that are known.
+  mutating func learn(
+    _ version: UInt32, links: Set<DirectLink>, away: Set<NodeID> = [], replacing: Bool = false
+  ) -> Bool {
     guard version > newest else { return false }
     if replacing { kept = [] }
-    kept.append(Version(number: version, links: links))
+    kept.append(Version(number: version, links: links, away: away))
     if kept.count > Self.keptCountMax { kept.removeFirst() }
     return true
   }
@@ -115,7 +125,12 @@ struct RouteSwitch: Sendable {
   mutating func tick(now: Timestamp) -> (isSwitched: Bool, isForgotten: Bool) {
     let before = sending
     if plannedThrough > Self.tree && awaited(now: now).isEmpty { hasOpened = true }
-    let heard = peers.values.filter { now.since($0.heardAt) < Self.silence }
+    let away = kept.last?.away ?? []
+    // One that starts anew while the newest version leads around it takes nobody back to the tree, which leads by way of it.
+    let heard = peers.filter { node, peer in
+      now.since(peer.heardAt) < Self.silence
+        && !(peer.progress.ready == Self.tree && away.contains(node))
+    }.map(\.value)
     let term = SeatTerm.of(newest)
     let common = heard.reduce(ready(now: now)) { common, peer in
       min(common, SeatTerm.of(peer.progress.ready) == term ? peer.progress.ready : Self.tree)

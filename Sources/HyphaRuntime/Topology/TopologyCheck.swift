@@ -26,7 +26,7 @@ struct TopologyCheck {
       newest = try log.entry(at: position).flatMap { $0.source == .stated ? $0 : nil }
     }
     guard let newest, case let written = try AgentActivated.decode(newest.record).topology,
-      written != topology.fingerprint
+      written != topology.fingerprint, !topology.hasReplaced(written)
     else { return }
     throw HyphaError(
       .invalidTopology,

@@ -34,6 +34,8 @@ final class TopologyDesk: Sendable {
     var maySpeak = true
     /// The newest term of the seat that another node sends by.
     var heardTerm: UInt32 = 0
+    /// Which branches are to be attached elsewhere, where this node may decide about that.
+    var branches: BranchWatch
   }
 
   let state: Mutex<State>
@@ -41,13 +43,18 @@ final class TopologyDesk: Sendable {
   /// this lock may take that of ``state``, and not the other way round.
   let seat: Mutex<ObserverSeat?>
   let meter = FlowMeter()
+  let decisions = DecisionMeter()
   /// What leaves this node, and what was reported of its load.
   let load = Mutex<(watch: LoadWatch, sent: [NodeID: AgeSum])>((LoadWatch(), [:]))
   /// Whether routes may change while the node runs.
   let isLive: Bool
   /// The node that takes the seat over from this one, or has it taken over by this one; nil where there is none.
   let otherSeat: NodeID?
+  /// Whether this node decides, or may come to decide, about branches.
+  let watchesBranches: Bool
   private let author: AgentID
+  /// What was said about links under versions below this one is of an earlier revision.
+  private let oldest: UInt32
 
   /// How long what was counted waits at the most for a report.
   static let reportInterval = Duration.seconds(1)
@@ -66,21 +73,36 @@ final class TopologyDesk: Sendable {
   /// - Throws: ``HyphaError/Code/invalidTopology`` for pins that cannot be.
   init(_ topology: Topology, node: NodeID, now: Timestamp) throws {
     let policy = topology.observer
-    isLive = policy.node != nil || !policy.pins.isEmpty
+    isLive = policy.node != nil || !policy.pins.isEmpty || topology.canAttach
     let pins = Set(policy.pins)
     var routeSwitch = RouteSwitch(of: node, version: topology.version, links: pins) {
       topology.agent($0)?.node
     }
-    for other in topology.nodes where other.id != node {
-      routeSwitch.heard(other.id, .init(ready: RouteSwitch.tree, sending: RouteSwitch.tree), now: now)
+    for other in topology.presentNodes where other.id != node {
+      routeSwitch.heard(other.id, .tree, now: now)
     }
-    seat = Mutex(policy.seats.contains(node) ? try ObserverSeat(topology, at: node) : nil)
+    seat = Mutex(isLive ? try Self.seat(topology, at: node) : nil)
+    watchesBranches = policy.seats.contains(node) || topology.branchSeat == node
     otherSeat = policy.otherSeat(than: node)
     author = node.author
+    oldest = topology.revision > 1 ? topology.version : 0
     state = Mutex(
       State(
         live: LiveTopology(topology),
-        routeSwitch: routeSwitch, plan: (0, topology.version), planned: pins, maySpeak: otherSeat == nil))
+        routeSwitch: routeSwitch, plan: (0, topology.version), planned: pins, maySpeak: otherSeat == nil,
+        branches: BranchWatch(returnAfter: topology.membership.downAfter)))
+  }
+
+  /// The seat of a node that has, or may have, the observer's; where nobody observes, that of the node which decides about branches,
+  /// for versions of the routes alone.
+  private static func seat(_ topology: Topology, at node: NodeID) throws -> ObserverSeat? {
+    var policy = topology.observer
+    let isObserved = policy.node != nil
+    if !isObserved { (policy.node, policy.mode) = (topology.branchSeat, .off) }
+    guard policy.seats.contains(node) else { return nil }
+    if isObserved { return try ObserverSeat(topology, at: node) }
+    // A hierarchy that no observer could have is not refused because of this: its branches wait.
+    return try? ObserverSeat(topology.replacing(observer: policy), at: node)
   }
 }
 
@@ -91,6 +113,13 @@ struct TopologySnapshot: Codable {
   var live: LiveTopology
   /// The observer, where the node has its seat.
   var seat: ObserverSeat.Snapshot?
+  /// What is ambient; nil in snapshots of versions that promoted no questions.
+  var ambient: AmbientView?
+  /// The revision of the topology file that all this is of; nil in snapshots of versions that knew only one.
+  var revision: UInt32?
+
+  /// Whether it is of the revision that a topology is.
+  func isOf(_ topology: Topology) -> Bool { revision ?? 1 == topology.revision }
 
   /// The name under which the log keeps it.
   static let owner: AgentID = "hypha.topology"
@@ -111,11 +140,18 @@ extension TopologyDesk {
     state.withLock { $0.live = snapshot.live }
   }
 
+  /// Whether an event of the topology is of the revision that is followed, and not of an earlier one that came late.
+  func isCurrent(_ record: Record) -> Bool { record.header.authority.policyVersion >= oldest }
+
   /// Takes note of what the log has of the topology; in the order of the log, and one call at a time.
   ///
-  /// - Returns: the version and the links that are new with it.
-  func take(_ record: Record) throws -> (version: UInt32, links: Set<DirectLink>)? {
-    try seat.withLock { try $0?.take(record) }
+  /// - Returns: the topology that is new with it.
+  func take(_ record: Record) throws -> LiveTopology? {
+    guard isCurrent(record) else { return nil }
+    try seat.withLock { seat in
+      try seat?.take(record)
+      try seat?.takeQuestions(record)
+    }
     return try state.withLock { try $0.take(record, isOwn: record.agent == author) }
   }
 
@@ -149,9 +185,7 @@ extension TopologyDesk {
 }
 
 extension TopologyDesk.State {
-  fileprivate mutating func take(_ record: Record, isOwn: Bool) throws -> (
-    version: UInt32, links: Set<DirectLink>
-  )? {
+  fileprivate mutating func take(_ record: Record, isOwn: Bool) throws -> LiveTopology? {
     let header = record.header
     guard TopologyEvents.forAll.contains(header.type) else { return nil }
     // The other node of the seat may have answered the same.
@@ -159,7 +193,7 @@ extension TopologyDesk.State {
     if isOwn, header.type == FindingsChanged.eventType { findingsGivenAt = nil }
     guard header.type == LinksChanged.eventType, live.apply(try LinksChanged.decode(record), at: header.time)
     else { return nil }
-    return (live.version, Set(live.links.keys))
+    return live
   }
 }
 
@@ -175,6 +209,9 @@ extension ObserverSeat {
         try RuleAsked.decode(record), header.id, correlation: header.correlation,
         at: (header.agent, record.point))
     case LoadReported.eventType: take(try LoadReported.decode(record))
+    case DecisionsReported.eventType:
+      let report = try DecisionsReported.decode(record)
+      if report.node.author == header.agent { take(report, at: header.time) }
     case FindingsChanged.eventType: confirm(try FindingsChanged.decode(record))
     case LinksChanged.eventType:
       confirm(

@@ -23,6 +23,8 @@ public struct TopologyReading: Sendable {
     case refused(RuleRefused)
     case found(FindingsChanged)
     case superseded(SeatSuperseded)
+    case questions(AmbientSeat.Answer.Content)
+    case askedQuestions(QuestionRuleAsked)
   }
 
   /// Something that the observer finds, and since when.
@@ -37,6 +39,8 @@ public struct TopologyReading: Sendable {
   public private(set) var entries: [Entry] = []
   /// What the observer finds at the end of what was read.
   public private(set) var findings: [Finding.Topic: FoundThing] = [:]
+  /// What is ambient at the end of what was read.
+  public private(set) var questions = AmbientView()
   /// The observer, where the log is that of a node with its seat, or of its standby: it has seen all reports.
   public private(set) var seat: ObserverSeat?
   /// What nodes have told the observer: the events of pairs of agents, the newest report of each node's load, and when the
@@ -46,6 +50,7 @@ public struct TopologyReading: Sendable {
   public private(set) var reportedAt = Timestamp.zero
 
   private let authors: Set<AgentID>
+  private let topology: Topology
   private var findingsTerm: UInt32 = 1
   private var through = Position.start
 
@@ -63,11 +68,12 @@ public struct TopologyReading: Sendable {
     let isSeat = topology.observer.seats.contains(log.identity.node)
     seat = isSeat && withSeat ? try ObserverSeat(topology, at: log.identity.node) : nil
     authors = Set(topology.nodes.map(\.id.author))
+    self.topology = topology
     let head = try log.head()
     guard head > .start else { return }
     // What was pruned stands in the node's snapshot: what came before is not known any more.
     if let pruned = try log.gaps().filter({ $0.kind == .pruned }).map(\.range.upperBound).max(),
-      let known = try TopologySnapshot.read(in: log)
+      let known = try TopologySnapshot.read(in: log), known.isOf(topology)
     {
       if case .position(let last)? = end, last.rawValue < known.through { throw Self.pruned(pruned) }
       if case .time(let last)? = end, let next = try log.entry(at: Position(rawValue: known.through).next),
@@ -76,6 +82,7 @@ public struct TopologyReading: Sendable {
         throw Self.pruned(pruned)
       }
       live = known.live
+      questions = known.ambient ?? questions
       findingsTerm = known.seat?.findingsTerm ?? 1
       for finding in known.seat?.statedFindings ?? [] {
         findings[finding.topic] = FoundThing(finding: finding, since: .zero)
@@ -127,13 +134,25 @@ public struct TopologyReading: Sendable {
 
   private mutating func take(_ record: Record, at position: Position) throws {
     let header = record.header
+    // Links begin anew with a revision of the file.
+    guard !topology.isOutdated(header.authority.policyVersion) else { return }
     func note(_ content: Content) {
       entries.append(
         Entry(
           position: position, time: header.time, event: header.id, cause: header.causation,
           authority: header.authority, content: content))
     }
+    defer { try? seat?.takeQuestions(record) }
     switch header.type {
+    case QuestionsChanged.eventType:
+      let event = try QuestionsChanged.decode(record)
+      // What is of a term of the seat that is over has changed nothing.
+      if questions.apply(event) { note(.questions(.changed(event))) }
+    case QuestionsSuggested.eventType:
+      note(.questions(.suggested(try QuestionsSuggested.decode(record))))
+    case QuestionRuleRefused.eventType:
+      note(.questions(.refused(try QuestionRuleRefused.decode(record))))
+    case QuestionRuleAsked.eventType: note(.askedQuestions(try QuestionRuleAsked.decode(record)))
     case FlowReported.eventType:
       let report = try FlowReported.decode(record)
       observedCount += report.pairs.reduce(0) { $0 + $1.count }
@@ -143,6 +162,9 @@ public struct TopologyReading: Sendable {
       let report = try LoadReported.decode(record)
       loads[report.node] = report
       seat?.take(report)
+    case DecisionsReported.eventType:
+      let report = try DecisionsReported.decode(record)
+      if report.node.author == header.agent { seat?.take(report, at: header.time) }
     case FindingsChanged.eventType:
       let event = try FindingsChanged.decode(record)
       seat?.confirm(event)

@@ -12,7 +12,7 @@ extension Node {
       guard try heads.withLock({ try $0.isDue(now: now, head: log.head()) }),
         let signed = try log.signedHead()
       else { return }
-      if topology.nodes.count > 1 { state(own: LogHeadSigned(signed), because: nil) }
+      if topology.presentNodes.count > 1 { state(own: LogHeadSigned(signed), because: nil) }
     } catch {
       note(error)
     }

@@ -16,16 +16,19 @@ struct AgentDraft {
   /// Whether the file names a node, readable or not.
   var namesNode = false
   var supervisor: Supervisor = .nobody
+  var standby: AgentID?
   var publishes: Set<EventTypeName>?
   var subscribes: [Subscription] = []
   var settings: [String: JSONValue] = [:]
   var supervision: SupervisionSettings?
+  var realtime: RealtimeLimit?
 }
 
 /// Reading of the agents one by one.
 extension TopologyDecoder {
   private static let agentKeys = [
-    "kind", "node", "reports-to", "publishes", "subscribes", "settings", "supervision",
+    "kind", "node", "reports-to", "standby", "publishes", "subscribes", "settings", "supervision",
+    "realtime",
   ]
 
   mutating func decodeAgents(_ section: Member) {
@@ -71,6 +74,10 @@ extension TopologyDecoder {
       let supervisor = problems.name(AgentID.self, of: part.value, in: "reports-to of \(what)")
       draft.supervisor = supervisor.map { .agent($0) } ?? .unreadable
     }
+    if let part = parts["standby"] {
+      marks.standby = part.mark
+      draft.standby = problems.name(AgentID.self, of: part.value, in: "standby of \(what)")
+    }
     if let part = parts["publishes"] {
       draft.publishes = []
       for element in problems.elements(of: part.value, in: "publishes of \(what)") ?? [] {
@@ -90,6 +97,7 @@ extension TopologyDecoder {
     if let part = parts["settings"] {
       (draft.settings, marks.settings) = decodeSettings(part.value, of: what, at: part.mark)
     }
+    draft.realtime = decodeRealtime(parts["realtime"], of: "realtime of \(what)")
     if let part = parts["supervision"] {
       draft.supervision = decodeSupervision(part, of: "supervision of \(what)", base: supervision)
     }

@@ -32,11 +32,18 @@ public struct KindDeclaration: Sendable, Hashable {
   func takes(_ type: EventTypeName) -> Bool { handles.contains(type) || reads.contains(type) }
 
   /// What an agent of the kind may publish: what the kind declares, as far as the topology file does not narrow it; of an
-  /// open kind all that it declares, and what the file names.
+  /// open kind all that it declares, and what the file names. To ask for decisions, or take them, such an agent must be named.
   public func published(by agent: AgentSpec) -> Set<EventTypeName> {
     guard isOpen else { return agent.publishes.map(publishes.intersection) ?? publishes }
-    return publishes.union(agent.publishes?.filter { !$0.isOfTheBus } ?? [])
+    let named = agent.publishes ?? []
+    return publishes.filter { !Self.namedOnly.contains($0) || named.contains($0) }
+      .union(named.filter { !$0.isOfTheBus })
   }
+
+  /// What an agent of an open kind publishes as what it is, and only where the topology file says so.
+  public static let namedOnly: Set<EventTypeName> = [
+    DecisionRequested.eventType, DecisionAnswered.eventType,
+  ]
 }
 
 extension EventTypeName {
@@ -89,6 +96,7 @@ extension TopologyFile {
     for (rule, mark) in zip(topology.oversight, sources.oversight) {
       check(rule, at: mark, &problems, declaration)
     }
+    checkDesks(&problems, declaration)
     return problems.sorted()
   }
 

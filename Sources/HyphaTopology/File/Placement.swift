@@ -9,12 +9,13 @@ extension TopologyDecoder {
     checkRoots()
     let verdicts = checkCircles(supervisors)
     let places = checkedNodes(supervisors, verdicts)
+    let standbys = checkedStandbys(supervisors, places)
     return drafts.compactMap { draft in
       guard let kind = draft.kind, let node = places[draft.id] else { return nil }
       return AgentSpec(
         id: draft.id, kind: kind, node: node, reportsTo: supervisors[draft.id], publishes: draft.publishes,
         subscribes: draft.subscribes, settings: settings(of: draft, kind: kind),
-        supervision: draft.supervision)
+        supervision: draft.supervision, realtime: draft.realtime, standby: standbys[draft.id])
     }
   }
 

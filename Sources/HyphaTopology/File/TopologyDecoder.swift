@@ -15,7 +15,7 @@ struct TopologyDecoder {
   mutating func decode(_ document: DocumentNode) -> TopologyFile? {
     let keys = [
       "hypha", "name", "version", "log", "alerts", "membership", "supervision", "security", "observer",
-      "oversight", "nodes", "kinds", "agents",
+      "oversight", "realtime", "delegation", "nodes", "kinds", "agents",
     ]
     // A file of another format version is not measured by the rules of this one.
     guard formatIsKnown(document),
@@ -25,7 +25,7 @@ struct TopologyDecoder {
     let name = required("name", top, at: document.mark, remedy: "add 'name: my-deployment'")
       .flatMap { problems.name(DeploymentName.self, of: $0.value, in: "name") }
     let version = top["version"].map {
-      problems.integer(of: $0.value, in: "version", from: 1...Int64(UInt32.max))
+      problems.integer(of: $0.value, in: "version", from: 1...TopologyFile.versionMax)
     }
     let log = decodeLog(top["log"])
     let alerts = decodeAlerts(top["alerts"])
@@ -39,18 +39,20 @@ struct TopologyDecoder {
     let remedy = "add the agents: 'agents: {director: {kind: supervisor}}'"
     if let member = required("agents", top, at: document.mark, remedy: remedy) { decodeAgents(member) }
 
-    let agents = placedAgents()
+    var agents = placedAgents()
+    agents += decodeDelegation(top["delegation"], among: agents)
     let known = Set(drafts.map(\.id))
     let observer =
       top["observer"].map { problems.observerPolicy($0, agents: known, nodes: nodes.map(\.id)) }
       ?? ObserverPolicy()
     let oversight = decodeOversight(top["oversight"])
+    let realtime = decodeRealtime(top["realtime"], of: "realtime")
     guard problems.isEmpty, let name else { return nil }
-    let topology = problems.checked(document.mark) { [nodes, supervision] in
+    let topology = problems.checked(document.mark) { [nodes, supervision, agents] in
       try Topology(
         name: name.text, version: version.flatMap { $0 }.map(UInt32.init) ?? 1, nodes: nodes, agents: agents,
         log: log, alerts: alerts, membership: membership, supervision: supervision, security: security,
-        observer: observer, oversight: oversight)
+        observer: observer, oversight: oversight, realtime: realtime)
     }
     return topology.map {
       TopologyFile(file: problems.file, topology: $0, kinds: kinds, sources: sources)

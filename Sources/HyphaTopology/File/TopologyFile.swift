@@ -62,6 +62,21 @@ public import HyphaCore
 ///   - {type: work.HandedOver, by: director, mode: parallel}           # director gets each of them, too
 ///   - {type: ops.Signal, by: director, mode: after, every: 5m}        # and of these a digest: 1s to 7d. Default: 1m
 ///
+/// realtime: {rate: 50000, burst: 5000}   # realtime events that an agent may send, a second and at once. Default: any number
+///
+/// delegation:                   # whose decisions are observed, and what may become of them. Default: nobody's
+///   approvers: [triage]         # agents that take decisions; or a list of such sections, one for each set of rules
+///   mode: off                   # 'auto': what has earned it is delegated; 'suggest': an operator says. Default: off
+///   version: 1                  # the number that grants carry; raise it with every change
+///   risk: 2%                    # the share of wrong grants that is accepted, 0.01% to 50%
+///   audit: 10%                  # the share of grants that the approver looks at afterwards, 0.1% to 100%
+///   audit-within: 1d            # how long that may take before nothing is granted any more
+///   shadowed: 32                # the shadowed decisions without a miss that a delegation needs, at the least
+///   decisions: 0                # and of all decisions
+///   strata: 4096                # the most sorts of decisions that are told apart
+///   amounts: [100, 1000]        # the upper bounds of ranges of amounts that are told apart. Default: none
+///   copies: parallel            # the approver is told of each grant; or 'after': now and then, with 'every: 1h'
+///
 /// nodes:                        # one process each
 ///   hq: {}                      # local sockets; the same as {address: local}
 ///   ops: {address: "tcp://127.0.0.1:7410"}   # four ports: 7410 to 7413, on this machine
@@ -90,6 +105,7 @@ public import HyphaCore
 ///       - {type: ops.Signal, subject: "metrics.cpu.>"}
 ///     settings: {resource: Ana}              # each replaces the kind's setting of that name
 ///     supervision: {attempts: 1}             # each replaces the deployment's
+///     realtime: {rate: 100}                  # replaces the deployment's
 /// ```
 ///
 /// `hypha`, `name`, `nodes`, `agents` and each agent's `kind` are required. Names are 1 to 63 letters,
@@ -101,6 +117,8 @@ public import HyphaCore
 public struct TopologyFile: Sendable {
   /// The version of the format that this program reads and writes.
   public static let formatVersion: Int64 = 1
+  /// The greatest version of a topology: changes of its links need room for versions of their own.
+  static let versionMax: Int64 = 4_000_000_000
 
   /// The file, as the reader named it.
   public let file: String
@@ -161,6 +179,8 @@ public struct SourceMap: Sendable, Hashable {
     public var node: SourceMark?
     /// Its supervisor, where it has one.
     public var reportsTo: SourceMark?
+    /// Its standby, where it names one.
+    public var standby: SourceMark?
     /// The event types that it publishes.
     public var publishes: [EventTypeName: SourceMark] = [:]
     /// Its subscriptions, in their order.
@@ -185,6 +205,8 @@ public struct SourceMap: Sendable, Hashable {
   public var agents: [AgentID: Agent] = [:]
   /// The rules of oversight, in their order.
   public var oversight: [SourceMark] = []
+  /// The approvers whose decisions are observed.
+  public var desks: [AgentID: SourceMark] = [:]
 }
 
 /// The name of a deployment.

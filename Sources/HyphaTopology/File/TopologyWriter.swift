@@ -48,6 +48,9 @@ public struct TopologyWriter {
     }
     writer.observer(topology.observer)
     writer.oversight(topology.oversight)
+    if let realtime = topology.realtime {
+      writer.line("\nrealtime: {\(realtime.parts.joined(separator: ", "))}")
+    }
     writer.section("nodes")
     for node in topology.nodes { writer.node(node) }
     if !writer.kinds.isEmpty { writer.section("kinds") }
@@ -127,8 +130,11 @@ public struct TopologyWriter {
     }
     var parts = ["kind: \(YAMLText.scalar(agent.kind))", "node: \(YAMLText.scalar(agent.node.text))"]
     if let supervisor = agent.reportsTo { parts.append("reports-to: \(YAMLText.scalar(supervisor.text))") }
+    if let standby = agent.standby { parts.append("standby: \(YAMLText.scalar(standby.text))") }
     let own = agent.supervision?.parts(beside: supervision) ?? []
-    let isPlain = agent.publishes == nil && agent.subscribes.isEmpty && settings.isEmpty && own.isEmpty
+    let isPlain =
+      agent.publishes == nil && agent.subscribes.isEmpty && settings.isEmpty && own.isEmpty
+      && agent.realtime == nil
     let id = YAMLText.scalar(agent.id.text)
     if isPlain { return line("  \(id): {\(parts.joined(separator: ", "))}") }
 
@@ -144,6 +150,7 @@ public struct TopologyWriter {
       try self.settings(settings, under: "settings", indentation: 4, of: "agent '\(agent.id)'")
     }
     if !own.isEmpty { line("    supervision: {\(own.joined(separator: ", "))}") }
+    if let realtime = agent.realtime { line("    realtime: {\(realtime.parts.joined(separator: ", "))}") }
   }
 
   private static func subscription(_ subscription: Subscription) -> String {

@@ -10,6 +10,10 @@ public struct Finding: Sendable, Hashable, Codable {
     case stall
     /// Two agents that carry much of all traffic by way of others.
     case hotPair = "hot-pair"
+    /// An agent that tells the same agents the same again and again, each by itself.
+    case audience = "recurring-audience"
+    /// Decisions of one sort that have earned a delegation which nobody has made.
+    case delegable
   }
 
   /// What a finding is about: there is one of each at a time.
@@ -21,9 +25,14 @@ public struct Finding: Sendable, Hashable, Codable {
     public var other: AgentID?
     /// The alert that waits.
     public var alert: EventID?
+    /// The kind of decisions that wait; the stratum that could be delegated.
+    public var about: String?
 
-    public init(_ kind: Kind, _ agent: AgentID, other: AgentID? = nil, alert: EventID? = nil) {
+    public init(
+      _ kind: Kind, _ agent: AgentID, other: AgentID? = nil, alert: EventID? = nil, about: String? = nil
+    ) {
       (self.kind, self.agent, self.other, self.alert) = (kind, agent, other, alert)
+      self.about = about
     }
 
     /// By kind, then by agents.
@@ -31,6 +40,7 @@ public struct Finding: Sendable, Hashable, Codable {
       if left.kind != right.kind { return left.kind.rawValue < right.kind.rawValue }
       if left.agent != right.agent { return left.agent < right.agent }
       if left.other != right.other { return (left.other?.text ?? "") < (right.other?.text ?? "") }
+      if left.about != right.about { return (left.about ?? "") < (right.about ?? "") }
       return (left.alert ?? .none) < (right.alert ?? .none)
     }
   }
@@ -44,6 +54,12 @@ public struct Finding: Sendable, Hashable, Codable {
     case wait(type: EventTypeName, seconds: Int, usualMicroseconds: Int)
     /// So many of so many events lately.
     case traffic(events: Int, of: Int)
+    /// Events of a type, each told to these agents one by one.
+    case audience(type: EventTypeName, members: [AgentID])
+    /// So many of so many decisions of a stratum approved; the lower bound of that rate and what a delegation needs, in ten thousandths;
+    /// whether it is proposed to an operator.
+    case decisions(
+      Delegation.Stratum, approved: Int, of: Int, bound: Int, needed: Int, isProposed: Bool)
   }
 
   public var topic: Topic

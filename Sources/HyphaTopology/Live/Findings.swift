@@ -26,7 +26,9 @@ struct Findings: Sendable {
   }
 
   /// What is found now.
-  private(set) var current: [Finding.Topic: Finding] = [:]
+  var current: [Finding.Topic: Finding] = [:]
+  var audiences = AudienceWatch()
+  var decisions = DecisionWatch()
   private var relays: [AgentID: RelayState] = [:]
   /// By which node a stall was told of.
   private var tellers: [Finding.Topic: NodeID] = [:]
@@ -117,10 +119,10 @@ struct Findings: Sendable {
   private mutating func takeWaits(_ report: LoadReported, _ knowsAgent: (AgentID) -> Bool) {
     var waiting: Set<Finding.Topic> = []
     for wait in report.waits.prefix(LoadReported.countMax) where knowsAgent(wait.agent) {
-      let topic = Finding.Topic(.stall, wait.agent, alert: wait.alert)
+      let topic = Finding.Topic(.stall, wait.agent, alert: wait.alert, about: wait.decisionKind)
       waiting.insert(topic)
       let seconds = min(max(wait.seconds, 0), 1 << 32)
-      let usual = Self.clamped(wait.usualMicroseconds)
+      let usual = Self.clamped(usualMicroseconds(wait))
       guard current[topic] == nil, seconds >= Self.waitSecondsMin,
         seconds * 1_000_000 >= usual * Self.waitFactor, tellers.count < Self.stallCountMax
       else { continue }
@@ -177,6 +179,10 @@ struct Findings: Sendable {
     var tellers: [Teller]
     var departures: [Departure]
     var pairs: HotPairs
+    /// Nil in snapshots of versions that found no audiences.
+    var audiences: AudienceWatch?
+    /// Nil in snapshots of versions that were not told of decisions.
+    var decisions: [DecisionWatch.Line]?
   }
 
   var memory: Memory {
@@ -186,7 +192,8 @@ struct Findings: Sendable {
       tellers: tellers.map { .init(topic: $0, node: $1) }.sorted { $0.topic < $1.topic },
       departures: departures.flatMap { from, all in
         all.map { .init(from: from, to: $0, microseconds: $1) }
-      }.sorted { ($0.from, $0.to) < ($1.from, $1.to) }, pairs: pairs)
+      }.sorted { ($0.from, $0.to) < ($1.from, $1.to) }, pairs: pairs,
+      audiences: audiences, decisions: decisions.memory)
   }
 
   /// Goes on where another one was.
@@ -196,5 +203,7 @@ struct Findings: Sendable {
     tellers = Dictionary(memory.tellers.map { ($0.topic, $0.node) }, uniquingKeysWith: { $1 })
     departures = memory.departures.reduce(into: [:]) { $0[$1.from, default: [:]][$1.to] = $1.microseconds }
     pairs = memory.pairs
+    audiences = memory.audiences ?? AudienceWatch()
+    decisions.memory = memory.decisions ?? []
   }
 }

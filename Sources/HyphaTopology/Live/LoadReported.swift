@@ -44,10 +44,16 @@ public struct LoadReported: TopologyEvent, Hashable {
     public var seconds: Int
     /// How long such have waited on average since the node started, in microseconds; 0 where there were none.
     public var usualMicroseconds: Int
+    /// What sort of decision it is, where it is one.
+    public var decisionKind: String?
 
-    public init(agent: AgentID, alert: EventID?, type: EventTypeName, seconds: Int, usualMicroseconds: Int) {
+    public init(
+      agent: AgentID, alert: EventID?, type: EventTypeName, seconds: Int, usualMicroseconds: Int,
+      decisionKind: String? = nil
+    ) {
       (self.agent, self.alert, self.type) = (agent, alert, type)
       (self.seconds, self.usualMicroseconds) = (seconds, usualMicroseconds)
+      self.decisionKind = decisionKind
     }
   }
 

@@ -9,7 +9,7 @@ extension ObserverSeat {
   public var term: UInt32 { policy.standby == nil ? 1 : SeatTerm.of(version) }
 
   /// Whether this node decides, as far as it knows.
-  public var isActive: Bool { holder == node && heardTerm <= term }
+  public var isActive: Bool { holder == node && heardTerm <= term && handedTo == nil }
 
   /// Another node sends by a version of this term. Where that is a later one, this node decides nothing more: what the term began
   /// with will come.
@@ -35,15 +35,20 @@ extension ObserverSeat {
     because cause: EventID, correlation: EventID, standing: String, silentMicroseconds: UInt64,
     at time: Timestamp
   ) -> Bool {
-    guard let node, holder != node, heardTerm <= term, policy.seats.contains(node) else { return false }
-    let next = term + 1
+    // Who has given it away and takes it back leaves the other node's term out.
+    let isBack = holder == node && handedTo != nil
+    guard let node, holder != node || isBack, heardTerm <= term, policy.seats.contains(node) else {
+      return false
+    }
+    let next = isBack ? term + 2 : term + 1
     guard next <= SeatTerm.last else { return false }
-    let begun = SeatBegun(
+    var begun = SeatBegun(
       term: next, node: node, after: live.version,
       links: live.links.map { .init(link: $0, state: $1) }.sorted { $0.link < $1.link },
       forbidden: live.forbidden.sorted(), isFrozen: live.isFrozen, answered: asks.answered,
       answeredAhead: asks.answeredAhead, standing: standing,
       silentMicroseconds: silentMicroseconds)
+    if !live.attachments.isEmpty { begun.attached = live.attachments }
     var event = LinksChanged(version: SeatTerm.firstVersion(of: next), changes: [])
     event.begun = begun
     pending.removeAll(where: Self.decides)
@@ -89,7 +94,7 @@ extension ObserverSeat {
   }
 
   /// Has the observer go on from the links that the log has.
-  private mutating func adoptLive() {
+  mutating func adoptLive() {
     let pairs = live.links.compactMap { link, state in
       (try? pair(link)).map { ($0, state.isPinned) }
     }

@@ -23,6 +23,8 @@ public struct ObserverSeat: Sendable {
   }
 
   public internal(set) var observer: Observer
+  /// What decides which questions are ambient.
+  public internal(set) var ambient: AmbientSeat
   /// The answers that are not in the log yet, in their order.
   public internal(set) var pending: [Answer] = []
   /// The version of the newest change, in the log or not.
@@ -41,6 +43,10 @@ public struct ObserverSeat: Sendable {
   /// The topology as the log has it.
   var live: LiveTopology
   var asks = SeatAsks()
+  /// Whether the other node that may have the seat is there, as this one takes it.
+  public var isOtherThere = false
+  /// The event by which the seat was given away last.
+  var handOver: HandOver?
   let policy: ObserverPolicy
 
   /// About the most events of a report that are observed.
@@ -68,10 +74,13 @@ public struct ObserverSeat: Sendable {
       "'\(names[Int(agent)])'"
     }
     findings = Findings(halfLife: max(4096, policy.halfLife * names.count))
+    findings.decisions = DecisionWatch(topology)
+    ambient = AmbientSeat(agents: Set(names), nodeCount: topology.nodes.count, policy: policy)
     nodes = Set(topology.nodes.map(\.id))
     (self.names, self.numbers, version) = (names, numbers, topology.version)
     (self.policy, holder, node, live) = (policy, policy.node, place ?? policy.node, LiveTopology(topology))
     observer.isFollowing = !isActive
+    syncAmbient()
   }
 
   /// What is known of the link of two agents.
@@ -101,6 +110,9 @@ public struct ObserverSeat: Sendable {
     var holder: NodeID?
     var live: LiveTopology?
     var asks: SeatAsks?
+    var handOver: HandOver?
+    /// Nil in snapshots of versions that promoted no questions.
+    var ambient: AmbientSeat.Memory?
   }
 
   /// What it knows now.
@@ -109,7 +121,8 @@ public struct ObserverSeat: Sendable {
       observer: observer.memory, pending: pending, version: version,
       suggestions: suggestions.sorted { $0.key < $1.key }.map(\.value), findings: findings.memory,
       statedFindings: statedFindings.values.sorted { $0.topic < $1.topic }, findingsTerm: findingsTerm,
-      holder: holder, live: live, asks: asks)
+      holder: holder, live: live, asks: asks, handOver: handOver,
+      ambient: ambient.memory)
   }
 
   /// Goes on where another one was.
@@ -126,8 +139,9 @@ public struct ObserverSeat: Sendable {
       (snapshot.statedFindings ?? []).map { ($0.topic, $0) }, uniquingKeysWith: { $1 })
     (findingsTerm, holder) = (snapshot.findingsTerm ?? 1, snapshot.holder ?? policy.node)
     if let known = snapshot.live { live = known }
-    asks = snapshot.asks ?? SeatAsks()
+    (asks, handOver) = (snapshot.asks ?? SeatAsks(), snapshot.handOver)
     observer.isFollowing = !isActive
+    if let known = snapshot.ambient { ambient.memory = known }
   }
 
   // MARK: Taking
@@ -178,6 +192,13 @@ public struct ObserverSeat: Sendable {
     func refuse(_ reason: String) {
       answer(.refused(RuleRefused(rule: asked.rule, reason: reason, term: statedTerm)), id, correlation)
     }
+    if asked.rule == .handOver {
+      switch handOverProblem {
+      case let problem?: refuse(problem)
+      case nil: giveAway(id, correlation)
+      }
+      return
+    }
     guard hasRoom else {
       return refuse(
         "all versions of term \(term) are used up; stop node '\(node?.text ?? "")' until its standby has the seat"
@@ -201,6 +222,7 @@ public struct ObserverSeat: Sendable {
     at time: Timestamp = .zero
   ) {
     if policy.standby != nil, SeatTerm.of(event.version) < SeatTerm.of(version) { return }
+    if event.handedTo != nil { handOver = HandOver(event: id, correlation: correlation) }
     if let first = pending.first, first.cause == cause, case .changed(let own) = first.content, own == event {
       pending.removeFirst()
       live.apply(event, at: time)
@@ -210,6 +232,7 @@ public struct ObserverSeat: Sendable {
       if event.version > live.version { follow(event, begun, id, correlation, at: time) }
       return
     }
+    if event.attachments != nil, takeUp(event, at: time) { return asks.answer(cause, in: term) }
     let isNews =
       policy.standby == nil ? event.version > version || !pending.isEmpty : event.version > live.version
     guard isNews else { return }
@@ -289,6 +312,7 @@ public struct ObserverSeat: Sendable {
     case .freeze: return operated(try observer.operate(.freeze))
     case .thaw: return operated(try observer.operate(.thaw))
     case .revert(_, let links): return try revert(to: Set(links), rule)
+    case .handOver: return [ruled(rule)]
     }
   }
 
@@ -330,7 +354,7 @@ public struct ObserverSeat: Sendable {
     case .freeze?: _ = try? observer.operate(.freeze)
     case .thaw?: _ = try? observer.operate(.thaw)
     case .reject(let link)?: suggestions[link] = nil
-    case .approve?, .retire?, .revert?, nil: break
+    case .approve?, .retire?, .revert?, .handOver?, nil: break
     }
   }
 
@@ -345,7 +369,7 @@ public struct ObserverSeat: Sendable {
 
   // MARK: Names
 
-  private func ruled(_ rule: LinkRule) -> LinkChange {
+  func ruled(_ rule: LinkRule) -> LinkChange {
     LinkChange(
       cause: .operated, rule: rule, promoted: nil, retired: [], event: observer.eventCount, credit: 0,
       threshold: 0, ledgerBefore: observer.ledger, ledgerAfter: observer.ledger,

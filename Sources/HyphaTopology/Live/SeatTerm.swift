@@ -71,6 +71,8 @@ public struct SeatBegun: Hashable, Sendable, Codable {
   /// What the node took the one that decided before for: `down` or `left`; and how long that was silent.
   public var standing: String
   public var silentMicroseconds: UInt64
+  /// The branches that report to others than the file says; nil where none does.
+  public var attached: [LiveTopology.Attached]?
 }
 
 /// A node has heard that a later term of the observer's seat has begun on another one, and decides nothing more.

@@ -46,9 +46,10 @@ public struct FlowReported: TopologyEvent, Hashable {
   }
 }
 
-/// The direct links have changed: from ``version`` on, routes follow the changed ones.
+/// The direct links have changed, or branches are attached elsewhere: from ``version`` on, routes follow that.
 ///
-/// Stated by the node that has the observer's seat, caused by the report or the command that called for it.
+/// Stated by the node that has the observer's seat, caused by the report, the command or the judgement of a node that called for it;
+/// where nobody observes, by the node of ``Topology/branchSeat``.
 public struct LinksChanged: TopologyEvent, Hashable {
   /// The version of the topology that frames carry from now on; one more than before.
   public var version: UInt32
@@ -56,6 +57,10 @@ public struct LinksChanged: TopologyEvent, Hashable {
   public var changes: [LinkChange]
   /// Where a term of the seat begins with it: all that there is, in place of all before.
   public var begun: SeatBegun?
+  /// Where branches are attached otherwise than before; then ``changes`` is empty.
+  public var attachments: AttachmentsChange?
+  /// The node that may begin the next term of the seat now: the one that states this decides nothing more.
+  public var handedTo: NodeID?
 }
 
 /// Changes that the rule calls for under the mode `suggest`: nothing has changed, an operator says.
@@ -103,6 +108,8 @@ public enum LinkRule: Hashable, Sendable, Codable {
   case approve(DirectLink), reject(DirectLink)
   /// Stops all changes but operators', or lets them go on.
   case freeze, thaw
+  /// Gives the observer's seat to the other node that may have it.
+  case handOver
   /// Goes back to the links of an earlier version.
   case revert(version: UInt32, links: [DirectLink])
 }
@@ -133,12 +140,14 @@ public struct RuleRefused: TopologyEvent, Hashable {
 public enum TopologyEvents {
   /// What is for the observer's seat.
   public static let forSeat: Set<EventTypeName> = [
-    FlowReported.eventType, LoadReported.eventType, RuleAsked.eventType,
+    FlowReported.eventType, LoadReported.eventType, RuleAsked.eventType, QuestionsReported.eventType,
+    QuestionRuleAsked.eventType, DecisionsReported.eventType,
   ]
   /// What is for every node.
   public static let forAll: Set<EventTypeName> = [
     LinksChanged.eventType, LinksSuggested.eventType, RuleRefused.eventType, FindingsChanged.eventType,
-    SeatSuperseded.eventType,
+    SeatSuperseded.eventType, QuestionsChanged.eventType, QuestionsSuggested.eventType,
+    QuestionRuleRefused.eventType,
   ]
   /// All of them.
   public static let all = forSeat.union(forAll)

@@ -88,11 +88,15 @@ public struct AgentMoves: Sendable, Hashable {
     func refused(_ reason: String) -> Answer {
       .refused(MoveRefused(agent: asked.agent, to: asked.to, reason: reason))
     }
-    guard let spec = topology.agent(asked.agent) else { return refused("there is no agent '\(asked.agent)'") }
+    guard let spec = topology.agent(asked.agent), !topology.isRetired(asked.agent) else {
+      return refused("there is no agent '\(asked.agent)'")
+    }
+    let places = topology.stayingNodes.map(\.id.text).joined(separator: ", ")
     guard let node = topology.node(asked.to) else {
-      return refused(
-        "there is no node '\(asked.to)'; name one of \(topology.nodes.map(\.id.text).joined(separator: ", "))"
-      )
+      return refused("there is no node '\(asked.to)'; name one of \(places)")
+    }
+    guard !topology.isLeaving(asked.to) else {
+      return refused("node '\(asked.to)' leaves; name one of \(places)")
     }
     let newest = newest(of: asked.agent)
     let from = newest?.order.to ?? spec.node

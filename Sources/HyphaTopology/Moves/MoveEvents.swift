@@ -7,11 +7,11 @@ public import HyphaCore
 /// what it had when its former node ran it last, ``AgentArrived`` that its new node runs it.
 public enum MoveEvents {
   /// What is for the node that orders moves (``Topology/moveSeat``).
-  public static let forSeat: Set<EventTypeName> = [MoveAsked.eventType]
+  public static let forSeat = RevisionEvents.forSeat.union([MoveAsked.eventType])
   /// What is for every node.
-  public static let forAll: Set<EventTypeName> = [
+  public static let forAll = RevisionEvents.forAll.union([
     AgentMoved.eventType, MoveRefused.eventType, AgentArrived.eventType,
-  ]
+  ])
   /// All of them.
   public static let all = forSeat.union(forAll).union([AgentHandedOver.eventType])
 }

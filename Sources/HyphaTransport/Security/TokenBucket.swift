@@ -12,7 +12,7 @@ public struct TokenBucket: Sendable {
     tokens = Double(capacity)
   }
 
-  /// Takes tokens at `now`, by any clock that only grows. Returns false, and takes none, where there are too few.
+  /// Takes tokens at `now`, by any clock. Returns false, and takes none, where there are too few.
   public mutating func take(_ count: Int = 1, now: Duration) -> Bool {
     fill(now: now)
     guard tokens >= Double(count) else { return false }
@@ -33,6 +33,7 @@ public struct TokenBucket: Sendable {
     if let filledAt, now > filledAt {
       tokens = min(capacity, tokens + (now - filledAt) / .seconds(1) * perSecond)
     }
-    filledAt = max(filledAt ?? now, now)
+    // A clock that was set back goes on from there.
+    filledAt = now
   }
 }

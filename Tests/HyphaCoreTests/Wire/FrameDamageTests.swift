@@ -71,9 +71,13 @@ import Testing
   }
 
   @Test func `another version is refused`() throws {
-    let bytes = forged(topic: "hub/ana/#T", version: 2, [try smallRecord()])
-    expectError("invalidFrame: a frame has version 2, this program knows 1; upgrade this node") {
+    let bytes = forged(topic: "hub/ana/#T", version: 3, [try smallRecord()])
+    expectError("invalidFrame: a frame has version 3, this node knows up to 2; upgrade this node") {
       try Frame(decoding: bytes)
+    }
+    var names = RecordNamesCache()
+    expectError("invalidFrame: a frame has version 3, this node knows up to 1; upgrade this node") {
+      try Frame(decoding: bytes, limits: .standard, versionMax: 1, names: &names)
     }
   }
 

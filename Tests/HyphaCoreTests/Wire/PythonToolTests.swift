@@ -48,6 +48,31 @@ struct PythonToolTests {
     }
   }
 
+  @Test func `the tool decodes random packed frames and encodes them to the same bytes`() throws {
+    var random = seededRandom()
+    let frames = try (0..<60).map { _ in
+      Frame(
+        via: "hub", topologyVersion: 5, hops: 2, remaining: .seconds(1),
+        records: try PackedFrameTests.run(&random, count: random.int(1...30)))
+    }
+    let input = frames.map { $0.encoded(isPacked: true).hex + "\n" }.joined()
+    let result = try PythonTool.run([], input: input)
+    #expect(result.status == 0, "\(result.error)")
+    let shown = try result.output.split(separator: "\n").map {
+      try JSON.decode(JSONValue.self, from: $0.utf8)
+    }
+    #expect(shown.count == frames.count)
+    for (shown, frame) in zip(shown, frames) {
+      let ids = frame.records.map { JSONValue.string("\($0.id)") }
+      guard case .array(let records)? = shown["records"] else {
+        Issue.record("no records")
+        continue
+      }
+      #expect(records.map { $0["id"] } == ids)
+      #expect(shown["packed"] == .bool(true))
+    }
+  }
+
   @Test func `the tool says what is wrong with damaged bytes`() throws {
     let bytes = try smallRecord().bytes
     let result = try PythonTool.run([], input: bytes.with(UInt8(99), at: bytes.count - 1).hex + "\n")

@@ -31,6 +31,27 @@ import Testing
     #expect(try Frame(decoding: example) == frame)
   }
 
+  @Test func `the page's packed frame is what the code encodes`() throws {
+    let example = try #require(try WireFormatPage.examples()["frame-packed"])
+    let time = Timestamp(microseconds: 1_731_667_593_788_820)
+    let id = try EventID("01932f6e-8a3c-7d1e-9f44-5b0c6c1f2e3d")
+    var header = RecordHeader(
+      id: id, time: time, channel: .realtime, agent: "ana", epoch: 2, sequence: 7,
+      previous: LanePoint(epoch: 2, sequence: 5), addressee: nil, type: "sensor.Read", subject: "sensor.3",
+      contentType: .bytes, causation: .none, correlation: id,
+      authority: Authority(principal: "ana", grant: "topology", policyVersion: 3))
+    let first = try Record(header, payload: [0x2A, 0])
+    header.previous = header.point
+    (header.sequence, header.time) = (8, Timestamp(rawValue: time.rawValue + 1))
+    header.id = try EventID("01932f6e-8a3c-7d1e-a151-6c2b7d3e4f50")
+    header.correlation = header.id
+    let records = [first, try Record(header, payload: [0x2B, 0])]
+    let frame = Frame(
+      via: "hub", topologyVersion: 3, hops: 1, remaining: .milliseconds(250), records: records)
+    #expect(example.hex == frame.encoded(isPacked: true).hex)
+    #expect(try Frame(decoding: example).records == records)
+  }
+
   @Test func `the page's limits and sizes are the code's`() throws {
     let page = try String(
       contentsOf: WireFormatPage.root.appending(path: "docs/wire-format.md"), encoding: .utf8)

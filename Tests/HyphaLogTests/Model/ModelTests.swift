@@ -8,7 +8,7 @@ import Testing
   @Test(arguments: Backend.allCases)
   func `a log agrees with plain arrays over many random operations`(_ backend: Backend) async throws {
     let seed = SeededGenerator.seed
-    let goal = Soak.count(100_000, of: 3_000_000)
+    let goal = Soak.count(40_000, of: 3_000_000)
     let begin = ContinuousClock.now
     var operationCount = 0
     var life: UInt64 = 0

@@ -60,6 +60,15 @@ import Testing
           status: 2, errors: "hypha: unexpected argument 'more'; leave it out (see hypha log info --help)\n"))
   }
 
+  @Test func `a directory without its option is told the option`() async {
+    #expect(
+      await run("log", "info", "data/lab")
+        == Outcome(
+          status: 2,
+          errors: "hypha: unexpected argument 'data/lab'; write --data data/lab (see hypha log info --help)\n"
+        ))
+  }
+
   @Test func `a bad value is answered with what fits`() async {
     #expect(
       await refusal("d", "--format", "xml")

@@ -130,7 +130,7 @@ import Testing
     ("{\"hypha\":1,\"request\":\"\\u001b[31m\",\"by\":\"a\",\"parameters\":{}}\n", "has no operation"),
     ("{\"hypha\":1,\"request\":\"echo\"", ""),
     (String(repeating: "[", count: 60_000) + "\n", "no line of JSON"),
-    (String(repeating: "x", count: 200_000), "more than 65536 bytes"),
+    (String(repeating: "x", count: 600_000), "more than 524288 bytes"),
   ]
 
   @Test(arguments: hostile) func `what is no request does no harm`(text: String, expected: String)

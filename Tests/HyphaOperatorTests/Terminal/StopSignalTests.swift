@@ -17,4 +17,16 @@ import Testing
       try #require(stop.signalNumber == SIGWINCH)
     }
   }
+
+  @Test func `one that ends takes the signal from nobody else`() async throws {
+    let (first, other) = (StopSignal([SIGWINCH]), StopSignal([SIGWINCH]))
+    defer { other.end() }
+    first.end()
+    kill(getpid(), SIGWINCH)
+    let deadline = ContinuousClock.now + .seconds(60)
+    while other.signalNumber == nil, ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(1), clock: .suspending)
+    }
+    #expect(other.signalNumber == SIGWINCH && first.signalNumber == nil)
+  }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 import Testing
 
@@ -142,5 +143,47 @@ import Testing
       return await group.reduce(into: []) { $0 += $1 }
     }
     #expect(waits.count == 20 && waits.allSatisfy { $0 <= AgentExecutor.handoverCountMax }, "\(waits)")
+  }
+
+  @Test func `a thread of others runs whom it has woken, one after the other`() async {
+    let executor = AgentExecutor(threadCount: 2)
+    let (first, second, ready) = (Gate(), Gate(), Gate())
+    let total = Counter()
+    let one = Task(executorPreference: executor) {
+      ready.open()
+      await first.wait()
+      total.add()
+      second.open()
+    }
+    let other = Task(executorPreference: executor) {
+      await second.wait()
+      total.add()
+    }
+    await ready.wait()
+    // The tasks may not wait yet: then there is nothing to run here, and their own threads run them.
+    await withCheckedContinuation { continuation in
+      Thread {
+        if executor.lends({ first.open() }) { executor.runLent() }
+        continuation.resume()
+      }.start()
+    }
+    await one.value
+    await other.value
+    #expect(total.count == 2)
+  }
+
+  @Test func `whom a thread of others does not get to run is run by the executor`() async {
+    let executor = AgentExecutor(threadCount: 2)
+    let (gate, ready) = (Gate(), Gate())
+    let task = Task(executorPreference: executor) {
+      ready.open()
+      await gate.wait()
+    }
+    await ready.wait()
+    let isLent = await withCheckedContinuation { continuation in
+      Thread { continuation.resume(returning: executor.lends { gate.open() }) }.start()
+    }
+    if isLent { executor.reclaim() }
+    await task.value
   }
 }

@@ -87,7 +87,8 @@ import Testing
       } throws: { error in
         "\(error)"
           == "invalidTopology: the log of node 'y' was written under another topology than 'moods': \(difference); run it "
-          + "with the topology file that it began with, or begin anew with --fresh or another --data"
+          + "with the topology file that it began with, and have a changed one applied to what runs "
+          + "('hypha topology plan', 'hypha topology apply'), or begin anew with --fresh or another --data"
       }
     }
     try run(try topology())

@@ -40,7 +40,7 @@ import Testing
     func lane<E: Event>(_ event: E.Type) -> RealtimeLane {
       RealtimeLane(
         event, .init(event: ObjectIdentifier(event), addressee: "b"), name, type: E.eventType, slot: slot,
-        routes: routes, local: [], sent: nil, flow: nil, relayCounts: { _ in [] })
+        routes: routes, local: [], sent: nil, flow: nil, relayCounts: { _ in [] }, onEnd: { _ in })
     }
     let (echoes, bells) = (lane(Echo.self), lane(Bell.self))
     #expect(outbox.openRun(of: echoes) == nil)
@@ -52,5 +52,9 @@ import Testing
     #expect(outbox.openRun(of: bells) === second)
   }
 
-  private func run() -> OutboundRun { OutboundRun(channel: .realtime, links: [], expiry: nil) }
+  private func run() -> OutboundRun {
+    let lane = Lane(agent: "a", channel: .realtime, target: .addressee("b"))
+    let front = FrameFront(via: "b", lane: lane, topologyVersion: 1, hops: 1)
+    return OutboundRun(channel: .realtime, links: [.init(node: "b", front: front)], expiry: nil)
+  }
 }

@@ -46,7 +46,7 @@ import Testing
     #expect(server.answer(questions[0], from: "y") == CatchUpServer.greetFirst)
     #expect(
       server.answer(try greeting(of: "y"), from: "y")
-        == .welcome(node: "x", version: 1, program: HyphaVersion.text, topologyVersion: 1))
+        == .welcome(node: "x", version: 2, program: HyphaVersion.text, topologyVersion: 1))
     #expect(!server.refuses("y"))
     #expect(server.answer(questions[0], from: "y") != CatchUpServer.greetFirst)
   }
@@ -54,7 +54,7 @@ import Testing
   @Test func `a node that is asked to greet greets with its next question`() {
     let greeting = ControlMessage.hello(Greeting(node: "x", topologyVersion: 1, topologyHash: 1))
     var client = CatchUpClient(peers: ["y"], greeting: greeting)
-    client.welcomed(by: "y")
+    client.welcomed(by: "y", under: 1)
     #expect(!client.due(now: Timestamp(microseconds: 1_000_000)).contains { $0.1 == greeting })
     let wasGreeted = (client.mustGreet("y"), client.mustGreet("y"))
     #expect(wasGreeted == (true, false))
@@ -134,7 +134,7 @@ import Testing
     let start = Timestamp(microseconds: 1_000_000)
     #expect(client.due(now: start).map(\.0) == ["y", "y", "z", "z"])
     #expect(client.due(now: start).isEmpty)
-    client.welcomed(by: "y")
+    client.welcomed(by: "y", under: 1)
     client.told(by: "y", log: EventID(high: 1, low: 1), through: 5, isFull: true)
     #expect(client.due(now: start).map(\.1) == [.sync(log: EventID(high: 1, low: 1), since: 5)])
     #expect(client.toldThrough == ["y": 5, "z": 0])

@@ -192,7 +192,7 @@ import Testing
       }
     }
     #expect(copies(at: 900).isEmpty, "z has not answered a greeting")
-    client.welcomed(by: "z")
+    client.welcomed(by: "z", under: 1)
     #expect(copies(at: 1000, silent: []).isEmpty)
     #expect(copies(at: 1000, silent: ["x", "z"]).isEmpty && !client.hasAsked("z", forCopiesOf: "x"))
     #expect(copies(at: 1000).map(\.1) == [.copies(of: "x", log: .none, since: 0)])
@@ -209,7 +209,7 @@ import Testing
     let greeting = ControlMessage.hello(Greeting(node: "y", topologyVersion: 1, topologyHash: 1))
     let nodes = (0..<20).map { NodeID(unchecked: "n\($0)") }
     var client = CatchUpClient(peers: nodes, greeting: greeting)
-    for node in nodes { client.welcomed(by: node) }
+    for node in nodes { client.welcomed(by: node, under: 1) }
     var asked: Set<[NodeID]> = []
     for tick in 0..<40 {
       let due = client.due(

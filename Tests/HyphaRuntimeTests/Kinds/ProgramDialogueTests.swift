@@ -13,6 +13,7 @@ import Testing
     var signals: [String] = []
     var notes: [String] = []
     var alerts: [ProgramOutput] = []
+    var decisions: [(decision: ProgramDecision, line: ProgramDecision.Line?, input: String)] = []
     var isInputClosed = false
     var outcome: Result<[ProgramOutput], any Error>?
 
@@ -28,6 +29,9 @@ import Testing
         case .alert(let alert):
           #expect(outcome == nil, "within its input")
           alerts.append(alert)
+        case .decide(let decision, let line, let input):
+          #expect(outcome == nil, "within its input")
+          decisions.append((decision, line, input))
         case .terminate: signals.append("term")
         case .kill: signals.append("kill")
         case .finish(let result):
@@ -92,6 +96,63 @@ import Testing
     #expect(talk.alerts[0].addressee == "ana" && talk.alerts[1].within == nil)
     talk.say("hypha.handled")
     #expect(talk.outputs?.map(\.event.type) == ["a.B"], "it is none of those that are committed")
+  }
+
+  @Test func `who asks for a decision is told its id within the input, or why it may not`() throws {
+    var talk = Talk()
+    talk.give()
+    talk.say(
+      "hypha.decide", "i1",
+      #","data":{"kind":"trip","by":"boss","role":"clerk","amount":7,"request":{"n":1}}"#)
+    talk.say("hypha.grant", "i1", #","data":{"decision":"\#(EventID.none)","reason":"why not"}"#)
+    #expect(
+      talk.decisions.map(\.decision) == [
+        .ask(.init(kind: "trip", request: .object(["n": .integer(1)]), by: "boss", role: "clerk", amount: 7)),
+        .answer(decision: .none, isGranted: true, reason: "why not"),
+      ])
+    let asking = try #require(talk.decisions[0].line)
+    #expect(asking.id == "x" && talk.decisions[1].line == nil && talk.writes.count == 1)
+    let id = EventID(time: Timestamp(microseconds: 5), random: 7)
+    talk.note(talk.dialogue.decided(.success(id), to: asking, in: "i1"))
+    talk.note(talk.dialogue.decided(.success(nil), to: nil, in: "i1"))
+    #expect(talk.writes.count == 2)
+    let reply = try JSON.decode(JSONValue.self, from: Array(talk.writes[1].utf8))
+    #expect(reply["type"] == .string("hypha.deciding") && reply["causationid"] == .string("i1"))
+    #expect(reply["replyto"] == .string("x") && reply["data"]?["decision"] == .string("\(id)"))
+    talk.say("hypha.handled")
+    #expect(talk.outputs?.isEmpty == true)
+  }
+
+  @Test func `what may not be asked fails its input, and nobody waits for an answer in vain`() throws {
+    var talk = Talk()
+    talk.give()
+    talk.say("a.B")
+    talk.say("hypha.decide", "i1", #","data":{"kind":"trip"}"#)
+    talk.note(
+      talk.dialogue.decided(
+        .failure(HyphaError(.undeclared, "not you")), to: talk.decisions.first?.line, in: "i1"))
+    talk.say("hypha.decide", "i1", #","data":{"kind":"trip"}"#)
+    #expect(talk.decisions.count == 1)
+    #expect(
+      talk.writes.dropFirst().map { $0.contains("hypha.refused") && $0.contains("not you") } == [true, true])
+    talk.say("hypha.handled")
+    #expect(talk.error?.contains("not you") == true)
+    talk.give("i2")
+    talk.say("hypha.decide", "i2", #","data":{"amount":"much"}"#)
+    #expect(talk.writes.last?.contains("hypha.refused") == true && talk.decisions.count == 1)
+    talk.say("hypha.handled", "i2")
+    #expect(talk.error?.contains("with data that does not fit") == true)
+    // Who answers a decision waits for nothing.
+    talk.give("i4")
+    let count = talk.writes.count
+    talk.say("hypha.grant", "i4")
+    talk.say("hypha.handled", "i4")
+    #expect(talk.writes.count == count && talk.error?.contains("with data that does not fit") == true)
+    // An answer that comes behind its input is of no other one.
+    talk.give("i3")
+    talk.note(talk.dialogue.decided(.failure(HyphaError(.undeclared, "late")), to: nil, in: "i2"))
+    talk.say("hypha.handled", "i3")
+    #expect(talk.outputs != nil)
   }
 
   @Test func `an alert that may not leave fails its input, and none follows it`() throws {

@@ -166,6 +166,93 @@ import Testing
     #expect(ledger.totals(.realtime) == [.expired: UInt64(LossLedger.rowCountMax + 10)])
   }
 
+  @Test
+  func
+    `receipts say what was lost since the last ones, the greatest first, and what is too much in one number`()
+  {
+    let ledger = LossLedger()
+    #expect(ledger.receipts(of: "n") == nil)
+    func lane(_ number: Int) -> Lane {
+      Lane(agent: AgentID(unchecked: "a\(number)"), channel: .realtime, target: .type("load.Signal"))
+    }
+    for number in 0..<100 {
+      for _ in 0...number { ledger.lost(lane(number), for: "b", .expired, isAtHome: true) }
+    }
+    ledger.lost(lane(99), for: "b", .expired, isAtHome: false, count: 1000)
+    let lost = ledger.receipts(of: "n")
+    #expect(lost?.receipts.count == EventsLost.receiptCountMax)
+    #expect(lost?.receipts.first == .init(path: LanePath(lane(99), to: "b"), cause: .expired, count: 1100))
+    #expect((lost?.receipts ?? []).reduce(lost?.otherCount ?? 0) { $0 + $1.count } == 5050 + 1000)
+    #expect(ledger.receipts(of: "n") == nil)
+    ledger.lost(lane(7), for: "b", .replaced, isAtHome: true)
+    let path = LanePath(lane(7), to: "b")
+    #expect(ledger.receipts(of: "n")?.receipts == [.init(path: path, cause: .replaced, count: 1)])
+  }
+
+  @Test func `a node passes on no more of an agent than twice what it may send, but for questions`() throws {
+    let small = try smallTopology()
+    let topology = try small.replacing(
+      agents: small.agents.map { agent in
+        var agent = agent
+        if agent.id == "a" { agent.realtime = RealtimeLimit(perSecond: 20, burst: 10) }
+        return agent
+      })
+    let table = RouteTable(node: "hub", topology: topology)
+    var courier = Courier(channel: .realtime, routes: table, heads: [:], limits: RateLimits(topology)) {
+      _, _ in true
+    }
+    var sequence: UInt64 = 0
+    func pass(_ count: Int, of type: EventTypeName = "load.Entry", at time: Timestamp) throws
+      -> Courier.Actions
+    {
+      let records = try (0..<count).map { _ in
+        sequence += 1
+        return try record("a", .realtime, sequence, to: "b", type: type)
+      }
+      let frame = Frame(
+        via: "root", topologyVersion: topology.version, hops: 1, remaining: .seconds(5), records: records)
+      return courier.receive(frame, from: "x", now: time)
+    }
+    let start = Timestamp(microseconds: 1_000_000)
+    #expect(try pass(64, at: start).refusals.isEmpty)
+    let refused = try pass(64, at: start)
+    #expect(refused.forwards.isEmpty && refused.losses.map(\.cause) == [.refused])
+    #expect(
+      refused.refusals == ["node 'x' sent more realtime events of 'a' than twice what it may send"])
+    #expect(try pass(36, at: start).refusals.isEmpty)
+    #expect(try pass(64, of: "hypha.Answered", at: start).refusals.isEmpty)
+    let question = try record("a", .realtime, sequence + 1, to: "b", type: "hypha.Asked")
+    let load = try record("a", .realtime, sequence + 2, to: "b")
+    sequence += 2
+    let mixed = Frame(
+      via: "root", topologyVersion: topology.version, hops: 1, remaining: .seconds(5),
+      records: [question, load])
+    #expect(!courier.receive(mixed, from: "x", now: start).refusals.isEmpty, "behind a question")
+    #expect(try !pass(1, at: start).refusals.isEmpty)
+    #expect(try pass(4, at: Timestamp(microseconds: 1_100_000)).refusals.isEmpty)
+    // The clock is set back.
+    #expect(try !pass(4, at: Timestamp(microseconds: 100_000)).refusals.isEmpty)
+    #expect(try pass(4, at: Timestamp(microseconds: 200_000)).refusals.isEmpty)
+  }
+
+  @Test func `each copy of an event that another agent passes on has a limit of its own`() throws {
+    let small = try smallTopology()
+    var limits = RateLimits(
+      try small.replacing(
+        agents: small.agents.map { agent in
+          var agent = agent
+          agent.realtime = RealtimeLimit(perSecond: 20, burst: 10)
+          return agent
+        }))
+    for via in ["root", "b", "c"] as [AgentID] {
+      let passes = [100, 1].map { limits.mayPass($0, of: "a", by: via, now: .zero) }
+      #expect(passes == [true, false])
+    }
+    #expect(
+      RealtimeLimit(perSecond: .max, burst: .max) == RealtimeLimit(perSecond: 100_000_000, burst: 1_000_000))
+    #expect(RealtimeLimit(perSecond: .min, burst: .min) == RealtimeLimit(perSecond: 1, burst: 1))
+  }
+
   @Test func `what a node on the way drops is lost for all behind it`() throws {
     let table = try routeTable("hub")
     var courier = Courier(channel: .realtime, routes: table, heads: [:]) { _, _ in true }

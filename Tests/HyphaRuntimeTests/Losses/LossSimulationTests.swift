@@ -1,4 +1,6 @@
 import HyphaCore
+import HyphaKinds
+import Synchronization
 import Testing
 
 @testable import HyphaRuntime
@@ -22,6 +24,9 @@ import Testing
     let causes = scenario.causes
     try scenario.deployment.stop()
     guard try check(scenario, seed, "from the logs alone") else { return nil }
+    let unsaid = try scenario.receiptViolations()
+    #expect(unsaid.isEmpty, "HYPHA_SEED=\(seed), receipts: \(unsaid.joined(separator: "; "))")
+    guard unsaid.isEmpty else { return nil }
     return causes
   }
 
@@ -40,7 +45,8 @@ import Testing
       causes.formUnion(met)
     }
     if seeds(10).count >= 10 {
-      #expect(causes.isSuperset(of: [.expired, .replaced, .inboxFull, .unhandled]), "\(causes)")
+      #expect(
+        causes.isSuperset(of: [.expired, .replaced, .inboxFull, .unhandled, .rateLimited]), "\(causes)")
     }
   }
 
@@ -55,4 +61,24 @@ import Testing
       #expect(causes.isSuperset(of: [.link, .superseded, .expired, .replaced]), "\(causes)")
     }
   }
+
+  @Test func `a node that is killed while it stops leaves nobody waiting`() throws {
+    for moment in 0..<30 {
+      let deployment = SimulatedDeployment(
+        try smallTopology(), kinds: try KindRegistry(BuiltInKinds.all), seed: 1,
+        commitDelay: .milliseconds(1)...(.milliseconds(1)))
+      try deployment.start()
+      let node = try #require(deployment.node("x"))
+      let end = End()
+      Task(executorPreference: deployment.loop) {
+        await node.stop()
+        end.isReached.withLock { $0 = true }
+      }
+      deployment.run(for: .microseconds(moment * 100))
+      deployment.kill("x")
+      #expect(deployment.loop.run(until: { end.isReached.withLock { $0 } }, limit: .seconds(60)), "\(moment)")
+    }
+  }
 }
+
+private final class End: Sendable { let isReached = Mutex(false) }

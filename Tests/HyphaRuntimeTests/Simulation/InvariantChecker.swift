@@ -61,6 +61,7 @@ struct InvariantChecker {
     if run.isComplete { violations += AlertChecker(run) { destinations($0) }.violations }
     if topology.observer.node != nil && run.isComplete { checkTopology() }
     if topology.observer.standby != nil && run.isComplete { violations += SeatChecker(run).violations }
+    if run.scenario.isBranching && run.isComplete { violations += BranchChecker(run).violations }
     violations += run.breaches
   }
 

@@ -32,6 +32,7 @@ struct Scenario {
   /// The recording that the trace agents act out: index, from, to.
   let recording: [(from: AgentID, to: AgentID)]
   let failOneIn: UInt64
+  let isBranching: Bool
 
   /// - Parameters:
   ///   - isLive: whether the topology is observed, and changed while the run goes on.
@@ -39,16 +40,19 @@ struct Scenario {
   ///   - isMoving: whether agents are moved while the run goes on.
   ///   - isSharing: whether agents share values, and others read them.
   ///   - hasStandby: whether the observer's seat has a standby, and both are away now and then.
+  ///   - isBranching: whether supervisors have standbys, and their nodes are away for long.
   init(
     seed: UInt64, weather: Weather = .stormy, isLive: Bool = false, isReplicated: Bool = false,
-    isMoving: Bool = false, isSharing: Bool = false, hasStandby: Bool = false
+    isMoving: Bool = false, isSharing: Bool = false, hasStandby: Bool = false, isBranching: Bool = false
   ) throws {
-    var maker = ScenarioMaker(seed: seed, isWatchful: hasStandby)
+    var maker = ScenarioMaker(seed: seed, isWatchful: hasStandby || isBranching)
     self.seed = seed
+    self.isBranching = isBranching
     name = "\(seed)-\(UUID().uuidString)"
     failOneIn = maker.chance(50) ? 0 : maker.number(in: 2...9)
     var drawn = try maker.topology(run: name, failOneIn: failOneIn)
     if isSharing { drawn.0 = try maker.shared(drawn.0) }
+    if isBranching { drawn.0 = try maker.branching(drawn.0) }
     recording = drawn.1
     topology =
       isReplicated
@@ -59,6 +63,7 @@ struct Scenario {
     commitDelay = .microseconds(commit)...(.microseconds(commit + maker.number(in: 0...2000)))
     var storm = weather == .stormy ? maker.storm(over: topology.nodes.map(\.id)) : []
     if hasStandby { storm = maker.absences(of: topology.observer.seats, in: topology, among: storm) }
+    if isBranching { storm = maker.deaths(in: topology, among: storm) }
     let wishes = isLive ? maker.wishes(topology, among: storm) : storm
     actions = isMoving ? maker.moves(topology, among: wishes) : wishes
   }
@@ -218,6 +223,39 @@ struct ScenarioMaker {
       membership: topology.membership, supervision: topology.supervision, observer: policy)
   }
 
+  /// The same topology with standbys for most supervisors.
+  mutating func branching(_ topology: Topology) throws -> Topology {
+    let agents = topology.agents.map { agent in
+      var agent = agent
+      let others = topology.agents.filter { other in
+        let isBeside = other.reportsTo == agent.reportsTo && agent.reportsTo != nil
+        return other.id != agent.id && (isBeside || other.reportsTo == agent.id)
+      }
+      guard !topology.children(of: agent.id).isEmpty, !others.isEmpty, chance(60) else { return agent }
+      agent.standby = one(of: others).id
+      return agent
+    }
+    return try topology.replacing(agents: agents)
+  }
+
+  /// Nodes of supervisors that die for so long that their branches are attached elsewhere, or nearly, among what goes wrong.
+  mutating func deaths(in topology: Topology, among storm: [(at: UInt64, action: Scenario.Action)])
+    -> [(at: UInt64, action: Scenario.Action)]
+  {
+    var actions = storm
+    let nodes = topology.agents.filter { !topology.children(of: $0.id).isEmpty }.map(\.node)
+    var at: UInt64 = 0
+    for _ in 0..<number(in: 1...5) {
+      let (node, length) = (one(of: nodes), number(in: 500_000...9_000_000))
+      at += number(in: 100_000...2_000_000)
+      actions.append((at, .kill(node)))
+      actions.append((at + length, .begin(node)))
+      if chance(40) { at += length }
+    }
+    return actions.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(
+      \.element)
+  }
+
   /// The same topology with replicas for most nodes.
   mutating func replicated(_ topology: Topology) throws -> Topology {
     let names = topology.nodes.map(\.id)
@@ -268,11 +306,12 @@ struct ScenarioMaker {
     let span = max(600_000, storm.map(\.at).max() ?? 0)
     for _ in 0..<number(in: 1...12) {
       let link = DirectLink(one(of: topology.agents).id, one(of: topology.agents).id)
-      let rules: [LinkRule] = [
+      var rules: [LinkRule] = [
         .pin(link), .pin(link), .pin(link), .pin(link), .unpin(link), .forbid(link), .allow(link),
         .retire(link),
         .freeze, .thaw, .revert(version: 1, links: []),
       ]
+      if topology.observer.standby != nil { rules += [.handOver, .handOver] }
       actions.append((number(in: 0...span), .ask(one(of: topology.nodes).id, one(of: rules))))
     }
     return actions.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(

@@ -67,13 +67,18 @@ struct ScenarioRun {
         .map(\.header.correlation))
     lateCount = later.reduce(0) { count, node in
       let late = node.value.entries.dropFirst(atEnd[node.key]?.entries.count ?? 0)
-      return count + late.count { !begunAtAnyTime.contains($0.record.header.correlation) }
+      return count
+        + late.count {
+          // How handlers ran comes with what they stated, which counts.
+          $0.record.type != Observed.eventType && !begunAtAnyTime.contains($0.record.header.correlation)
+        }
     }
     // Nodes that were away or cut off come to know the newest topology, and all send by it.
     let isLive = scenario.topology.observer.node != nil
     let isMoving = scenario.actions.contains { if case .move = $0.action { true } else { false } }
-    if isLive || isMoving { deployment.run(for: .seconds(8)) }
-    logs = isLive || isMoving ? try Self.read(deployment, scenario.topology) : atEnd
+    let isSettled = isLive || isMoving || scenario.isBranching
+    if isSettled { deployment.run(for: .seconds(8)) }
+    logs = isSettled ? try Self.read(deployment, scenario.topology) : atEnd
     lives = scenario.topology.nodes.reduce(into: [:]) { lives, node in
       guard let running = deployment.node(node.id) else { return }
       let live = running.desks.topology.state.withLock { $0.live }

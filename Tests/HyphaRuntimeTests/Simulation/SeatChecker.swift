@@ -10,15 +10,19 @@ struct SeatChecker {
   /// How many terms have begun by a takeover.
   private(set) var takeoverCount = 0
 
-  private let run: ScenarioRun
+  private let run: LoggedTopology
   private let seats: [NodeID]
   private var asks: [(id: EventID, author: AgentID, point: LanePoint)] = []
 
-  init(_ run: ScenarioRun) {
+  init(_ run: ScenarioRun) { self.init(LoggedTopology(run)) }
+
+  init(_ run: LoggedTopology) {
     self.run = run
-    seats = run.scenario.topology.observer.seats
+    seats = run.topology.observer.seats
     checkTerms()
     checkVersions()
+    // What was still to be said then is never said.
+    guard run.isNewest else { return }
     checkSuperseded()
     checkRules()
   }
@@ -62,7 +66,9 @@ struct SeatChecker {
   private mutating func checkVersions() {
     var known: [UInt32: (links: Set<DirectLink>, node: NodeID)] = [:]
     for (node, log) in run.logs.sorted(by: { $0.key < $1.key }) {
-      var (version, links): (UInt32, Set<DirectLink>) = (1, [])
+      var (version, links): (UInt32, Set<DirectLink>) = (
+        run.topology.version, Set(run.topology.observer.pins)
+      )
       for event in log.entries.compactMap({ try? LinksChanged.decode($0.record) }) {
         guard event.version > version else { continue }
         if let begun = event.begun { links = Set(begun.links.map(\.link)) }
@@ -83,7 +89,7 @@ struct SeatChecker {
   /// Who had the seat and has heard of a later term has said so, once.
   private mutating func checkSuperseded() {
     for node in seats {
-      var (holder, term) = (seats[0], UInt32(1))
+      var (holder, term) = (seats[0], Self.term(run.topology.version))
       var wanted: Set<EventID> = []
       for entry in run.logs[node]?.entries ?? [] {
         guard let event = try? LinksChanged.decode(entry.record), let begun = event.begun, begun.term > term
@@ -112,7 +118,7 @@ struct SeatChecker {
     let changes = run.logs.values.flatMap(\.entries).filter { $0.source == .stated }.compactMap { entry in
       (try? LinksChanged.decode(entry.record)).map { (entry.record.header.causation, $0) }
     }
-    let last = changes.map { Self.term($0.1.version) }.max() ?? 1
+    let last = changes.map { Self.term($0.1.version) }.max() ?? Self.term(run.topology.version)
     let begun = changes.compactMap(\.1.begun).first { $0.term == last }
     let before = Dictionary(
       (begun?.answered ?? []).map { ($0.author, LanePoint(epoch: $0.epoch, sequence: $0.sequence)) }

@@ -20,7 +20,9 @@ import Testing
 
     init(_ machine: RouteSwitch) { self.machine = machine }
 
-    func learn(_ version: UInt32, links: Set<DirectLink>) -> Bool { machine.learn(version, links: links) }
+    func learn(_ version: UInt32, links: Set<DirectLink>, away: Set<NodeID> = []) -> Bool {
+      machine.learn(version, links: links, away: away)
+    }
 
     /// What has changed: `switched`, `forgot`.
     func tick(now: Timestamp) -> [String] {
@@ -50,6 +52,21 @@ import Testing
     for other in ["y", "z"] as [NodeID] { node.heard(other, .init(ready: 1, sending: 1), now: time(0)) }
     _ = node.tick(now: time(0))
     return node
+  }
+
+  @Test func `a node that starts anew while a version leads around it takes nobody back to the tree`() {
+    for away in [[], ["z"]] as [Set<NodeID>] {
+      let machine = machine()
+      #expect(machine.learn(2, links: [ab], away: away))
+      machine.linksChanged(through: 2, missing: [])
+      machine.heard("y", .init(ready: 2, sending: 1), now: time(1))
+      // One that knows the version before is waited for, wherever the newest leads.
+      _ = machine.tick(now: time(1))
+      #expect(machine.sending == 1)
+      machine.heard("z", .init(ready: 0, sending: 0), now: time(2))
+      _ = machine.tick(now: time(2))
+      #expect(machine.sending == (away.isEmpty ? RouteSwitch.tree : 2))
+    }
   }
 
   @Test func `a version is sent by once its links are open and everybody is ready for it`() {

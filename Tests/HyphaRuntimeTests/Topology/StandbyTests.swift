@@ -81,6 +81,60 @@ import Testing
     try deployment.stop()
   }
 
+  @Test func `a seat that is handed over is taken at once, and given back`() throws {
+    let deployment = try deployment()
+    let asked = try #require(try deployment.node("c")?.ask(.handOver, by: "operator", note: nil))
+    _ = try deployment.node("c")?.ask(.freeze, by: "operator", note: nil)
+    deployment.run(for: .seconds(2))
+    let given = try #require(
+      try entries(LinksChanged.self, deployment, "a").first { $0.event.handedTo != nil })
+    #expect(given.event.handedTo == "b" && given.entry.record.causation == asked)
+    let term = try #require(try entries(LinksChanged.self, deployment, "b").first { $0.event.begun != nil })
+    #expect(
+      term.event.begun?.standing == "handed over" && term.entry.record.causation == given.entry.record.id)
+    #expect(term.event.begun?.after == given.event.version, "nothing that was decided counts no more")
+    for node in ["a", "b", "c"] as [NodeID] {
+      let known = live(deployment, node)
+      #expect(known?.holder == "b" && known?.handedTo == nil && known?.isFrozen == true, "\(node)")
+    }
+    _ = try deployment.node("c")?.ask(.handOver, by: "operator", note: nil)
+    deployment.run(for: .seconds(2))
+    #expect(live(deployment, "c")?.holder == "a" && SeatTerm.of(live(deployment, "c")?.version ?? 0) == 3)
+    #expect(
+      try entries(SeatSuperseded.self, deployment, "a").count { $0.entry.source == .stated } == 1)
+    #expect(
+      try entries(SeatSuperseded.self, deployment, "b").count { $0.entry.source == .stated } == 1)
+    // There is nobody to give it to.
+    deployment.kill("b")
+    deployment.run(for: .seconds(4))
+    _ = try deployment.node("c")?.ask(.handOver, by: "operator", note: nil)
+    deployment.run(for: .seconds(2))
+    let refused = try entries(RuleRefused.self, deployment, "c").map(\.event.reason)
+    #expect(refused == ["node 'b', which would have the seat, is not there"])
+    #expect(live(deployment, "c")?.holder == "a")
+    try deployment.stop()
+  }
+
+  @Test func `a seat that nobody takes comes back to who has given it away`() throws {
+    let deployment = try deployment()
+    _ = try deployment.node("a")?.ask(.handOver, by: "operator", note: nil)
+    // The other one dies before it knows.
+    for span in 1...200 where try entries(LinksChanged.self, deployment, "a").isEmpty {
+      deployment.run(for: .milliseconds(span % 3))
+    }
+    #expect(try entries(LinksChanged.self, deployment, "b").isEmpty)
+    deployment.kill("b")
+    deployment.run(for: .seconds(3))
+    #expect(live(deployment, "c")?.handedTo == "b" && live(deployment, "c")?.holder == nil)
+    _ = try deployment.node("c")?.ask(.freeze, by: "operator", note: nil)
+    deployment.run(for: .seconds(6))
+    #expect(live(deployment, "c")?.holder == "a" && live(deployment, "c")?.isFrozen == true)
+    _ = try deployment.begin("b")
+    deployment.run(for: .seconds(5))
+    #expect(live(deployment, "b")?.holder == "a" && SeatTerm.of(live(deployment, "b")?.version ?? 0) == 3)
+    try deployment.stop()
+  }
+
   @Test func `a seat that starts decides nothing before it has heard the other node`() throws {
     let deployment = try deployment()
     _ = try deployment.node("a")?.ask(.freeze, by: "operator", note: nil)

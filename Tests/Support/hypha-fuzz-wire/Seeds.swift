@@ -29,6 +29,9 @@ private func seeds() throws -> [(name: String, bytes: [UInt8])] {
     via: "hub", topologyVersion: 3, hops: 1, remaining: .milliseconds(9), records: [records[1]])
   let run = Frame(via: "hub", topologyVersion: 3, hops: 2, records: [records[0], records[2]])
   seeds += [("frame-lone", [1] + lone.encoded()), ("frame-run", [1] + run.encoded())]
+  var packed = Frame(via: "hub", topologyVersion: 3, hops: 2, remaining: .milliseconds(9), records: [])
+  for sequence in 7...9 as ClosedRange<UInt64> { packed.records.append(try reading(sequence)) }
+  seeds.append(("frame-packed", [1] + packed.encoded(isPacked: true)))
   let lane = records[0].header.lane
   let log = EventID(high: 5, low: 6)
   let messages: [ControlMessage] = [
@@ -71,4 +74,16 @@ private func record(
     causation: sequence == 3 ? EventID(high: 1, low: 1) : .none, correlation: EventID(high: 1, low: 1),
     authority: Authority(principal: sequence == 2 ? "boss" : "ana", grant: grant, policyVersion: 4))
   return try Record(header, payload: payload)
+}
+
+/// A realtime event; those of neighbouring numbers follow each other.
+private func reading(_ sequence: UInt64) throws -> Record {
+  let id = EventID(high: 2, low: sequence)
+  let header = RecordHeader(
+    id: id, time: Timestamp(microseconds: sequence), channel: .realtime, agent: "ana", epoch: 2,
+    sequence: sequence, previous: LanePoint(epoch: 2, sequence: sequence - 1), addressee: nil,
+    type: "sensor.read", subject: sequence == 9 ? "room.2" : "room.1",
+    causation: sequence == 8 ? EventID(high: 1, low: 1) : .none,
+    correlation: sequence == 8 ? EventID(high: 1, low: 1) : id, authority: Authority(principal: "ana"))
+  return try Record(header, payload: [UInt8](repeating: UInt8(sequence), count: 12))
 }

@@ -184,6 +184,7 @@ actor Viewer: Agent {
 @main struct TestApp: HyphaApp {
   static let agents: [any Agent.Type] = [
     Feeder.self, Worker.self, Bookkeeper.self, Flood.self, Sloth.self, Faulty.self, Stillborn.self,
-    Dreamer.self, Talker.self, Gauge.self, Viewer.self,
+    Dreamer.self, Talker.self, Gauge.self, Viewer.self, Traveller.self, Director.self,
+    Shop.self, Buyer.self, Crier.self,
   ]
 }

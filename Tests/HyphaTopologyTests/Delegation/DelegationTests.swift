@@ -83,11 +83,21 @@ import Testing
     #expect(machine.course(of: stratum) == .asked)
   }
 
+  @Test func `as many shadowed decisions are needed as the policy asks for, and as many in all`() throws {
+    var policy = Delegation.Policy()
+    policy.shadowed = 100
+    var machine = try Delegation(policy: policy)
+    #expect([untilChange(&machine).0, untilChange(&machine).0] == [65, 100])
+    (policy.shadowed, policy.decisions) = (0, 300)
+    machine = try Delegation(policy: policy)
+    #expect([untilChange(&machine).0, untilChange(&machine).0] == [65, 235])
+  }
+
   @Test func `strata are apart, and those beyond the bound are always asked`() throws {
     var policy = Delegation.Policy()
     policy.strataMax = 1
     var machine = try Delegation(policy: policy)
-    let other = Delegation.Stratum(approver: "director", kind: "travel", amount: 1)
+    let other = Delegation.Stratum(approver: "director", kind: "travel", over: 1)
     for _ in 0..<200 {
       _ = machine.decided(stratum, approved: true)
       _ = machine.decided(other, approved: true)

@@ -1,0 +1,68 @@
+import HyphaCore
+import HyphaTopology
+
+/// Who is told of an answer: which nodes have a copy of it that their agents may still be given. Pure.
+///
+/// A node whose agent asked with a bound gets the answer, and each other answer as long as that copy is within the bound: a *lease*.
+/// When it is over the node's agents ask again. So nobody is told whose agents ask no more.
+struct AnswerLeases: Sendable {
+  private struct Lease {
+    /// When the node was told last, and until when it is told of changes.
+    var toldAt: Timestamp
+    var until: Timestamp
+  }
+
+  private struct Told {
+    var answer: UInt64
+    var leases: [NodeID: Lease] = [:]
+  }
+
+  /// The most nodes that are told of one question's answers, and the most copies a second; who gets none asks.
+  static let nodeCountMax = 64
+  static let copiesPerSecondMax = 1_024
+  /// How long a copy is taken to be on its way, at the most: nobody gets the same one again meanwhile.
+  static let wayMax = Duration.milliseconds(250)
+
+  private var told: [QuestionKey: Told] = [:]
+  private var numbers: [AgentID: UInt64] = [:]
+  private var second: (began: Timestamp, copies: Int) = (.zero, 0)
+
+  /// The nodes that are to have an answer.
+  ///
+  /// - Parameters:
+  ///   - answer: its number (``QuestionKey/hash(_:)``).
+  ///   - node: where the asker is.
+  ///   - bound: how old an answer it takes; nil where it takes none but a fresh one.
+  mutating func tell(
+    _ key: QuestionKey, answer: UInt64, askedFrom node: NodeID, bound: Duration?, now: Timestamp
+  ) -> [NodeID] {
+    var state = told[key] ?? Told(answer: answer)
+    state.leases = state.leases.filter { $0.value.until > now }
+    var nodes: Set<NodeID> = []
+    if state.answer != answer { nodes = Set(state.leases.keys) }
+    state.answer = answer
+    if let bound, bound > .zero, state.leases[node] != nil || state.leases.count < Self.nodeCountMax {
+      let isOnItsWay = state.leases[node].map { now.since($0.toldAt) < min(bound / 4, Self.wayMax) } ?? false
+      if !isOnItsWay { nodes.insert(node) }
+      let until = max(now.adding(bound.wholeMicroseconds), state.leases[node]?.until ?? .zero)
+      state.leases[node] = Lease(toldAt: state.leases[node]?.toldAt ?? now, until: until)
+    }
+    if now.since(second.began) >= .seconds(1) { second = (now, 0) }
+    let told = Array(nodes.sorted().prefix(max(0, Self.copiesPerSecondMax - second.copies)))
+    second.copies += told.count
+    for node in told { state.leases[node]?.toldAt = now }
+    self.told[key] = state
+    return told
+  }
+
+  /// The number of the next copy of an agent's answers.
+  mutating func number(of answerer: AgentID) -> UInt64 {
+    numbers[answerer, default: 0] += 1
+    return numbers[answerer] ?? 1
+  }
+
+  /// Forgets questions.
+  mutating func drop(where isGone: (QuestionKey) -> Bool) {
+    told = told.filter { !isGone($0.key) }
+  }
+}

@@ -1,0 +1,43 @@
+import HyphaCore
+import HyphaLog
+import HyphaTopology
+
+@testable import HyphaRuntime
+
+/// What nodes have stated and know under one topology file: what checkers of the live topology look at.
+struct LoggedTopology {
+  /// As the file says it, without moves.
+  let topology: Topology
+  let logs: [NodeID: Entries]
+  /// What each node knows at the end, and by which version it sends.
+  let lives: [NodeID: (live: LiveTopology, sending: UInt32)]
+  /// Whether it is the file that the deployment ends under.
+  let isNewest: Bool
+
+  struct Entries { let entries: [LogEntry] }
+
+  /// All of a run under one file.
+  init(_ run: ScenarioRun) {
+    topology = run.scenario.topology
+    logs = run.logs.mapValues { Entries(entries: $0.entries) }
+    (lives, isNewest) = (run.lives, true)
+  }
+
+  /// What of a run is of one revision of the file. What nodes take each other for is of all.
+  init(
+    _ topology: Topology, of logs: [NodeID: [LogEntry]],
+    lives: [NodeID: (live: LiveTopology, sending: UInt32)], isNewest: Bool
+  ) {
+    self.topology = topology
+    self.logs = logs.mapValues { entries in
+      Entries(
+        entries: entries.filter { entry in
+          let header = entry.record.header
+          return MembershipEvents.all.contains(header.type)
+            || header.agent.text.hasPrefix(NodeID.authorPrefix)
+              && header.authority.policyVersion == topology.version
+        })
+    }
+    (self.lives, self.isNewest) = (lives, isNewest)
+  }
+}
