@@ -8,7 +8,7 @@ It shares no code with what it checks: it reads blocks and records by tools/hyph
 (JSON, or YAML where PyYAML is installed). Its rules, by the names under which it tells what breaks them:
 
     log          positions have no gap; no log has an event twice; each stream is numbered 1, 2, 3, … where it was stated
-    owner        only the node that an agent is on states its events; what others have of it is the same, and was committed there
+    owner        only the node that an agent is on in that epoch states its events; what others have of it is the same, and was committed there
     lost         each persistent event, and each committed alert, is in the log of every agent's node that it is for
     doubled      … once
     order        … and each lane in the order in which its author stated it, without a gap
@@ -18,99 +18,31 @@ It shares no code with what it checks: it reads blocks and records by tools/hyph
     cause        a cause is in its effect's log before it, has a lower time, and the same conversation; each lane's times rise
     witness      what somebody saw in a log while the nodes ran (--witness) is still in its place
 
+and of tools/hypha_check_flows.py
+
+    moved        a move has one number and one order; its agent arrived, once, in an epoch above all before; no epoch is of two nodes
+    overseen     what a supervisor is 'in' is in no log but its author's and the supervisor's, and what the supervisor makes of it is caused by it
+    pruned       what a log does not have any more is what it says was pruned, and was handled; the witness has seen it, so all rules count it
+    realtime     who listens (--heard) is given nothing of one agent and subject that is older than what it was given, and nothing twice
+    counted      where no node was killed (--counts), what was sent to it is what it was given and what the nodes say was lost
+
 Alerts that others have and that their author's node lost in a crash are counted as forks: they were never acknowledged. Not for logs that
-were pruned or restored, agents that were moved, oversight, or replicas' copies of what nobody takes there.
+were restored, or replicas' copies of what nobody takes there.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import pathlib
 import sys
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from typing import Iterable, Iterator
+from typing import Iterator
+
+from hypha_check_world import Deployment, Entry, read, show
 
 # Of the alert channel, and wanting no answer.
 NO_QUESTIONS = {"hypha.AlertAcknowledged", "hypha.AlertUnanswered", "hypha.AlertDeadlineSet", "hypha.AlertEscalated"}
 LOADS = {"entry": "load.Entry", "alarm": "load.Alarm"}
 PROBLEMS_MAX = 20
-
-
-@dataclass(slots=True)
-class Entry:
-    """An event in one node's log."""
-
-    position: int
-    stated: bool
-    id: str
-    time: int
-    channel: str
-    agent: str
-    epoch: int
-    sequence: int
-    previous: tuple[int, int]
-    addressee: str | None
-    type: str
-    subject: str
-    causation: str | None
-    correlation: str
-    digest: str
-    said: dict = field(default_factory=dict)  # the payload, where a rule looks into it
-
-    @property
-    def lane(self) -> tuple[str, str, str]:
-        return (self.agent, self.channel, f"@{self.addressee}" if self.addressee else f"#{self.type}")
-
-    @property
-    def same(self) -> tuple:
-        """What is the same in all logs."""
-        return (self.id, self.time, self.channel, self.agent, self.epoch, self.sequence, self.previous, self.addressee, self.type,
-                self.subject, self.causation, self.correlation, self.digest)  # fmt: skip
-
-
-@dataclass
-class Deployment:
-    """What the checker knows: the topology's nodes and agents, each node's log, and what was seen meanwhile as (node, position, id)."""
-
-    nodes: list[str]
-    agents: dict[str, dict]
-    logs: dict[str, list[Entry]]
-    seen: list[tuple[str, int, str]] = field(default_factory=list)
-    answers: dict[str, str] = field(default_factory=dict)
-
-    def node(self, agent: str) -> str | None:
-        """Where an agent is; one that names no node is where its supervisor is. What nodes state themselves is their own."""
-        if agent.startswith("hypha.node."):
-            return agent.removeprefix("hypha.node.")
-        while agent in self.agents:
-            if "node" in self.agents[agent]:
-                return self.agents[agent]["node"]
-            agent = self.agents[agent].get("reports-to", "")
-        return None
-
-    def audience(self, entry: Entry) -> list[str]:
-        """The agents that an event is for."""
-        if entry.addressee:
-            return [entry.addressee]
-        return [name for name, agent in self.agents.items() if any(takes(to, entry) for to in agent.get("subscribes", []))]
-
-
-def takes(subscription: str | dict, entry: Entry) -> bool:
-    if isinstance(subscription, str):
-        return subscription == entry.type
-    return subscription.get("type") == entry.type and matches(subscription.get("subject", ">"), entry.subject)
-
-
-def matches(pattern: str, subject: str) -> bool:
-    wanted, found = pattern.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        if len(found) < len(wanted):
-            return False
-        wanted, found = wanted[:-1], found[: len(wanted) - 1]
-    return len(wanted) == len(found) and all(want in ("*", token) for want, token in zip(wanted, found))
 
 
 class Checker:
@@ -124,6 +56,10 @@ class Checker:
         # Where each event was stated; and of each log where it has which.
         self.origin: dict[str, Entry] = {}
         self.places: dict[str, dict[str, Entry]] = {}
+        # Each log with what was pruned of it, as far as it was seen.
+        self.whole: dict[str, list[Entry]] = {}
+        # The first epoch of each agent on each node that it was moved to.
+        self.arrivals: dict[str, list[tuple[int, str]]] = {}
 
     def say(self, rule: str, problem: str) -> None:
         self.broken[rule] += 1
@@ -131,18 +67,27 @@ class Checker:
             self.problems.append(f"{rule}: {problem}")
 
     def check(self) -> "Checker":
+        # Not above: it imports this file.
+        import hypha_check_flows
+
+        hypha_check_flows.moves(self)
+        hypha_check_flows.pruned(self)
         for rule in (self.logs, self.owners, self.deliveries, self.loads, self.effects, self.alerts, self.causes, self.witness):
             rule()
+        hypha_check_flows.arrivals(self)
+        hypha_check_flows.overseen(self)
+        hypha_check_flows.realtime(self)
+        hypha_check_flows.counted(self)
         return self
 
     def all(self) -> Iterator[tuple[str, Entry]]:
-        for node, log in self.deployment.logs.items():
+        for node, log in self.whole.items():
             for entry in log:
                 yield node, entry
 
     def logs(self) -> None:
         for node in self.deployment.nodes:
-            log = self.deployment.logs.get(node)
+            log = self.whole.get(node)
             if log is None:
                 self.say("log", f"there is none of node {node}")
                 continue
@@ -165,12 +110,17 @@ class Checker:
                 streams[stream] = (entry.epoch, entry.sequence)
             self.figures["entries"] += len(log)
 
+    def owner(self, entry: Entry) -> str | None:
+        """Where an event's author was in the event's epoch; none for a log itself, which is on each node."""
+        came = [place for place in self.arrivals.get(entry.agent, []) if place[0] <= entry.epoch]
+        return max(came)[1] if came else self.deployment.first_node(entry.agent)
+
     def owners(self) -> None:
         forks = set()
         for node, entry in self.all():
-            owner = self.deployment.node(entry.agent)
+            owner = self.owner(entry)
             if entry.stated:
-                if owner != node:
+                if owner != node and entry.agent != "log":
                     self.say("owner", f"{node} states {show(entry)}, whose author is on {owner}")
                 continue
             origin = self.origin.get(entry.id)
@@ -187,7 +137,7 @@ class Checker:
         """What each lane's author has stated is what each log has that takes it, in that order."""
         lanes: dict[tuple, list[Entry]] = defaultdict(list)
         for node, entry in self.all():
-            if entry.stated and entry.channel != "realtime":
+            if entry.stated and entry.channel != "realtime" and entry.agent != "log":
                 lanes[entry.lane].append(entry)
         had: dict[tuple[str, tuple], list[str]] = defaultdict(list)
         for node, entry in self.all():
@@ -195,6 +145,8 @@ class Checker:
                 had[node, entry.lane].append(entry.id)
         for lane, entries in lanes.items():
             last = (0, 0)
+            # Two logs have what a moved agent has stated.
+            entries.sort(key=lambda entry: (entry.epoch, entry.sequence))
             for entry in entries:
                 if entry.previous != last:
                     self.say("order", f"{show(entry)} names {entry.previous} before it in its lane, not {last}")
@@ -224,7 +176,7 @@ class Checker:
 
     def loads(self) -> None:
         indices: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for _, entry in self.all():
+        for _, entry in sorted(self.all(), key=lambda row: (row[1].agent, row[1].epoch, row[1].sequence)):
             if entry.stated and entry.type in LOADS.values():
                 indices[entry.agent, entry.type].append(entry.said.get("index", -1))
         for name, agent in self.deployment.agents.items():
@@ -246,7 +198,7 @@ class Checker:
         for _, entry in self.all():
             if entry.stated and entry.causation:
                 caused[entry.agent, entry.type][entry.causation] += 1
-        for agent, type_ in self.deployment.answers.items():
+        for agent, type_ in self.deployment.answers:
             for entry in self.origin.values():
                 if entry.channel == "persistent" and agent in self.deployment.audience(entry):
                     count = caused[agent, type_][entry.id]
@@ -292,11 +244,12 @@ class Checker:
 
     def causes(self) -> None:
         last: dict[tuple, int] = {}
+        # Two logs have what a moved agent has stated.
+        for entry in sorted((entry for _, entry in self.all() if entry.stated), key=lambda entry: (entry.epoch, entry.sequence)):
+            if entry.time <= last.get(entry.lane, 0) and entry.agent != "log":
+                self.say("cause", f"{show(entry)} has no higher time than the event before it in its lane")
+            last[entry.lane] = entry.time
         for node, entry in self.all():
-            if entry.stated:
-                if entry.time <= last.get(entry.lane, 0):
-                    self.say("cause", f"{show(entry)} has no higher time than the event before it in its lane")
-                last[entry.lane] = entry.time
             if not entry.causation or entry.causation == entry.id:
                 continue
             cause = self.places[node].get(entry.causation) or self.origin.get(entry.causation)
@@ -315,60 +268,11 @@ class Checker:
 
     def witness(self) -> None:
         for node, position, id_ in self.deployment.seen:
-            log = self.deployment.logs.get(node, [])
+            log = self.whole.get(node, [])
             found = log[position - 1].id if 0 < position <= len(log) else "nothing"
             if found != id_:
                 self.say("witness", f"{node} had {id_} at {position}, and has {found} there now")
         self.figures["seen before"] = len(self.deployment.seen)
-
-
-def show(entry: Entry) -> str:
-    return f"{entry.type} {entry.id} ({entry.agent}, {entry.channel} {entry.epoch}/{entry.sequence})"
-
-
-# What is read.
-
-
-def topology(path: str) -> dict:
-    """A topology file. JSON is YAML as well, so one in JSON needs no package."""
-    text = pathlib.Path(path).read_text()
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        import yaml
-    except ImportError:
-        raise ValueError(f"{path} is not JSON, and PyYAML is not installed; install it, or write the file in JSON") from None
-    return yaml.safe_load(text)
-
-
-def entry(raw: dict) -> Entry:
-    """An entry as tools/hypha_log.py has it."""
-    payload = raw["payload"] or b""
-    said = json.loads(payload) if raw["type"].startswith(("load.", "hypha.Alert")) and payload else {}
-    return Entry(
-        raw["position"], raw["source"] == "stated", raw["id"], raw["time"], raw["channel"], raw["agent"], raw["epoch"],
-        raw["sequence"], tuple(raw["previous"]), raw["addressee"], raw["type"], raw["subject"], raw["causation"],
-        raw["correlation"], hashlib.sha256(payload).hexdigest()[:16],
-        {name: said[name] for name in ("index", "by", "alert", "unanswered") if name in said})  # fmt: skip
-
-
-def read(data: str, file: str, witness: str | None, answers: Iterable[str]) -> Deployment:
-    import hypha_log
-
-    world = topology(file)
-    nodes = list(world["nodes"])
-    logs = {}
-    for node in nodes:
-        if (pathlib.Path(data) / node / "log" / "data.mdb").exists():
-            logs[node] = [entry(raw) for raw in hypha_log.entries(pathlib.Path(data) / node)]
-    seen = []
-    if witness:
-        for line in pathlib.Path(witness).read_text().splitlines():
-            note = json.loads(line)
-            seen.append((note["node"], note["position"], note["id"]))
-    return Deployment(nodes, world["agents"], logs, seen, dict(answer.split("=", 1) for answer in answers))
 
 
 def main() -> int:
@@ -378,6 +282,8 @@ def main() -> int:
     parser.add_argument("--witness", help="lines of JSON with 'node', 'position' and 'id' of what was in a log")
     parser.add_argument("--answers", action="append", default=[], metavar="AGENT=TYPE",
                         help="the agent answers each persistent event that it is given with one of this type")  # fmt: skip
+    parser.add_argument("--heard", help="a directory with AGENT.jsonl: what each listener was given of the realtime channel, a line each")
+    parser.add_argument("--counts", help="a file in JSON: 'sent' by author, 'heard' from which line on by listener, 'lost' as 'hypha losses --json' has it")
     parser.add_argument("--try-damages", action="store_true", help="damage what was read, in memory, and see each damage found")
     parser.add_argument("--self-test", action="store_true", help="the same with an example")
     options = parser.parse_args()
@@ -387,7 +293,7 @@ def main() -> int:
     if options.self_test:
         world = hypha_check_test.example()
     elif options.data and options.topology:
-        world = read(options.data, options.topology, options.witness, options.answers)
+        world = read(options.data, options.topology, options.witness, options.answers, options.heard, options.counts)
     else:
         parser.error("a data directory and --topology are needed, or --self-test")
     checker = Checker(world).check()

@@ -11,7 +11,8 @@ import dataclasses
 from collections import Counter
 from typing import Callable
 
-from hypha_check import NO_QUESTIONS, Checker, Deployment, Entry
+from hypha_check import NO_QUESTIONS, Checker
+from hypha_check_world import Deployment, Entry
 
 
 def copies(deployment: Deployment, *types: str, stated: bool = False) -> list[tuple[str, int]]:
@@ -112,7 +113,7 @@ def precede(world: Deployment) -> None:
 
 
 def answer_again(world: Deployment) -> None:
-    agent, type_ = next(iter(world.answers.items()))
+    agent, type_ = world.answers[0]
     for log in world.logs.values():
         found = [entry for entry in log if entry.stated and entry.agent == agent and entry.type == type_]
         if found:
@@ -126,6 +127,76 @@ def forget(world: Deployment) -> None:
     """A log ends before what was seen in it."""
     node, position, _ = max(world.seen, key=lambda note: note[1])
     world.logs[node] = world.logs[node][: position - 1]
+
+
+def not_arrive(world: Deployment) -> None:
+    node, place = copies(world, "hypha.AgentArrived", stated=True)[-1]
+    del world.logs[node][place]
+    renumber(world.logs[node])
+
+
+def work_on(world: Deployment) -> None:
+    """An agent's former node states an event in an epoch that the agent's new one has entered."""
+    node, place = copies(world, "hypha.AgentArrived", stated=True)[-1]
+    said = world.logs[node][place].said
+    former = next(
+        entry for other, log in world.logs.items() if other != node
+        for entry in log if entry.stated and entry.agent == said["agent"] and entry.channel == "persistent"
+    )  # fmt: skip
+    log = next(log for log in world.logs.values() if former in log)
+    log.append(dataclasses.replace(former, id="late", epoch=said["epoch"], sequence=1, time=max(entry.time for entry in log) + 1))
+    renumber(log)
+
+
+def let_through(world: Deployment) -> None:
+    """What ends at a supervisor comes to a node that is not its own."""
+    checker = Checker(world).check()
+    entry = next(entry for entry in reversed(checker.origin.values()) if world.overseer(entry, "in"))
+    log = next(log for node, log in world.logs.items() if entry.id not in checker.places[node])
+    log.append(dataclasses.replace(entry, stated=False))
+    renumber(log)
+
+
+def pass_unasked(world: Deployment) -> None:
+    """What passes a supervisor is not caused by what it oversees."""
+    rule = next(rule for rule in world.oversight if rule["mode"] == "in")
+    type_ = next(type_ for agent, type_ in world.answers if agent == rule["by"])
+    for log in world.logs.values():
+        for entry in log:
+            if entry.type == type_:
+                entry.causation = None
+
+
+def prune_silently(world: Deployment) -> None:
+    node = next(node for node, log in world.logs.items() if all(entry.type != "log.Pruned" for entry in log))
+    world.pruned = world.pruned | {node: {1: world.logs[node].pop(0)}}
+
+
+def hear_twice(world: Deployment) -> None:
+    lines = next(lines for lines in world.heard.values() if any("id" in line for line in lines))
+    lines.append(next(line for line in reversed(lines) if "id" in line))
+
+
+def hear_older(world: Deployment) -> None:
+    for lines in world.heard.values():
+        for line, after in zip(lines, lines[1:]):
+            if "id" in line and "id" in after and (line["from"], line["subject"]) == (after["from"], after["subject"]) and line["time"] < after["time"]:
+                place = lines.index(line)
+                lines[place], lines[place + 1] = after, line
+                return
+    raise ValueError("nobody has heard two in a row")
+
+
+def lose_silently(world: Deployment) -> None:
+    for listener, first in world.counts["heard"].items():
+        del world.heard[listener][first:]
+    world.counts = world.counts | {"unknown": 0}
+
+
+def lose_too_many(world: Deployment) -> None:
+    listener, _ = next(iter(world.counts["heard"].items()))
+    row = {"agent": listener, "from": next(iter(world.counts["sent"])), "at": world.node(listener), "cause": "expired", "count": 1_000_000}
+    world.counts = world.counts | {"lost": [*world.counts["lost"], row]}
 
 
 def usurp(world: Deployment) -> None:
@@ -147,19 +218,35 @@ DAMAGES: dict[str, tuple[str, Callable[[Deployment], None]]] = {
     "an effect before its cause": ("cause", precede),
     "an input that was answered twice": ("effect", answer_again),
     "a log that lost its end": ("witness", forget),
+    "a moved agent that did not arrive": ("moved", not_arrive),
+    "a moved agent that works on where it was": ("moved", work_on),
+    "an event that its supervisor did not end": ("overseen", let_through),
+    "an event that passed without being asked for": ("overseen", pass_unasked),
+    "a log that lost its beginning": ("pruned", prune_silently),
+    "a realtime event that was given twice": ("realtime", hear_twice),
+    "a realtime event that is older than the one before": ("realtime", hear_older),
+    "realtime events that nobody says were lost": ("counted", lose_silently),
+    "realtime events that were not lost and are said to be": ("counted", lose_too_many),
 }
+
+
+def made_whole(world: Deployment) -> Deployment:
+    """A copy with what was pruned in its place."""
+    return copy(dataclasses.replace(world, logs=Checker(world).check().whole))
 
 
 def copy(world: Deployment) -> Deployment:
     logs = {node: [dataclasses.replace(entry, said=dict(entry.said)) for entry in log] for node, log in world.logs.items()}
-    return dataclasses.replace(world, logs=logs, seen=list(world.seen))
+    heard = {listener: list(lines) for listener, lines in world.heard.items()}
+    return dataclasses.replace(world, logs=logs, seen=list(world.seen), heard=heard)
 
 
 def try_damages(world: Deployment) -> list[str]:
     """Damages copies of a sound deployment, and returns what was not found."""
     missed = []
+    sound = made_whole(world)
     for name, (rule, damage) in DAMAGES.items():
-        broken = copy(world)
+        broken = copy(sound)
         try:
             damage(broken)
         except (IndexError, StopIteration, ValueError):
@@ -172,27 +259,36 @@ def try_damages(world: Deployment) -> list[str]:
 
 
 def example() -> Deployment:
-    """A sound deployment of two nodes, made by hand: six entries and two alarms of a, taken, acknowledged and answered on b, and an alarm that
-    nobody answers."""
+    """A sound deployment of three nodes, made by hand: six entries and two alarms of a, taken, acknowledged and answered on b, and an alarm that
+    nobody answers; an agent that moves from a to b; requests that end at a supervisor on b, who passes them to c; a log that was pruned; and
+    a listener."""
     agents: dict[str, dict] = {
         "root": {"kind": "supervisor", "node": "a"},
         "source": {"kind": "generator", "node": "a", "reports-to": "root", "settings": {"event": "entry", "count": 6}},
         "siren": {"kind": "generator", "node": "a", "reports-to": "root", "settings": {"event": "alarm", "count": 3}},
         "echo": {"kind": "exec", "node": "b", "reports-to": "root", "subscribes": ["load.Entry"]},
         "desk": {"kind": "recorder", "node": "b", "reports-to": "root"},
+        "boss": {"kind": "exec", "node": "b", "reports-to": "root"},
+        "asker": {"kind": "exec", "node": "a", "reports-to": "boss"},
+        "clerk": {"kind": "recorder", "node": "c", "reports-to": "root", "subscribes": ["test.Asked", "test.Passed"]},
+        "roamer": {"kind": "exec", "node": "a", "reports-to": "root"},
     }
-    world = Deployment(["a", "b"], agents, {"a": [], "b": []}, answers={"echo": "test.Seen"})
+    world = Deployment(["a", "b", "c"], agents, {"a": [], "b": [], "c": []}, answers=[("echo", "test.Seen"), ("boss", "test.Passed")])
+    world.oversight = [{"type": "test.Asked", "by": "boss", "mode": "in"}]
     lanes: dict[tuple, tuple[int, int]] = {}
     streams: Counter[tuple] = Counter()
 
-    def state(node: str, agent: str, channel: str, type_: str, to: str | None = None, cause: Entry | None = None, **said: object) -> Entry:
+    def state(
+        node: str, agent: str, channel: str, type_: str, /, addressee: str | None = None, cause: Entry | None = None, in_epoch: int = 1,
+        **said: object
+    ) -> Entry:
         count = sum(len(log) for log in world.logs.values()) + 1
-        streams[agent, channel] += 1
+        streams[agent, channel, in_epoch] += 1
         new = Entry(
-            len(world.logs[node]) + 1, True, f"event-{count}", count, channel, agent, 1, streams[agent, channel], (0, 0), to, type_,
+            len(world.logs[node]) + 1, True, f"event-{count}", count, channel, agent, in_epoch, streams[agent, channel, in_epoch], (0, 0), addressee, type_,
             "a.b", cause.id if cause else None, cause.correlation if cause else f"talk-{count}", "payload", dict(said))  # fmt: skip
         new.previous = lanes.get(new.lane, (0, 0))
-        lanes[new.lane] = (1, new.sequence)
+        lanes[new.lane] = (in_epoch, new.sequence)
         world.logs[node].append(new)
         return new
 
@@ -203,13 +299,26 @@ def example() -> Deployment:
         event = state("a", "source", "persistent", "load.Entry", index=index)
         bring(event, "b")
         state("b", "echo", "persistent", "test.Seen", cause=event)
+        asked = state("a", "asker", "persistent", "test.Asked")
+        bring(asked, "b")
+        bring(state("b", "boss", "persistent", "test.Passed", cause=asked), "c")
     for index in range(3):
-        alarm = state("a", "siren", "alert", "load.Alarm", to="desk", index=index)
+        alarm = state("a", "siren", "alert", "load.Alarm", addressee="desk", index=index)
         bring(alarm, "b")
         if index < 2:
-            bring(state("b", "desk", "alert", "hypha.AlertAcknowledged", to="siren", cause=alarm), "a")
+            bring(state("b", "desk", "alert", "hypha.AlertAcknowledged", addressee="siren", cause=alarm), "a")
     lost = {"alert": alarm.id, "unanswered": ["desk"]}
-    state("a", "siren", "alert", "hypha.AlertEscalated", to="root", cause=alarm, **lost)
+    state("a", "siren", "alert", "hypha.AlertEscalated", addressee="root", cause=alarm, **lost)
     state("a", "siren", "alert", "hypha.AlertUnanswered", cause=alarm, **lost)
+    bring(state("a", "roamer", "persistent", "test.Roamed"), "b")
+    order = state("a", "hypha.node.a", "persistent", "hypha.AgentMoved", move=1, agent="roamer", **{"from": "a", "to": "b"})
+    bring(order, "b")
+    state("b", "hypha.node.b", "persistent", "hypha.AgentArrived", cause=order, move=1, agent="roamer", node="b", epoch=2)
+    state("b", "roamer", "persistent", "test.Roamed", in_epoch=2)
     world.seen = [(node, len(log), log[-1].id) for node, log in world.logs.items()]
+    state("c", "log", "persistent", "log.Pruned", first=1, last=3)
+    world.pruned["c"] = {entry.position: entry for entry in world.logs["c"][:3]}
+    del world.logs["c"][:3]
+    world.heard["clerk"] = [{"began": 1}] + [{"id": f"signal-{index}", "from": "source", "subject": "a", "time": f"{index}"} for index in range(3)]
+    world.counts = {"sent": {"source": 4}, "heard": {"clerk": 0}, "unknown": 0, "lost": [{"agent": "clerk", "from": "source", "count": 1, "at": "c", "cause": "expired"}]}
     return world
