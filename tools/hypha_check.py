@@ -24,7 +24,7 @@ and of tools/hypha_check_flows.py
     overseen     what a supervisor is 'in' is in no log but its author's and the supervisor's, and what the supervisor makes of it is caused by it
     pruned       what a log does not have any more is what it says was pruned, and was handled; the witness has seen it, so all rules count it
     realtime     who listens (--heard) is given nothing of one agent and subject that is older than what it was given, and nothing twice
-    counted      where no node was killed (--counts), what was sent to it is what it was given and what the nodes say was lost
+    counted      where no node was killed (--counts), all that was sent has left its node, and what came to a listener's was given to it or is said to be lost there
 
 Alerts that others have and that their author's node lost in a crash are counted as forks: they were never acknowledged. Not for logs that
 were restored, or replicas' copies of what nobody takes there.
@@ -283,7 +283,7 @@ def main() -> int:
     parser.add_argument("--answers", action="append", default=[], metavar="AGENT=TYPE",
                         help="the agent answers each persistent event that it is given with one of this type")  # fmt: skip
     parser.add_argument("--heard", help="a directory with AGENT.jsonl: what each listener was given of the realtime channel, a line each")
-    parser.add_argument("--counts", help="a file in JSON: 'sent' by author, 'heard' from which line on by listener, 'lost' as 'hypha losses --json' has it")
+    parser.add_argument("--counts", help="a file in JSON: 'sent' by author, 'heard' from which line on by listener, 'lost' and 'passed' as 'hypha losses --json' has them")
     parser.add_argument("--try-damages", action="store_true", help="damage what was read, in memory, and see each damage found")
     parser.add_argument("--self-test", action="store_true", help="the same with an example")
     options = parser.parse_args()

@@ -112,27 +112,29 @@ def places(checker: "Checker", agent: str) -> set[str | None]:
 
 
 def counted(checker: "Checker") -> None:
-    """While no node was killed: what was sent, less what the nodes say was lost on its way to a listener, is what it was given. What was lost on a
-    link nobody can tell where a node was killed before, so it may be among what they say that they do not know."""
+    """While no node was killed all is known: what a program sent has left its node, and what came to a listener's node was given to it or is said to
+    be lost there. What was sent and did not come was lost on the way; that the nodes know of each that they have dropped, losses-counted proves."""
     counts = checker.deployment.counts
     if not counts:
         return
-    missing = 0
+    passed = {(row["agent"], row["from"]): row for row in counts["passed"]}
     for listener, first in counts["heard"].items():
         heard = Counter(line["from"] for line in checker.deployment.heard[listener][first:] if "id" in line)
-        for author, sent in counts["sent"].items():
-            rows = [row for row in counts["lost"] if (row["agent"], row["from"]) == (listener, author)]
-            lost = sum(row["count"] for row in rows)
-            # What is counted on the way may have come by another one after all.
-            home = checker.deployment.node(listener)
-            at_home = sum(row["count"] for row in rows if row["at"] == home and row["cause"] not in ("refused", "lost on a link"))
-            checker.figures["realtime events counted"] += sent
-            checker.figures["realtime events lost"] += sent - heard[author]
-            missing += max(0, sent - heard[author] - lost)
-            if heard[author] + at_home > sent:
-                checker.say("counted", f"of {sent} of {author} {listener} was given {heard[author]}, and says that it lost {at_home}")
-    if missing > max(0, counts["unknown"]):
-        checker.say("counted", f"of {missing} realtime events nobody knows, and {counts['unknown']} are said to be unknown")
+        home = checker.deployment.node(listener)
+        for author, count in counts["sent"].items():
+            row = passed.get((listener, author), {"sent": 0, "arrived": 0})
+            at_home = sum(
+                row["count"] for row in counts["lost"]
+                if (row["agent"], row["from"], row["at"]) == (listener, author, home) and row["cause"] not in ("refused", "lost on a link")
+            )  # fmt: skip
+            checker.figures["realtime events counted"] += count
+            checker.figures["realtime events lost"] += count - heard[author]
+            if row["sent"] != count:
+                checker.say("counted", f"{author} has sent {count}, and its node counts {row['sent']} for {listener}")
+            if row["arrived"] > row["sent"]:
+                checker.say("counted", f"of {row['sent']} of {author} {row['arrived']} came to the node of {listener}")
+            if heard[author] + at_home != row["arrived"]:
+                checker.say("counted", f"of {row['arrived']} of {author} that came {listener} was given {heard[author]}, and {at_home} are said to be lost")
 
 
 def realtime(checker: "Checker") -> None:

@@ -190,7 +190,6 @@ def hear_older(world: Deployment) -> None:
 def lose_silently(world: Deployment) -> None:
     for listener, first in world.counts["heard"].items():
         del world.heard[listener][first:]
-    world.counts = world.counts | {"unknown": 0}
 
 
 def lose_too_many(world: Deployment) -> None:
@@ -320,5 +319,6 @@ def example() -> Deployment:
     world.pruned["c"] = {entry.position: entry for entry in world.logs["c"][:3]}
     del world.logs["c"][:3]
     world.heard["clerk"] = [{"began": 1}] + [{"id": f"signal-{index}", "from": "source", "subject": "a", "time": f"{index}"} for index in range(3)]
-    world.counts = {"sent": {"source": 4}, "heard": {"clerk": 0}, "unknown": 0, "lost": [{"agent": "clerk", "from": "source", "count": 1, "at": "c", "cause": "expired"}]}
+    world.counts = {"sent": {"source": 4}, "heard": {"clerk": 0}, "passed": [{"agent": "clerk", "from": "source", "sent": 4, "arrived": 4}], "lost": [
+        {"agent": "clerk", "from": "source", "count": 1, "at": "c", "cause": "expired"}]}  # fmt: skip
     return world

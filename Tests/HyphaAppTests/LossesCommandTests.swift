@@ -32,8 +32,13 @@ extension Processes {
         var agent, from, channel, lane, cause, at: String
         var count: UInt64
       }
+      struct Passage: Decodable {
+        var agent, from, channel, lane: String
+        var sent, arrived: UInt64
+      }
       var channels: [Channel]
       var losses: [Loss]
+      var passages: [Passage]
 
       func channel(_ name: String) throws -> Channel { try #require(channels.first { $0.channel == name }) }
     }
@@ -53,6 +58,15 @@ extension Processes {
       #expect(unhandled.map(\.lane) == ["@deaf"] && unhandled.map(\.from) == ["source"])
       let ofDeaf = report.losses.filter { $0.agent == "deaf" }.reduce(0) { $0 + $1.count }
       #expect(ofDeaf == 20, "one reason or another: \(report.losses)")
+      // What came to the node was lost there, or handled; what did not was lost on the way.
+      #expect(report.passages.map(\.agent) == ["deaf", "taker"], "\(report.passages)")
+      #expect(report.passages.allSatisfy { $0.sent == 20 && $0.channel == "realtime" && $0.from == "source" })
+      let atHome = report.losses.filter {
+        $0.agent == "taker" && $0.at == "b" && $0.cause != "lost on a link"
+      }
+      #expect(
+        report.passages.last?.arrived == realtime.delivered + atHome.reduce(0) { $0 + $1.count },
+        "\(report)")
     }
 
     @Test func `losses are told by running nodes, and by their logs when they have ended`() async throws {

@@ -13,7 +13,8 @@ struct LossesCommand: Command {
 
       'at' names the node that has dropped it. What left its author's node and did not arrive is 'lost on a link'; while \
       nodes run, some of it may still be under way. A node that is killed takes its realtime counts of the last 10 s with \
-      it; the column 'unknown' has what is missing for that. On the other channels the logs say it all.
+      it; the column 'unknown' has what is missing for that, on balance of all nodes. On the other channels the logs say it \
+      all. As JSON, 'passages' has what each path's nodes have sent and got, so that two moments can be held against each other.
 
       Each node also states once a second what it has dropped since, in its log (hypha.EventsLost): --receipts lists that, with \
       the time. Of what was lost on a link there is no receipt, for no node has dropped it.
@@ -35,6 +36,12 @@ struct LossesCommand: Command {
     let count: UInt64
   }
 
+  private struct PassageRow: Encodable {
+    let agent, from: AgentID
+    let channel, lane: String
+    let sent, arrived: UInt64
+  }
+
   private struct ChannelRow: Encodable {
     let channel: String
     let forAgents, delivered, lost, waiting, unknown: UInt64
@@ -43,6 +50,7 @@ struct LossesCommand: Command {
   private struct Report: Encodable {
     let channels: [ChannelRow]
     let losses: [Row]
+    let passages: [PassageRow]
   }
 
   func run() async throws {
@@ -58,6 +66,11 @@ struct LossesCommand: Command {
         Row(
           agent: $0.path.subscriber, from: $0.path.from, channel: $0.path.channel, lane: $0.path.target,
           cause: $0.cause.rawValue, at: $0.node, count: $0.count)
+      },
+      passages: table.passages.filter { agent == nil || $0.path.subscriber == agent }.map {
+        PassageRow(
+          agent: $0.path.subscriber, from: $0.path.from, channel: $0.path.channel, lane: $0.path.target,
+          sent: $0.sent, arrived: $0.arrived)
       })
     if json { return try Output.standard.writeLine(JSON.text(report)) }
     try write(report)

@@ -15,6 +15,15 @@ public struct LossTable: Sendable {
     public var count: UInt64
   }
 
+  /// Realtime events of one path between two nodes.
+  public struct Passage: Sendable, Hashable {
+    public var path: LanePath
+    /// How many the author's node has sent.
+    public var sent: UInt64
+    /// How many have come to the subscriber's node, whatever became of them there.
+    public var arrived: UInt64
+  }
+
   /// One channel, each event counted once for each agent that it is for.
   public struct ChannelRow: Sendable, Hashable {
     public var channel: Channel
@@ -32,6 +41,8 @@ public struct LossTable: Sendable {
 
   /// The losses, the greatest first.
   public private(set) var rows: [Row] = []
+  /// What went from node to node, whether it was lost or not, in the paths' order; of nodes that were killed, what they had saved.
+  public private(set) var passages: [Passage] = []
   /// All channels.
   public private(set) var channels: [ChannelRow] = []
 
@@ -77,6 +88,10 @@ public struct LossTable: Sendable {
       }
     }
     rows.sort { Self.order($0) < Self.order($1) }
+    passages = Set(sent.keys).union(arrived.keys).map {
+      Passage(path: $0, sent: sent[$0] ?? 0, arrived: arrived[$0] ?? 0)
+    }
+    passages.sort { Self.order($0.path) < Self.order($1.path) }
     channels = Channel.allCases.map { channelRow($0, nodes, isWhole: interrupted.isEmpty) }
   }
 
@@ -110,10 +125,11 @@ public struct LossTable: Sendable {
   }
 
   private static func order(_ row: Row) -> (UInt64, String, String, String, String, String) {
-    let path = row.path
-    return (
-      .max - row.count, path.subscriber.text, path.from.text, "\(path.channel)\(path.target)",
-      row.cause.rawValue, row.node.text
-    )
+    let (subscriber, from, lane) = order(row.path)
+    return (.max - row.count, subscriber, from, lane, row.cause.rawValue, row.node.text)
+  }
+
+  private static func order(_ path: LanePath) -> (String, String, String) {
+    (path.subscriber.text, path.from.text, "\(path.channel)\(path.target)")
   }
 }
