@@ -28,7 +28,7 @@ struct BenchTopologyCommand: Command {
   @Option(help: "Who is in which group: lines 'name group'.", valueName: "file", completion: .file)
   var groups: String?
   @Option(help: "Only the first of its events.", valueName: "count") var events: Int?
-  @Option(help: "Events a second.", valueName: "count") var rate: Double = 4000
+  @Option(help: "Events a second.", valueName: "count") var rate: Double = 2000
   @Option(help: "Nodes beside that of the root.", valueName: "count") var nodes: Int = 4
   @Option(help: "Where to make the directory to measure in.", completion: .directory) var data = "."
   @Flag(help: "Send realtime events: how long they take says nothing of disks.") var realtime = false

@@ -21,7 +21,7 @@ public struct LiveTraffic: Codable, Sendable {
   /// The first of them alone, and those who take part.
   func prefix(_ count: Int) -> LiveTraffic {
     var prefix = self
-    prefix.ends = Array(ends.prefix(2 * count))
+    prefix.ends = Array(ends.prefix(2 * min(count, eventCount)))
     return prefix
   }
 }
