@@ -43,8 +43,6 @@ public struct Topology: Sendable, Hashable {
     /// The nodes that earlier files had beside, since which revision they leave; and those of them that have left.
     var leaving: [NodeID: UInt32] = [:]
     var left: Set<NodeID> = []
-    /// Those of them that have ordered moves and revisions.
-    var formerSeats: Set<NodeID> = []
   }
   private(set) var filed: Filed?
 

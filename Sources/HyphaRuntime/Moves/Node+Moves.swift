@@ -108,26 +108,14 @@ extension Node {
         self.answerRevisions()
       }
     case .handedOver: scheduler.schedule(after: .zero) { self.beginToTake() }
-    case .leaving:
-      scheduler.schedule(after: .zero) {
-        self.beginToRelease()
-        // Where one leaves that has ordered before this node, it orders only now.
-        self.answerMoves()
-        self.answerRevisions()
-      }
+    case .leaving: scheduler.schedule(after: .zero) { self.beginToRelease() }
     case .other, nil: break
     }
   }
 
-  /// Whether this node orders moves and revisions, and knows all that were ordered before.
-  var mayOrder: Bool {
-    routes.node == topology.moveSeat
-      && desks.moves.state.withLock { $0.reading.departures.mayOrder(routes.node, in: topology) }
-  }
-
   /// Answers what operators have asked for, on the node that orders moves.
   func answerMoves() {
-    guard mayOrder, !isStopped else { return }
+    guard routes.node == topology.moveSeat, !isStopped else { return }
     while true {
       let next = desks.moves.state.withLock { state -> (cause: Cause, answer: AgentMoves.Answer)? in
         guard !state.isRevised,

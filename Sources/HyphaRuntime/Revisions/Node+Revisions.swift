@@ -100,7 +100,7 @@ extension Node {
 
   /// Answers what operators want to apply, on the node that orders revisions.
   func answerRevisions() {
-    guard mayOrder, !isStopped else { return }
+    guard routes.node == topology.moveSeat, !isStopped else { return }
     typealias Next = (asked: RevisionAsked, cause: Cause, reading: MoveReading)
     while true {
       let next = desks.moves.state.withLock { state -> Next? in

@@ -36,10 +36,6 @@ struct PublishRights: Sendable {
       if topology.revision > 1 { before[node.id.author] = TopologyEvents.forAll }
     }
     now[topology.moveSeat.author]?.formUnion(MoveEvents.forAll.union([LinksChanged.eventType]))
-    // What those have ordered that have left stays ordered.
-    for node in topology.nodes where topology.hasOrdered(node.id) {
-      now[node.id.author]?.formUnion(MoveEvents.forAll.union([LinksChanged.eventType]))
-    }
     for seat in topology.observer.seats { now[seat.author]?.formUnion(TopologyEvents.forAll) }
     for agent in topology.agents {
       now[agent.id] = SystemEvents.all

@@ -8,8 +8,7 @@ public import HyphaCore
 ///    runs under;
 /// 2. a node has left only once every other node that stays has released it under the revision of the one that says so, and all
 ///    agents that it had work elsewhere;
-/// 3. what was said of an earlier leave of a node counts for no later one;
-/// 4. who orders in the place of one that leaves does so only with all that this one has stated.
+/// 3. what was said of an earlier leave of a node counts for no later one.
 public struct Departures: Sendable, Hashable {
   /// A leave: a node that was there again meanwhile leaves anew.
   public struct Leave: Sendable, Hashable {
@@ -81,14 +80,6 @@ public struct Departures: Sendable, Hashable {
     topology.stayingNodes.map(\.id).filter {
       !hasReleased(node, by: $0, under: topology.revision)
     }
-  }
-
-  /// Whether a node may order moves and revisions: it is the one that does, and has all that the one before it has ordered.
-  public func mayOrder(_ node: NodeID, in topology: Topology) -> Bool {
-    node == topology.moveSeat
-      && topology.leaves.allSatisfy {
-        !topology.hasOrdered($0.node) || hasReleased($0.node, by: node, under: topology.revision)
-      }
   }
 
   /// The leaves that are over now, for the node that orders revisions to say so.

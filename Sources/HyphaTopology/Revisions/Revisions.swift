@@ -44,12 +44,6 @@ public struct Revisions: Sendable, Hashable {
       ?? revisions.first { $0.order.revision == revision + 1 }?.order.replaced
   }
 
-  /// Whether a revision is one that its author may order, as far as is known: the one before it says who does.
-  public func mayBe(_ order: TopologyRevised, by author: AgentID) -> Bool {
-    let before = revisions.first { $0.order.revision + 1 == order.revision }
-    return before.map { $0.order.seat.author == author } ?? true
-  }
-
   // MARK: Taking
 
   /// What a node is to run under whose log has these revisions.
@@ -105,7 +99,6 @@ public struct Revisions: Sendable, Hashable {
       return refused(["the file and the one that it replaces have more than 192 KiB"])
     }
     let seat = running.moveSeat
-    let nextSeat = new.orderer(after: seat, in: now.topology) ?? seat
     let was = newest?.retired ?? []
     let past = past(moves, departures, seat: seat, lost: Set(asked.lost ?? []))
     let plan = TopologyPlan(from: now.topology, to: new, past)
@@ -131,7 +124,7 @@ public struct Revisions: Sendable, Hashable {
     let order = TopologyRevised(
       revision: self.number + 1, file: asked.file, replaced: now.text, fingerprint: new.fingerprint,
       replacedFingerprint: now.topology.fingerprint, version: next,
-      retired: was.filter { new.agent($0.agent) == nil } + gone, moves: orders, seat: nextSeat,
+      retired: was.filter { new.agent($0.agent) == nil } + gone, moves: orders, seat: seat,
       leaving: leaving(from: now.topology, to: new, past))
     // What nodes cannot run under could not be taken back: none would order another file.
     do {
@@ -153,8 +146,7 @@ extension Revisions {
     let (next, isTooGreat) = version.addingReportingOverflow(1)
     let others = Set(running.observer.seats + new.observer.seats).subtracting([running.moveSeat])
     let isElsewhere =
-      new.node(running.moveSeat) == nil
-      || running.observer.seats.first != new.observer.seats.first && !others.isEmpty
+      running.observer.seats.first != new.observer.seats.first && !others.isEmpty
       || SeatTerm.of(isTooGreat ? version : next).isMultiple(of: 2)
       || running.observer.node.map { $0 != running.moveSeat } ?? false
     guard isElsewhere else { return next }
@@ -175,7 +167,6 @@ extension Revisions {
     for leaving in newest?.leaving ?? [] {
       let hasLeft = departures.hasLeft(.init(node: leaving.node, since: leaving.since))
       past.leaving[leaving.node] = leaving.isGone || hasLeft
-      if leaving.hasOrdered ?? false { past.formerSeats.insert(leaving.node) }
     }
     past.lost = lost
     return past
@@ -189,8 +180,7 @@ extension Revisions {
       return leaving
     }
     let gone = old.nodes.filter { new.node($0.id) == nil }.map {
-      LeavingNode(
-        $0, since: number + 1, isGone: past.lost.contains($0.id), hasOrdered: $0.id == past.seat)
+      LeavingNode($0, since: number + 1, isGone: past.lost.contains($0.id))
     }
     return known.isEmpty && gone.isEmpty ? nil : known + gone
   }
@@ -220,21 +210,9 @@ extension Topology {
       Filed(
         hash: hash, moveSeat: order.seat, revision: order.revision, replaced: replaced,
         retired: Set(retired.map(\.agent)), leaving: Dictionary(leaving.map { ($0.node, $0.since) }) { $1 },
-        left: Set(leaving.filter(\.isGone).map(\.node)),
-        formerSeats: Set(leaving.filter { $0.hasOrdered ?? false }.map(\.node))))
+        left: Set(leaving.filter(\.isGone).map(\.node))))
     return topology
   }
-
-  /// The node that orders moves and revisions under this file: the one that did, while the file has it; else one that was there already,
-  /// that of the observer's seat or of the root before any other. Nil where none was.
-  func orderer(after seat: NodeID, in old: Topology) -> NodeID? {
-    if node(seat) != nil { return seat }
-    let first = observer.seats + [agent(root)?.node].compactMap(\.self)
-    return (first + nodes.map(\.id)).first { old.node($0) != nil && node($0) != nil }
-  }
-
-  /// Whether a node that leaves, or has left, has ordered moves and revisions before.
-  public func hasOrdered(_ node: NodeID) -> Bool { filed?.formerSeats.contains(node) ?? false }
 
   /// Which revision of the deployment's file it is.
   public var revision: UInt32 { filed?.revision ?? 1 }

@@ -20,9 +20,7 @@ struct RevisionChecker {
     _ logs: [NodeID: any LogReader], first: Topology, file: TopologyText, left: Set<NodeID> = []
   ) throws {
     let readings = try logs.mapValues { try MoveReading($0) }
-    // All that stay know the same, or it is told below.
-    let staying = readings.filter { !left.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
-    let reading = staying.max { $0.revisions.number < $1.revisions.number }!
+    let reading = readings[first.moveSeat]!
     let revisions = reading.revisions
     topologies = [first]
     for place in revisions.revisions.indices {
@@ -45,15 +43,7 @@ struct RevisionChecker {
       let kept = try KeptFile.read(in: log)?.revision ?? 1
       if kept != revisions.number { violations.append("revision-taken: \(node) is at \(kept)") }
     }
-    checkAnswers()
     try checkDeliveries()
-  }
-
-  /// No wish of an operator is answered twice, whoever orders.
-  private mutating func checkAnswers() {
-    let wishes = Set(stated.filter { MoveEvents.forSeat.contains($0.type) }.map(\.id))
-    let answers = stated.map(\.causation).filter(wishes.contains)
-    if Set(answers).count != answers.count { violations.append("one-orderer: a wish was answered twice") }
   }
 
   /// The topology of the file under which something was stated.
