@@ -35,6 +35,8 @@ struct RouteSwitch: Sendable {
   private struct Version: Sendable {
     var number: UInt32
     var links: Set<DirectLink>
+    /// The agents of other nodes to which links lead from agents of this one.
+    var farEnds: Set<AgentID>
     /// The nodes whose supervisors' branches are attached elsewhere.
     var away: Set<NodeID>
     /// Since when no node is known to send by it; nil while one does.
@@ -57,7 +59,9 @@ struct RouteSwitch: Sendable {
 
   private let nodeOf: @Sendable (AgentID) -> NodeID?
   private let node: NodeID
-  private var kept: [Version]
+  private var kept: [Version] = []
+  /// How many of the known versions have each link.
+  private var linkCounts: [DirectLink: Int] = [:]
   private var peers: [NodeID: Peer] = [:]
   /// The agents of other nodes whose frames are not taken there when this node sends them.
   private var missing: Set<AgentID> = []
@@ -76,9 +80,9 @@ struct RouteSwitch: Sendable {
   ) {
     self.node = node
     self.nodeOf = nodeOf
-    kept = [Version(number: version, links: links, away: [])]
     sending = Self.tree
     plannedThrough = Self.tree
+    add(version, links, away: [])
   }
 
   /// The newest version that is known.
@@ -86,7 +90,7 @@ struct RouteSwitch: Sendable {
   /// All versions that are known, the tree's not among them, the oldest first.
   var known: [UInt32] { kept.map(\.number) }
   /// The links that must be open, over all known versions.
-  var links: Set<DirectLink> { kept.reduce(into: []) { $0.formUnion($1.links) } }
+  var links: Set<DirectLink> { Set(linkCounts.keys) }
   /// What this node says of itself.
   func progress(now: Timestamp) -> Progress { Progress(ready: ready(now: now), sending: sending) }
 
@@ -101,10 +105,27 @@ struct RouteSwitch: Sendable {
     _ version: UInt32, links: Set<DirectLink>, away: Set<NodeID> = [], replacing: Bool = false
   ) -> Bool {
     guard version > newest else { return false }
-    if replacing { kept = [] }
-    kept.append(Version(number: version, links: links, away: away))
-    if kept.count > Self.keptCountMax { kept.removeFirst() }
+    if replacing { while !kept.isEmpty { removeFirst() } }
+    add(version, links, away: away)
+    if kept.count > Self.keptCountMax { removeFirst() }
     return true
+  }
+
+  private mutating func add(_ version: UInt32, _ links: Set<DirectLink>, away: Set<NodeID>) {
+    var farEnds: Set<AgentID> = []
+    for link in links {
+      linkCounts[link, default: 0] += 1
+      if nodeOf(link.one) == node { farEnds.insert(link.other) }
+      if nodeOf(link.other) == node { farEnds.insert(link.one) }
+    }
+    kept.append(Version(number: version, links: links, farEnds: farEnds, away: away))
+  }
+
+  private mutating func removeFirst() {
+    for link in kept.removeFirst().links {
+      let count = linkCounts[link] ?? 0
+      linkCounts[link] = count > 1 ? count - 1 : nil
+    }
   }
 
   /// The transport has a plan with the links of all versions up to `version`; what it sends for the agents in `missing` is
@@ -148,7 +169,7 @@ struct RouteSwitch: Sendable {
     let count = kept.count
     // A version between may still be switched to, by a node that is behind.
     while kept.count > 1, let since = kept[0].unusedSince, now.since(since) >= Self.drain {
-      kept.removeFirst()
+      removeFirst()
     }
     return (before != sending, count != kept.count)
   }
@@ -164,13 +185,7 @@ struct RouteSwitch: Sendable {
   private func ready(now: Timestamp) -> UInt32 {
     guard hasOpened else { return Self.tree }
     let awaited = awaited(now: now)
-    return kept.last { version in
-      version.number <= plannedThrough
-        && !version.links.contains { link in
-          [(link.one, link.other), (link.other, link.one)].contains { own, other in
-            nodeOf(own) == node && awaited.contains(other)
-          }
-        }
-    }?.number ?? Self.tree
+    return kept.last { $0.number <= plannedThrough && $0.farEnds.isDisjoint(with: awaited) }?.number
+      ?? Self.tree
   }
 }
