@@ -264,6 +264,9 @@ struct Courier: Sendable {
     return "node '\(node)' sent more realtime events of '\(lane.agent)' than twice what it may send"
   }
 
+  /// This node was added, and takes from any node which revision its file is.
+  mutating func join() { rights.join() }
+
   /// Whether an event may be in its lane: its agent declares its type. What an agent sends to itself, such as timers, only its
   /// replicas take.
   private func mayState(_ record: Record) -> Bool {

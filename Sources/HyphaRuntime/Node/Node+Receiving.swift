@@ -129,6 +129,9 @@ extension Node: TransportReceiver {
     switch answer {
     case .welcome(_, _, _, let version):
       state.withLock { $0.client.welcomed(by: node, under: version) }
+      if topology.revision == 1, version > topology.version, [node, routes.node].contains(topology.moveSeat) {
+        couriers[.persistent]?.courier.withLock { $0.join() }
+      }
       heard(node)
     case .refused(.greetFirst, _):
       if state.withLock({ $0.client.mustGreet(node) }) { heardOfRestart(of: node) }

@@ -12,6 +12,8 @@ struct PublishRights: Sendable {
   /// Whether an agent may have stated events of a type: under this file, or under an earlier one.
   private let declares: @Sendable (AgentID, EventTypeName, _ isEarlier: Bool) -> Bool
   private var ends: [Lane: LanePoint] = [:]
+  /// Whether this node was added, and takes from any node which revision its file is (``join()``).
+  private var isJoining = false
   private let topology: Topology
 
   init(
@@ -59,8 +61,14 @@ struct PublishRights: Sendable {
   /// Whether a record may be one of its agent's.
   func allow(_ record: Record) -> Bool {
     declares(record.agent, record.type, false)
+      || isJoining && record.type == TopologyRevised.eventType
+        && record.agent.text.hasPrefix(NodeID.authorPrefix)
       || isEarlier(record) && declares(record.agent, record.type, true)
   }
+
+  /// The node that this one's file takes for the one that orders revisions runs under a later one: this node was added, and who orders
+  /// may be another, since the observer's seat was moved by a file. So any node may say what was ordered, until this one follows it.
+  mutating func join() { isJoining = topology.revision == 1 }
 
   /// Whether a record says that it was stated under an earlier file. What is stated on another authority than the agent's own says
   /// nothing of files.

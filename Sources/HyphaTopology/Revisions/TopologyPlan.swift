@@ -243,11 +243,12 @@ public struct TopologyPlan: Sendable, Hashable {
     let here = past.moves.places[id] ?? was.node
     // Where it was moved to a node that leaves, the file's place counts.
     guard was.node != isNow.node || new.node(here) == nil else { return }
+    // Its new node may know the file before the move, and would begin it anew.
+    if let move = past.moves.newest(of: id), move.stage != .arrived { onItsWay(move) }
     guard here != isNow.node else {
       return add(
         .agentPlaced, "agent '\(id)' is placed on '\(isNow.node)', to which it was moved", of: id.text)
     }
-    if let move = past.moves.newest(of: id), move.stage != .arrived { onItsWay(move) }
     if past.lost.contains(here) {
       refuse(
         "agent '\(id)' would move from node '\(here)', which is given up and cannot hand it over",

@@ -8,8 +8,47 @@ import Testing
 
 @testable import HyphaRuntime
 
-/// The observer's seat where a revision and a takeover did not hear of each other.
+/// The observer's seat and what orders files, where the two are not on one node any more.
 @Suite struct RevisionSeatTests {
+  @Test func `a node that is added where the seat was moved follows those who order`() throws {
+    func topology(_ seat: NodeID, _ nodes: [NodeID]) throws -> Topology {
+      var policy = ObserverPolicy()
+      policy.node = seat
+      return try Topology(
+        name: "seats", nodes: nodes.map { NodeSpec(id: $0) },
+        agents: [AgentSpec(id: "root", kind: "supervisor", node: "a")]
+          + nodes.dropFirst().map {
+            AgentSpec(id: AgentID(unchecked: "agent-\($0)"), kind: "recorder", node: $0, reportsTo: "root")
+          },
+        observer: policy)
+    }
+    let texts = TopologyTexts()
+    let first = try topology("a", ["a", "b"])
+    let deployment = SimulatedDeployment(first, kinds: try KindRegistry(BuiltInKinds.all), seed: 5)
+    deployment.file = try texts.file(first)
+    try deployment.start()
+    deployment.run(for: .seconds(2))
+    func apply(_ file: Topology, after revision: UInt32) throws {
+      _ = try deployment.node("b")?.apply(texts.text(file), after: revision, by: "ana", note: nil)
+      deployment.run(for: .seconds(5))
+    }
+    try apply(topology("b", ["a", "b"]), after: 1)
+    #expect(deployment.nodes.allSatisfy { $0.topology.revision == 2 && $0.topology.moveSeat == "a" })
+    let third = try topology("b", ["a", "b", "c"])
+    try apply(third, after: 2)
+    deployment.add("c", try texts.file(third))
+    _ = try deployment.begin("c")
+    deployment.run(for: .seconds(10))
+    #expect(deployment.node("c")?.topology.revision == 3, "\(deployment.node("c")?.topology.revision ?? 0)")
+    // It takes what is ordered from now on.
+    try apply(topology("b", ["a", "b", "c", "d"]), after: 3)
+    for node in ["a", "b", "c"] as [NodeID] {
+      #expect(deployment.node(node)?.topology.revision == 4, "\(node)")
+      #expect(deployment.node(node)?.topology.moveSeat == "a", "\(node)")
+    }
+    try deployment.stop()
+  }
+
   @Test func `a seat that goes on under a later file is not over because of a term under an earlier one`()
     throws
   {
