@@ -34,9 +34,11 @@ extension NodeOperations {
     let head = try log.head()
     guard position < head else { return nil }
     var outcome: QuestionOutcome?
+    var parts = EventParts()
     try log.visit(position.next...head, .forward) { view in
-      guard view.record.causation == asked else { return true }
-      let record = try Record(view.record)
+      guard view.record.causation == asked, let record = parts.take(try Record(view.record)) else {
+        return true
+      }
       switch record.type {
       case QuestionsChanged.eventType:
         let event = try QuestionsChanged.decode(record)

@@ -113,9 +113,11 @@ struct NodeOperations: Sendable {
     let head = try log.head()
     guard position < head else { return nil }
     var outcome: RuleOutcome?
+    var parts = EventParts()
     try log.visit(position.next...head, .forward) { view in
-      guard view.record.causation == asked else { return true }
-      let record = try Record(view.record)
+      guard view.record.causation == asked, let record = parts.take(try Record(view.record)) else {
+        return true
+      }
       switch record.type {
       case LinksChanged.eventType:
         let event = try LinksChanged.decode(record)

@@ -43,6 +43,7 @@ struct RunReport {
   private(set) var incidents = ReportIncidents()
   private(set) var links: ReportLinks
   private(set) var alerts = ReportAlerts()
+  private var parts = EventParts()
   private let history: HistoryWatch
   /// What of the time is cut out.
   let pauses: TimePauses
@@ -156,28 +157,29 @@ struct RunReport {
         note: Self.short(reason)))
   }
 
-  private mutating func takeOwn(_ record: RecordView, _ time: UInt64) {
-    let type = String(decoding: record.type, as: UTF8.self)
-    guard record.agent.starts(with: Self.authorPrefix) else { return incidents.take(type, record) }
+  private mutating func takeOwn(_ view: RecordView, _ time: UInt64) {
+    let type = String(decoding: view.type, as: UTF8.self)
+    guard view.agent.starts(with: Self.authorPrefix) else { return incidents.take(type, view) }
     do {
+      guard let record = parts.take(try Record(view)) else { return }
       switch type {
-      case FlowReported.eventType.text: takeFlows(try FlowReported.decode(Record(record)), time)
-      case LinksChanged.eventType.text: links.apply(try LinksChanged.decode(Record(record)), at: time)
+      case FlowReported.eventType.text: takeFlows(try FlowReported.decode(record), time)
+      case LinksChanged.eventType.text: links.apply(try LinksChanged.decode(record), at: time)
       case RuleAsked.eventType.text:
-        let asked = try RuleAsked.decode(Record(record))
-        note(ChangeText.rule(asked.rule), by: record.principal, at: time, asked.note)
+        let asked = try RuleAsked.decode(record)
+        note(ChangeText.rule(asked.rule), by: view.principal, at: time, asked.note)
       case RuleRefused.eventType.text:
-        let refused = try RuleRefused.decode(Record(record))
+        let refused = try RuleRefused.decode(record)
         note("\(ChangeText.rule(refused.rule)): refused", by: "the observer".utf8, at: time, refused.reason)
       case MoveAsked.eventType.text:
-        let asked = try MoveAsked.decode(Record(record))
-        note("move \(asked.agent) to \(asked.to)", by: record.principal, at: time, asked.note)
+        let asked = try MoveAsked.decode(record)
+        note("move \(asked.agent) to \(asked.to)", by: view.principal, at: time, asked.note)
       case MoveRefused.eventType.text:
-        let refused = try MoveRefused.decode(Record(record))
+        let refused = try MoveRefused.decode(record)
         note(
-          "move \(refused.agent) to \(refused.to): refused", by: record.agent, at: time, refused.reason)
+          "move \(refused.agent) to \(refused.to): refused", by: view.agent, at: time, refused.reason)
       case AgentArrived.eventType.text:
-        let arrived = try AgentArrived.decode(Record(record))
+        let arrived = try AgentArrived.decode(record)
         if let agent = agents.place(of: arrived.agent.text) { homes[agent] = arrived.node }
         note("\(arrived.agent) works on \(arrived.node)", by: arrived.node.text.utf8, at: time, nil)
       default: break

@@ -15,6 +15,7 @@ struct WhatIfSession {
   /// The first and the last report.
   private(set) var times: ClosedRange<Timestamp>?
 
+  private var parts = EventParts()
   private let recorded: Topology
   private let logs: [any LogReader]
   private let authors: Set<AgentID>
@@ -53,7 +54,7 @@ struct WhatIfSession {
       filter.types = TopologyEvents.all
       if let known = try TopologyReading.beginning(of: logs[0]) {
         let isShared = try whatIf.resume(known.seat, at: known.through.rawValue)
-        beginning = (known.through, isShared)
+        (beginning, parts) = ((known.through, isShared), known.parts)
         range.from = .position(known.through.next)
       }
     }
@@ -95,9 +96,9 @@ struct WhatIfSession {
 
   /// What does not decode was passed over by the nodes, too.
   private mutating func take(_ replayed: ReplayedEntry) throws {
-    let record = try Record(replayed.entry.record)
+    let stated = try Record(replayed.entry.record)
+    guard authors.contains(stated.agent), let record = parts.take(stated) else { return }
     let (header, position) = (record.header, replayed.entry.position.rawValue)
-    guard authors.contains(record.agent) else { return }
     switch header.type {
     case FlowReported.eventType:
       if let report = try? FlowReported.decode(record) { take(report, header, at: position) }

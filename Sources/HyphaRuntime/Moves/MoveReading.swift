@@ -28,6 +28,7 @@ public struct MoveReading: Sendable {
 
   private let node: NodeID
   private var parts: [Part: [Int: [UInt8]]] = [:]
+  private var eventParts = EventParts()
 
   /// Whose parts go together: what another node than the agent's former one says is not mixed with what that says.
   private struct Part: Hashable {
@@ -89,6 +90,7 @@ public struct MoveReading: Sendable {
     let header = record.header
     guard MoveEvents.all.contains(header.type) else { return nil }
     positions.insert(position)
+    guard let record = eventParts.take(record) else { return .other }
     func answered() {
       unanswered.removeAll { $0.cause.event == header.causation }
       unansweredRevisions.removeAll { $0.cause.event == header.causation }

@@ -19,6 +19,8 @@ public final class Node: Sendable {
     public var kinds: KindRegistry
     /// Sizes that nothing may exceed.
     public var limits: WireLimits
+    /// The size from which on what nodes state of the topology goes in parts; nil where that follows from the limits.
+    package var ownByteCountMax: Int?
     /// From which all of the node's chance follows.
     public var seed: UInt64
     /// How long agents wait for the links at the start before they begin without.

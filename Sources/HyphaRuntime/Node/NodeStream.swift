@@ -30,7 +30,10 @@ final class NodeStream: Sendable {
 
 extension Node {
   /// States an event under the node's own name; any thread. It is dropped, and counted, where more than
-  /// ``NodeStream/waitingCountMax`` wait for the log, and before the node has started.
+  /// ``NodeStream/waitingCountMax`` wait for the log, and before the node has started. Where no record has room for it, and it is one
+  /// of ``TopologyEvents/divisible``, it goes into the log in parts, in one commit.
+  ///
+  /// - Returns: the id that the event has for those who take it: of its last part, where it has parts.
   @discardableResult
   func state(
     own event: some Event, to addressee: AgentID? = nil, because cause: Cause?, authority: Authority? = nil
@@ -40,20 +43,51 @@ extension Node {
       let draft = try Draft(
         bus: event, to: addressee, new, because: cause ?? Cause(event: .none, correlation: new.0),
         authority: authority)
+      let drafts = try parts(of: draft)
       try desks.own.state.withLock { state in
-        guard state.waiting.count < NodeStream.waitingCountMax, let header = state.outbox?.number(draft)
-        else {
-          state.droppedCount += 1
-          return
+        guard state.waiting.count + drafts.count <= NodeStream.waitingCountMax, state.outbox != nil else {
+          return state.droppedCount += 1
         }
-        state.waiting.append(
-          Stated(record: try Record(header, payload: draft.payload, limits: limits), event: event))
+        for draft in drafts {
+          guard let header = state.outbox?.number(draft) else { continue }
+          state.waiting.append(
+            Stated(
+              record: try Record(header, payload: draft.payload, limits: limits),
+              event: drafts.count == 1 ? event : nil))
+        }
       }
       appendOwn()
+      return drafts.last?.id ?? new.0
     } catch {
       note(error)
+      return new.0
     }
-    return new.0
+  }
+
+  /// An event as records have room for it.
+  ///
+  /// - Throws: ``HyphaError/Code/tooLarge``, before the event has a number: one that is given and not used would end the stream.
+  private func parts(of draft: Draft) throws -> [Draft] {
+    let limit = min(configuration.ownByteCountMax ?? .max, limits.payloadByteCountMax)
+    guard TopologyEvents.divisible.contains(draft.type), draft.payload.count > limit else {
+      try checkSize(of: draft)
+      return [draft]
+    }
+    return try EventParts.divide(draft.payload, limit: limit).map { payload in
+      var part = draft
+      (part.id, part.time) = newEvent()
+      (part.event, part.payload) = (nil, payload)
+      try checkSize(of: part)
+      return part
+    }
+  }
+
+  private func checkSize(of draft: Draft) throws {
+    guard draft.payload.count <= limits.payloadByteCountMax else {
+      throw HyphaError(
+        .tooLarge, "the payload of \(draft.type) by \(routes.author) has \(draft.payload.count) bytes",
+        remedy: "keep it to \(limits.payloadByteCountMax), or raise limits.payload")
+    }
   }
 
   /// Waits a moment for the log to take what the node has stated: a wish of an operator's, say.

@@ -40,6 +40,8 @@ public final class SimulatedDeployment {
   private var activations: UInt64 = 0
   /// The protocol versions that the next process of a node speaks, where they are others than this program's.
   package var versions: [NodeID: ClosedRange<UInt8>] = [:]
+  /// The size from which on what nodes state of the topology goes in parts; nil where that follows from the limits.
+  package var ownByteCountMax: Int?
   /// The file that the topology is from; with it another one can be applied.
   package var file: TopologyText?
   /// Who has said that nodes are to begin without waiting for their replicas; nil where they wait.
@@ -139,7 +141,7 @@ public final class SimulatedDeployment {
     journals[id] = journal
     var configuration = Node.Configuration(
       topology: current.topology, node: id, kinds: kinds, seed: seed, notary: notary?(id), calls: journal)
-    configuration.file = current.file
+    (configuration.file, configuration.ownByteCountMax) = (current.file, ownByteCountMax)
     if let versions = versions[id] { configuration.versions = versions }
     configuration.beginsWithoutReplicas = beginsWithoutReplicas
     let plan = Node.linkPlan(of: id, in: placed)

@@ -27,8 +27,9 @@ extension Node {
         guard authors.contains(record.agent) else { return true }
         seen = view.position.rawValue
         // What does not decode was passed over when it came, too.
-        _ = try? desks.topology.take(record)
-        if desks.topology.isCurrent(record) { desks.ambient.take(record) }
+        guard let event = desks.topology.whole(record) else { return true }
+        _ = try? desks.topology.take(event)
+        desks.ambient.take(event)
         return true
       }
     }
@@ -76,9 +77,10 @@ extension Node {
         return record
       }
       guard let record else { break }
-      if desks.topology.isCurrent(record) { desks.ambient.take(record) }
+      guard let event = desks.topology.whole(record) else { continue }
+      desks.ambient.take(event)
       do {
-        if let live = try desks.topology.take(record) {
+        if let live = try desks.topology.take(event) {
           // Frames may carry it before this node sends by it.
           routes.learn(live)
           let openings = live.openings(topology)
@@ -216,7 +218,7 @@ extension Node {
         (state.isSaving, state.savedAt, state.savedThrough) = (true, now, through)
         return TopologySnapshot(
           through: through, live: state.live, seat: seat?.snapshot, ambient: desks.ambient.view,
-          revision: topology.revision)
+          revision: topology.revision, parts: state.parts)
       }
     }
     guard let snapshot else { return }

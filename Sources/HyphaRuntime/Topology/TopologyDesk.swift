@@ -34,6 +34,8 @@ final class TopologyDesk: Sendable {
     var maySpeak = true
     /// The newest term of the seat that another node sends by.
     var heardTerm: UInt32 = 0
+    /// What has come of events that are stated in parts.
+    var parts = EventParts()
     /// Which branches are to be attached elsewhere, where this node may decide about that.
     var branches: BranchWatch
   }
@@ -117,6 +119,8 @@ struct TopologySnapshot: Codable {
   var ambient: AmbientView?
   /// The revision of the topology file that all this is of; nil in snapshots of versions that knew only one.
   var revision: UInt32?
+  /// What has come of events in parts; nil in snapshots of versions that had none.
+  var parts: EventParts?
 
   /// Whether it is of the revision that a topology is.
   func isOf(_ topology: Topology) -> Bool { revision ?? 1 == topology.revision }
@@ -137,17 +141,22 @@ extension TopologyDesk {
   /// Takes up what was known at a snapshot.
   func resume(_ snapshot: TopologySnapshot) throws {
     try seat.withLock { if let known = snapshot.seat { try $0?.resume(known) } }
-    state.withLock { $0.live = snapshot.live }
+    state.withLock { ($0.live, $0.parts) = (snapshot.live, snapshot.parts ?? EventParts()) }
   }
 
   /// Whether an event of the topology is of the revision that is followed, and not of an earlier one that came late.
-  func isCurrent(_ record: Record) -> Bool { record.header.authority.policyVersion >= oldest }
+  private func isCurrent(_ record: Record) -> Bool { record.header.authority.policyVersion >= oldest }
 
-  /// Takes note of what the log has of the topology; in the order of the log, and one call at a time.
+  /// The event that a record is, or is the last part of; nil where there is more to come, and for what is of an earlier
+  /// revision. In the order of the log, and each once.
+  func whole(_ record: Record) -> Record? {
+    isCurrent(record) ? state.withLock { $0.parts.take(record) } : nil
+  }
+
+  /// Takes note of a ``whole(_:)`` event that the log has of the topology; in the order of the log, and one call at a time.
   ///
   /// - Returns: the topology that is new with it.
   func take(_ record: Record) throws -> LiveTopology? {
-    guard isCurrent(record) else { return nil }
     try seat.withLock { seat in
       try seat?.take(record)
       try seat?.takeQuestions(record)

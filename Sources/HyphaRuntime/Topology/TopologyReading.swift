@@ -53,6 +53,7 @@ public struct TopologyReading: Sendable {
   private let topology: Topology
   private var findingsTerm: UInt32 = 1
   private var through = Position.start
+  private var parts = EventParts()
 
   /// Reads a log of a deployment.
   ///
@@ -88,7 +89,7 @@ public struct TopologyReading: Sendable {
         findings[finding.topic] = FoundThing(finding: finding, since: .zero)
       }
       if let seatKnown = known.seat { try seat?.resume(seatKnown) }
-      through = Position(rawValue: known.through)
+      (through, parts) = (Position(rawValue: known.through), known.parts ?? EventParts())
     }
     try readOn(log, through: end)
   }
@@ -109,15 +110,15 @@ public struct TopologyReading: Sendable {
     }
   }
 
-  /// What the observer knew where a log that was pruned begins, and up to which position that is; nil where nothing was
-  /// pruned, or the log has not kept it.
+  /// What the observer knew where a log that was pruned begins, up to which position that is, and what it had of events in parts;
+  /// nil where nothing was pruned, or the log has not kept it.
   public static func beginning(of log: any LogReader) throws -> (
-    seat: ObserverSeat.Snapshot, through: Position
+    seat: ObserverSeat.Snapshot, through: Position, parts: EventParts
   )? {
     guard try log.gaps().contains(where: { $0.kind == .pruned }),
       let known = try TopologySnapshot.read(in: log), let seat = known.seat
     else { return nil }
-    return (seat, Position(rawValue: known.through))
+    return (seat, Position(rawValue: known.through), known.parts ?? EventParts())
   }
 
   private static func pruned(_ through: Position) -> HyphaError {
@@ -135,7 +136,9 @@ public struct TopologyReading: Sendable {
   private mutating func take(_ record: Record, at position: Position) throws {
     let header = record.header
     // Links begin anew with a revision of the file.
-    guard !topology.isOutdated(header.authority.policyVersion) else { return }
+    guard !topology.isOutdated(header.authority.policyVersion), let record = parts.take(record) else {
+      return
+    }
     func note(_ content: Content) {
       entries.append(
         Entry(

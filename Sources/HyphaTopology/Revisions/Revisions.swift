@@ -95,8 +95,11 @@ public struct Revisions: Sendable, Hashable {
       return refused(["revision \(number) is the newest, and the plan was made after revision \(asked.after)"]
       )
     }
-    guard asked.file.utf8.count + now.text.utf8.count <= RevisionEvents.byteCountMax else {
-      return refused(["the file and the one that it replaces have more than 192 KiB"])
+    let (size, replacedSize) = (asked.file.utf8.count, now.text.utf8.count)
+    guard size + replacedSize <= RevisionEvents.byteCountMax else {
+      return refused([
+        "the file has \(size) bytes and the one that it replaces \(replacedSize), together more than \(RevisionEvents.byteCountMax); leave comments out"
+      ])
     }
     let seat = running.moveSeat
     let was = newest?.retired ?? []

@@ -49,9 +49,11 @@ import Testing
     try deployment.stop()
   }
 
-  @Test func `a seat that goes on under a later file is not over because of a term under an earlier one`()
-    throws
-  {
+  /// - Parameter ownByteCountMax: the size from which on files and links go in parts.
+  @Test(arguments: [nil, 384])
+  func `a seat that goes on under a later file is not over because of a term under an earlier one`(
+    ownByteCountMax: Int?
+  ) throws {
     var policy = ObserverPolicy()
     (policy.node, policy.standby, policy.standbyAfter) = ("a", "b", .milliseconds(500))
     func topology(_ charge: Int) throws -> Topology {
@@ -70,7 +72,7 @@ import Testing
     let texts = TopologyTexts()
     let first = try topology(10)
     let deployment = SimulatedDeployment(first, kinds: try KindRegistry(BuiltInKinds.all), seed: 5)
-    deployment.file = try texts.file(first)
+    (deployment.file, deployment.ownByteCountMax) = (try texts.file(first), ownByteCountMax)
     try deployment.start()
     deployment.run(for: .seconds(2))
     for other in ["b", "c"] as [NodeID] { deployment.network.setCut(true, between: "a", and: other) }

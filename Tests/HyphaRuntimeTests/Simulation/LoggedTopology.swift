@@ -14,7 +14,21 @@ struct LoggedTopology {
   /// Whether it is the file that the deployment ends under.
   let isNewest: Bool
 
-  struct Entries { let entries: [LogEntry] }
+  struct Entries {
+    let entries: [LogEntry]
+
+    /// Entries with whole events in place of those that are stated in parts, each at the place of its last one.
+    init(entries: [LogEntry]) {
+      var parts = EventParts()
+      self.entries = entries.compactMap { entry in
+        parts.take(entry.record).map {
+          LogEntry(
+            position: entry.position, appendedAt: entry.appendedAt, source: entry.source,
+            previousInStream: entry.previousInStream, previousInLane: entry.previousInLane, record: $0)
+        }
+      }
+    }
+  }
 
   /// All of a run under one file.
   init(_ run: ScenarioRun) {

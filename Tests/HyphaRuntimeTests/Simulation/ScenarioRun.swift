@@ -34,11 +34,13 @@ struct ScenarioRun {
   /// All that agents and nodes have stated, by the logs of those that have.
   let statedIDs: Set<EventID>
 
-  init(_ scenario: Scenario, limit: Duration = .seconds(150)) throws {
+  /// - Parameter ownByteCountMax: the size from which on what nodes state of the topology goes in parts.
+  init(_ scenario: Scenario, limit: Duration = .seconds(150), ownByteCountMax: Int? = nil) throws {
     let kinds = try Scenario.kinds
     let deployment = SimulatedDeployment(
       scenario.topology, kinds: kinds, seed: scenario.seed, faults: scenario.faults,
       commitDelay: scenario.commitDelay, notary: { TestNotary($0) })
+    deployment.ownByteCountMax = ownByteCountMax
     let tree = Routes(scenario.topology)
     let links = Dictionary(
       uniqueKeysWithValues: scenario.topology.nodes.map { ($0.id, tree.links(into: $0.id)) })

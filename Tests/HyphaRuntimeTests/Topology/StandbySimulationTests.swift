@@ -5,10 +5,12 @@ import Testing
 /// The promises of docs/guarantees.md while the observer's seat goes from node to node, by simulation: nodes of the seat die, come
 /// back, and are cut off from all others or from some.
 @Suite struct StandbySimulationTests {
-  private func check(_ seeds: [UInt64], _ weather: Scenario.Weather) throws {
+  private func check(_ seeds: [UInt64], _ weather: Scenario.Weather, ownByteCountMax: Int? = nil) throws {
     var takeoverCount = 0
     for seed in seeds {
-      let run = try ScenarioRun(Scenario(seed: seed, weather: weather, isLive: true, hasStandby: true))
+      let run = try ScenarioRun(
+        Scenario(seed: seed, weather: weather, isLive: true, hasStandby: true),
+        ownByteCountMax: ownByteCountMax)
       let violations = InvariantChecker(run).violations + (run.isComplete ? WorkChecker(run).violations : [])
       #expect(violations.isEmpty, "HYPHA_SEED=\(seed): \(violations.prefix(4).joined(separator: "; "))")
       guard violations.isEmpty else { return }
@@ -29,5 +31,11 @@ import Testing
     part: Int
   ) throws {
     try check(seeds(80, part: part, of: 2), .stormy)
+  }
+
+  @Test func `a seat that states its terms in parts keeps every promise under loss, crashes and partitions`()
+    throws
+  {
+    try check(seeds(20), .stormy, ownByteCountMax: 384)
   }
 }

@@ -35,6 +35,19 @@ import Testing
     NodeEnding.parts(of: bytes, node: node, since: since, epoch: epoch)
   }
 
+  @Test func `a file that is too large together with the one before is refused, with both sizes`() throws {
+    let text = String(repeating: "#", count: 100_000)
+    let answer = Revisions().answer(
+      to: RevisionAsked(file: text, after: 1), now: (text, try topology()), new: try topology(ana: "x"),
+      running: try topology(), moves: AgentMoves(), version: 1)
+    #expect(
+      answer
+        == .refused(
+          RevisionRefused(reasons: [
+            "the file has 100000 bytes and the one that it replaces 100000, together more than 196608; leave comments out"
+          ])))
+  }
+
   @Test func `a node leaves once all that stay have released it under the newest file`() throws {
     let (old, new) = (try topology(["hub", "x", "y", "z"], ana: "y"), try topology())
     let order = try order(answer(new, from: old))
