@@ -95,10 +95,13 @@ struct CatchUpClient: Sendable {
   /// How far into each node's log this one was told of lanes.
   var toldThrough: [NodeID: UInt64] { peers.mapValues(\.since) }
 
-  /// A node that has started again does not know this one any more. Returns whether it did before.
+  /// A node that has started again does not know this one any more, and is asked with the next look. Returns whether it did
+  /// before.
   mutating func mustGreet(_ node: NodeID) -> Bool {
     let wasGreeted = peers[node]?.isGreeted ?? false
     peers[node]?.isGreeted = false
+    // Once: one that refuses the greeting, too, is asked no more often for that.
+    if wasGreeted { peers[node]?.askedAt = nil }
     return wasGreeted
   }
 

@@ -60,6 +60,8 @@ struct FailureDetector: Sendable {
     fileprivate(set) var standing = Standing.unknown
     /// When it was last heard, in microseconds of the clock.
     fileprivate(set) var heardAt: UInt64
+    /// When it has last answered: a process that has begun anew says so with its first answer, and may have said much before.
+    fileprivate(set) var answeredAt: UInt64 = 0
     /// The silence that is borne without suspicion, in microseconds.
     fileprivate(set) var allowed: UInt64
     /// How many times it fell under suspicion, and how many times it counted as down.
@@ -104,8 +106,11 @@ struct FailureDetector: Sendable {
       })
   }
 
-  /// Takes note of a message of a node; `isHeartbeat` says that it was one of those that come regularly.
-  mutating func heard(_ node: NodeID, isHeartbeat: Bool, at machine: UInt64) -> Change? {
+  /// Takes note of a message of a node; `isHeartbeat` says that it was one of those that come regularly, `isAnswer` that it
+  /// answers this one.
+  mutating func heard(_ node: NodeID, isHeartbeat: Bool, isAnswer: Bool = false, at machine: UInt64)
+    -> Change?
+  {
     let now = clock.look(at: machine)
     // What was on its way when a node said goodbye, an answer or an event, does not bring it back.
     guard var peer = peers[node], peer.standing != .left || isHeartbeat else { return nil }
@@ -116,6 +121,7 @@ struct FailureDetector: Sendable {
     }
     let silence = now - peer.heardAt
     peer.heardAt = now
+    if isAnswer { peer.answeredAt = now }
     peers[node] = peer
     let reason: Reason = peer.standing == .unknown ? .firstHeard : .heardAgain
     return peer.standing == .up ? nil : change(node, to: .up, reason, silence: silence)

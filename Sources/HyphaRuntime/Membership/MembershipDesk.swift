@@ -41,12 +41,12 @@ extension Node {
 
   /// Takes note of a message of a node. One that was not met yet is met once it has answered a greeting: from then on it
   /// shows when it starts anew.
-  func heard(_ node: NodeID, isHeartbeat: Bool = false) {
+  func heard(_ node: NodeID, isHeartbeat: Bool = false, isAnswer: Bool = false) {
     judge { detector, now in
       if detector.peers[node]?.standing == .unknown {
         guard self.state.withLock({ $0.client.isGreeted(by: node) }) else { return [] }
       }
-      return detector.heard(node, isHeartbeat: isHeartbeat, at: now).map { [$0] } ?? []
+      return detector.heard(node, isHeartbeat: isHeartbeat, isAnswer: isAnswer, at: now).map { [$0] } ?? []
     }
   }
 

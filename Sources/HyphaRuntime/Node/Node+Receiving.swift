@@ -125,7 +125,7 @@ extension Node: TransportReceiver {
   }
 
   private func take(_ answer: ControlMessage, from node: NodeID) throws {
-    heard(node)
+    heard(node, isAnswer: true)
     switch answer {
     case .welcome(_, _, _, let version):
       state.withLock { $0.client.welcomed(by: node, under: version) }

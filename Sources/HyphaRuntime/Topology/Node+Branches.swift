@@ -34,7 +34,7 @@ extension Node {
       let detector = state.detector
       let standings = detector.peers.map { node, peer -> (NodeID, BranchWatch.Standing) in
         switch peer.standing {
-        case .up: (node, .up)
+        case .up: (node, .up(answered: detector.clock.now - peer.answeredAt))
         case .down: (node, .gone)
         // One that stops in order may only begin anew.
         case .left: (node, detector.silence(of: node) > downAfter ? .gone : .unclear)

@@ -87,14 +87,17 @@ extension Topology {
 ///
 /// Invariants, for any sequence of calls:
 /// 1. what is wanted follows from the topology and the nodes that are away alone (``Topology/attachments(without:)``);
-/// 2. a node is away once it counts as gone, and there again after it was up for `returnAfter` without a break: a node that comes and
-///    goes more often than that changes nothing;
+/// 2. a node is away once it counts as gone, and there again after it was up for `returnAfter` without a break, from its first
+///    look as up to its newest answer: a node that comes and goes more often than that changes nothing. What has passed since
+///    that answer does not count: it may have gone, and even be back as another process, and nobody has noticed yet;
 /// 3. nothing changes while all others are silent, when the one that judges may be cut off itself, nor before it has a judgement of
 ///    each.
 public struct BranchWatch: Sendable {
   /// What a node is taken for.
   public enum Standing: Sendable, Hashable {
-    case up, gone
+    /// Up, and how long ago it has last answered the judging node, in microseconds.
+    case up(answered: UInt64 = 0)
+    case gone
     /// Suspected, or about to be judged: as it was before.
     case unclear
     /// It was not heard since the judging node started, and is not missed yet.
@@ -142,9 +145,9 @@ public struct BranchWatch: Sendable {
     away.formIntersection(standings.keys)
     for (node, standing) in standings.sorted(by: { $0.key < $1.key }) {
       switch standing {
-      case .up:
+      case .up(let silence):
         if judged[node] != judgements[node] { upSince[node] = nil }
-        rise(node, at: now)
+        rise(node, at: now, answeredAt: now - silence)
       case .gone:
         upSince[node] = nil
         if away.insert(node).inserted { turned = .init(node: node, isGone: true) }
@@ -162,11 +165,11 @@ public struct BranchWatch: Sendable {
     return (turned?.node ?? first).map { Decision(change: change, because: $0) }
   }
 
-  private mutating func rise(_ node: NodeID, at now: UInt64) {
+  private mutating func rise(_ node: NodeID, at now: UInt64, answeredAt: UInt64) {
     guard away.contains(node) else { return }
     let since = upSince[node] ?? now
     upSince[node] = since
-    guard now - since >= returnAfter else { return }
+    guard answeredAt >= since + returnAfter else { return }
     away.remove(node)
     upSince[node] = nil
     turned = .init(node: node, isGone: false)

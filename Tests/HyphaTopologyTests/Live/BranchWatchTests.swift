@@ -22,7 +22,7 @@ import Testing
 
   private typealias Standing = BranchWatch.Standing
 
-  private func standings(_ left: Standing, _ right: Standing = .up, _ far: Standing = .up) -> [NodeID:
+  private func standings(_ left: Standing, _ right: Standing = .up(), _ far: Standing = .up()) -> [NodeID:
     Standing]
   {
     ["left": left, "right": right, "far": far]
@@ -36,7 +36,7 @@ import Testing
         -> BranchWatch
         .Decision?
       { watch.look(standings, at: seconds * 1_000_000, isAlone: false, in: topology, known: known) }
-      #expect(look(standings(.up), 0, []) == nil)
+      #expect(look(standings(.up()), 0, []) == nil)
       #expect(look(standings(.unclear), 1, []) == nil)
       let gone = try #require(look(standings(.gone), 2, []))
       let attachment = BranchAttachment("sl", to: place, node: "left")
@@ -44,15 +44,30 @@ import Testing
       #expect(look(standings(.gone), 3, [attachment]) == nil, "it is known")
       // It comes and goes, and nothing changes.
       for second in 4..<60 {
-        #expect(look(standings(second % 8 < 6 ? .up : .unclear), UInt64(second), [attachment]) == nil)
+        #expect(look(standings(second % 8 < 6 ? .up() : .unclear), UInt64(second), [attachment]) == nil)
       }
       #expect(look(standings(.gone), 60, [attachment]) == nil)
       for second in 61..<71 {
-        #expect(look(standings(.up), UInt64(second), [attachment]) == nil, "\(second)")
+        #expect(look(standings(.up()), UInt64(second), [attachment]) == nil, "\(second)")
       }
-      let back = try #require(look(standings(.up), 71, [attachment]))
+      let back = try #require(look(standings(.up()), 71, [attachment]))
       #expect(back.change.attached.isEmpty && back.change.returned == ["sl"] && back.because == "left")
     }
+  }
+
+  @Test func `what has passed since a node answered last is no time in which it was there`() throws {
+    let topology = try topology()
+    var watch = BranchWatch(returnAfter: .seconds(10))
+    func look(_ standing: Standing, _ seconds: UInt64, _ known: [BranchAttachment]) -> BranchWatch.Decision? {
+      watch.look(standings(standing), at: seconds * 1_000_000, isAlone: false, in: topology, known: known)
+    }
+    let known = try #require(look(.gone, 1, [])).change.attached
+    #expect(look(.up(), 2, known) == nil)
+    // It went after eight seconds, and is not missed yet.
+    for second in 11..<15 {
+      #expect(look(.up(answered: UInt64(second - 10) * 1_000_000), UInt64(second), known) == nil, "\(second)")
+    }
+    #expect(look(.up(), 15, known)?.change.returned == ["sl"], "it was silent, and is the same")
   }
 
   @Test func `a standby that goes, too, is skipped, and taken again when it is back`() throws {
@@ -69,8 +84,8 @@ import Testing
         BranchAttachment("sl", to: "root", node: "left"), BranchAttachment("sr", to: "root", node: "right"),
       ] && second.because == "right")
     known = second.change.attached
-    #expect(look(standings(.gone, .up), 3) == nil)
-    let third = try #require(look(standings(.gone, .up), 5))
+    #expect(look(standings(.gone, .up()), 3) == nil)
+    let third = try #require(look(standings(.gone, .up()), 5))
     #expect(third.change.attached == [BranchAttachment("sl", to: "sr", node: "left")])
     #expect(third.change.returned == ["sr"])
   }
@@ -91,11 +106,11 @@ import Testing
     }
     #expect(look(standings(.unheard), 1) == nil)
     #expect(look(standings(.unheard, .unclear), 2) == nil)
-    #expect(look(standings(.up), 3) == nil)
+    #expect(look(standings(.up()), 3) == nil)
     // One that has started anew meanwhile has not stayed.
     func look(_ milliseconds: UInt64, _ judgement: UInt64) -> BranchWatch.Decision? {
       begun.look(
-        standings(.up), judgements: ["left": id(judgement)], at: milliseconds * 1000, isAlone: false,
+        standings(.up()), judgements: ["left": id(judgement)], at: milliseconds * 1000, isAlone: false,
         in: topology, known: known)
     }
     #expect(look(900, 1) == nil && look(1200, 2) == nil && look(2100, 2) == nil)
