@@ -185,7 +185,6 @@ extension AgentCell {
     if done.isFinished { metrics.withLock { $0.isFinished = true } }
   }
 
-  /// The state as it is to be saved now; nil where it need not be.
   /// The state as it is when a commit begins; none but the agenda's where there is none.
   private func currentState(_ batch: Batch<Kind>, on agent: isolated Kind) throws -> [UInt8]? {
     guard Kind.State.self != Stateless.self else { return [] }
@@ -193,6 +192,7 @@ extension AgentCell {
     return Kind.evolves.isUsed ? Array(try JSON.encode(agent.state)) : batch.savedState
   }
 
+  /// The state as it is to be saved now; nil where it need not be.
   private func changedState(_ batch: Batch<Kind>, on agent: isolated Kind) throws -> [UInt8]? {
     guard Kind.State.self != Stateless.self else { return batch.isAgendaChanged ? [] : nil }
     // An event-sourced state follows from what is committed anyway.

@@ -29,12 +29,44 @@ actor Abacus: Agent {
   var state = State()
 }
 
+/// A ``Reckoner`` was woken.
+struct Struck: Event, Hashable {
+  static let eventType: EventTypeName = "test.Struck"
+}
+
+/// Answers every third ping and lets itself be woken for every tenth one; the others it handles without a word. Its state is
+/// folded from its own events.
+actor Reckoner: Agent {
+  struct State: Codable, Equatable {
+    var answered: [Int] = []
+    var chimeCount = 0
+  }
+  static let handles = Handlers(Reckoner.self)
+    .on(Ping.self) { _, ping, context in
+      if ping.number % 10 == 0 { try context.schedule(Chime(), after: .seconds(400)) }
+      if ping.number % 3 == 0 { try await context.publish(Pong(number: ping.number)) }
+    }
+    .on(Chime.self) { _, _, context in try await context.publish(Struck()) }
+  static let publishes: [any Event.Type] = [Pong.self, Chime.self, Struck.self]
+  static let evolves = Evolution(State.self)
+    .on(Pong.self) { $0.answered.append($1.number) }
+    .on(Struck.self) { state, _ in state.chimeCount += 1 }
+  static let snapshotEvery = 7
+  var state = State()
+}
+
 /// `abacus` on x takes what `pinger` on y asks; x has replicas among the others.
 private struct LostAbacus {
   let deployment: SimulatedDeployment
   let topology: Topology
+  /// Whether `abacus` is a ``Reckoner``.
+  let isEvolving: Bool
 
-  init(replicas: ReplicationSettings, seed: UInt64 = 1, faults: MemoryNetwork.Faults = .none) throws {
+  init(
+    replicas: ReplicationSettings, isEvolving: Bool = false, seed: UInt64 = 1,
+    faults: MemoryNetwork.Faults = .none
+  ) throws {
+    self.isEvolving = isEvolving
     topology = try Topology(
       name: "abacus",
       nodes: [NodeSpec(id: "x", replicas: replicas), NodeSpec(id: "y")]
@@ -43,12 +75,13 @@ private struct LostAbacus {
         AgentSpec(id: "root", kind: "supervisor", node: "y"),
         AgentSpec(id: "pinger", kind: "pinger", node: "y", reportsTo: "root"),
         AgentSpec(
-          id: "abacus", kind: "abacus", node: "x", reportsTo: "root",
+          id: "abacus", kind: isEvolving ? "reckoner" : "abacus", node: "x", reportsTo: "root",
           subscribes: [Subscription(type: "test.Ping"), Subscription(type: "test.Chime")]),
       ],
       membership: MembershipSettings(suspicion: .fixed(after: .milliseconds(600)), downAfter: .seconds(1)))
     deployment = SimulatedDeployment(
-      topology, kinds: try KindRegistry(BuiltInKinds.all + [Pinger.self, Abacus.self]), seed: seed,
+      topology, kinds: try KindRegistry(BuiltInKinds.all + [Pinger.self, Abacus.self, Reckoner.self]),
+      seed: seed,
       faults: faults)
   }
 
@@ -60,13 +93,40 @@ private struct LostAbacus {
     try deployment.state(of: "abacus", Abacus.self, in: deployment.reader(of: "x"))
   }
 
-  /// Lets time pass until `abacus` has handled so many.
+  func reckoned() throws -> Reckoner.State {
+    try deployment.state(of: "abacus", Reckoner.self, in: deployment.reader(of: "x"))
+  }
+
+  /// The pings that the state knows of.
+  func numbers() throws -> [Int] { try isEvolving ? reckoned().answered : state().handled }
+
+  /// The numbers of the answers that x has, in the order in which they were stated.
+  func answers() throws -> [Int] {
+    try records("x").filter { $0.header.type == Pong.eventType }.sorted { $0.point < $1.point }
+      .map { try Pong.decode($0).number }
+  }
+
+  /// How often x says that each ping was handled: without a word, and by an answer.
+  func sayings() throws -> [EventID: Int] {
+    var counts: [EventID: Int] = [:]
+    for record in try records("x") where record.header.agent == "abacus" {
+      switch record.header.type {
+      case InputsHandled.eventType:
+        for id in try InputsHandled.decode(record).inputs { counts[id, default: 0] += 1 }
+      case Pong.eventType: counts[record.header.causation, default: 0] += 1
+      default: break
+      }
+    }
+    return counts
+  }
+
+  /// Lets time pass until the state of `abacus` knows of so many.
   func runUntil(handledCount: Int, limit: Int = 60) throws -> Bool {
     for _ in 0..<limit {
-      if try state().handled.count >= handledCount { return true }
+      if try numbers().count >= handledCount { return true }
       deployment.run(for: .seconds(2))
     }
-    return try state().handled.count >= handledCount
+    return try numbers().count >= handledCount
   }
 }
 
@@ -101,6 +161,47 @@ private struct LostAbacus {
     #expect(try lost.state().chimeCount == 0)
     deployment.run(for: .seconds(500))
     #expect(try lost.state().chimeCount == 1, "its timer came back, and fires once")
+    #expect(try deployment.reader(of: "x").verify().findings.isEmpty)
+  }
+
+  @Test
+  func `after a lost disk an event-sourced agent has its state and its timers, and is given nothing again`()
+    throws
+  {
+    let lost = try LostAbacus(replicas: Self.two, isEvolving: true)
+    let deployment = lost.deployment
+    try deployment.start()
+    var pings: [EventID] = []
+    func ping(_ numbers: ClosedRange<Int>) throws {
+      for number in numbers {
+        pings.append(try deployment.publish(Ping(number: number), from: "pinger", to: nil))
+      }
+      _ = try lost.runUntil(handledCount: numbers.upperBound / 3)
+      deployment.run(for: .seconds(5))
+    }
+    func check(_ moment: String) throws {
+      #expect(try lost.numbers() == Array(stride(from: 3, through: pings.count, by: 3)), "\(moment)")
+      #expect(try lost.answers() == lost.numbers(), "\(moment)")
+      let sayings = try lost.sayings()
+      #expect(pings.allSatisfy { sayings[$0] == 1 } && sayings.count == pings.count, "\(moment): \(sayings)")
+    }
+    // The newest state that the replicas have is of a ping that was answered, too, and of a silent one; answers come after it.
+    for last in [35, 45] {
+      try ping(pings.count + 1...last)
+      try check("before \(last)")
+      let before = try lost.reckoned()
+      deployment.kill("x")
+      deployment.loseDisk(of: "x")
+      try deployment.start("x")
+      deployment.run(for: .seconds(10))
+      #expect(try lost.reckoned() == before)
+      try check("after \(last)")
+    }
+    try ping(46...52)
+    try check("in the end")
+    #expect(try lost.reckoned().chimeCount == 0)
+    deployment.run(for: .seconds(500))
+    #expect(try lost.reckoned().chimeCount == 5, "its timers came back, and each fires once")
     #expect(try deployment.reader(of: "x").verify().findings.isEmpty)
   }
 
@@ -143,14 +244,16 @@ private struct LostAbacus {
     #expect(KeptAgents(rows, [:]).snapshots.isEmpty)
   }
 
-  @Test
-  func `whatever crashes, the state has each input once, and what was on n replicas is not handled again`()
+  @Test(arguments: [false, true])
+  func `whatever crashes, the state has each input once, and what was on n replicas is not handled again`(
+    isEvolving: Bool
+  )
     throws
   {
     var (lossCount, keptCount) = (0, 0)
     let seeds = seeds(30, part: 0, of: 1)
     for seed in seeds {
-      var run = try Run(seed: seed)
+      var run = try Run(seed: seed, isEvolving: isEvolving)
       try run.play()
       #expect(
         run.violations.isEmpty, "HYPHA_SEED=\(seed): \(run.violations.prefix(4).joined(separator: "; "))")
@@ -175,7 +278,7 @@ private struct Run {
   private(set) var kept: Set<EventID> = []
   private(set) var violations: [String] = []
 
-  init(seed: UInt64) throws {
+  init(seed: UInt64, isEvolving: Bool) throws {
     random = SeededGenerator(seed: seed, name: "abacus")
     let others = (0..<Int.random(in: 1...3, using: &random)).map { NodeID(unchecked: "r\($0)") }
     replicas = ReplicationSettings(
@@ -183,7 +286,7 @@ private struct Run {
     let faults = MemoryNetwork.Faults(
       loss: random.chance(0.5) ? 0 : Double.random(in: 0...0.2, using: &random),
       duplication: random.chance(0.5) ? 0 : 0.2, delay: .microseconds(100)...(.microseconds(3000)))
-    lost = try LostAbacus(replicas: replicas, seed: seed, faults: faults)
+    lost = try LostAbacus(replicas: replicas, isEvolving: isEvolving, seed: seed, faults: faults)
   }
 
   mutating func play() throws {
@@ -198,7 +301,7 @@ private struct Run {
     for node in lost.topology.nodes.map(\.id) where down.remove(node) != nil {
       _ = try deployment.begin(node)
     }
-    _ = try lost.runUntil(handledCount: pingCount)
+    _ = try lost.runUntil(handledCount: lost.isEvolving ? pingCount / 3 : pingCount)
     deployment.run(for: .seconds(10))
     try check()
   }
@@ -247,14 +350,17 @@ private struct Run {
   }
 
   private mutating func check() throws {
-    let numbers = try lost.state().handled
+    let numbers = try lost.numbers()
     let counts = numbers.reduce(into: [Int: Int]()) { $0[$1, default: 0] += 1 }
     if let twice = counts.first(where: { $0.value > 1 }) {
       violations.append("once: \(twice.key) is \(twice.value) times in the state")
     }
     // Of a commit on too few replicas an answer may have come back, and the state not.
-    let missing = (1...max(1, pingCount)).filter { pingCount > 0 && counts[$0] == nil && $0 % 3 != 0 }
+    let missing = (0...pingCount).dropFirst().filter { counts[$0] == nil && ($0 % 3 == 0) == lost.isEvolving }
     if !missing.isEmpty { violations.append("complete: the state misses \(missing)") }
+    if lost.isEvolving, try numbers != lost.answers() {
+      violations.append("folded: the state has \(numbers) of \(try lost.answers())")
+    }
     // What was named on enough replicas is named once in all that x has now.
     var named: [EventID: Int] = [:]
     for record in try lost.records("x") where record.header.type == InputsHandled.eventType {
