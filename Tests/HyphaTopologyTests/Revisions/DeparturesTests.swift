@@ -91,9 +91,15 @@ import Testing
     let next = try topology(ana: "x").revised(by: third, after: [])
     #expect(next.leaves == [leave], "it goes on leaving")
     #expect(departures.awaited(by: "z", in: next) == ["hub", "x", "y"])
+    #expect(departures.ended(in: next, moves: moves) == [], "nobody has released it under that")
     departures.take(NodeReleased(node: "z", by: "x", revision: 3))
     departures.take(NodeReleased(node: "z", by: "x", revision: 2))
     #expect(departures.awaited(by: "z", in: next) == ["hub", "y"])
+    #expect(departures.ended(in: next, moves: moves) == [])
+    for node in ["hub", "y"] as [NodeID] {
+      departures.take(NodeReleased(node: "z", by: node, revision: 3))
+    }
+    #expect(departures.ended(in: next, moves: moves) == [leave])
 
     departures.take(NodeRetired(node: "z", since: 2))
     let left = next.without(departures)
