@@ -29,6 +29,8 @@ struct RelayAudit: Sendable {
     var again: OwnRun?
     /// Questions that were not answered, or that the origin knew nothing of.
     var futileCount = 0
+    /// Whether the operator was told that the origin knows nothing of the run that is to be confirmed next.
+    var isDisowned = false
     var dueAt = Timestamp.zero
   }
 
@@ -57,13 +59,20 @@ struct RelayAudit: Sendable {
   /// How many events were taken, since the start, that no origin has confirmed.
   var uncheckedCount: UInt64 { watches.values.reduce(0) { $0 + $1.uncheckedCount } }
 
+  /// The lanes that have something to be confirmed, where their origins may do so yet.
+  var openLanes: [Lane] { waiting.keys.filter { watches[$0]?.isDisowned == false } }
+
   /// So many events of a lane were taken and committed, the last at `position`. What the log has up to `before` wants no
   /// check where the lane was not watched so far: it came from its origin, or there is none.
-  mutating func took(_ lane: Lane, at position: Position, count: Int = 1, before: Position = .start) {
+  ///
+  /// - Parameter hasOrigin: whether there is somebody to ask; where there is nobody they stay unchecked.
+  mutating func took(
+    _ lane: Lane, at position: Position, count: Int = 1, before: Position = .start, hasOrigin: Bool = true
+  ) {
     guard !contradicted.contains(lane) else { return }
     watches[lane, default: Watch(checked: before, head: position)].head = position
     watches[lane]?.uncheckedCount += UInt64(count)
-    wait(lane)
+    if hasOrigin { wait(lane) }
   }
 
   /// A lane whose turn it is.
@@ -117,7 +126,9 @@ struct RelayAudit: Sendable {
     case .unknown:
       watch.again = watch.again == nil ? own : nil
       watch.dueAt = Self.time(now, Self.interval * Double(1 << min(watch.futileCount, 8)))
-      return watch.futileCount == Self.disownedCount ? .disowned(own) : nil
+      guard watch.futileCount >= Self.disownedCount, !watch.isDisowned else { return nil }
+      watch.isDisowned = true
+      return .disowned(own)
     }
     // A lane of copies may have gone on straight from its origin.
     if let checked = watch.checked, checked >= watch.head { waiting[lane] = nil }
@@ -128,6 +139,7 @@ struct RelayAudit: Sendable {
     watch.checked = own.position
     watch.again = nil
     watch.futileCount = 0
+    watch.isDisowned = false
     watch.dueAt = own.isFull ? now : Self.time(now, Self.interval)
   }
 

@@ -19,13 +19,20 @@ final class RelayAuditor: Sendable {
     runs = OwnRuns(log: log, notary: notary)
     self.routes = routes
     self.notary = notary
-    let heads = try log.laneHeads().filter { routes.isRelayed($0.key) }
+    let heads = try log.laneHeads().filter { lane, _ in
+      routes.isRelayed(lane) && !routes.hasLeft(originOf: lane)
+    }
     audit = Mutex(RelayAudit(heads: heads.mapValues(\.position)))
   }
 
   /// How many events no origin has confirmed yet, and how many lanes were contradicted, both since the start.
   var counts: (unchecked: UInt64, contradicted: Int) {
     audit.withLock { ($0.uncheckedCount, $0.contradicted.count) }
+  }
+
+  /// Whether a node has still to confirm events of its own that came here by way of others.
+  func awaits(_ node: NodeID) -> Bool {
+    audit.withLock { audit in audit.openLanes.contains { routes.node(of: $0.agent) == node } }
   }
 
   /// Events were taken and committed, the first at `first` and the others right behind it.
@@ -36,7 +43,10 @@ final class RelayAuditor: Sendable {
       end += UInt64(taken.records.count)
       guard taken.isCopy || routes.isRelayed(taken.lane) else { continue }
       let last = Position(rawValue: end - 1)
-      audit.withLock { $0.took(taken.lane, at: last, count: taken.records.count, before: before) }
+      let hasOrigin = !routes.hasLeft(originOf: taken.lane)
+      audit.withLock {
+        $0.took(taken.lane, at: last, count: taken.records.count, before: before, hasOrigin: hasOrigin)
+      }
     }
   }
 

@@ -150,6 +150,9 @@ final class RouteTable: Sendable {
   /// The node of an agent, or nil where there is no such agent.
   func node(of agent: AgentID) -> NodeID? { topology.agent(agent)?.node ?? authors[agent] }
 
+  /// Whether the node of who states a lane has left the deployment.
+  func hasLeft(originOf lane: Lane) -> Bool { node(of: lane.agent).map(topology.hasLeft) ?? false }
+
   // MARK: Agents between nodes
 
   /// Whether an agent belongs here and does not work here yet.

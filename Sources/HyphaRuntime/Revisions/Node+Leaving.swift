@@ -92,6 +92,8 @@ extension Node {
         let open = lanes.filter { ((try? log.laneHead($0.key))??.point ?? .start) < $0.value }
         state.wanted[leave] = open
         guard open.isEmpty, !desks.moves.moving.arriving.values.contains(leave.node) else { continue }
+        // Nobody else can confirm what came by way of others.
+        guard auditor?.awaits(leave.node) != true else { continue }
         state.wanted[leave] = nil
         state.released.insert(leave)
         released.append(leave)
@@ -134,7 +136,8 @@ extension Node {
     guard !topology.leftNodes.isEmpty, let heads = try? log.laneHeads() else { return [:] }
     var counts: [Channel: UInt64] = [:]
     for (lane, head) in heads where lane.channel.isLogged {
-      guard topology.agent(lane.agent).map({ topology.hasLeft($0.node) }) ?? false else { continue }
+      // What it has stated under its own name, too, as digests.
+      guard routes.hasLeft(originOf: lane) else { continue }
       counts[lane.channel, default: 0] += head.count * UInt64(routes.plan(of: lane).local.count)
     }
     return counts

@@ -46,6 +46,30 @@ import Testing
     #expect(audit.due(now: time(300), upTo: 9).map(\.after) == [Position(rawValue: 5)])
   }
 
+  @Test func `a lane is open until its origin has confirmed all, and not where there is none to ask`() {
+    var audit = RelayAudit(heads: [:])
+    audit.took(lane, at: Position(rawValue: 2), count: 2)
+    #expect(audit.openLanes == [lane])
+    let question = own(lane, after: 0, through: 2)
+    audit.asked(lane, question, now: time(1))
+    #expect(audit.openLanes == [lane] && audit.answered(answer(question), now: time(2)) == nil)
+    #expect(audit.openLanes.isEmpty)
+    let left = Lane(agent: "b", channel: .persistent, target: .type("load.Entry"))
+    audit.took(left, at: Position(rawValue: 5), count: 3, hasOrigin: false)
+    #expect(audit.openLanes.isEmpty && audit.due(now: time(60_000), upTo: 9).isEmpty)
+    #expect(audit.uncheckedCount == 3, "it is not confirmed for that")
+  }
+
+  @Test func `an origin that answers too late at first is told of all the same`() {
+    var audit = RelayAudit(heads: [:])
+    audit.took(lane, at: Position(rawValue: 1))
+    let question = own(lane, after: 0, through: 1)
+    for number in 1...7 as ClosedRange<UInt64> { audit.asked(lane, question, now: time(number)) }
+    #expect(audit.answered(answer(question, .unknown), now: time(8)) == .disowned(question))
+    audit.asked(lane, question, now: time(9))
+    #expect(audit.answered(answer(question, .unknown), now: time(10)) == nil, "once")
+  }
+
   @Test func `another digest of its origin contradicts a lane, once`() {
     var audit = RelayAudit(heads: [:])
     audit.took(lane, at: Position(rawValue: 1))
@@ -74,6 +98,7 @@ import Testing
       if let finding = audit.answered(answer(question, .unknown), now: time(now)) { findings.append(finding) }
     }
     #expect(findings == [.disowned(question)])
+    #expect(audit.openLanes.isEmpty, "the operator knows")
     let waits = zip(asked, asked.dropFirst()).map { $1 - $0 }
     #expect(waits == waits.sorted() && waits[0] >= 200 && waits.last! > 50_000)
     #expect(audit.uncheckedCount == 1 && audit.contradicted.isEmpty)
