@@ -87,9 +87,10 @@ extension Topology {
 ///
 /// Invariants, for any sequence of calls:
 /// 1. what is wanted follows from the topology and the nodes that are away alone (``Topology/attachments(without:)``);
-/// 2. a node is away once it counts as gone, and there again after it was up for `returnAfter` without a break, from its first
-///    look as up to its newest answer: a node that comes and goes more often than that changes nothing. What has passed since
-///    that answer does not count: it may have gone, and even be back as another process, and nobody has noticed yet;
+/// 2. a node is away once it counts as gone, here or, where its branch is attached, for who has attached that; and there again after it
+///    was up for `returnAfter` without a break, from its first look as up to its newest answer: a node that comes and goes more often
+///    than that changes nothing. What has passed since that answer does not count: it may have gone, and even be back as another
+///    process, and nobody has noticed yet;
 /// 3. nothing changes while all others are silent, when the one that judges may be cut off itself, nor before it has a judgement of
 ///    each.
 public struct BranchWatch: Sendable {
@@ -112,11 +113,12 @@ public struct BranchWatch: Sendable {
 
   /// How long a node must have been up to be there again, in microseconds.
   private let returnAfter: UInt64
-  /// The nodes that are away.
-  public private(set) var away: Set<NodeID> = []
+  /// The nodes that have counted as gone and have not stayed since.
+  private var gone: Set<NodeID> = []
+  /// Since when nodes are looked at as up, and when they have answered last.
   private var upSince: [NodeID: UInt64] = [:]
+  private var answeredAt: [NodeID: UInt64] = [:]
   private var judged: [NodeID: EventID] = [:]
-  private var hasLooked = false
   /// The node that has come or gone last.
   private var turned: AttachmentsChange.Turn?
   /// What was looked at last, and what it calls for.
@@ -139,24 +141,29 @@ public struct BranchWatch: Sendable {
     in topology: Topology,
     known: [BranchAttachment]
   ) -> Decision? {
-    // One that starts goes on from what its log has.
-    if !hasLooked { away = Set(known.map(\.node)) }
-    hasLooked = true
-    away.formIntersection(standings.keys)
+    gone.formIntersection(standings.keys)
     for (node, standing) in standings.sorted(by: { $0.key < $1.key }) {
       switch standing {
       case .up(let silence):
         if judged[node] != judgements[node] { upSince[node] = nil }
-        rise(node, at: now, answeredAt: now - silence)
+        upSince[node] = upSince[node] ?? now
+        answeredAt[node] = now - min(now, silence)
+        if hasStayed(node) { gone.remove(node) }
       case .gone:
         upSince[node] = nil
-        if away.insert(node).inserted { turned = .init(node: node, isGone: true) }
+        gone.insert(node)
       case .unclear, .unheard: upSince[node] = nil
       }
     }
     judged = judgements
     guard !isAlone, !standings.values.contains(.unheard) else { return nil }
-    if seen.away != away { seen = (away, topology.attachments(without: away)) }
+    // Another seat, or this one before it started anew, has taken them for gone.
+    let attached = known.map(\.node).filter { standings[$0] != nil && !hasStayed($0) }
+    let away = gone.union(attached)
+    if let node = away.symmetricDifference(seen.away).max() {
+      turned = .init(node: node, isGone: away.contains(node))
+      seen = (away, topology.attachments(without: away))
+    }
     guard seen.wanted != known, var change = AttachmentsChange(from: known, to: seen.wanted) else {
       return nil
     }
@@ -165,13 +172,9 @@ public struct BranchWatch: Sendable {
     return (turned?.node ?? first).map { Decision(change: change, because: $0) }
   }
 
-  private mutating func rise(_ node: NodeID, at now: UInt64, answeredAt: UInt64) {
-    guard away.contains(node) else { return }
-    let since = upSince[node] ?? now
-    upSince[node] = since
-    guard answeredAt >= since + returnAfter else { return }
-    away.remove(node)
-    upSince[node] = nil
-    turned = .init(node: node, isGone: false)
+  /// Whether a node that is up was there for long enough, as far as it has answered.
+  private func hasStayed(_ node: NodeID) -> Bool {
+    guard let since = upSince[node] else { return false }
+    return answeredAt[node] ?? 0 >= since + returnAfter
   }
 }

@@ -355,6 +355,11 @@ public struct TopologyPlan: Sendable, Hashable {
     compareLinks("pinned", Set(old.observer.pins), Set(new.observer.pins))
     guard knowsSettings else { return }
     compareLinks("forbidden", Set(old.observer.forbids), Set(new.observer.forbids))
+    if let seat = new.observer.node, old.node(seat) == nil {
+      refuse(
+        "the observer's seat would be on node '\(seat)', which is new",
+        "apply the file with the node first, then with the seat on it")
+    }
     if let seat = old.observer.node, new.observer.node != seat {
       add(
         .observer,

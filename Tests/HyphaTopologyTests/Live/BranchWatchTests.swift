@@ -117,6 +117,31 @@ import Testing
     #expect(look(2300, 2)?.change.returned == ["sl"])
   }
 
+  @Test func `what another seat has attached stays so until the node has stayed here`() throws {
+    let topology = try topology()
+    var watch = BranchWatch(returnAfter: .seconds(1))
+    func look(
+      _ milliseconds: UInt64, _ standing: Standing = .up, judgement: UInt64, _ known: [BranchAttachment]
+    ) -> BranchWatch.Decision? {
+      watch.look(
+        standings(standing), judgements: ["left": id(judgement)], at: milliseconds * 1000, isAlone: false,
+        in: topology, known: known)
+    }
+    let attached = [BranchAttachment("sl", to: "root", node: "left")]
+    #expect(look(0, judgement: 1, []) == nil && look(900, judgement: 1, attached) == nil)
+    // It was here all the time: only the other seat was cut off from it.
+    let back = look(1000, judgement: 1, attached)
+    #expect(back?.change.returned == ["sl"] && back?.because == "left")
+    // It has started anew, and was not even missed.
+    #expect(look(1100, judgement: 2, attached) == nil && look(2000, judgement: 2, attached) == nil)
+    #expect(look(2100, judgement: 2, attached)?.change.returned == ["sl"])
+    // It is silent, and not judged yet.
+    #expect(look(2200, .unclear, judgement: 2, attached) == nil)
+    #expect(look(3300, judgement: 2, attached) == nil)
+    #expect(look(4300, judgement: 2, attached)?.change.returned == ["sl"])
+    #expect(look(4400, judgement: 3, []) == nil, "it came back, and is not attached again for a restart")
+  }
+
   @Test func `one that must be passed has its standby, or all wait for it`() throws {
     var policy = ObserverPolicy()
     (policy.node, policy.mustPass) = ("hq", ["sl"])
