@@ -102,7 +102,8 @@ public struct DecisionLedger: Sendable, Hashable {
 
   public mutating func apply(_ event: DecisionAudited) {
     remove(event.decision)
-    book.decided(event.stratum, approved: event.isGranted, strataMax: event.strataMax)
+    book.decided(
+      event.stratum, approved: event.isGranted, isAudit: true, strataMax: event.strataMax)
     count(event.stratum) { figure in
       if event.isGranted { figure.auditApproved += 1 } else { figure.auditRejected += 1 }
     }

@@ -161,17 +161,20 @@ public struct Delegation: Sendable {
     }
 
     /// Counts an answer of the approver; one of a stratum that is not known where there are as many as there may be counts nowhere.
-    public mutating func decided(_ stratum: Stratum, approved: Bool, strataMax: Int) {
+    ///
+    /// - Parameter isAudit: whether it was granted before: such an answer may come when the grant is over, and shadows nothing.
+    public mutating func decided(
+      _ stratum: Stratum, approved: Bool, isAudit: Bool = false, strataMax: Int
+    ) {
       guard var report = reports[stratum] ?? (reports.count < strataMax ? Report() : nil) else { return }
       if approved { report.approved += 1 } else { report.rejected += 1 }
-      if report.stage != .watched { report.lookedAt += 1 }
-      switch report.stage {
-      case .watched: break
-      case .shadowed, .proposed:
-        report.shadowed = approved ? report.shadowed + 1 : 0
-        if !approved { report.shadowMisses += 1 }
-      case .delegated: if !approved { report.auditMisses += 1 }
+      if isAudit || report.stage != .watched { report.lookedAt += 1 }
+      if isAudit || report.stage == .delegated {
+        if !approved { report.auditMisses += 1 }
+      } else if report.stage != .watched {
+        if approved { report.shadowed += 1 } else { report.shadowMisses += 1 }
       }
+      if !approved { report.shadowed = 0 }
       if report.approved + report.rejected >= Delegation.countMax {
         // Half of the evidence is as good at this size, and the numbers stay in their bounds.
         (report.approved, report.rejected) = (report.approved / 2, (report.rejected + 1) / 2)

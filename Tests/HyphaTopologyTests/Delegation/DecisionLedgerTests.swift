@@ -51,6 +51,27 @@ import Testing
     #expect(ledger.usualWaitMicroseconds == 7 && ledger.answeredCount == 133)
   }
 
+  @Test func `an audit of a grant that is over is no decision in the shadow`() throws {
+    var ledger = try delegated()
+    let before = ledger.report(stratum)
+    func move(to stage: Delegation.Stage) {
+      ledger.apply(ledger.change(of: stratum, ledger.report(stratum), to: stage, by: policy(.auto)))
+    }
+    func audit(_ number: Int, _ isGranted: Bool) {
+      ledger.apply(
+        DecisionAudited(
+          decision: id(number), stratum: stratum, grant: "delegation:boss:1", isGranted: isGranted))
+    }
+    move(to: .watched)
+    audit(1000, true)
+    move(to: .shadowed)
+    audit(1001, true)
+    let report = ledger.report(stratum)
+    #expect(report.approved == 2 && report.shadowed == 0 && report.lookedAt == before.lookedAt + 2)
+    audit(1002, false)
+    #expect(ledger.report(stratum).auditMisses == 1 && ledger.report(stratum).shadowMisses == 0)
+  }
+
   @Test func `the declared share is audited, and which is said by what the desk draws alone`() throws {
     let ledger = try delegated()
     let courses = (0..<10_000).map { course(ledger, $0, policy(.auto)) }
