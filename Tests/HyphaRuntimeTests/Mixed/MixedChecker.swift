@@ -15,7 +15,8 @@ struct MixedChecker {
 
   private let scenario: MixedScenario
   private let revisions: RevisionChecker
-  private let stated: [Record]
+  /// What agents and nodes have stated, and on which node.
+  private let stated: [(node: NodeID, record: Record)]
   private var final: Topology { revisions.final }
 
   init(_ scenario: MixedScenario) throws {
@@ -24,7 +25,9 @@ struct MixedChecker {
     let logs = try Dictionary(
       uniqueKeysWithValues: deployment.stores.keys.map { ($0, try deployment.reader(of: $0)) })
     revisions = try RevisionChecker(logs, first: scenario.first, file: deployment.file!)
-    stated = revisions.stated
+    stated = revisions.entries.sorted { $0.key < $1.key }.flatMap { node, entries in
+      entries.filter { $0.source == .stated }.map { (node, $0.record) }
+    }
     violations = revisions.violations
     counts["revisions"] = revisions.topologies.count - 1
     counts["nodes added"] = revisions.final.nodes.count - scenario.first.nodes.count
@@ -44,6 +47,17 @@ struct MixedChecker {
   }
 
   private mutating func count(_ what: String, _ number: Int = 1) { counts[what, default: 0] += number }
+
+  /// What is of the file under which something was stated on a node: a node that was added runs under the one that it began with
+  /// until it has heard of the revision.
+  private func one<Value>(
+    _ begun: [NodeID: Value], _ revised: [UInt32: Value], of record: Record, on node: NodeID
+  )
+    -> Value?
+  {
+    let version = record.header.authority.policyVersion
+    return (version == scenario.first.version ? begun[node] : nil) ?? revised[version]
+  }
 
   // MARK: move-completes, one-writer, id-once
 
@@ -84,15 +98,16 @@ struct MixedChecker {
   /// What an agent has handled was for it by the file under which it did; what a node's log has was for an agent there by some file.
   private mutating func checkOversight() throws {
     let routes = Dictionary(revisions.topologies.map { ($0.version, Routes($0)) }) { $1 }
-    let records = Dictionary(stated.map { ($0.id, $0) }) { $1 }
-    for record in stated where record.type == TickTaken.eventType {
+    let begun = scenario.added.mapValues { Routes($0) }
+    let records = Dictionary(stated.map { ($0.record.id, $0.record) }) { $1 }
+    for (node, record) in stated where record.type == TickTaken.eventType {
       let taken = try TickTaken.decode(record)
-      guard let event = records[taken.of], let way = routes[record.header.authority.policyVersion] else {
+      guard let event = records[taken.of], let way = one(begun, routes, of: record, on: node) else {
         fail("taken-before-seen", "\(record.agent) has taken \(taken.of), which nobody has stated")
         continue
       }
       if !way.destinations(of: event.lane).contains(record.agent) {
-        fail("oversight-in", "\(record.agent) has handled \(event.type) of \(event.agent) under \(way)")
+        fail("oversight-in", "\(record.agent) has handled \(event.type) of \(event.agent) on \(node)")
       }
       if taken.type == Plea.eventType, record.agent == "head" { count("pleas overseen") }
     }
@@ -114,8 +129,10 @@ struct MixedChecker {
   // MARK: declared-only
 
   private mutating func checkRights() {
-    for record in stated where record.header.authority.grant == "topology" {
-      guard let topology = revisions.topology(of: record), let agent = topology.agent(record.agent),
+    let topologies = Dictionary(revisions.topologies.map { ($0.version, $0) }) { $1 }
+    for (node, record) in stated where record.header.authority.grant == "topology" {
+      guard let topology = one(scenario.added, topologies, of: record, on: node),
+        let agent = topology.agent(record.agent),
         let publishes = agent.publishes
       else { continue }
       if !publishes.contains(record.type), !SystemEvents.all.contains(record.type) {
@@ -165,7 +182,7 @@ struct MixedChecker {
       if topology.observer.standby != nil { violations += seats.violations.map(told) }
       count("takeovers", seats.takeoverCount)
     }
-    count("links", stated.count { $0.type == LinksChanged.eventType })
+    count("links", stated.count { $0.record.type == LinksChanged.eventType })
   }
 
   // MARK: decision-once and those below it

@@ -22,6 +22,8 @@ final class MixedScenario {
   private var files: [String: MixedFile]
   private(set) var policies: [DeskPolicy]
   private(set) var violations: [String] = []
+  /// The file that each node which was added began with: until it hears of its revision it runs under that.
+  private(set) var added: [NodeID: Topology] = [:]
   /// The nodes that were killed while they ran, and what has happened, for people.
   private(set) var killed: Set<NodeID> = []
   private(set) var diary: [String] = []
@@ -124,7 +126,9 @@ final class MixedScenario {
     file = known
     for node in file.nodes where deployment.stores[node] == nil && (always || random.chance(0.7)) {
       diary.append("\(node) is added")
-      deployment.add(node, TopologyText(order.file, read: deployment.file!.read))
+      let text = TopologyText(order.file, read: deployment.file!.read)
+      added[node] = try text.read(text.text)
+      deployment.add(node, text)
       _ = try deployment.begin(node)
     }
   }

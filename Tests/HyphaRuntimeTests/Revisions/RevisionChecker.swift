@@ -46,12 +46,6 @@ struct RevisionChecker {
     try checkDeliveries()
   }
 
-  /// The topology of the file under which something was stated.
-  func topology(of record: Record) -> Topology? {
-    let version = record.header.authority.policyVersion
-    return topologies.last { $0.version == version }
-  }
-
   /// All events that agents and nodes have stated, each once.
   var stated: [Record] {
     var seen: Set<EventID> = []

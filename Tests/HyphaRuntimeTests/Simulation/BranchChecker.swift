@@ -102,7 +102,7 @@ struct BranchChecker {
     var known: [UInt32: (attachments: [AgentID: AgentID], node: NodeID)] = [:]
     for (node, log) in run.logs.sorted(by: { $0.key < $1.key }) {
       var (version, attachments): (UInt32, [AgentID: AgentID]) = (topology.version, [:])
-      for event in log.entries.compactMap({ try? LinksChanged.decode($0.record) })
+      for event in log.entries.compactMap({ $0.record.said(LinksChanged.self) })
       where event.version > version {
         version = event.version
         if let begun = event.begun {

@@ -292,7 +292,7 @@ struct InvariantChecker {
             if cause.addressee != nil && cause.addressee != header.agent && !isOwn {
               fail("taken-before-seen", "\(header.agent) acts on what is for \(cause.addressee!)")
             }
-          } else if (try? Bell.decode(entry.record))?.isForSignal != true {
+          } else if entry.record.said(Bell.self)?.isForSignal != true {
             fail("taken-before-seen", "\(node): the cause of \(header.id) is not in the log before it")
           }
         }
@@ -323,7 +323,7 @@ struct InvariantChecker {
   /// Who was moved works where it was moved to, and nowhere else since; all nodes know that.
   private mutating func checkMoves() {
     for (node, log) in run.logs {
-      let orders = log.entries.compactMap { try? AgentMoved.decode($0.record) }
+      let orders = log.entries.compactMap { $0.record.said(AgentMoved.self) }
       if orders != run.moves.moves.map(\.order) {
         fail("move-agrees", "\(node) knows of \(orders.count) moves of \(run.moves.moves.count)")
       }

@@ -55,3 +55,8 @@ struct LoggedTopology {
     (self.lives, self.isNewest) = (lives, isNewest)
   }
 }
+
+extension Record {
+  /// What it says where it is of this type. The payload of another type may read as this one, too.
+  func said<E: Event>(_ type: E.Type) -> E? { self.type == E.eventType ? try? E.decode(self) : nil }
+}

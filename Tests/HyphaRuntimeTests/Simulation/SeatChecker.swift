@@ -44,7 +44,7 @@ struct SeatChecker {
     var holders: [UInt32: NodeID] = [:]
     var known: Set<UInt32> = []
     for node in run.logs.keys.sorted() {
-      for event in stated(on: node).compactMap({ try? LinksChanged.decode($0.record) }) {
+      for event in stated(on: node).compactMap({ $0.record.said(LinksChanged.self) }) {
         let term = Self.term(event.version)
         if let other = holders.updateValue(node, forKey: term), other != node {
           fail("seat-one-holder", "\(other) and \(node) decide in term \(term)")
@@ -69,7 +69,7 @@ struct SeatChecker {
       var (version, links): (UInt32, Set<DirectLink>) = (
         run.topology.version, Set(run.topology.observer.pins)
       )
-      for event in log.entries.compactMap({ try? LinksChanged.decode($0.record) }) {
+      for event in log.entries.compactMap({ $0.record.said(LinksChanged.self) }) {
         guard event.version > version else { continue }
         if let begun = event.begun { links = Set(begun.links.map(\.link)) }
         version = event.version
@@ -92,7 +92,7 @@ struct SeatChecker {
       var (holder, term) = (seats[0], Self.term(run.topology.version))
       var wanted: Set<EventID> = []
       for entry in run.logs[node]?.entries ?? [] {
-        guard let event = try? LinksChanged.decode(entry.record), let begun = event.begun, begun.term > term
+        guard let event = entry.record.said(LinksChanged.self), let begun = event.begun, begun.term > term
         else { continue }
         if holder == node, begun.node != node { wanted.insert(entry.record.header.id) }
         (holder, term) = (begun.node, begun.term)
@@ -116,7 +116,7 @@ struct SeatChecker {
       }
     }
     let changes = run.logs.values.flatMap(\.entries).filter { $0.source == .stated }.compactMap { entry in
-      (try? LinksChanged.decode(entry.record)).map { (entry.record.header.causation, $0) }
+      entry.record.said(LinksChanged.self).map { (entry.record.header.causation, $0) }
     }
     let last = changes.map { Self.term($0.1.version) }.max() ?? Self.term(run.topology.version)
     let begun = changes.compactMap(\.1.begun).first { $0.term == last }
