@@ -52,10 +52,11 @@ test: setup ## Build for debugging and run all tests, a few minutes
 	@swift build --build-tests
 	@tools/run-tests
 
-soak: setup ## Try lanes on 100,000 seeds; kill, starve and damage logs and nodes: SECONDS=600
+soak: setup ## Try lanes on 100,000 seeds, all at once on 200; kill, starve and damage logs and nodes: SECONDS=600
 	@tools/setup-python
 	@swift build --build-tests
 	@HYPHA_SEEDS=$(or $(SEEDS),100000) swift test --skip-build --filter 'LaneSimulationTests'
+	@HYPHA_SEEDS=$(or $(MIXED_SEEDS),200) swift test --skip-build --filter 'MixedSimulationTests'
 	@HYPHA_SOAK_SECONDS=$(or $(SECONDS),600) swift test --skip-build --no-parallel \
 		--filter 'SoakTests|CrashMatrixTests|DiskFaultTests|PowerCutTests|PageDamageTests' \
 		--filter 'HyphaLogTests.ModelTests|AgentCrashTests|MainScenarioTests'

@@ -121,7 +121,7 @@ import Testing
     let topology = try topology()
     var watch = BranchWatch(returnAfter: .seconds(1))
     func look(
-      _ milliseconds: UInt64, _ standing: Standing = .up, judgement: UInt64, _ known: [BranchAttachment]
+      _ milliseconds: UInt64, _ standing: Standing = .up(), judgement: UInt64, _ known: [BranchAttachment]
     ) -> BranchWatch.Decision? {
       watch.look(
         standings(standing), judgements: ["left": id(judgement)], at: milliseconds * 1000, isAlone: false,
