@@ -60,21 +60,7 @@ struct ScenarioRun {
     let atEnd = try Self.read(deployment, scenario.topology)
     deployment.run(for: .seconds(2))
     let later = try Self.read(deployment, scenario.topology)
-    // A realtime event may come at any time; what comes of it is not waited for.
-    // Nor is what nodes say of the topology and of each other.
-    let authors = Set(scenario.topology.nodes.map(\.id.author))
-    let begunAtAnyTime = Set(
-      later.values.flatMap(\.entries).map(\.record)
-        .filter { (try? Bell.decode($0))?.isForSignal == true || authors.contains($0.header.agent) }
-        .map(\.header.correlation))
-    lateCount = later.reduce(0) { count, node in
-      let late = node.value.entries.dropFirst(atEnd[node.key]?.entries.count ?? 0)
-      return count
-        + late.count {
-          // How handlers ran comes with what they stated, which counts.
-          $0.record.type != Observed.eventType && !begunAtAnyTime.contains($0.record.header.correlation)
-        }
-    }
+    lateCount = LateEvents(after: atEnd, in: later, of: scenario.topology).count
     // Nodes that were away or cut off come to know the newest topology, and all send by it.
     let isLive = scenario.topology.observer.node != nil
     let isMoving = scenario.actions.contains { if case .move = $0.action { true } else { false } }
