@@ -189,7 +189,7 @@ final class RevisionScenario {
       agents.append(
         Self.pulse(
           AgentID(unchecked: "n\(names)"), place(), under: "root",
-          to: [takers[0]]))
+          to: Array(takers.prefix(1))))
     case 2:
       remove(index, &agents)
     case 3: agents[index].reportsTo = agents[index].reportsTo == "root" ? "desk" : "root"
