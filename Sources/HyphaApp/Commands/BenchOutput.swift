@@ -20,6 +20,7 @@ struct BenchOutput: Sendable {
   ) async throws {
     let measured = MeasuredRows()
     let stop = StopSignal()
+    var failure: (any Error)?
     do {
       try await LiveRegion.run { region in
         let measuring = Task {
@@ -38,12 +39,15 @@ struct BenchOutput: Sendable {
       }
     } catch is CancellationError {
       throw ExitStatus.stopped(by: stop.signalNumber ?? SIGINT)
+    } catch {
+      failure = error
     }
-    if !json {
-      let rows = measured.rows.withLock { $0 }
+    let rows = measured.rows.withLock { $0 }
+    if !json, failure == nil || !rows.isEmpty {
       try Self.table(of: rows).write()
       for line in Self.reasons(of: rows) { try Output.standard.writeLine(line) }
     }
+    if let failure { throw failure }
   }
 
   /// Why goals are missed, each reason once.

@@ -154,7 +154,11 @@ extension BenchGoal {
   /// How long their events are on their way.
   static let liveLatency = BenchGoal(
     bound: .ratioAtMost(0.5), text: "ratio ≤ 0.5",
-    source: "p50 latency between promoted pairs at most half of what it was")
+    source: "p50 latency between promoted pairs at most half of what it was",
+    limit: """
+      a persistent event waits for two synced commits, at its origin and at its receiver, whatever way it goes; a realtime \
+      event waits for none, and no event is faster than the processors are free
+      """)
 
   /// What goes wrong meanwhile.
   static let liveFaults = BenchGoal(

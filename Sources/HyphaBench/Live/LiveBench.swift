@@ -59,7 +59,7 @@ public struct LiveBench: Sendable {
     guard comparison.faultCount == 0 else {
       throw HyphaError(
         .failed, "\(comparison.faultCount) events were lost, doubled, reordered or never sent",
-        remedy: "run it again with --json to see the rows, and report it")
+        remedy: "report it, with the rows")
     }
   }
 

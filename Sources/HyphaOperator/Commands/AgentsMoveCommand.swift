@@ -7,10 +7,11 @@ struct AgentsMoveCommand: Command {
   static let configuration = CommandConfiguration(
     name: "move", abstract: "Move an agent to another node of the running deployment.",
     discussion: """
-      Asks a node that runs, through the socket in its data directory; the node that orders moves (that of the observer's \
-      seat, or of the root) must run, too. All nodes then begin anew for a moment, in their processes. The agent's former \
-      node hands over its state, its timers, and how far it has come; its new node takes what it has stated and was \
-      given, and begins it. Nothing is lost, doubled or reordered, whoever is killed meanwhile.
+      Asks a node that runs, through the socket in its data directory; the node that orders moves (that of the \
+      observer's seat, or of the root, by the file that the deployment began with) must run, too. All nodes then begin \
+      anew for a moment, in their processes. The agent's former node hands over its state, its timers, and how far it \
+      has come; its new node takes what it has stated and was given, and begins it. Nothing is lost, doubled or \
+      reordered, whoever is killed meanwhile.
 
       The command waits until the agent works on its new node, a minute at the most. The move goes on without it: where \
       the former node does not run, until that comes back. 'hypha agents explain' says what it waits for.

@@ -8,10 +8,11 @@ struct TopologyApplyCommand: Command {
   static let configuration = CommandConfiguration(
     name: "apply", abstract: "Apply a changed topology file to the running deployment.",
     discussion: """
-      Shows the plan (hypha topology plan), and asks a node that runs, through the socket in its data directory; the node that \
-      orders revisions (that of the observer's seat, or of the root) must run, too. All nodes then begin anew for a moment, in \
-      their processes, under the file, which their logs keep as a revision of the deployment's. No event is lost, doubled or \
-      reordered, whoever is killed meanwhile.
+      Shows the plan (hypha topology plan), and asks a node that runs, through the socket in its data directory; the \
+      node that orders revisions (that of the observer's seat, or of the root, by the file that the deployment began \
+      with) must run, too. All nodes then begin anew for a moment, in their processes, under the file, which their \
+      logs keep as a revision of the deployment's. No event is lost, doubled or reordered, whoever is killed \
+      meanwhile.
 
       The command waits until the logs of all nodes are under the new revision, a minute at the most. A node that does not run \
       takes it when it does, from the others.
