@@ -128,10 +128,13 @@ extension Node: TransportReceiver {
     heard(node, isAnswer: true)
     switch answer {
     case .welcome(_, _, _, let version):
-      state.withLock { $0.client.welcomed(by: node, under: version) }
-      if topology.revision == 1, version > topology.version, [node, routes.node].contains(topology.moveSeat) {
-        couriers[.persistent]?.courier.withLock { $0.join() }
+      let isAdded = state.withLock { state in
+        state.client.welcomed(by: node, under: version)
+        guard state.mayBeAdded, node == topology.moveSeat else { return false }
+        state.mayBeAdded = false
+        return version > topology.version
       }
+      if isAdded { couriers[.persistent]?.courier.withLock { $0.join() } }
       heard(node)
     case .refused(.greetFirst, _):
       if state.withLock({ $0.client.mustGreet(node) }) { heardOfRestart(of: node) }

@@ -77,6 +77,9 @@ public final class Node: Sendable {
     var commitCount: UInt64 = 0
     /// Received events that the log has been given and has not answered for.
     var untakenCount = 0
+    /// Whether the deployment may have gone on to another file before this node's log began: until the node has answered that orders
+    /// files by its own.
+    var mayBeAdded = false
     /// How many times the status was asked for.
     var reportCount: UInt64 = 0
     /// Whether agents of this node have worked before.
@@ -222,7 +225,8 @@ public final class Node: Sendable {
         client: CatchUpClient(
           peers: peers, greeting: .hello(routes.greeting), interval: topology.membership.heartbeat,
           own: (configuration.node, replicas.nodes), left: topology.leftNodes),
-        earlierLosses: try LossReading.saved(in: log)))
+        earlierLosses: try LossReading.saved(in: log),
+        mayBeAdded: topology.revision == 1 && head == Position.start.next))
   }
 
   /// Where the lanes of other nodes go on, and the newest time of any event in the log: the clock must not fall back

@@ -66,8 +66,9 @@ struct PublishRights: Sendable {
       || isEarlier(record) && declares(record.agent, record.type, true)
   }
 
-  /// The node that this one's file takes for the one that orders revisions runs under a later one: this node was added, and who orders
-  /// may be another, since the observer's seat was moved by a file. So any node may say what was ordered, until this one follows it.
+  /// The node that this one's file takes for the one that orders revisions runs under a later one, and this one's log has just begun:
+  /// it was added, and who orders may be another, since the observer's seat was moved by a file. So any node may say what was ordered,
+  /// until this one follows it.
   mutating func join() { isJoining = topology.revision == 1 }
 
   /// Whether a record says that it was stated under an earlier file. What is stated on another authority than the agent's own says

@@ -14,7 +14,10 @@ extension Node {
         known: state.live.attachments.map(\.attachment))
       return state.maySpeak ? decision : nil
     }
-    guard let decision, let cause = view.judgements[decision.because] else { return }
+    // Where it is this node that is there again, that follows from its judgement of any other.
+    guard let decision,
+      let cause = view.judgements[decision.because] ?? view.judgements.min(by: { $0.key < $1.key })?.value
+    else { return }
     let isNews = desks.topology.seat.withLock { $0?.attach(decision.change, because: cause) ?? false }
     if isNews { stateAnswers() }
   }

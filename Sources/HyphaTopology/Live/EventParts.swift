@@ -66,11 +66,13 @@ public struct EventParts: Sendable, Hashable, Codable {
   /// Takes a record, and returns it, or the whole event that it is the last part of: with the last part's header. Nil for a
   /// part that others have to follow, and for one that nothing goes before.
   public mutating func take(_ record: Record) -> Record? {
+    guard TopologyEvents.divisible.contains(record.type) else { return record }
     let place = open.firstIndex { $0.author == record.agent && $0.type == record.type }
     var known = place.map { open.remove(at: $0) }
     guard let piece = EventPart.read(record) else { return record }
     if piece.number == 0 { known = Open(record, count: piece.count) }
     guard var event = known, event.isContinued(by: record, piece) else { return nil }
+    known = nil
     event.taken += 1
     event.bytes.bytes += piece.bytes.bytes
     guard event.taken == event.count else {

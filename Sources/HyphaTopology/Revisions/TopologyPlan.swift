@@ -244,7 +244,11 @@ public struct TopologyPlan: Sendable, Hashable {
     // Where it was moved to a node that leaves, the file's place counts.
     guard was.node != isNow.node || new.node(here) == nil else { return }
     // Its new node may know the file before the move, and would begin it anew.
-    if let move = past.moves.newest(of: id), move.stage != .arrived { onItsWay(move) }
+    if let move = past.moves.newest(of: id), move.stage != .arrived,
+      past.lost.isDisjoint(with: [move.order.from, move.order.to])
+    {
+      onItsWay(move)
+    }
     guard here != isNow.node else {
       return add(
         .agentPlaced, "agent '\(id)' is placed on '\(isNow.node)', to which it was moved", of: id.text)
