@@ -43,6 +43,8 @@ public struct Topology: Sendable, Hashable {
     /// The nodes that earlier files had beside, since which revision they leave; and those of them that have left.
     var leaving: [NodeID: UInt32] = [:]
     var left: Set<NodeID> = []
+    /// Those of the leaves that are of nodes which have ordered moves and revisions.
+    var orderers: [Departures.Leave] = []
   }
   private(set) var filed: Filed?
 

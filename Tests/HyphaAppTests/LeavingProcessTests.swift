@@ -156,6 +156,58 @@ extension Processes {
       scratch.expectNothingLeft()
     }
 
+    @Test func `the node that orders leaves, though it is killed, and another one orders then`() async throws
+    {
+      let scratch = try Scratch()
+      func file(_ name: String, nodes: String, root: String, list: String) throws -> String {
+        try scratch.file(
+          name,
+          Self.topology(nodes: nodes, list: list, out: false).replacingOccurrences(
+            of: "kind: supervisor, node: hq", with: "kind: supervisor, node: \(root)"))
+      }
+      let first = try file("topology.yaml", nodes: "hq: {}, a: {}, b: {}", root: "hq", list: "hq")
+      let data = scratch("data")
+      func start(_ node: String) throws -> Hypha {
+        try scratch.start("run", first, "--data", data, "--node", node)
+      }
+      var hq = try start("hq")
+      let (a, b) = (try start("a"), try start("b"))
+      func taken() -> Int { (try? entries(of: "source", to: "taker", in: log(scratch, "b")).count) ?? 0 }
+      #expect(await becomesTrue { taken() > 100 })
+      let second = try file("second.yaml", nodes: "a: {}, b: {}", root: "a", list: "b")
+      let plan = try await scratch.hypha("topology", "plan", second, "--data", data)
+      #expect(plan.output.contains("node 'a' orders moves and files in the place of 'hq'"), "\(plan)")
+      let apply = try scratch.start("topology", "apply", second, "--data", data)
+      #expect(await becomesTrue { revision(scratch, "a") == 2 })
+      hq.signal(SIGKILL)
+      _ = await hq.end()
+      hq = try start("hq")
+      let left = await hq.end()
+      #expect(
+        left.status == 0 && left.errors.contains("this node has left the deployment 'leaving'"), "\(left)")
+      let applied = await apply.end()
+      #expect(applied.status == 0 && applied.output.contains("node 'hq' has left\n"), "\(applied)")
+      // From now on the other one orders.
+      let moved = try await scratch.hypha("agents", "move", data, "list", "--to", "a")
+      #expect(moved.status == 0, "\(moved)")
+      let third = try file("third.yaml", nodes: "a: {}, b: {}, d: {}", root: "a", list: "a")
+      let later = try await scratch.hypha("topology", "apply", third, "--data", data)
+      #expect(later.status == 0, "\(later)")
+      #expect(await becomesTrue { ["a", "b"].allSatisfy { revision(scratch, $0) == 3 } })
+      #expect(
+        await becomesTrue {
+          (try? entries(of: "source", to: "list", in: log(scratch, "a")).count) == 1500 && taken() == 1500
+        })
+      for node in [a, b] {
+        node.signal(SIGINT)
+        #expect(await node.end().status == 0)
+      }
+      let list = try log(scratch, "a").cursor(CursorKey(agent: "list", channel: .persistent))?.handledCount
+      #expect(list == 1500)
+      for node in ["hq", "a", "b"] { #expect(try log(scratch, node).verify().findings == []) }
+      scratch.expectNothingLeft()
+    }
+
     @Test func `a node that is gone for good is given up`() async throws {
       let scratch = try Scratch()
       let file = try scratch.file("topology.yaml", Self.topology(list: "a"))

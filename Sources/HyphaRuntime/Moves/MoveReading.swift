@@ -21,6 +21,8 @@ public struct MoveReading: Sendable {
   /// The files that the deployment has run under since it began, and what operators wanted to apply and nobody has answered.
   public private(set) var revisions = Revisions()
   private(set) var unansweredRevisions: [(asked: RevisionAsked, cause: Cause)] = []
+  /// The wishes that were answered: who orders newly gets them after the answers.
+  private var answers: Set<EventID> = []
   /// How far nodes have got that leave.
   public private(set) var departures = Departures()
   /// The entries that all this was read from.
@@ -92,12 +94,14 @@ public struct MoveReading: Sendable {
     positions.insert(position)
     guard let record = eventParts.take(record) else { return .other }
     func answered() {
+      answers.insert(header.causation)
       unanswered.removeAll { $0.cause.event == header.causation }
       unansweredRevisions.removeAll { $0.cause.event == header.causation }
     }
     switch header.type {
     case MoveAsked.eventType:
       let asked = try MoveAsked.decode(record)
+      guard !answers.contains(header.id) else { return .other }
       unanswered.append((asked, Cause(event: header.id, correlation: header.correlation)))
       return .asked
     case AgentMoved.eventType:
@@ -109,6 +113,7 @@ public struct MoveReading: Sendable {
     case MoveRefused.eventType, RevisionRefused.eventType: answered()
     case RevisionAsked.eventType:
       let asked = try RevisionAsked.decode(record)
+      guard !answers.contains(header.id) else { return .other }
       unansweredRevisions.append((asked, Cause(event: header.id, correlation: header.correlation)))
       return .asked
     case TopologyRevised.eventType:

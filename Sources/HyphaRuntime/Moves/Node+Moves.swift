@@ -115,7 +115,7 @@ extension Node {
 
   /// Answers what operators have asked for, on the node that orders moves.
   func answerMoves() {
-    guard routes.node == topology.moveSeat, !isStopped else { return }
+    guard mayOrder else { return }
     while true {
       let next = desks.moves.state.withLock { state -> (cause: Cause, answer: AgentMoves.Answer)? in
         guard !state.isRevised,

@@ -384,6 +384,7 @@ public final class Node: Sendable {
     lookAfterTopology()
     lookAfterMoves()
     lookAfterLeaving()
+    lookAfterSuccession()
     lookAfterOversight()
     lookAfterHeads()
     lookAfterHandlers()

@@ -72,7 +72,7 @@ extension Node {
     guard !topology.leaves.isEmpty, !isStopped else { return }
     stateEnds()
     release()
-    guard routes.node == topology.moveSeat else { return }
+    guard mayOrder else { return }
     let ended = desks.moves.state.withLock { state -> [Departures.Leave] in
       guard !state.isRevised, !state.isReplaced else { return [] }
       let ended = state.reading.departures.ended(in: topology, moves: state.reading.moves)

@@ -100,7 +100,7 @@ extension Node {
 
   /// Answers what operators want to apply, on the node that orders revisions.
   func answerRevisions() {
-    guard routes.node == topology.moveSeat, !isStopped else { return }
+    guard mayOrder else { return }
     typealias Next = (asked: RevisionAsked, cause: Cause, reading: MoveReading)
     while true {
       let next = desks.moves.state.withLock { state -> Next? in
@@ -138,9 +138,14 @@ extension Node {
       let version = max(
         known, desks.topology.seat.withLock { $0?.version ?? 0 },
         heard > SeatTerm.of(known) ? SeatTerm.firstVersion(of: heard) : 0)
-      return reading.revisions.answer(
+      let answer = reading.revisions.answer(
         to: asked, now: (file.text, try file.read(file.text)), new: try file.read(asked.file),
         running: topology, moves: moves, departures: reading.departures, version: version)
+      guard case .revised(let order) = answer, silentNodes.contains(order.seat) else { return answer }
+      return .refused(
+        RevisionRefused(reasons: [
+          "node '\(order.seat)' is to order moves and files in the place of '\(routes.node)', and is not there; start it first"
+        ]))
     } catch {
       return .refused(RevisionRefused(reasons: ["the file cannot be read: \(error)"]))
     }

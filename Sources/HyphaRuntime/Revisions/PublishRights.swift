@@ -34,8 +34,11 @@ struct PublishRights: Sendable {
         OversightDigest.eventType, LogHeadSigned.eventType, AgentHandedOver.eventType, AgentArrived.eventType,
         DelegationRuled.eventType, AnswerShared.eventType,
       ]).union(MoveEvents.forSeat).union(RevisionEvents.byAll)
-      // It may have had the seat by an earlier file.
-      if topology.revision > 1 { before[node.id.author] = TopologyEvents.forAll }
+      // It may have had the seat by an earlier file, and one that leaves may have ordered.
+      if topology.revision > 1 {
+        let orders = topology.hasOrdered(node.id) ? MoveEvents.forAll : []
+        before[node.id.author] = TopologyEvents.forAll.union(orders)
+      }
     }
     now[topology.moveSeat.author]?.formUnion(MoveEvents.forAll.union([LinksChanged.eventType]))
     for seat in topology.observer.seats { now[seat.author]?.formUnion(TopologyEvents.forAll) }

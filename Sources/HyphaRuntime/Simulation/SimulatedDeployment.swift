@@ -218,7 +218,10 @@ public final class SimulatedDeployment {
   }
 
   /// Takes the disk of a node that does not run: its next start finds an empty log of another id.
-  func loseDisk(of id: NodeID) {
+  ///
+  /// - Parameter file: what it is started with from then on; nil for the same as before.
+  func loseDisk(of id: NodeID, startingWith file: TopologyText? = nil) {
+    if let file { addedFiles[id] = file }
     let made = random.withLock {
       EventID(time: Timestamp(microseconds: loop.microseconds()), random: $0.next())
     }

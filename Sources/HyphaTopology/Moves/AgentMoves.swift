@@ -23,7 +23,7 @@ public struct AgentMoves: Sendable, Hashable {
   public struct Move: Sendable, Hashable {
     public let order: AgentMoved
     /// When it was ordered.
-    public let orderedAt: Timestamp
+    public fileprivate(set) var orderedAt: Timestamp
     public fileprivate(set) var stage: Stage
   }
 
@@ -35,10 +35,13 @@ public struct AgentMoves: Sendable, Hashable {
   /// No moves.
   public init() {}
 
-  /// Takes note of an order. Returns whether it was new.
+  /// Takes note of an order. Returns whether it was new; one that was said again counts as ordered when it was first.
   @discardableResult
   public mutating func take(_ order: AgentMoved, at time: Timestamp) -> Bool {
-    guard !moves.contains(where: { $0.order.move == order.move }) else { return false }
+    if let known = moves.firstIndex(where: { $0.order.move == order.move }) {
+      moves[known].orderedAt = min(time, moves[known].orderedAt)
+      return false
+    }
     let place = moves.firstIndex { $0.order.move > order.move } ?? moves.endIndex
     moves.insert(Move(order: order, orderedAt: time, stage: stages[order.move] ?? .ordered), at: place)
     return true

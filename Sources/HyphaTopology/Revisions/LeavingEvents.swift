@@ -14,9 +14,12 @@ public struct LeavingNode: Hashable, Sendable, Codable {
   var replicas: [NodeID]
   /// Whether nobody waits for it any more: it has left, or an operator has given it up.
   public var isGone: Bool
+  /// Whether it has ordered moves and revisions, up to the one with which it began to leave; nil for no.
+  var hasOrdered: Bool?
 
-  init(_ spec: NodeSpec, since: UInt32, isGone: Bool) {
+  init(_ spec: NodeSpec, since: UInt32, isGone: Bool, hasOrdered: Bool) {
     (node, self.since, self.isGone) = (spec.id, since, isGone)
+    self.hasOrdered = hasOrdered ? true : nil
     (address, listen, key) = (spec.address.fileText, spec.listen?.fileText, spec.key)
     replicas = spec.replicas.nodes
   }

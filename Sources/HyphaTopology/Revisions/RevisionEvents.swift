@@ -62,7 +62,7 @@ public struct TopologyRevised: TopologyEvent, Hashable {
   public var retired: [Retired]
   /// The moves of the agents that this file places elsewhere than the one before.
   public var moves: [AgentMoved]
-  /// The node that orders moves and revisions: always the same.
+  /// The node that orders moves and revisions from now on: the same as before, while the file has it.
   public var seat: NodeID
   /// The nodes that earlier files had and this one has not; nil for none.
   public var leaving: [LeavingNode]?

@@ -6,7 +6,7 @@ public struct Revisions: Sendable, Hashable {
   /// A revision, and when it was ordered.
   public struct Revision: Sendable, Hashable {
     public let order: TopologyRevised
-    public let orderedAt: Timestamp
+    public fileprivate(set) var orderedAt: Timestamp
   }
 
   /// Those that are known, by number, from 2.
@@ -19,10 +19,13 @@ public struct Revisions: Sendable, Hashable {
   /// The number of the newest file.
   public var number: UInt32 { newest?.revision ?? 1 }
 
-  /// Takes note of an order. Returns whether it was new.
+  /// Takes note of an order. Returns whether it was new; one that was said again counts as ordered when it was first.
   @discardableResult
   public mutating func take(_ order: TopologyRevised, at time: Timestamp) -> Bool {
-    guard !revisions.contains(where: { $0.order.revision == order.revision }) else { return false }
+    if let known = revisions.firstIndex(where: { $0.order.revision == order.revision }) {
+      revisions[known].orderedAt = min(time, revisions[known].orderedAt)
+      return false
+    }
     let place = revisions.firstIndex { $0.order.revision > order.revision } ?? revisions.endIndex
     revisions.insert(Revision(order: order, orderedAt: time), at: place)
     return true
@@ -102,6 +105,7 @@ public struct Revisions: Sendable, Hashable {
       ])
     }
     let seat = running.moveSeat
+    let nextSeat = new.orderer(after: seat, in: now.topology) ?? seat
     let was = newest?.retired ?? []
     let past = past(moves, departures, seat: seat, lost: Set(asked.lost ?? []))
     let plan = TopologyPlan(from: now.topology, to: new, past)
@@ -127,7 +131,7 @@ public struct Revisions: Sendable, Hashable {
     let order = TopologyRevised(
       revision: self.number + 1, file: asked.file, replaced: now.text, fingerprint: new.fingerprint,
       replacedFingerprint: now.topology.fingerprint, version: next,
-      retired: was.filter { new.agent($0.agent) == nil } + gone, moves: orders, seat: seat,
+      retired: was.filter { new.agent($0.agent) == nil } + gone, moves: orders, seat: nextSeat,
       leaving: leaving(from: now.topology, to: new, past))
     // What nodes cannot run under could not be taken back: none would order another file.
     do {
@@ -149,7 +153,8 @@ extension Revisions {
     let (next, isTooGreat) = version.addingReportingOverflow(1)
     let others = Set(running.observer.seats + new.observer.seats).subtracting([running.moveSeat])
     let isElsewhere =
-      running.observer.seats.first != new.observer.seats.first && !others.isEmpty
+      new.node(running.moveSeat) == nil
+      || running.observer.seats.first != new.observer.seats.first && !others.isEmpty
       || SeatTerm.of(isTooGreat ? version : next).isMultiple(of: 2)
       || running.observer.node.map { $0 != running.moveSeat } ?? false
     guard isElsewhere else { return next }
@@ -170,6 +175,7 @@ extension Revisions {
     for leaving in newest?.leaving ?? [] {
       let hasLeft = departures.hasLeft(.init(node: leaving.node, since: leaving.since))
       past.leaving[leaving.node] = leaving.isGone || hasLeft
+      if leaving.hasOrdered ?? false { past.formerSeats.insert(leaving.node) }
     }
     past.lost = lost
     return past
@@ -183,7 +189,8 @@ extension Revisions {
       return leaving
     }
     let gone = old.nodes.filter { new.node($0.id) == nil }.map {
-      LeavingNode($0, since: number + 1, isGone: past.lost.contains($0.id))
+      LeavingNode(
+        $0, since: number + 1, isGone: past.lost.contains($0.id), hasOrdered: $0.id == past.seat)
     }
     return known.isEmpty && gone.isEmpty ? nil : known + gone
   }
@@ -213,9 +220,24 @@ extension Topology {
       Filed(
         hash: hash, moveSeat: order.seat, revision: order.revision, replaced: replaced,
         retired: Set(retired.map(\.agent)), leaving: Dictionary(leaving.map { ($0.node, $0.since) }) { $1 },
-        left: Set(leaving.filter(\.isGone).map(\.node))))
+        left: Set(leaving.filter(\.isGone).map(\.node)),
+        orderers: leaving.filter { $0.hasOrdered ?? false }.map { .init(node: $0.node, since: $0.since) }))
     return topology
   }
+
+  /// The node that orders moves and revisions under this file: the one that did, while the file has it; else one that was there already,
+  /// that of the observer's seat or of the root before any other. Nil where none was.
+  func orderer(after seat: NodeID, in old: Topology) -> NodeID? {
+    if node(seat) != nil { return seat }
+    let first = observer.seats + [agent(root)?.node].compactMap(\.self)
+    return (first + nodes.map(\.id)).first { old.node($0) != nil && node($0) != nil }
+  }
+
+  /// Whether a node that leaves, or has left, has ordered moves and revisions before.
+  public func hasOrdered(_ node: NodeID) -> Bool { filed?.orderers.contains { $0.node == node } ?? false }
+
+  /// The last one of those; nil where the same node has always ordered.
+  public var lastOrderer: Departures.Leave? { filed?.orderers.max { $0.since < $1.since } }
 
   /// Which revision of the deployment's file it is.
   public var revision: UInt32 { filed?.revision ?? 1 }

@@ -36,6 +36,8 @@ public struct TopologyPlan: Sendable, Hashable {
     public var seat: NodeID?
     /// The nodes that earlier files had, and whether they are not waited for any more.
     public var leaving: [NodeID: Bool] = [:]
+    /// Those of them that have ordered moves and revisions.
+    public var formerSeats: Set<NodeID> = []
     /// The nodes that an operator gives up: nobody is to wait for what their logs have.
     public var lost: Set<NodeID> = []
 
@@ -365,11 +367,14 @@ public struct TopologyPlan: Sendable, Hashable {
         "apply the file with the node first, then with the seat on it")
     }
     if let seat = old.observer.node, new.observer.node != seat {
+      let orderer = past.seat ?? seat
+      let goesOn =
+        new.node(orderer) == nil ? "" : "; node '\(orderer)' goes on ordering moves and files"
       add(
         .observer,
         "the observer's seat \(new.observer.node.map { "moves from node '\(seat)' to '\($0)'" } ?? "on node '\(seat)' ends")",
         cost:
-          "\(new.observer.node == nil ? "nobody observes any more" : "it watches anew"); node '\(past.seat ?? seat)' goes on ordering moves and files"
+          "\(new.observer.node == nil ? "nobody observes any more" : "it watches anew")\(goesOn)"
       )
     }
   }

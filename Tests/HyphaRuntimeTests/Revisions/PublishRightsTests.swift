@@ -33,12 +33,12 @@ import Testing
 
   private func record(
     _ sequence: UInt64, epoch: UInt64 = 1, version: UInt32, principal: AgentID = "a",
-    type: EventTypeName = "load.Entry"
+    type: EventTypeName = "load.Entry", agent: AgentID = "a"
   ) throws -> Record {
     let id = EventID(time: Timestamp(microseconds: 5), random: sequence << 8 | epoch)
     return try Record(
       RecordHeader(
-        id: id, time: Timestamp(microseconds: sequence + epoch * 1000), channel: .persistent, agent: "a",
+        id: id, time: Timestamp(microseconds: sequence + epoch * 1000), channel: .persistent, agent: agent,
         epoch: epoch, sequence: sequence,
         previous: sequence > 1 ? LanePoint(epoch: epoch, sequence: sequence - 1) : .start, addressee: nil,
         type: type, schemaVersion: 1, subject: "s", correlation: id,
@@ -59,6 +59,28 @@ import Testing
     #expect(try rights.allow(record(1, version: 7, type: "load.Alarm")))
     // Nor does a claim count that is not the agent's own.
     #expect(try !rights.allow(record(1, version: 1, principal: "b")))
+  }
+
+  @Test func `who has ordered before orders nothing under the file by which it leaves`() throws {
+    let filed = try Topology(
+      name: "rights", nodes: [NodeSpec(id: "x"), NodeSpec(id: "y")],
+      agents: [AgentSpec(id: "root", kind: "supervisor", node: "x")])
+    let order = TopologyRevised(
+      revision: 2, file: "", replaced: "", fingerprint: filed.fingerprint, replacedFingerprint: "0",
+      version: 7, retired: [], moves: [], seat: "x",
+      leaving: [
+        LeavingNode(NodeSpec(id: "hub"), since: 2, isGone: false, hasOrdered: true),
+        LeavingNode(NodeSpec(id: "z"), since: 2, isGone: false, hasOrdered: false),
+      ])
+    let rights = try rights(filed.revised(by: order, after: ["0"]))
+    func allows(_ node: NodeID, _ type: EventTypeName, version: UInt32) throws -> Bool {
+      try rights.allow(record(1, version: version, principal: node.author, type: type, agent: node.author))
+    }
+    for type in OrderSuccession.types {
+      #expect(try allows("hub", type, version: 1) && !allows("hub", type, version: 7), "\(type)")
+      #expect(try allows("x", type, version: 7) && !allows("z", type, version: 1), "\(type)")
+    }
+    #expect(try allows("hub", NodeEnding.eventType, version: 7))
   }
 
   @Test func `nobody claims an earlier file for what comes behind where its lane stood then`() throws {

@@ -20,7 +20,9 @@ struct RevisionChecker {
     _ logs: [NodeID: any LogReader], first: Topology, file: TopologyText, left: Set<NodeID> = []
   ) throws {
     let readings = try logs.mapValues { try MoveReading($0) }
-    let reading = readings[first.moveSeat]!
+    // All that stay know the same, or it is told below.
+    let staying = readings.filter { !left.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
+    let reading = staying.max { $0.revisions.number < $1.revisions.number }!
     let revisions = reading.revisions
     topologies = [first]
     for place in revisions.revisions.indices {
@@ -43,7 +45,25 @@ struct RevisionChecker {
       let kept = try KeptFile.read(in: log)?.revision ?? 1
       if kept != revisions.number { violations.append("revision-taken: \(node) is at \(kept)") }
     }
+    checkAnswers()
     try checkDeliveries()
+  }
+
+  /// All wishes of operators have one answer each, whoever orders and however often it is said.
+  private mutating func checkAnswers() {
+    struct Answer: Hashable {
+      let type: EventTypeName
+      let payload: [UInt8]
+    }
+    let wishes = Set(stated.filter { MoveEvents.forSeat.contains($0.type) }.map(\.id))
+    var answers: [EventID: Set<Answer>] = [:]
+    for record in stated where wishes.contains(record.causation) {
+      answers[record.causation, default: []].insert(Answer(type: record.type, payload: Array(record.payload)))
+    }
+    if answers.contains(where: { $0.value.count > 1 }) {
+      violations.append("one-orderer: a wish has two answers")
+    }
+    if answers.count < wishes.count { violations.append("one-orderer: a wish has no answer") }
   }
 
   /// All events that agents and nodes have stated, each once.

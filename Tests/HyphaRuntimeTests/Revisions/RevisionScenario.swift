@@ -15,14 +15,18 @@ final class RevisionScenario {
   private var random: SeededGenerator
   private(set) var topology: Topology
   private(set) var appliedCount = 0
+  /// How often another node came to order what is applied.
+  private(set) var seatCount = 0
   private(set) var violations: [String] = []
   private let nodes: [NodeID] = ["hub", "x", "y", "z"]
+  private var seat: NodeID = "hub"
   private var names = 0
-  /// Whether files drop nodes.
-  private let leaves: Bool
+  /// Which nodes files drop.
+  enum Leaves { case none, allButTheSeat, any }
+  private let leaves: Leaves
 
   init(
-    seed: UInt64, faults: MemoryNetwork.Faults = .none, observed: Bool = false, leaves: Bool = false
+    seed: UInt64, faults: MemoryNetwork.Faults = .none, observed: Bool = false, leaves: Leaves = .none
   ) throws {
     (self.seed, self.leaves) = (seed, leaves)
     random = SeededGenerator(seed: seed, name: "revisions")
@@ -80,11 +84,13 @@ final class RevisionScenario {
       }
       deployment.run(for: .milliseconds(Int.random(in: 50...1500, using: &random)))
       for node in nodes where deployment.node(node) == nil { _ = try deployment.begin(node) }
-      // The next plan is made from what the node with the seat knows.
+      // The next plan is made from what is known by then.
       deployment.run(for: .seconds(5))
-      if let order = try MoveReading(deployment.reader(of: "hub")).revisions.newest {
+      if let order = try newest().revisions.newest {
         topology = try deployment.file!.read(order.file)
         appliedCount = Int(order.revision) - 1
+        seatCount += order.seat == seat ? 0 : 1
+        seat = order.seat
       }
     }
     let isComplete = deployment.runToEnd(limit: .seconds(600))
@@ -116,26 +122,36 @@ final class RevisionScenario {
 
   // MARK: Changes
 
+  /// What the node knows that knows of the most files.
+  private func newest() throws -> MoveReading {
+    try nodes.map { try MoveReading(deployment.reader(of: $0)) }.max {
+      $0.revisions.number < $1.revisions.number
+    }!
+  }
+
   private func apply() throws {
-    let reading = try MoveReading(deployment.reader(of: "hub"))
+    let reading = try newest()
     let next = try changed(reading.moves)
     let text = try texts.text(next)
     let node = nodes[Int.random(in: 0...nodes.count - 1, using: &random)]
-    guard let asked = deployment.node(node) ?? deployment.node("hub") else { return }
+    guard let asked = deployment.node(node) ?? nodes.lazy.compactMap({ self.deployment.node($0) }).first
+    else { return }
     _ = try asked.apply(text, after: reading.revisions.number, by: "ana", note: nil)
   }
 
   private func changed(_ moves: AgentMoves) throws -> Topology {
     var agents = topology.agents
     for _ in 0..<Int.random(in: 1...3, using: &random) { change(&agents, moves) }
-    guard leaves, let gone = leave(&agents, moves) else { return try topology.replacing(agents: agents) }
+    guard leaves != .none, let gone = leave(&agents, moves) else {
+      return try topology.replacing(agents: agents)
+    }
     return try topology.replacing(nodes: topology.nodes.filter { $0.id != gone }, agents: agents)
   }
 
   /// Has a node leave: its agents go, or move.
   private func leave(_ agents: inout [AgentSpec], _ moves: AgentMoves) -> NodeID? {
-    let gone = topology.nodes.map(\.id).filter { $0 != "hub" }.randomElement(using: &random)
-    guard let gone, Int.random(in: 0...3, using: &random) > 0 else { return nil }
+    let gone = topology.nodes.map(\.id).filter { leaves == .any || $0 != "hub" }.randomElement(using: &random)
+    guard let gone, topology.nodes.count > 1, Int.random(in: 0...3, using: &random) > 0 else { return nil }
     let places = topology.nodes.map(\.id).filter { $0 != gone }
     // One step at a time: what moves is otherwise as it was.
     agents = agents.filter { topology.agent($0.id) != nil || $0.node != gone }.map { agent in
@@ -143,7 +159,7 @@ final class RevisionScenario {
       return known.node == gone || moves.places[agent.id] == gone || agent.node == gone ? known : agent
     }
     for index in agents.indices where agents[index].node == gone {
-      agents[index].node = places.randomElement(using: &random) ?? "hub"
+      agents[index].node = places.randomElement(using: &random)!
     }
     if let index = agents.indices.filter({
       topology.agent(agents[$0].id)?.node == gone && agents[$0].kind == TickTaker.kind
@@ -209,7 +225,7 @@ final class RevisionScenario {
     violations += try RevisionChecker(
       logs, first: first, file: deployment.file!, left: deployment.left
     ).violations
-    if leaves { for (node, log) in logs { try checkLeave(of: node, log) } }
+    if leaves != .none { for (node, log) in logs { try checkLeave(of: node, log) } }
   }
 
   /// Whoever the last file has not has left, and is not watched or waited for from then on.

@@ -5,11 +5,13 @@ import Testing
 
 /// Who leaves a deployment, and when nobody waits for it any more.
 @Suite struct DeparturesTests {
-  private func topology(_ nodes: [NodeID] = ["hub", "x", "y"], ana: NodeID = "y") throws -> Topology {
+  private func topology(
+    _ nodes: [NodeID] = ["hub", "x", "y"], ana: NodeID = "y", root: NodeID = "hub"
+  ) throws -> Topology {
     try Topology(
       name: "office", nodes: nodes.map { NodeSpec(id: $0) },
       agents: [
-        AgentSpec(id: "root", kind: "supervisor", node: "hub"),
+        AgentSpec(id: "root", kind: "supervisor", node: root),
         AgentSpec(id: "ana", kind: "clerk", node: ana, reportsTo: "root"),
       ])
   }
@@ -138,7 +140,7 @@ import Testing
       ])
   }
 
-  @Test func `agents of a node that leaves move or go, and the node that orders stays`() throws {
+  @Test func `agents of a node that leaves move or go`() throws {
     let (old, new) = (try topology(ana: "y"), try topology(["hub", "x"], ana: "x"))
     let plan = TopologyPlan(from: old, to: new, .init(seat: "hub"))
     #expect(plan.changes.map(\.text) == ["agent 'ana' moves from 'y' to 'x'", "node 'y' leaves"])
@@ -155,9 +157,44 @@ import Testing
     moves.note(1, .arrived)
     let back = TopologyPlan(from: try topology(ana: "x"), to: new, .init(moves: moves, seat: "hub"))
     #expect(back.changes.map(\.text) == ["agent 'ana' moves from 'y' to 'x'", "node 'y' leaves"])
-    let seat = TopologyPlan(from: old, to: new, .init(seat: "y"))
+  }
+
+  @Test func `where the node that orders leaves, another one does that was there before`() throws {
+    let old = try topology(["hub", "x", "y", "z"], ana: "y")
+    let new = try topology(["x", "y", "z", "new"], ana: "y", root: "x")
+    let plan = TopologyPlan(from: old, to: new, .init(seat: "hub"))
     #expect(
-      seat.obstacles.map(\.problem) == ["node 'y' is not in the file any more, and orders what is applied"])
+      plan.changes.map(\.text).contains("node 'x' orders moves and files in the place of 'hub'"), "\(plan)")
+    let order = try order(answer(new, from: old))
+    #expect(order.seat == "x" && SeatTerm.of(order.version) > SeatTerm.of(1))
+    let running = try new.revised(by: order, after: [])
+    #expect(running.moveSeat == "x" && running.hasOrdered("hub") && !running.hasOrdered("y"))
+
+    #expect(running.lastOrderer == .init(node: "hub", since: 2) && old.lastOrderer == nil)
+    var departures = Departures()
+    let revisions = revisionsAfter(order)
+
+    // It does not come back, nor does the next one leave before.
+    func reasons(_ file: Topology, _ departures: Departures, lost: [NodeID] = []) -> [String] {
+      let answer = answer(file, from: new, revisions, departures, lost: lost, running: running)
+      guard case .refused(let refusal) = answer else { return ["\(answer)"] }
+      return refusal.reasons
+    }
+    let back = reasons(try topology(["hub", "x", "y", "z", "new"], root: "x"), departures)
+    #expect(
+      back.first?.hasPrefix("node 'hub' leaves, and another one orders in its place") == true, "\(back)")
+    let next = try topology(["y", "z", "new"], root: "y")
+    #expect(
+      reasons(next, departures).first?.contains("node 'hub', which did before, has not left yet") == true)
+    departures.take(NodeRetired(node: "hub", since: 2))
+    #expect(
+      try self.order(answer(next, from: new, revisions, departures, running: running)).seat == "y")
+    #expect(reasons(next, departures, lost: ["x"]).first?.contains("it cannot be given up") == true)
+
+    // Who orders was there before.
+    let strange = TopologyPlan(
+      from: old, to: try topology(["new"], ana: "new", root: "new"), .init(seat: "hub"))
+    #expect(strange.obstacles.contains { $0.problem.hasSuffix("all other nodes are new") }, "\(strange)")
   }
 
   @Test func `no agent is moved to a node that leaves, and none that is on its way there is left behind`()
