@@ -45,8 +45,11 @@ final class Hypha {
     process.currentDirectoryURL = URL(fileURLWithPath: directory ?? scratch.path)
     process.arguments = arguments
     process.standardInput = FileHandle.nullDevice
-    process.standardOutput = try Self.create(files.output)
-    process.standardError = try Self.create(files.errors)
+    let handles = [try Self.create(files.output), try Self.create(files.errors)]
+    (process.standardOutput, process.standardError) = (handles[0], handles[1])
+    // The program has its own by now. Foundation lets go of them only with the last of the process' objects, if ever, and reads
+    // behind a buffer's end where a process with more than some 1,300 open files starts another.
+    defer { for handle in handles { try? handle.close() } }
     try process.run()
   }
 
