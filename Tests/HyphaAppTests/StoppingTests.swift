@@ -118,6 +118,24 @@ extension Processes {
       #expect(await becomesTrue { ProcessTable.hasEnded(node) })
     }
 
+    @Test func `a launcher keeps no files of nodes that it has started again`() async throws {
+      let scratch = try Scratch()
+      let run = try await start(Self.endless, in: scratch)
+      let count = ProcessTable.openFileCount(of: run.id)
+      var killed: Set<Int32> = []
+      for _ in 0..<3 {
+        #expect(await becomesTrue { run.node("a", after: killed) != nil })
+        let node = try #require(run.node("a", after: killed))
+        killed.insert(node)
+        kill(node, SIGKILL)
+      }
+      #expect(await becomesTrue { run.node("a", after: killed) != nil })
+      // What ends a process comes a moment later.
+      #expect(await becomesTrue { ProcessTable.openFileCount(of: run.id) <= count })
+      run.signal(SIGINT)
+      #expect(await run.end().status == 130)
+    }
+
     @Test(
       .enabled(
         if: Places.hasRecording("coselog-receipt.xes.gz"), "the public event logs are not in ../shared/data"))

@@ -32,14 +32,6 @@ final class NodeProcess: Sendable {
   init(node: NodeID, executable: String, arguments: [String]) throws {
     self.node = node
     let (output, errors) = (Pipe(), Pipe())
-    output.fileHandleForReading.readabilityHandler = { [weak self] handle in
-      let bytes = handle.availableData
-      if bytes.isEmpty { self?.ended(handle) } else { self?.takeOutput(bytes) }
-    }
-    errors.fileHandleForReading.readabilityHandler = { [weak self] handle in
-      let bytes = handle.availableData
-      if bytes.isEmpty { self?.ended(handle) } else { self?.takeErrors(bytes) }
-    }
     let input = self.input
     do {
       try process.withLock { process in
@@ -56,6 +48,7 @@ final class NodeProcess: Sendable {
             process.terminationReason == .uncaughtSignal
             ? .killed(signal: process.terminationStatus) : .exited(process.terminationStatus)
           self?.state.withLock { $0.ending = (ending, .now) }
+          self?.stop()
         }
         try process.run()
       }
@@ -63,6 +56,20 @@ final class NodeProcess: Sendable {
       throw HyphaError(
         .failed, "node '\(node)' cannot be started as \(executable)", remedy: "check that it may be executed",
         cause: "\(error)")
+    }
+    read(output) { $0.takeOutput($1) }
+    read(errors) { $0.takeErrors($1) }
+  }
+
+  /// Takes what the child writes, until it has closed the pipe. On a thread of its own: one that is given up while something watches
+  /// it would end this process.
+  private func read(_ pipe: Pipe, _ take: @escaping @Sendable (NodeProcess, Data) -> Void) {
+    let handle = pipe.fileHandleForReading
+    Thread.detachNewThread { [weak self] in
+      while case let bytes = handle.availableData, !bytes.isEmpty { if let self { take(self, bytes) } }
+      // It would stay open for as long as Foundation keeps its object for the process.
+      try? handle.close()
+      self?.ended()
     }
   }
 
@@ -115,8 +122,7 @@ final class NodeProcess: Sendable {
   }
 
   /// Takes note that the child has closed a pipe, on standard error perhaps within a line.
-  private func ended(_ handle: FileHandle) {
-    handle.readabilityHandler = nil
+  private func ended() {
     state.withLock { state in
       state.openPipeCount -= 1
       if state.openPipeCount == 0 { state.errors.end() }

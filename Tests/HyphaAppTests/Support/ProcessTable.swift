@@ -27,6 +27,11 @@ enum ProcessTable {
     }
   }
 
+  /// How many files a process has open.
+  static func openFileCount(of id: Int32) -> Int {
+    (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(id)/fd"))?.count ?? 0
+  }
+
   static func children(of parent: Int32) -> [Entry] { all.filter { $0.parent == parent } }
 
   static func entry(_ id: Int32) -> Entry? {
