@@ -8,7 +8,8 @@ struct AgentsMoveCommand: Command {
     name: "move", abstract: "Move an agent to another node of the running deployment.",
     discussion: """
       Asks a node that runs, through the socket in its data directory; the node that orders moves (that of the \
-      observer's seat, or of the root, by the file that the deployment began with) must run, too. All nodes then begin \
+      observer's seat, or of the root, by the file that the deployment began with, and another one once that has left) must \
+      run, too. All nodes then begin \
       anew for a moment, in their processes. The agent's former node hands over its state, its timers, and how far it \
       has come; its new node takes what it has stated and was given, and begins it. Nothing is lost, doubled or \
       reordered, whoever is killed meanwhile.

@@ -10,7 +10,7 @@ struct TopologyApplyCommand: Command {
     discussion: """
       Shows the plan (hypha topology plan), and asks a node that runs, through the socket in its data directory; the \
       node that orders revisions (that of the observer's seat, or of the root, by the file that the deployment began \
-      with) must run, too. All nodes then begin anew for a moment, in their processes, under the file, which their \
+      with, and another one once that has left) must run, too. All nodes then begin anew for a moment, in their processes, under the file, which their \
       logs keep as a revision of the deployment's. No event is lost, doubled or reordered, whoever is killed \
       meanwhile.
 

@@ -30,6 +30,8 @@ struct RunReport {
   private(set) var typeCounts: [UInt64] = []
   /// The node on which each agent has stated events, that of its newest move where it was moved.
   private(set) var homes: [Int: NodeID] = [:]
+  /// The wishes for moves that were refused.
+  private var refusedMoves: Set<EventID> = []
   /// Events for so many that no pair of them was counted, as nodes have reported it.
   private(set) var broadcastCount: UInt64 = 0
   /// Events of the logs by sender and target, and what nodes have reported to the observer, on all channels.
@@ -176,6 +178,8 @@ struct RunReport {
         note("move \(asked.agent) to \(asked.to)", by: view.principal, at: time, asked.note)
       case MoveRefused.eventType.text:
         let refused = try MoveRefused.decode(record)
+        // Who orders in the place of another says it again.
+        guard refusedMoves.insert(view.causation).inserted else { return }
         note(
           "move \(refused.agent) to \(refused.to): refused", by: view.agent, at: time, refused.reason)
       case AgentArrived.eventType.text:

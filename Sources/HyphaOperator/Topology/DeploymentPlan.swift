@@ -63,6 +63,7 @@ struct DeploymentPlan {
     let past = all.past(
       moves, known.departures, seat: all.newest?.seat ?? old.moveSeat, lost: Set(lost))
     plan = TopologyPlan(from: old, to: new, past, knowsSettings: newest != nil)
+    seat = past.seat
     (self.old, self.new, self.file) = (old, new, file)
     self.lost = Set(lost.map(\.text))
     (logs, revision, knowsSettings) = (paths, newest?.revision ?? 1, newest != nil)
@@ -74,6 +75,8 @@ struct DeploymentPlan {
   }
 
   private let placed: Topology
+  /// The node that orders what is applied.
+  private let seat: NodeID?
   private let lost: Set<String>
 
   private static func unhandled(by agents: [String], _ logs: [any LogReader], _ topology: Topology) throws
@@ -148,10 +151,11 @@ struct DeploymentPlan {
       lines.append("  \(sign) \(change.text)")
       if let cost = change.cost { lines.append(style.dim("      \(cost)")) }
       if change.kind == .nodeRemoved, let node = change.subject, away.contains(node), !lost.contains(node) {
-        lines.append(
-          style.yellow(
-            "      it does not run now, and leaves once it does; where it is gone for good, give it up with --lost \(node)"
-          ))
+        let remedy =
+          node == seat?.text
+          ? "it does not run now, and orders what is applied: start it"
+          : "it does not run now, and leaves once it does; where it is gone for good, give it up with --lost \(node)"
+        lines.append(style.yellow("      \(remedy)"))
       }
       if change.kind == .agentRemoved, let counts = change.subject.flatMap({ unhandled[$0] }) {
         let text = counts.sorted { $0.key < $1.key }.map { "\(Human.count($0.value)) \($0.key)" }

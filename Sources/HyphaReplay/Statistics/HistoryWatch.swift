@@ -28,7 +28,10 @@ public struct HistoryWatch: Sendable {
       var orders: [UInt32: LogEntry] = [:]
       for lane in try log.laneHeads().keys where lane == Self.lane(lane.agent, AgentMoved.eventType) {
         for entry in try Self.entries(of: lane, in: log) {
-          guard let order = try? AgentMoved.decode(entry.record), order.to == node else { continue }
+          guard let order = try? AgentMoved.decode(entry.record), order.to == node,
+            // Who orders in the place of another says it again.
+            entry.position < orders[order.move]?.position ?? .init(rawValue: .max)
+          else { continue }
           orders[order.move] = entry
         }
       }

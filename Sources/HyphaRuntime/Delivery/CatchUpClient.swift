@@ -113,6 +113,9 @@ struct CatchUpClient: Sendable {
     peers[node]?.version = version
   }
 
+  /// The version of the topology under which a node has answered a greeting last.
+  func version(of node: NodeID) -> UInt32? { peers[node]?.version }
+
   /// Whether a node has answered a greeting under a version of the topology: what it has told since is told under that.
   func wasGreeted(by node: NodeID, under version: UInt32) -> Bool { peers[node]?.version == version }
 

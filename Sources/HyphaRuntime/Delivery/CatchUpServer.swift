@@ -257,8 +257,9 @@ final class CatchUpServer: Sendable {
   }
 
   /// Whether a lane begins here, or agents of this node take it, and it goes to `node`. What nodes state under their own
-  /// names is served by themselves alone.
+  /// names is served by themselves alone; but who has ordered something, and lost that, has it back from anybody.
   private func mayServe(_ lane: Lane, to node: NodeID) -> Bool {
+    if lane.agent == node.author, OrderSuccession.isOfOrders(lane) { return true }
     if routes.hasHandedOver(lane, to: node) { return true }
     // Who has lost its disk has its own back from its replicas.
     if routes.topology.agent(lane.agent)?.node == node,

@@ -60,6 +60,11 @@ extension Node {
     judge { detector, now in detector.left(node, at: now).map { [$0] } ?? [] }
   }
 
+  /// What another node was last taken for; ``FailureDetector/Standing/unknown`` while it was not heard since this one began.
+  func standing(of node: NodeID) -> FailureDetector.Standing {
+    desks.membership.state.withLock { $0.detector.peers[node]?.standing ?? .unknown }
+  }
+
   /// The nodes that do not look as if they would answer; of those that are there none while this node does not judge.
   var silentNodes: Set<NodeID> {
     desks.membership.state.withLock { $0.isJudging ? $0.detector.silentNodes : [] }

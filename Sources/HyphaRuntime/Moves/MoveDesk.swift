@@ -16,6 +16,8 @@ final class MoveDesk: Sendable {
     var ordered: [AgentMoved] = []
     /// Whether this node answers wishes, where it is the one that does.
     var ordering: Ordering
+    /// What it asks others before, where it may have lost what it had ordered.
+    var recall: OrderRecall
     /// Whether another file was ordered, or a node has left, which is on its way into the log.
     var isRevised = false
     /// What of the nodes that leave this one has still to get; and those that it has released.
@@ -89,7 +91,9 @@ final class MoveDesk: Sendable {
       brought[move.order.agent] = earlier.flatMap { reading.handover($0.order) }
     }
     state = Mutex(
-      State(reading: reading, ordering: file.lastOrderer == nil ? .orders : .waits, missing: missing))
+      State(
+        reading: reading, ordering: try Ordering.atStart(of: log, under: file),
+        recall: OrderRecall(of: node.author), missing: missing))
   }
 
   /// What of an agent's own lanes stands in this log and was stated: of what came from its former node some may have been

@@ -30,7 +30,13 @@ extension Node {
   var openMoveCount: Int {
     desks.moves.state.withLock { state in
       let isOpen = routes.node == topology.moveSeat
-      let openCount = isOpen ? state.reading.moves.newest.count { $0.stage != .arrived } : 0
+      // Who comes later does not learn that agents have arrived on nodes which have left.
+      let openCount =
+        isOpen
+        ? state.reading.moves.newest.count {
+          $0.stage != .arrived && !topology.isRetired($0.order.agent) && topology.agent($0.order.agent) != nil
+            && !topology.hasLeft($0.order.to)
+        } : 0
       // One that begins anew has its activations to state.
       let isBeginning = !state.isBegun && !state.reading.moves.moves.isEmpty
       return openCount + state.reading.unanswered.count + state.reading.unansweredRevisions.count

@@ -81,11 +81,12 @@ extension Node {
       batch.snapshots[LossReading.owner] = try openLosses()
       batch.snapshots.merge(kept) { $1 }
       batch.snapshots.merge(shared) { $1 }
+      batch.snapshots.merge(keptOrdering()) { $1 }
       batch.snapshots.merge(rejoined?.kept ?? [:]) { $1 }
       batch.cursors.merge(places) { $1 }
       try await commitOnce(batch, activations + moved, alreadySent: true)
     } else {
-      var batch = LogBatch(snapshots: kept)
+      var batch = LogBatch(snapshots: kept.merging(keptOrdering()) { $1 })
       batch.cursors = revision.cursors
       log.submit(batch) { _ in }
     }

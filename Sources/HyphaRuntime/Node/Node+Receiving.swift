@@ -130,15 +130,19 @@ extension Node: TransportReceiver {
     case .welcome(_, _, _, let version):
       let isAdded = state.withLock { state in
         state.client.welcomed(by: node, under: version)
-        guard state.mayBeAdded, node == topology.moveSeat else { return false }
+        guard state.mayBeAdded, node == topology.moveSeat || routes.node == topology.moveSeat else {
+          return false
+        }
         state.mayBeAdded = false
         return version > topology.version
       }
       if isAdded { couriers[.persistent]?.courier.withLock { $0.join() } }
+      learnOrders(byVersion: version)
       heard(node)
     case .refused(.greetFirst, _):
       if state.withLock({ $0.client.mustGreet(node) }) { heardOfRestart(of: node) }
     case .refused(let kind, let reason):
+      if kind == .unauthorized, desks.moves.state.withLock({ $0.recall.refused(by: node) }) { return }
       if tells(kind, of: node) { note(refusal: "node '\(node)' refuses: \(reason.shown())") }
     case .heads(let log, let through, let heads):
       let hasAdopted = state.withLock { $0.client.wasGreeted(by: node, under: topology.version) }
@@ -166,6 +170,7 @@ extension Node: TransportReceiver {
           isFull: heads.count == ControlMessage.headCountMax)
       }
     case .records(let lane, let after, let records):
+      if take(recalled: records, of: lane, after: after, from: node) { return }
       if lane.channel == .persistent {
         repair.withLock { $0.answered(byteCount: records.reduce(0) { $0 + $1.byteCount }) }
       }

@@ -226,7 +226,8 @@ public final class Node: Sendable {
           peers: peers, greeting: .hello(routes.greeting), interval: topology.membership.heartbeat,
           own: (configuration.node, replicas.nodes), left: topology.leftNodes),
         earlierLosses: try LossReading.saved(in: log),
-        mayBeAdded: topology.revision == 1 && head == Position.start.next))
+        mayBeAdded: topology.revision == 1
+          && (head == Position.start.next || moves.state.withLock { $0.ordering == .recalls })))
   }
 
   /// Where the lanes of other nodes go on, and the newest time of any event in the log: the clock must not fall back
@@ -384,7 +385,7 @@ public final class Node: Sendable {
     lookAfterTopology()
     lookAfterMoves()
     lookAfterLeaving()
-    lookAfterSuccession()
+    lookAfterOrdering()
     lookAfterOversight()
     lookAfterHeads()
     lookAfterHandlers()

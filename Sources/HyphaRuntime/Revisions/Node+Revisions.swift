@@ -118,6 +118,12 @@ extension Node {
       var moves = next.reading.moves
       for order in desks.moves.state.withLock({ $0.ordered }) { moves.take(order, at: .zero) }
       switch answer(to: next.asked, next.reading, moves) {
+      case nil:
+        // Later.
+        return desks.moves.state.withLock { state in
+          state.given.remove(next.cause.event)
+          state.isRevised = false
+        }
       case .revised(let order): return _ = state(own: order, because: next.cause)
       case .refused(let refusal):
         state(own: refusal, because: next.cause)
@@ -127,8 +133,9 @@ extension Node {
     }
   }
 
+  /// The answer to a wish; nil where it has to wait.
   private func answer(to asked: RevisionAsked, _ reading: MoveReading, _ moves: AgentMoves)
-    -> Revisions.Answer
+    -> Revisions.Answer?
   {
     guard let file = configuration.file else {
       return .refused(RevisionRefused(reasons: ["node '\(routes.node)' was started without a topology file"]))
@@ -141,13 +148,31 @@ extension Node {
       let answer = reading.revisions.answer(
         to: asked, now: (file.text, try file.read(file.text)), new: try file.read(asked.file),
         running: topology, moves: moves, departures: reading.departures, version: version)
-      guard case .revised(let order) = answer, silentNodes.contains(order.seat) else { return answer }
-      return .refused(
-        RevisionRefused(reasons: [
-          "node '\(order.seat)' is to order moves and files in the place of '\(routes.node)', and is not there; start it first"
-        ]))
+      guard case .revised(let order) = answer else { return answer }
+      if let reason = obstacle(toGivingUp: asked.lost ?? []) {
+        return .refused(RevisionRefused(reasons: [reason]))
+      }
+      // Nobody orders before that one does.
+      switch order.seat == routes.node ? .up : standing(of: order.seat) {
+      case .up: return answer
+      case .unknown: return nil
+      case .down, .left, .suspected:
+        return .refused(
+          RevisionRefused(reasons: [
+            "node '\(order.seat)' is to order moves and files in the place of '\(routes.node)', and is not there; start it first"
+          ]))
+      }
     } catch {
       return .refused(RevisionRefused(reasons: ["the file cannot be read: \(error)"]))
     }
+  }
+
+  /// Why nodes cannot be given up: who has ordered before and leaves is the only one that tells of the file by which it leaves to nodes
+  /// that do not follow it yet.
+  private func obstacle(toGivingUp lost: [NodeID]) -> String? {
+    let behind = topology.stayingNodes.map(\.id).filter { $0 != routes.node && !server.isAlike($0) }
+    guard let node = lost.first(where: topology.hasOrdered), let other = behind.first else { return nil }
+    return
+      "node '\(node)' cannot be given up: node '\(other)' has not been heard under revision \(topology.revision), of which '\(node)' alone can tell it; start both, or give up '\(other)', too"
   }
 }

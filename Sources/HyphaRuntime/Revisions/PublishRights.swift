@@ -94,13 +94,18 @@ struct PublishRights: Sendable {
     return false
   }
 
-  /// The node of a lane's agent, which runs under this file, tells how far the lane goes. Only the first time counts: what the agent
-  /// stated under earlier files is not beyond that. A node with replicas does not tell of what it holds back, so nothing follows.
+  /// The node that states a lane, which runs under this file, tells how far the lane goes. Only the first time counts: what was stated
+  /// under earlier files is not beyond that. A node with replicas does not tell of what it holds back of its agents, so nothing follows;
+  /// and of what nodes state under their own names only what one has ordered that orders no more is held against it: one that has lost
+  /// its disk begins under an earlier file.
   mutating func adopted(_ lane: Lane, at end: LanePoint) {
-    guard topology.revision > 1, lane.channel.isLogged, ends[lane] == nil,
-      let origin = topology.agent(lane.agent).flatMap({ topology.node($0.node) }),
-      origin.replicas.nodes.isEmpty
-    else { return }
+    guard topology.revision > 1, lane.channel.isLogged, ends[lane] == nil else { return }
+    if let agent = topology.agent(lane.agent) {
+      guard topology.node(agent.node)?.replicas.nodes.isEmpty == true else { return }
+    } else {
+      guard topology.nodes.contains(where: { $0.id.author == lane.agent && topology.hasOrdered($0.id) })
+      else { return }
+    }
     ends[lane] = end
   }
 }

@@ -24,24 +24,27 @@ import Testing
       run(2)
     }
 
-    static func topology(_ nodes: [NodeID], worker: NodeID? = nil) throws -> Topology {
-      try Topology(
+    static func topology(_ nodes: [NodeID], worker: NodeID? = nil, seat: NodeID? = nil) throws -> Topology {
+      var policy = ObserverPolicy()
+      policy.node = seat
+      return try Topology(
         name: "succession", nodes: nodes.map { NodeSpec(id: $0) },
         agents: [
           AgentSpec(id: "root", kind: "supervisor", node: nodes[0]),
           AgentSpec(id: "worker", kind: "recorder", node: worker ?? nodes[1], reportsTo: "root"),
         ],
-        membership: MembershipSettings(suspicion: .fixed(after: .seconds(3)), downAfter: .seconds(3)))
+        membership: MembershipSettings(suspicion: .fixed(after: .seconds(3)), downAfter: .seconds(3)),
+        observer: policy)
     }
 
     func run(_ seconds: Int) { deployment.run(for: .seconds(seconds)) }
 
-    func apply(_ nodes: [NodeID], worker: NodeID? = nil, on node: NodeID, for seconds: Int = 8) throws {
-      file = try Self.topology(nodes, worker: worker)
+    func apply(_ nodes: [NodeID], worker: NodeID? = nil, on node: NodeID, seat: NodeID? = nil) throws {
+      file = try Self.topology(nodes, worker: worker, seat: seat)
       let text = try texts.text(file)
       _ = try deployment.node(node)?.apply(text, after: revision, by: "ana", note: nil)
       revision += 1
-      run(seconds)
+      run(8)
     }
 
     func begin(_ node: NodeID) throws { _ = try deployment.begin(node) }
@@ -142,28 +145,26 @@ import Testing
   @Test func `nothing is ordered before all is known that was ordered before`() throws {
     let office = try Office(["a", "b", "c", "d"], worker: "c", seed: 5)
     let deployment = office.deployment
-    // The next one to order does not hear the former: it does not know of its last move.
+    // The next one to order does not hear the former: it does not know of the file by which it is to.
     deployment.network.setCut(true, between: "a", and: "b")
-    _ = try deployment.node("c")?.move("worker", to: "d", by: "ana", note: nil)
-    office.run(1)
     let second = try Office.topology(["b", "c", "d"], worker: "c")
     _ = try deployment.node("c")?.apply(office.texts.text(second), after: 1, by: "ana", note: nil)
-    office.run(1)
+    office.run(2)
     #expect(try MoveReading(deployment.reader(of: "c")).revisions.number == 2)
-    #expect(try MoveReading(deployment.reader(of: "b")).moves.moves.isEmpty)
+    #expect(try MoveReading(deployment.reader(of: "b")).revisions.number == 1)
     deployment.kill("a")
     deployment.network.setCut(false, between: "a", and: "b")
     office.run(5)
-    _ = try deployment.node("c")?.move("worker", to: "b", by: "ana", note: nil)
+    _ = try deployment.node("c")?.move("worker", to: "d", by: "ana", note: nil)
     office.run(10)
     // Nobody orders while the former is away.
-    #expect(try MoveReading(deployment.reader(of: "c")).moves.moves.map(\.order.agent) == ["worker", "root"])
+    #expect(try MoveReading(deployment.reader(of: "c")).moves.moves.map(\.order.agent) == ["root"])
     try office.begin("a")
     office.run(20)
     #expect(deployment.left == ["a"])
     try office.check(["b", "c", "d"])
     let moves = try #require(try office.readings(["b"]).first?.moves.moves.map(\.order))
-    #expect(moves.map(\.agent) == ["worker", "root", "worker"] && moves.last?.to == "b", "\(moves)")
+    #expect(moves.map(\.agent) == ["root", "worker"] && moves.last?.to == "d", "\(moves)")
   }
 
   @Test func `a file that has a node order which is not there is refused`() throws {
@@ -182,5 +183,120 @@ import Testing
         "node 'b' is to order moves and files in the place of 'a', and is not there; start it first"
       ])
     try deployment.stop()
+  }
+
+  @Test func `a node to order that was not heard yet is waited for`() throws {
+    let office = try Office(["a", "b", "c"], seed: 6)
+    let deployment = office.deployment
+    deployment.kill("a")
+    deployment.kill("b")
+    let second = try Office.topology(["b", "c"])
+    _ = try deployment.node("c")?.apply(office.texts.text(second), after: 1, by: "ana", note: nil)
+    office.run(6)
+    // It has the wish before it can know whether the next one to order is there.
+    try office.begin("a")
+    office.run(2)
+    #expect(try MoveReading(deployment.reader(of: "a")).revisions.number == 1)
+    #expect(try MoveReading(deployment.reader(of: "a")).unansweredRevisions.count == 1)
+    try office.begin("b")
+    office.run(10)
+    #expect(deployment.left == ["a"])
+    try office.check(["b", "c"])
+  }
+
+  @Test func `who has ordered is not given up while it alone can tell somebody of the file`() throws {
+    let office = try Office(["a", "b", "c", "d"], seed: 10)
+    let deployment = office.deployment
+    deployment.kill("d")
+    try office.apply(["b", "c", "d"], on: "c")
+    #expect(deployment.left.isEmpty)
+    deployment.kill("a")
+    office.run(2)
+    func giveUp() throws -> Record? {
+      let text = try office.texts.text(Office.topology(["b", "c", "d"], worker: "c"))
+      let id = try deployment.node("c")?.apply(text, after: 2, by: "ana", note: nil, lost: ["a"])
+      office.run(5)
+      return try deployment.reader(of: "c").read(after: .start, limit: .max, byteLimit: .max)
+        .first { $0.record.causation == id }?.record
+    }
+    let refusal = try RevisionRefused.decode(try #require(try giveUp()))
+    #expect(
+      refusal.reasons.first?.hasPrefix(
+        "node 'a' cannot be given up: node 'd' has not been heard under revision 2") == true, "\(refusal)")
+    try office.begin("a")
+    try office.begin("d")
+    deployment.run(for: .milliseconds(1500))
+    deployment.kill("a")
+    office.run(2)
+    // Whether it had left by then: nobody needs it any more.
+    if !deployment.left.contains("a") { #expect(try giveUp()?.type == TopologyRevised.eventType) }
+    office.run(5)
+    for node in ["b", "c", "d"] as [NodeID] {
+      #expect(deployment.node(node)?.topology.moveSeat == "b", "\(node)")
+    }
+    try deployment.stop()
+  }
+
+  @Test(arguments: [nil, 384])
+  func `who orders and has lost its disk has what it ordered back from the others`(ownByteCountMax: Int?)
+    throws
+  {
+    let office = try Office(["a", "b", "c"], seed: 7, ownByteCountMax: ownByteCountMax)
+    let deployment = office.deployment
+    try office.apply(["a", "b", "c"], worker: "c", on: "c")
+    _ = try deployment.node("c")?.move("worker", to: "b", by: "ana", note: nil)
+    office.run(4)
+    try office.apply(["a", "b", "c", "d"], worker: "c", on: "c")
+    deployment.kill("a")
+    office.run(2)
+    deployment.loseDisk(of: "a", startingWith: try office.texts.file(office.file))
+    try office.begin("a")
+    // It dies over it, too.
+    deployment.run(for: .milliseconds(300))
+    deployment.kill("a")
+    try office.begin("a")
+    office.run(8)
+    office.expect(["a", "b", "c"], orders: "a", worker: "b")
+    deployment.add("d", try office.texts.file(office.file))
+    try office.begin("d")
+    office.run(6)
+    _ = try deployment.node("d")?.move("worker", to: "d", by: "ana", note: nil)
+    office.run(6)
+    office.expect(["a", "b", "c", "d"], orders: "a", worker: "d")
+    try office.check(["a", "b", "c", "d"])
+  }
+
+  @Test func `who orders and has lost its disk orders nothing again that was ordered, without any file`()
+    throws
+  {
+    let office = try Office(["a", "b", "c"], seed: 8)
+    let deployment = office.deployment
+    _ = try deployment.node("c")?.move("worker", to: "c", by: "ana", note: nil)
+    office.run(4)
+    deployment.kill("a")
+    deployment.loseDisk(of: "a")
+    _ = try deployment.node("c")?.move("worker", to: "b", by: "ana", note: nil)
+    office.run(2)
+    try office.begin("a")
+    office.run(8)
+    office.expect(["a", "b", "c"], orders: "a", worker: "b")
+    try office.check(["a", "b", "c"])
+    let moves = try office.readings(["a", "b", "c"]).map { $0.moves.moves.map(\.order.to) }
+    #expect(moves == [["c", "b"], ["c", "b"], ["c", "b"]])
+  }
+
+  @Test func `who has lost its disk, and by its file would order, follows who does`() throws {
+    let office = try Office(["a", "b", "c"], seed: 9)
+    let deployment = office.deployment
+    try office.apply(["a", "b", "c"], worker: "c", on: "c", seat: "b")
+    office.expect(["a", "b", "c"], orders: "a", worker: "c")
+    deployment.kill("b")
+    office.run(2)
+    deployment.loseDisk(of: "b", startingWith: try office.texts.file(office.file))
+    try office.begin("b")
+    _ = try deployment.node("c")?.move("worker", to: "a", by: "ana", note: nil)
+    office.run(8)
+    office.expect(["a", "b", "c"], orders: "a", worker: "a")
+    try office.check(["a", "b", "c"])
   }
 }

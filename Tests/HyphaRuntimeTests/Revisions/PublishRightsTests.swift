@@ -81,6 +81,16 @@ import Testing
       #expect(try allows("x", type, version: 7) && !allows("z", type, version: 1), "\(type)")
     }
     #expect(try allows("hub", NodeEnding.eventType, version: 7))
+
+    // Nor by claiming the earlier file, once it has said how far its orders go.
+    let author = NodeID("hub").author
+    let orders = Lane(agent: author, channel: .persistent, target: .type(AgentMoved.eventType))
+    let all = try (1...3).map {
+      try record(UInt64($0), version: 1, principal: author, type: AgentMoved.eventType, agent: author)
+    }
+    var late = rights
+    late.adopted(orders, at: all[1].point)
+    #expect(!late.areLate(Array(all[..<2]), of: orders) && late.areLate(all, of: orders))
   }
 
   @Test func `nobody claims an earlier file for what comes behind where its lane stood then`() throws {
