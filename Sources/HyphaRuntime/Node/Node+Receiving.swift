@@ -189,6 +189,8 @@ extension Node: TransportReceiver {
   /// Learns how far a node has got with the lanes of another.
   private func takeCopies(of origin: NodeID, _ heads: [ControlMessage.LaneEnd], by node: NodeID) throws {
     guard state.withLock({ $0.client.hasAsked(node, forCopiesOf: origin) }) else {
+      // A node that ran here before may have asked, and all are asked of who has left.
+      guard !topology.hasLeft(origin) else { return }
       return note(refusal: "node '\(node)' told of copies of '\(origin)', for which it was not asked")
     }
     if origin == configuration.node { return acknowledged(heads, by: node) }

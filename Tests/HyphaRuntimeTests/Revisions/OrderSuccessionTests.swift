@@ -95,6 +95,8 @@ import Testing
     // A wish that is refused: it is there already.
     _ = try deployment.node("b")?.move("worker", to: "c", by: "ana", note: nil)
     office.run(2)
+    // Two files: of the first one, the one that leaves is who orders.
+    try office.apply(["a", "b", "c"], worker: "b", on: "c", seat: "b")
     try office.apply(["b", "c"], worker: "c", on: "c")
     #expect(deployment.left == ["a"])
     office.expect(["b", "c"], orders: "b", worker: "c")
@@ -126,6 +128,11 @@ import Testing
     office.run(8)
     office.expect(["c", "d", "e"], orders: "d", worker: "d")
     try office.check(["c", "d", "e"])
+    // Who takes the newest file follows it at once, and with it who orders.
+    let unsaid = try OrderSuccession(deployment.reader(of: "c")).unsaid.map(\.order)
+    let files = unsaid.compactMap { if case .revised(let order) = $0 { order.revision } else { nil } }
+    #expect(files == [6, 5, 4, 3, 2] && unsaid.count > files.count)
+    #expect(unsaid.prefix(5).allSatisfy { if case .revised = $0 { true } else { false } })
     let moves = try #require(try office.readings(["e"]).first?.moves.moves.map(\.order))
     #expect(moves.map(\.agent) == ["worker", "root", "worker", "root"], "\(moves)")
   }
@@ -266,23 +273,54 @@ import Testing
     try office.check(["a", "b", "c", "d"])
   }
 
-  @Test func `who orders and has lost its disk orders nothing again that was ordered, without any file`()
+  @Test func `who orders and has lost its disk orders nothing anew that was ordered, without any file`()
     throws
   {
     let office = try Office(["a", "b", "c"], seed: 8)
     let deployment = office.deployment
-    _ = try deployment.node("c")?.move("worker", to: "c", by: "ana", note: nil)
+    // The wish is lost with the disk, too.
+    _ = try deployment.node("a")?.move("worker", to: "c", by: "ana", note: nil)
     office.run(4)
     deployment.kill("a")
     deployment.loseDisk(of: "a")
     _ = try deployment.node("c")?.move("worker", to: "b", by: "ana", note: nil)
-    office.run(2)
+    // It dies before it has heard anybody.
+    for other in ["b", "c"] as [NodeID] { deployment.network.setCut(true, between: "a", and: other) }
+    try office.begin("a")
+    office.run(8)
+    #expect(try deployment.reader(of: "a").head() > .start)
+    #expect(try MoveReading(deployment.reader(of: "a")).moves.moves.isEmpty)
+    deployment.kill("a")
+    for other in ["b", "c"] as [NodeID] { deployment.network.setCut(false, between: "a", and: other) }
     try office.begin("a")
     office.run(8)
     office.expect(["a", "b", "c"], orders: "a", worker: "b")
     try office.check(["a", "b", "c"])
     let moves = try office.readings(["a", "b", "c"]).map { $0.moves.moves.map(\.order.to) }
     #expect(moves == [["c", "b"], ["c", "b"], ["c", "b"]])
+  }
+
+  @Test func `a log has all that was ordered only where each lane of orders is there to its end`() throws {
+    let office = try Office(["a", "b", "c"], seed: 11)
+    _ = try office.deployment.node("c")?.move("worker", to: "c", by: "ana", note: nil)
+    office.run(4)
+    try office.deployment.stop()
+    let log = try office.deployment.reader(of: "b")
+    let heads = try log.laneHeads().filter { $0.key.agent == NodeID("a").author }.mapValues(\.point)
+    let moves = try #require(heads.keys.first { $0.target == .type(AgentMoved.eventType) })
+    #expect(try OrderSuccession.hasAll(of: heads, in: log))
+    // One more than it has, of a lane that it has and of one that it has not; of others nothing matters.
+    for type in OrderSuccession.types {
+      let lane = Lane(agent: moves.agent, channel: .persistent, target: .type(type))
+      var ends = heads
+      let end = heads[lane] ?? .start
+      ends[lane] = LanePoint(epoch: max(end.epoch, 1), sequence: end.sequence + 1)
+      #expect(try !OrderSuccession.hasAll(of: ends, in: log), "\(type)")
+    }
+    var ends = heads
+    ends[Lane(agent: moves.agent, channel: .persistent, target: .type(LogHeadSigned.eventType))] = LanePoint(
+      epoch: .max, sequence: 1)
+    #expect(try OrderSuccession.hasAll(of: ends, in: log))
   }
 
   @Test func `who has lost its disk, and by its file would order, follows who does`() throws {
