@@ -69,11 +69,11 @@ extension Node {
   /// - Throws: ``HyphaError/Code/tooLarge``, before the event has a number: one that is given and not used would end the stream.
   private func parts(of draft: Draft) throws -> [Draft] {
     let limit = min(configuration.ownByteCountMax ?? .max, limits.payloadByteCountMax)
-    guard TopologyEvents.divisible.contains(draft.type), draft.payload.count > limit else {
+    guard TopologyEvents.divisible[draft.type] != nil, draft.payload.count > limit else {
       try checkSize(of: draft)
       return [draft]
     }
-    return try EventParts.divide(draft.payload, limit: limit).map { payload in
+    return try EventParts.divide(draft.payload, of: draft.type, limit: limit).map { payload in
       var part = draft
       (part.id, part.time) = newEvent()
       (part.event, part.payload) = (nil, payload)

@@ -147,10 +147,12 @@ extension TopologyDesk {
   /// Whether an event of the topology is of the revision that is followed, and not of an earlier one that came late.
   private func isCurrent(_ record: Record) -> Bool { record.header.authority.policyVersion >= oldest }
 
-  /// The event that a record is, or is the last part of; nil where there is more to come, and for what is of an earlier
-  /// revision. In the order of the log, and each once.
+  /// The event of the topology that a record is, or is the last part of; nil where there is more to come, and for what is of an
+  /// earlier revision, or of the file. In the order of the log, and each once.
   func whole(_ record: Record) -> Record? {
-    isCurrent(record) ? state.withLock { $0.parts.take(record) } : nil
+    // Parts of what is said of files are kept by who reads that.
+    guard isCurrent(record), TopologyEvents.all.contains(record.type) else { return nil }
+    return state.withLock { $0.parts.take(record) }
   }
 
   /// Takes note of a ``whole(_:)`` event that the log has of the topology; in the order of the log, and one call at a time.

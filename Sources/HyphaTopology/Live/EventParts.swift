@@ -28,7 +28,9 @@ struct EventPart: Codable {
 /// 1. an event is given out with its last part, as the same bytes as were divided, or never;
 /// 2. parts go together only in their order, of one author, one epoch and one cause: who begins to state an event anew, or
 ///    states another one of the type, has not stated what was begun before;
-/// 3. what is no part is given out as it is.
+/// 3. what is no part is given out as it is;
+/// 4. what becomes of an event follows from the lane that it is in alone, and of none more is kept than its type may have
+///    (``TopologyEvents/divisible``).
 public struct EventParts: Sendable, Hashable, Codable {
   /// An event that has not come whole.
   private struct Open: Sendable, Hashable, Codable {
@@ -46,18 +48,17 @@ public struct EventParts: Sendable, Hashable, Codable {
       self.count = count
     }
 
-    func isContinued(by record: Record, _ piece: EventPart.Piece) -> Bool {
+    func isContinued(by record: Record, _ piece: EventPart.Piece, upTo byteCountMax: Int) -> Bool {
       let header = record.header
       return piece.number == taken && piece.count == count && header.epoch == epoch
         && header.causation == cause
-        && bytes.bytes.count + piece.bytes.bytes.count <= EventParts.byteCountMax
+        && bytes.bytes.count + piece.bytes.bytes.count <= byteCountMax
     }
   }
 
   private var open: [Open] = []
 
-  /// The most bytes of an event in parts, and the most of one part.
-  public static let byteCountMax = 64 << 20
+  /// The most bytes of one part.
   static let partByteCountMax = 256 << 10
 
   /// Nothing is under way.
@@ -66,12 +67,17 @@ public struct EventParts: Sendable, Hashable, Codable {
   /// Takes a record, and returns it, or the whole event that it is the last part of: with the last part's header. Nil for a
   /// part that others have to follow, and for one that nothing goes before.
   public mutating func take(_ record: Record) -> Record? {
-    guard TopologyEvents.divisible.contains(record.type) else { return record }
+    // What is told one node alone is not divided: parts of two lanes would come between each other.
+    guard let byteCountMax = TopologyEvents.divisible[record.type], record.header.addressee == nil else {
+      return record
+    }
     let place = open.firstIndex { $0.author == record.agent && $0.type == record.type }
     var known = place.map { open.remove(at: $0) }
     guard let piece = EventPart.read(record) else { return record }
     if piece.number == 0 { known = Open(record, count: piece.count) }
-    guard var event = known, event.isContinued(by: record, piece) else { return nil }
+    guard var event = known, event.isContinued(by: record, piece, upTo: byteCountMax) else {
+      return nil
+    }
     known = nil
     event.taken += 1
     event.bytes.bytes += piece.bytes.bytes
@@ -80,17 +86,19 @@ public struct EventParts: Sendable, Hashable, Codable {
       return nil
     }
     let limits = WireLimits(
-      payloadByteCountMax: Self.byteCountMax, frameRecordCountMax: 1, frameByteCountMax: 0)
+      payloadByteCountMax: byteCountMax, frameRecordCountMax: 1, frameByteCountMax: 0)
     return try? Record(record.header, payload: event.bytes.bytes, limits: limits)
   }
 
   /// The payloads of the parts that carry an event's, none of them longer than `limit`.
   ///
-  /// - Throws: ``HyphaError/Code/tooLarge`` where it has more than ``byteCountMax`` bytes.
-  public static func divide(_ payload: [UInt8], limit: Int) throws -> [[UInt8]] {
+  /// - Throws: ``HyphaError/Code/tooLarge`` where it has more bytes than an event of its type may have
+  ///   (``TopologyEvents/divisible``).
+  public static func divide(_ payload: [UInt8], of type: EventTypeName, limit: Int) throws -> [[UInt8]] {
+    let byteCountMax = TopologyEvents.divisible[type] ?? limit
     guard payload.count <= byteCountMax else {
       throw HyphaError(
-        .tooLarge, "an event of \(payload.count) bytes cannot be stated, not even in parts",
+        .tooLarge, "\(type) of \(payload.count) bytes cannot be stated, not even in parts",
         remedy: "keep it to \(byteCountMax)")
     }
     // Four characters have three bytes; what stands around them is shorter than the rest.
@@ -105,8 +113,22 @@ public struct EventParts: Sendable, Hashable, Codable {
 }
 
 extension TopologyEvents {
-  /// What is stated in parts where no record has room for it.
-  public static let divisible = all.union([
-    RevisionAsked.eventType, RevisionRefused.eventType, TopologyRevised.eventType,
-  ])
+  /// What is stated in parts where no record has room for it, and the most bytes of one such event.
+  ///
+  /// A node keeps what has come of one event of each author and type. No bound over several types can be kept: lanes come to each node
+  /// in an order of their own, so nodes would not drop the same events. So each type has no more than has to be said with it.
+  public static let divisible: [EventTypeName: Int] = {
+    var byteCounts: [EventTypeName: Int] = [:]
+    for type in all.union([RevisionAsked.eventType]) { byteCounts[type] = 4 << 20 }
+    // What operators want. What refuses it says it again, and why.
+    for type in [RuleAsked.eventType, QuestionRuleAsked.eventType] { byteCounts[type] = 3 << 20 }
+    // So many supervisors as one may list, each with as many nodes.
+    byteCounts[LoadReported.eventType] = 10 << 20
+    // These grow with all links, or with all agents that there ever were. Only nodes that decide state them.
+    let growing = [
+      LinksChanged.eventType, LinksSuggested.eventType, TopologyRevised.eventType, RevisionRefused.eventType,
+    ]
+    for type in growing { byteCounts[type] = 64 << 20 }
+    return byteCounts
+  }()
 }

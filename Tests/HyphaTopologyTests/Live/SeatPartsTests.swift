@@ -89,7 +89,8 @@ import Testing
           case .superseded(let event): (event, SeatSuperseded.eventType)
           }
         let payload = Array(try JSON.encode(event))
-        let payloads = payload.count > limit ? try EventParts.divide(payload, limit: limit) : [payload]
+        let payloads =
+          payload.count > limit ? try EventParts.divide(payload, of: type, limit: limit) : [payload]
         waiting = try payloads.map { try record($0, type, cause: answer.cause) }
       }
       guard !waiting.isEmpty else { return nil }
