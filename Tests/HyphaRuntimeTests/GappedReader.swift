@@ -6,12 +6,16 @@ final class GappedReader: LogReader {
   private let log: any LogReader
   private let gap: LogGap
   private let kept: Set<Position>
+  private let isUnreadable: Bool
 
-  /// - Parameter kept: what is there all the same.
+  /// - Parameters:
+  ///   - kept: what is there all the same.
+  ///   - isUnreadable: whether looking for one of them fails.
   init(
-    _ log: any LogReader, lost range: ClosedRange<Position>, but kept: Set<Position> = [], pruned: Bool
+    _ log: any LogReader, lost range: ClosedRange<Position>, but kept: Set<Position> = [], pruned: Bool,
+    isUnreadable: Bool = false
   ) {
-    self.log = log
+    (self.log, self.isUnreadable) = (log, isUnreadable)
     self.kept = kept
     gap = LogGap(range: range, kind: pruned ? .pruned : .quarantined(reason: "damaged"), anchor: nil)
   }
@@ -25,7 +29,8 @@ final class GappedReader: LogReader {
   }
 
   func entry(at position: Position) throws -> LogEntry? {
-    isLost(position) ? nil : try log.entry(at: position)
+    if isUnreadable, isLost(position) { throw HyphaError(.logFailed, "position \(position) is unreadable") }
+    return isLost(position) ? nil : try log.entry(at: position)
   }
 
   func indexedPositions(

@@ -145,7 +145,11 @@ final class CatchUpServer: Sendable {
   }
 
   /// The answer to a request of `node`; nil where it asks for nothing that is answered here.
-  func answer(_ request: ControlMessage, from node: NodeID) -> ControlMessage? {
+  ///
+  /// - Parameter tell: takes what is refused of it, where the rest is answered.
+  func answer(
+    _ request: ControlMessage, from node: NodeID, tell: (String) -> Void = { _ in }
+  ) -> ControlMessage? {
     switch request {
     case .sync, .fetch, .vouch, .copies:
       guard state.withLock({ $0.greeted.contains(node) }) else { return Self.greetFirst }
@@ -158,7 +162,7 @@ final class CatchUpServer: Sendable {
       return copies(of: origin, for: node, after: id == told ? since : 0)
     case .hello(let greeting): return greet(node, greeting)
     case .vouch(let runs):
-      return self.runs?.answer(runs, for: node)
+      return self.runs?.answer(runs, for: node, tell: tell)
         ?? .refused(.other, reason: "node '\(routes.node)' has no key to sign with")
     case .welcome, .refused, .heads, .records, .vouched, .copied, .goodbye, .progress, .incarnation:
       return nil

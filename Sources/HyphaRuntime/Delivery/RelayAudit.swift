@@ -14,7 +14,8 @@ struct RelayAudit: Sendable {
   enum Finding: Sendable, Hashable {
     /// The origin has other events in that run.
     case contradicted(OwnRun)
-    /// The origin has said again and again that it has no such run: it lost it, or somebody else has made it.
+    /// The origin has said again and again that it knows no such run: it lost it, or somebody else has made it, or it is none that
+    /// it has for this node.
     case disowned(OwnRun)
   }
 

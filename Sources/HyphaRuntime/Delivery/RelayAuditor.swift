@@ -68,10 +68,11 @@ final class RelayAuditor: Sendable {
     return asked.sorted { $0.key < $1.key }.map { ($0.key, .vouch(runs: $0.value)) }
   }
 
-  /// Takes what an origin has signed, whoever brings it.
+  /// Takes what an origin has signed, whoever brings it. That it does not know a run holds for the moment, and for who has asked:
+  /// it is taken from the origin alone.
   ///
   /// - Throws: ``HyphaError/Code/invalidInput`` where it did not sign that, or it is not of its own lanes.
-  func take(_ voucher: RunVoucher, now: Timestamp) throws -> [RelayAudit.Finding] {
+  func take(_ voucher: RunVoucher, from node: NodeID, now: Timestamp) throws -> [RelayAudit.Finding] {
     guard notary.hasSigned(voucher.origin, voucher.statement, voucher.signature) else {
       throw HyphaError(
         .invalidInput, "what node '\(voucher.origin)' is to have signed does not have its signature")
@@ -79,6 +80,7 @@ final class RelayAuditor: Sendable {
     guard voucher.entries.allSatisfy({ routes.node(of: $0.run.lane.agent) == voucher.origin }) else {
       throw HyphaError(.invalidInput, "node '\(voucher.origin)' vouches for lanes of other nodes")
     }
-    return audit.withLock { audit in voucher.entries.compactMap { audit.answered($0, now: now) } }
+    let entries = voucher.entries.filter { $0.verdict != .unknown || node == voucher.origin }
+    return audit.withLock { audit in entries.compactMap { audit.answered($0, now: now) } }
   }
 }

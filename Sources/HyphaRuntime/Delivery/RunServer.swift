@@ -28,21 +28,25 @@ final class RunServer: Sendable {
     self.notary = notary
   }
 
-  /// The answer to a question of `node`, which has greeted.
-  func answer(_ runs: [LaneRun], for node: NodeID) -> ControlMessage {
+  /// The answer to a question of `node`, which has greeted. A run of a lane that does not go there, or that cannot be read, is one
+  /// that is not known: the others are answered all the same.
+  ///
+  /// - Parameter tell: takes why nothing is said of a run.
+  func answer(_ runs: [LaneRun], for node: NodeID, tell: (String) -> Void = { _ in }) -> ControlMessage {
     var entries: [RunVoucher.Entry] = []
     var leftCount = Self.answerCountMax
     for run in runs where leftCount > 0 {
-      guard routes.node(of: run.lane.agent) == routes.node, routes.plan(of: run.lane).nodes.contains(node)
-      else {
-        return .refused(
-          .unauthorized, reason: "lane \(run.lane) does not go from '\(routes.node)' to '\(node)'")
+      var verdict = RunVoucher.Verdict.unknown
+      if routes.node(of: run.lane.agent) == routes.node, routes.plan(of: run.lane).nodes.contains(node) {
+        do {
+          verdict = try self.verdict(on: run, &leftCount)
+        } catch {
+          tell("\(error)")
+        }
+      } else {
+        tell("lane \(run.lane) does not go from '\(routes.node)' to '\(node)'")
       }
-      do {
-        entries.append(.init(run: run, verdict: try verdict(on: run, &leftCount)))
-      } catch {
-        return .refused(.other, reason: "\(error)")
-      }
+      entries.append(.init(run: run, verdict: verdict))
     }
     return .vouched(RunVoucher(origin: routes.node, entries: entries, sign: notary.sign))
   }

@@ -17,8 +17,8 @@ extension Node {
   }
 
   /// Takes what an origin has signed, and tells the operator where it is not what this node has.
-  func takeVoucher(_ voucher: RunVoucher) throws {
-    for finding in try auditor?.take(voucher, now: now()) ?? [] {
+  func takeVoucher(_ voucher: RunVoucher, from node: NodeID) throws {
+    for finding in try auditor?.take(voucher, from: node, now: now()) ?? [] {
       switch finding {
       case .contradicted(let own):
         let lane = own.run.lane
@@ -30,8 +30,9 @@ extension Node {
             + "one with a new log")
       case .disowned(let own):
         note(
-          "node '\(voucher.origin)' does not have events of lane \(own.run.lane) after \(own.run.after) up to "
-            + "\(own.run.through) that came by way of others: it lost them, or never stated them")
+          "node '\(voucher.origin)' does not confirm events of lane \(own.run.lane) after \(own.run.after) up to "
+            + "\(own.run.through) that came by way of others: it lost them, or never stated them, or not for this node, "
+            + "or cannot read them; its own notes say which")
       }
     }
   }

@@ -99,11 +99,11 @@ extension Node: TransportReceiver {
           if case .incarnation(let incarnation) = message {
             heard(incarnation, from: request.node)
           } else {
-            server.answer(message, from: request.node)
+            server.answer(message, from: request.node) { noteRefused($0, to: request.node) }
           }
         guard let answer else { continue }
         if case .refused(let kind, let reason) = answer, kind != .greetFirst, tells(kind, of: request.node) {
-          note(refusal: "node '\(request.node)' was refused: \(reason.shown())")
+          noteRefused(reason, to: request.node)
         }
         transport.reply(answer.encoded(), to: request.node)
       } catch {
@@ -111,6 +111,10 @@ extension Node: TransportReceiver {
         transport.reply(ControlMessage.refused(.other, reason: "\(error)").encoded(), to: request.node)
       }
     }
+  }
+
+  private func noteRefused(_ reason: String, to node: NodeID) {
+    note(refusal: "node '\(node)' was refused: \(reason.shown())")
   }
 
   public func received(answers: [PeerMessage]) {
@@ -179,7 +183,7 @@ extension Node: TransportReceiver {
         $0.receive(answer: records, of: lane, after: after, from: node, now: now())
       }
       askAndFetch()
-    case .vouched(let voucher): try takeVoucher(voucher)
+    case .vouched(let voucher): try takeVoucher(voucher, from: node)
     case .incarnation(let newer): told(newer, by: node)
     case .hello, .sync, .fetch, .vouch, .copies, .goodbye, .progress:
       note(refusal: "node '\(node)' answered with a question")

@@ -61,11 +61,12 @@ public struct RunContent: Sendable {
   }
 }
 
-/// What an origin says of runs of its lanes, and its signature. It is true for ever, so it may be kept and passed on.
+/// What an origin says of runs of its lanes, and its signature. A digest is true for ever, so it may be kept and passed on.
 public struct RunVoucher: Sendable, Hashable {
   /// What is said of a run.
   public enum Verdict: Sendable, Hashable {
-    /// The origin has no such run: not the event at one of its ends. It may have it later.
+    /// The origin has no such run: not the event at one of its ends; or none for the node that has asked, or none that it can
+    /// read. It may have it later.
     case unknown
     /// The origin has removed some of it from its log, and cannot say any more.
     case gone

@@ -253,18 +253,91 @@ import Testing
   @Test func `a node vouches for its own lanes alone, to nodes that they are for`() throws {
     let server = try server(log(try (1...3).map { try record("a", $0) }, of: "x"))
     let run = LaneRun(lane: lane, after: .start, through: LanePoint(epoch: 1, sequence: 3))
-    for (asked, node) in [(run, "hub"), (run, "nobody")] as [(LaneRun, NodeID)] {
-      guard case .refused(.unauthorized, _) = server.answer([asked], for: node) else {
-        Issue.record("'\(node)' was told")
-        continue
-      }
-    }
     var foreign = run
     foreign.lane = Lane(agent: "b", channel: .persistent, target: .type("load.Entry"))
-    guard case .refused(.unauthorized, _) = server.answer([foreign], for: "y") else {
-      Issue.record("x vouches for lanes of others")
-      return
+    for (asked, node) in [(run, "hub"), (run, "nobody"), (foreign, "y")] as [(LaneRun, NodeID)] {
+      var told: [String] = []
+      guard case .vouched(let voucher) = server.answer([asked], for: node, tell: { told.append($0) }) else {
+        Issue.record("'\(node)' is not answered")
+        continue
+      }
+      #expect(voucher.entries == [.init(run: asked, verdict: .unknown)])
+      #expect(told.count == 1 && told[0].contains("does not go from 'x' to '\(node)'"), "\(told)")
     }
+  }
+
+  @Test func `a run that may not be vouched for, or cannot be read, keeps no other from being vouched for`()
+    throws
+  {
+    let log = try log(try (1...3).map { try record("a", $0) } + [record("a2", 1, to: "b")], of: "x")
+    let second = Position(rawValue: 2)
+    let server = RunServer(
+      log: GappedReader(log, lost: second...second, pruned: false, isUnreadable: true),
+      routes: try routeTable("x"), notary: TestNotary("x"))
+    let through = { LanePoint(epoch: 1, sequence: $0) }
+    let good = LaneRun(
+      lane: Lane(agent: "a2", channel: .persistent, target: .addressee("b")), after: .start,
+      through: through(1))
+    var foreign = good
+    foreign.lane = Lane(agent: "b", channel: .persistent, target: .type("load.Entry"))
+    let unreadable = LaneRun(lane: lane, after: .start, through: through(3))
+    for runs in [[foreign, unreadable, good], [good, unreadable, foreign]] {
+      var told: [String] = []
+      guard case .vouched(let voucher) = server.answer(runs, for: "y", tell: { told.append($0) }) else {
+        Issue.record("all is refused because of one")
+        continue
+      }
+      #expect(voucher.entries.map(\.run) == runs && told.count == 2, "\(told)")
+      for entry in voucher.entries {
+        if case .digest = entry.verdict {
+          #expect(entry.run == good)
+        } else {
+          #expect(entry.run != good && entry.verdict == .unknown)
+        }
+      }
+    }
+  }
+
+  @Test func `what its origin does not vouch for is not confirmed, and is not waited for for ever`() throws {
+    let records = try (1...3).map { try record("a", $0) }
+    let auditor = try RelayAuditor(
+      log: try log(records + [record("a", .persistent, 4, after: .start, to: "b")], of: "y"),
+      routes: try routeTable("y"),
+      notary: TestNotary("y"))
+    // The origin goes by another file, by which the one lane is not for this node.
+    let server = try server(try log(records + [record("a", .persistent, 4, after: .start, to: "b")], of: "x"))
+    var (now, findings, asked): (UInt64, [RelayAudit.Finding], [LaneRun]) = (0, [], [])
+    while auditor.awaits("x"), now < 120_000 {
+      now += 25
+      for (node, question) in try auditor.questions(now: time(now)) {
+        guard case .vouch(let runs) = question else { continue }
+        asked += runs
+        let answers = runs.map { run in
+          run.lane == lane ? server.answer([run], for: "nobody") : server.answer([run], for: "y")
+        }
+        for case .vouched(let voucher) in answers {
+          findings += try auditor.take(voucher, from: node, now: time(now))
+        }
+      }
+    }
+    #expect(!auditor.awaits("x") && asked.filter { $0.lane == lane }.count >= RelayAudit.disownedCount)
+    #expect(asked.filter { $0.lane != lane }.count == 1, "it was confirmed at once")
+    #expect(findings.count == 1 && auditor.counts.contradicted == 0)
+  }
+
+  @Test func `that a run is not known is taken from its origin alone`() throws {
+    let log = try log(try (1...3).map { try record("a", $0) }, of: "y")
+    let auditor = try RelayAuditor(log: log, routes: try routeTable("y"), notary: TestNotary("y"))
+    var now: UInt64 = 0
+    for _ in 0..<400 {
+      now += 1000
+      for case (_, .vouch(let runs)) in try auditor.questions(now: time(now)) {
+        let entries = runs.map { RunVoucher.Entry(run: $0, verdict: .unknown) }
+        let voucher = RunVoucher(origin: "x", entries: entries, sign: TestNotary("x").sign)
+        #expect(try auditor.take(voucher, from: "hub", now: time(now)).isEmpty)
+      }
+    }
+    #expect(auditor.awaits("x"))
   }
 
   @Test func `only what others brought is asked about, and not what was stated here`() throws {
@@ -290,11 +363,11 @@ import Testing
     let wrong = [RunVoucher.Entry(run: run, verdict: .digest([UInt8](repeating: 0, count: 32)))]
     for (origin, signer) in [("x", "hub"), ("hub", "hub"), ("x", "y")] as [(NodeID, NodeID)] {
       let voucher = RunVoucher(origin: origin, entries: wrong, sign: TestNotary(signer).sign)
-      #expect(throws: HyphaError.self) { try auditor.take(voucher, now: time(2)) }
+      #expect(throws: HyphaError.self) { try auditor.take(voucher, from: "hub", now: time(2)) }
     }
     #expect(auditor.counts.contradicted == 0)
     let voucher = RunVoucher(origin: "x", entries: wrong, sign: TestNotary("x").sign)
-    #expect(try auditor.take(voucher, now: time(2)).count == 1)
+    #expect(try auditor.take(voucher, from: "hub", now: time(2)).count == 1)
     #expect(auditor.counts.contradicted == 1)
   }
 }

@@ -188,7 +188,7 @@ import Testing
     try deployment.start()
     deployment.run(for: .seconds(60))
     let status = try status("y", deployment)
-    #expect(status.notes.contains { $0.hasPrefix("node 'x' does not have events of lane \(lane) after") })
+    #expect(status.notes.contains { $0.hasPrefix("node 'x' does not confirm events of lane \(lane) after") })
     #expect(status.uncheckedEventCount > 0)
   }
 }
