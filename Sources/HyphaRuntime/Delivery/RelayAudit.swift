@@ -8,7 +8,8 @@ import HyphaTransport
 /// Invariants, for any sequence of calls:
 /// 1. an event counts as checked only where its origin has signed the digest of a run that it is in;
 /// 2. a lane is contradicted only where its origin has signed another digest of a run than this node's log has;
-/// 3. one question is open for each lane, and none before its time.
+/// 3. one question is open for each lane, and none before its time;
+/// 4. a lane is open from when its events are given to the log, before that shows them, until they are confirmed.
 struct RelayAudit: Sendable {
   /// What an operator has to know.
   enum Finding: Sendable, Hashable {
@@ -46,6 +47,8 @@ struct RelayAudit: Sendable {
   /// The lanes that have unchecked events, each with the number under which it got the first.
   private var waiting: [Lane: UInt64] = [:]
   private var number: UInt64 = 0
+  /// How many batches with events of a lane are on their way into the log.
+  private var arriving: [Lane: Int] = [:]
   /// Lanes of which nothing is taken from relays any more.
   private(set) var contradicted: Set<Lane> = []
 
@@ -60,8 +63,21 @@ struct RelayAudit: Sendable {
   /// How many events were taken, since the start, that no origin has confirmed.
   var uncheckedCount: UInt64 { watches.values.reduce(0) { $0 + $1.uncheckedCount } }
 
-  /// The lanes that have something to be confirmed, where their origins may do so yet.
-  var openLanes: [Lane] { waiting.keys.filter { watches[$0]?.isDisowned == false } }
+  /// The lanes that have something to be confirmed, where their origins may do so yet, or are about to have.
+  var openLanes: Set<Lane> {
+    arriving.keys.reduce(into: Set(waiting.keys.filter { watches[$0]?.isDisowned == false })) {
+      $0.insert($1)
+    }
+  }
+
+  /// Events of a lane are on their way into the log.
+  mutating func submitted(_ lane: Lane) { arriving[lane, default: 0] += 1 }
+
+  /// They are there, and those of them that want it were ``took(_:at:count:before:hasOrigin:)``; or they will not come.
+  mutating func settled(_ lane: Lane) {
+    let count = (arriving[lane] ?? 1) - 1
+    arriving[lane] = count > 0 ? count : nil
+  }
 
   /// So many events of a lane were taken and committed, the last at `position`. What the log has up to `before` wants no
   /// check where the lane was not watched so far: it came from its origin, or there is none.

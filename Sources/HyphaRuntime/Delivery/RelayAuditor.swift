@@ -30,22 +30,35 @@ final class RelayAuditor: Sendable {
     audit.withLock { ($0.uncheckedCount, $0.contradicted.count) }
   }
 
-  /// Whether a node has still to confirm events of its own that came here by way of others.
+  /// Whether a node has still to confirm events of its own that came here by way of others, or such are on their way into the log.
   func awaits(_ node: NodeID) -> Bool {
     audit.withLock { audit in audit.openLanes.contains { routes.node(of: $0.agent) == node } }
   }
 
-  /// Events were taken and committed, the first at `first` and the others right behind it.
+  /// Events are given to the log. It shows them before ``took(_:from:)`` is called: until then nobody takes them for confirmed.
+  func submitted(_ taken: [Courier.Taken]) {
+    audit.withLock { audit in for taken in taken { audit.submitted(taken.lane) } }
+  }
+
+  /// The log has not taken events that it was given.
+  func failed(_ taken: [Courier.Taken]) {
+    audit.withLock { audit in for taken in taken { audit.settled(taken.lane) } }
+  }
+
+  /// Events that were ``submitted(_:)`` are committed, the first at `first` and the others right behind it.
   func took(_ taken: [Courier.Taken], from first: Position) {
     var end = first.rawValue
     for taken in taken {
       let before = Position(rawValue: end - 1)
       end += UInt64(taken.records.count)
-      guard taken.isCopy || routes.isRelayed(taken.lane) else { continue }
       let last = Position(rawValue: end - 1)
-      let hasOrigin = !routes.hasLeft(originOf: taken.lane)
+      let isWatched = taken.isCopy || routes.isRelayed(taken.lane)
+      let hasOrigin = isWatched && !routes.hasLeft(originOf: taken.lane)
       audit.withLock {
-        $0.took(taken.lane, at: last, count: taken.records.count, before: before, hasOrigin: hasOrigin)
+        if isWatched {
+          $0.took(taken.lane, at: last, count: taken.records.count, before: before, hasOrigin: hasOrigin)
+        }
+        $0.settled(taken.lane)
       }
     }
   }

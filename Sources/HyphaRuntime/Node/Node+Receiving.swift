@@ -264,6 +264,7 @@ extension Node: TransportReceiver {
       for record in taken.records { batch.appends.append(.init(record, source: source)) }
     }
     state.withLock { $0.untakenCount += count }
+    auditor?.submitted(taken)
     log.submit(batch) { result in
       switch result {
       case .success(let receipt):
@@ -279,6 +280,7 @@ extension Node: TransportReceiver {
         self.observed(receipt)
         self.state.withLock { $0.untakenCount -= count }
       case .failure(let error):
+        self.auditor?.failed(taken)
         self.note(error)
         // A log that is closed says so at once, while this thread has the courier locked.
         self.scheduler.schedule(after: .zero) {

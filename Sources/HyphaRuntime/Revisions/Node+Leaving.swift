@@ -92,7 +92,7 @@ extension Node {
         let open = lanes.filter { ((try? log.laneHead($0.key))??.point ?? .start) < $0.value }
         state.wanted[leave] = open
         guard open.isEmpty, !desks.moves.moving.arriving.values.contains(leave.node) else { continue }
-        // Nobody else can confirm what came by way of others.
+        // Nobody else can confirm what came by way of others. What the log has shown above is known there.
         guard auditor?.awaits(leave.node) != true else { continue }
         state.wanted[leave] = nil
         state.released.insert(leave)

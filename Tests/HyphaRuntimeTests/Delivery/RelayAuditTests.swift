@@ -60,6 +60,24 @@ import Testing
     #expect(audit.uncheckedCount == 3, "it is not confirmed for that")
   }
 
+  @Test
+  func `a lane is open from when its events are given to the log until they are confirmed, or do not come`() {
+    var audit = RelayAudit(heads: [:])
+    for _ in 1...2 { audit.submitted(lane) }
+    #expect(audit.openLanes == [lane] && audit.due(now: time(60_000), upTo: 9).isEmpty)
+    audit.settled(lane)
+    #expect(audit.openLanes == [lane], "one does not come, and the other one is on its way")
+    audit.took(lane, at: Position(rawValue: 2), count: 2)
+    audit.settled(lane)
+    let question = own(lane, after: 0, through: 2)
+    audit.asked(lane, question, now: time(1))
+    audit.submitted(lane)
+    #expect(audit.answered(answer(question), now: time(2)) == nil)
+    #expect(audit.openLanes == [lane], "more is on its way")
+    audit.settled(lane)
+    #expect(audit.openLanes.isEmpty)
+  }
+
   @Test func `an origin that answers too late at first is told of all the same`() {
     var audit = RelayAudit(heads: [:])
     audit.took(lane, at: Position(rawValue: 1))

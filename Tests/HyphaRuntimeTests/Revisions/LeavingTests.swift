@@ -3,6 +3,7 @@ import HyphaKinds
 import HyphaLog
 import HyphaTopology
 import HyphaTransport
+import Synchronization
 import Testing
 
 @testable import HyphaRuntime
@@ -212,6 +213,68 @@ private final class LeavingOffice {
       #expect(try deployment.reader(of: node).verify().findings.isEmpty)
     }
     try office.check()
+  }
+
+  @Test func `what came by way of others is not taken for confirmed while the log has just shown it`() throws
+  {
+    var file = File()
+    // Each tick is confirmed before the next one.
+    let every: Int64 = 250
+    (file.every, file.count) = (every, 1000)
+    let office = try LeavingOffice(file) { TestNotary($0) }
+    let y = try #require(office.deployment.node("y"))
+    let (auditor, loop) = (try #require(y.auditor), office.deployment.loop)
+    let lane = Lane(agent: "p", channel: .persistent, target: .type(RevisionTick.eventType))
+    let seen = Mutex((count: UInt64.max, newCount: 0, confirmedCount: 0, awaitedCount: 0))
+    /// Returns when to look again: just before the next tick comes.
+    @Sendable func look() -> Duration {
+      let count = (try? y.log.laneHead(lane))??.count ?? 0
+      let isAwaited = auditor.awaits("z")
+      return seen.withLock { seen in
+        let isNew = count > seen.count
+        seen.count = count
+        if isNew {
+          seen.newCount += 1
+          if isAwaited { seen.awaitedCount += 1 }
+        } else if !isAwaited {
+          seen.confirmedCount += 1
+        }
+        return .milliseconds(isNew ? every - 5 : 0)
+      }
+    }
+    // It is committed ahead of what has come from others, in one group: the log shows all of that, and has told nobody yet.
+    @Sendable func lookAgain() {
+      y.log.submit(LogBatch(priority: .urgent)) { result in
+        // It ends with the node.
+        guard case .success = result else { return }
+        loop.schedule(after: look(), lookAgain)
+      }
+    }
+    lookAgain()
+    office.deployment.run(for: .seconds(6))
+    let (_, newCount, confirmedCount, awaitedCount) = seen.withLock { $0 }
+    #expect(newCount >= 20 && confirmedCount > newCount, "\(newCount) \(confirmedCount)")
+    #expect(awaitedCount == newCount, "\(awaitedCount) of \(newCount)")
+    try office.deployment.stop()
+  }
+
+  @Test func `what a full log could not take is not waited for for ever`() throws {
+    var file = File()
+    (file.every, file.count) = (250, 1000)
+    let office = try LeavingOffice(file) { TestNotary($0) }
+    let deployment = office.deployment
+    let y = try #require(deployment.node("y"))
+    let auditor = try #require(y.auditor)
+    deployment.stores["y"]?.setFull(true)
+    deployment.run(for: .seconds(1))
+    #expect(y.status().notes.contains { $0.contains("is full") }, "\(y.status().notes)")
+    deployment.stores["y"]?.setFull(false)
+    deployment.run(for: .seconds(5))
+    #expect(deployment.node("y") === y && y.status().uncheckedEventCount <= 1)
+    // Each tick is confirmed before the next one.
+    let isConfirmed = deployment.loop.run(until: { !auditor.awaits("z") }, limit: .seconds(1))
+    #expect(isConfirmed)
+    try deployment.stop()
   }
 
   @Test(arguments: [false, true])
