@@ -138,7 +138,7 @@ extension Node {
       if try log.snapshot(of: Ordering.owner).map({ !$0.isEmpty }) ?? false {
         log.submit(LogBatch(snapshots: [Ordering.owner: []])) { _ in }
       }
-      desks.moves.state.withLock { $0.ordering = .orders }
+      desks.moves.state.withLock { ($0.ordering, $0.recall) = (.orders, OrderRecall(of: routes.author)) }
       answerMoves()
       return answerRevisions()
     }
