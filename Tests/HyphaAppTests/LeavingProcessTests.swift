@@ -208,6 +208,47 @@ extension Processes {
       scratch.expectNothingLeft()
     }
 
+    @Test func `the node that orders loses its disk, and goes on with what it has ordered`() async throws {
+      let scratch = try Scratch()
+      func file(_ name: String, list: String, nodes: String) throws -> String {
+        try scratch.file(name, Self.topology(nodes: nodes, list: list, out: false))
+      }
+      let first = try file("topology.yaml", list: "hq", nodes: "hq: {}, a: {}, b: {}")
+      let data = scratch("data")
+      func start(_ node: String, _ file: String) throws -> Hypha {
+        try scratch.start("run", file, "--data", data, "--node", node)
+      }
+      var hq = try start("hq", first)
+      let (a, b) = (try start("a", first), try start("b", first))
+      #expect(await becomesTrue { (try? log(scratch, "b").head().rawValue) ?? 0 > 100 })
+      let second = try file("second.yaml", list: "b", nodes: "hq: {}, a: {}, b: {}")
+      let applied = try await scratch.hypha("topology", "apply", second, "--data", data)
+      #expect(applied.status == 0, "\(applied)")
+      let moved = try await scratch.hypha("agents", "move", data, "list", "--to", "a")
+      #expect(moved.status == 0, "\(moved)")
+      hq.signal(SIGKILL)
+      _ = await hq.end()
+      try FileManager.default.removeItem(atPath: scratch("data/hq"))
+      hq = try start("hq", second)
+      #expect(await becomesTrue { revision(scratch, "hq") == 2 })
+      let back = try await scratch.hypha("agents", "move", data, "list", "--to", "b")
+      #expect(back.status == 0, "\(back)")
+      let third = try file("third.yaml", list: "b", nodes: "hq: {}, a: {}, b: {}, d: {}")
+      let later = try await scratch.hypha("topology", "apply", third, "--data", data)
+      #expect(await becomesTrue { ["hq", "a", "b"].allSatisfy { revision(scratch, $0) == 3 } }, "\(later)")
+      for node in [hq, a, b] {
+        node.signal(SIGINT)
+        #expect(await node.end().status == 0)
+      }
+      for node in ["hq", "a", "b"] {
+        let reading = try MoveReading(log(scratch, node))
+        #expect(reading.moves.moves.map(\.order.move) == [1, 2, 3], "\(node)")
+        #expect(reading.moves.places["list"] == "b", "\(node)")
+        #expect(try log(scratch, node).verify().findings == [])
+      }
+      scratch.expectNothingLeft()
+    }
+
     @Test func `a node that is gone for good is given up`() async throws {
       let scratch = try Scratch()
       let file = try scratch.file("topology.yaml", Self.topology(list: "a"))
