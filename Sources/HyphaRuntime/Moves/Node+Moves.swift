@@ -153,7 +153,9 @@ extension Node {
         guard state.missing[move.order.agent] == nil, let handover = state.reading.handover(move.order)
         else { continue }
         let agent = move.order.agent
+        // What other agents of this node have stated or taken is there already.
         state.missing[agent] = handover.goals { routes.isFor(agent, $0) }
+          .filter { ((try? log.laneHead($0.key))??.point ?? .start) < $0.value }
       }
     }
     seekMissing()

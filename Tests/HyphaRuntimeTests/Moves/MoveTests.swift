@@ -198,6 +198,20 @@ private actor Folder: Agent {
     }
   }
 
+  @Test func `who comes to the node of an author whose events it takes is not given those again`() throws {
+    let deployment = try deployment(["plain 1", "plain 2", "plain 3"])
+    try deployment.start()
+    #expect(deployment.runToEnd(limit: .seconds(100)))
+    try move(deployment, to: "y")
+    for _ in 0..<500 where try stage(deployment) != .arrived {
+      deployment.run(for: .milliseconds(40))
+      let notes = deployment.node("y")?.status().notes ?? []
+      #expect(!notes.contains { $0.contains("logConflict") }, "\(notes)")
+    }
+    #expect(try stage(deployment) == .arrived)
+    #expect(deployment.runToEnd(limit: .seconds(100)))
+  }
+
   @Test func `what cannot be is refused, and told`() throws {
     let deployment = try deployment(["plain"])
     try deployment.start()
