@@ -121,7 +121,7 @@ extension Processes {
     @Test func `a launcher keeps no files of nodes that it has started again`() async throws {
       let scratch = try Scratch()
       let run = try await start(Self.endless, in: scratch)
-      let count = ProcessTable.openFileCount(of: run.id)
+      let count = ProcessTable.openPipeCount(of: run.id)
       var killed: Set<Int32> = []
       for _ in 0..<3 {
         #expect(await becomesTrue { run.node("a", after: killed) != nil })
@@ -131,7 +131,7 @@ extension Processes {
       }
       #expect(await becomesTrue { run.node("a", after: killed) != nil })
       // What ends a process comes a moment later.
-      #expect(await becomesTrue { ProcessTable.openFileCount(of: run.id) <= count })
+      #expect(await becomesTrue { ProcessTable.openPipeCount(of: run.id) <= count })
       run.signal(SIGINT)
       #expect(await run.end().status == 130)
     }

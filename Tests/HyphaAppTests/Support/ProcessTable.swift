@@ -27,9 +27,13 @@ enum ProcessTable {
     }
   }
 
-  /// How many files a process has open.
-  static func openFileCount(of id: Int32) -> Int {
-    (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(id)/fd"))?.count ?? 0
+  /// How many ends of pipes a process has open. Timers and queues of the runtime come and go.
+  static func openPipeCount(of id: Int32) -> Int {
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(id)/fd")) ?? []
+    return files.count {
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(id)/fd/\($0)"))?.hasPrefix("pipe:")
+        ?? false
+    }
   }
 
   static func children(of parent: Int32) -> [Entry] { all.filter { $0.parent == parent } }
