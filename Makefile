@@ -47,17 +47,21 @@ live: setup ## Send a recording once more with and without an observer: TRACE=FI
 		--groups "$(or $(GROUP_FILE),../shared/data/email-Eu-core-temporal-departments.derived.tsv)" \
 		$(if $(DATA),--data "$(DATA)")
 
-test: setup ## Build for debugging and run all tests, a few minutes
+# With the libraries optimised, and apart from what is built for debugging.
+TESTS := --scratch-path .build/tests
+BUILD_TESTS = HYPHA_OPTIMIZED=1 swift build --build-tests $(TESTS)
+
+test: setup ## Build and run all tests, about half an hour
 	@tools/setup-python
-	@swift build --build-tests
-	@tools/run-tests
+	@$(BUILD_TESTS)
+	@tools/run-tests $(TESTS)
 
 soak: setup ## Try lanes on 100,000 seeds, all at once on 200; kill, starve and damage logs and nodes: SECONDS=600
 	@tools/setup-python
-	@swift build --build-tests
-	@HYPHA_SEEDS=$(or $(SEEDS),100000) swift test --skip-build --filter 'LaneSimulationTests'
-	@HYPHA_SEEDS=$(or $(MIXED_SEEDS),200) swift test --skip-build --filter 'MixedSimulationTests'
-	@HYPHA_SOAK_SECONDS=$(or $(SECONDS),600) swift test --skip-build --no-parallel \
+	@$(BUILD_TESTS)
+	@HYPHA_SEEDS=$(or $(SEEDS),100000) swift test --skip-build $(TESTS) --filter 'LaneSimulationTests'
+	@HYPHA_SEEDS=$(or $(MIXED_SEEDS),200) swift test --skip-build $(TESTS) --filter 'MixedSimulationTests'
+	@HYPHA_SOAK_SECONDS=$(or $(SECONDS),600) swift test --skip-build $(TESTS) --no-parallel \
 		--filter 'SoakTests|CrashMatrixTests|DiskFaultTests|PowerCutTests|PageDamageTests' \
 		--filter 'HyphaLogTests.ModelTests|AgentCrashTests|MainScenarioTests'
 

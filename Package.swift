@@ -11,12 +11,18 @@ let rules: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+/// `make test` has the libraries optimised, with their assertions: simulations take a quarter of the time then. Not otherwise: no
+/// package may have flags like these in what another one depends on.
+let optimized: [SwiftSetting] =
+  Context.environment["HYPHA_OPTIMIZED"] == nil
+  ? [] : [.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug))]
+
 /// In the runtime an async function stays with the actor that calls it: an agent that leaves its own for nothing pays for the way
 /// back with a turn of its thread.
 let runtimeRules = rules + [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]
 
 func target(_ name: String, _ dependencies: [Target.Dependency], rules: [SwiftSetting] = rules) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: rules)
+  .target(name: name, dependencies: dependencies, swiftSettings: rules + optimized)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-extension Processes {
+extension Commands {
   /// A program of somebody else's, in a package of its own that depends on this one.
   @Suite struct AuthorsProgramTests {
     static let manifest = """

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-extension Processes {
+extension Commands {
   /// What the program says to input that it cannot use: one line that names the object and the remedy.
   @Suite struct BadInputTests {
     /// A command line with what it must say. `SCRATCH` stands for the test's directory.

@@ -5,7 +5,7 @@ import Testing
 
 @testable import HyphaLogLMDB
 
-extension Processes {
+extension Commands {
   /// Data directories and addresses that belong to somebody else, or are damaged.
   @Suite struct BadPlaceTests {
     /// Two nodes, one of them behind a port, and a little work that comes to its end.

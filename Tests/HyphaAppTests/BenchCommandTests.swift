@@ -2,7 +2,7 @@ import Foundation
 import HyphaBench
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha bench …` in its short form: that it runs and what it prints, never how fast.
   @Suite struct BenchCommandTests {
     private struct Line: Decodable {

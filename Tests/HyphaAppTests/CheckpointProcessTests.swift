@@ -9,7 +9,7 @@ import Testing
 
 @testable import HyphaRuntime
 
-extension Processes {
+extension Commands {
   /// Past states, and re-runs, of a log that its node has pruned while it ran.
   @Suite struct CheckpointProcessTests {
     private static let topology = """

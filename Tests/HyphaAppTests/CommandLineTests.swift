@@ -5,7 +5,7 @@ import Testing
 @testable import HyphaApp
 @testable import HyphaOperator
 
-extension Processes {
+extension Commands {
   /// The habits of a good command line, on the program itself.
   @Suite struct CommandLineTests {
     /// The words of every command that does something.

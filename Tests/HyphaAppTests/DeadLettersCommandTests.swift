@@ -4,7 +4,7 @@ import HyphaLog
 import HyphaRuntime
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha dead-letters` and `hypha agents explain`, on a deployment that ends and on one that runs.
   @Suite struct DeadLettersCommandTests {
     private struct Letter: Decodable {

@@ -29,7 +29,7 @@ enum ExportTools {
   }
 }
 
-extension Processes {
+extension Commands {
   /// `hypha export`, `hypha trace`, `hypha log stats`.
   @Suite struct ExportCommandTests {
     private static let formats = [

@@ -5,7 +5,7 @@ import HyphaLogLMDB
 import HyphaRuntime
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha forks`.
   @Suite struct ForksCommandTests {
     private struct Row: Decodable {

@@ -4,7 +4,7 @@ import HyphaLog
 import HyphaLogLMDB
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha import`: where its bytes may come from, and what it leaves.
   @Suite struct ImportCommandTests {
     private static let table = "case,activity,resource,time\n1,do,Ana,2020-01-01T00:00:00Z\n"

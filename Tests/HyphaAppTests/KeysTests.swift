@@ -5,7 +5,7 @@ import Testing
 
 @testable import HyphaOperator
 
-extension Processes {
+extension Commands {
   /// `hypha keys`, and how a node finds its private key.
   @Suite struct KeysTests {
     private func mode(_ path: String) throws -> Int? {

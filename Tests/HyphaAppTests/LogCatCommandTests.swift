@@ -6,7 +6,7 @@ import HyphaLogLMDB
 import HyphaOperator
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha log cat` on logs that the tests write, and arguments that cannot be meant.
   @Suite struct LogCatCommandTests {
     /// A clock that a test sets, in minutes.

@@ -5,7 +5,7 @@ import HyphaLogLMDB
 import HyphaOperator
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha log`, while a deployment runs and after it.
   @Suite struct LogCommandTests {
     /// A line of `log cat --json`, as far as the tests look at it.
@@ -117,7 +117,7 @@ extension Processes {
 
     @Test func `info, cat and verify work while the deployment runs, and after it`() async throws {
       let scratch = try Scratch()
-      let file = try scratch.file("topology.yaml", StoppingTests.endless)
+      let file = try scratch.file("topology.yaml", Deployments.endless)
       let run = try scratch.start("run", file, "--data", scratch("data"))
       #expect(await becomesTrue { run.output.contains("2/2 nodes") })
       var counts: [UInt64] = []

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HyphaLogLMDB
 
-extension Processes {
+extension Commands {
   /// `hypha log verify` and `head` on logs that are altered or damaged.
   @Suite struct LogSafetyTests {
     private func copy(_ from: String, _ to: String) throws {
@@ -171,7 +171,7 @@ extension Processes {
 
     @Test func `a node makes its key when it starts, and signs with it while it runs`() async throws {
       let scratch = try Scratch()
-      let file = try scratch.file("topology.yaml", StoppingTests.endless)
+      let file = try scratch.file("topology.yaml", Deployments.endless)
       let run = try scratch.start("run", file, "--data", scratch("data"))
       #expect(await becomesTrue { run.output.contains("2/2 nodes") })
       #expect(

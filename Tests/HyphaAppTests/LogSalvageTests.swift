@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha log salvage`: what it keeps and says, and what it leaves where it is stopped, killed or dies.
   @Suite struct LogSalvageTests {
     /// The process that reads the damaged log for this one; nil where it has ended.

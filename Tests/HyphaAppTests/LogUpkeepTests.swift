@@ -5,7 +5,7 @@ import HyphaLogLMDB
 import HyphaOperator
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha log prune`, `compact`, `backup` and `restore`.
   @Suite struct LogUpkeepTests {
     private func finished(_ scratch: Scratch) async throws -> (room: IncidentRoom, node: String) {
@@ -118,7 +118,7 @@ extension Processes {
 
     @Test func `prune wants a limit, and compact a log that nobody writes`() async throws {
       let scratch = try Scratch()
-      let file = try scratch.file("topology.yaml", StoppingTests.endless)
+      let file = try scratch.file("topology.yaml", Deployments.endless)
       let run = try scratch.start("run", file, "--data", scratch("data"))
       #expect(await becomesTrue { run.output.contains("2/2 nodes") })
       let none = try await scratch.hypha("log", "prune", scratch("data/b"))

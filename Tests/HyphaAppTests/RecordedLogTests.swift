@@ -2,7 +2,7 @@ import Foundation
 import HyphaFormats
 import Testing
 
-extension Processes {
+extension Commands {
   /// Every public event log that names who did what, acted out at full speed.
   @Suite struct RecordedLogTests {
     /// An event log with the attribute that names its resources, and how many hand-overs it is known to have:

@@ -57,7 +57,7 @@ struct AskedLogs {
   }
 }
 
-extension Processes {
+extension Commands {
   /// `hypha replay`.
   @Suite struct ReplayCommandTests {
     struct Line: Decodable, Hashable {

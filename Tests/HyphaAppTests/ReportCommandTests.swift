@@ -109,7 +109,7 @@ enum Browser {
   }()
 }
 
-extension Processes {
+extension Commands {
   /// `hypha report`.
   @Suite struct ReportCommandTests {
     /// The data that a page carries.

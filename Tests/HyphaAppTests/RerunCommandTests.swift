@@ -4,7 +4,7 @@ import HyphaLog
 import HyphaLogLMDB
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha rerun`, on what real nodes have left.
   @Suite struct RerunCommandTests {
     /// What handlers have stated in a log, without what the bus states in their names.

@@ -2,7 +2,7 @@ import Foundation
 import HyphaCore
 import Testing
 
-extension Processes {
+extension Commands {
   /// Files of another tool, imported and exported again, are to that tool what they were.
   @Suite(
     .enabled(

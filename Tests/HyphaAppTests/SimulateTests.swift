@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha topology simulate` from the outside.
   @Suite struct SimulateTests {
     /// An edge list in which two pairs of different groups talk, and others seldom.

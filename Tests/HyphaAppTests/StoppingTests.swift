@@ -5,17 +5,6 @@ import Testing
 extension Processes {
   /// How a run is stopped by hand, what it says then, and that it goes on afterwards.
   @Suite struct StoppingTests {
-    /// Four nodes with a load that takes some minutes, unless somebody stops it.
-    static let endless = """
-      hypha: 1
-      name: endless
-      nodes: {a: {}, b: {}}
-      agents:
-        root: {kind: supervisor, node: a}
-        source: {kind: generator, node: b, reports-to: root, settings: {event: entry, count: 20000, every: 20}}
-        sink: {kind: recorder, node: a, reports-to: root, subscribes: [load.Entry]}
-      """
-
     /// A deployment in which nobody has anything to finish.
     static let idle = """
       hypha: 1
@@ -39,7 +28,7 @@ extension Processes {
       async throws
     {
       let scratch = try Scratch()
-      let run = try await start(Self.endless, in: scratch)
+      let run = try await start(Deployments.endless, in: scratch)
       run.signal(signal)
       let result = await run.end()
       #expect(result.status == status)
@@ -51,7 +40,7 @@ extension Processes {
 
     @Test func `Ctrl-C that reaches every process of the terminal stops them in order too`() async throws {
       let scratch = try Scratch()
-      let run = try await start(Self.endless, in: scratch)
+      let run = try await start(Deployments.endless, in: scratch)
       for id in run.nodes() + [run.id] { kill(id, SIGINT) }
       let result = await run.end()
       #expect(result.status == 130 && result.complaints == [])
@@ -60,7 +49,7 @@ extension Processes {
 
     @Test func `Ctrl-C in the first moment is heard too`() async throws {
       let scratch = try Scratch()
-      let file = try scratch.file("topology.yaml", Self.endless)
+      let file = try scratch.file("topology.yaml", Deployments.endless)
       let run = try scratch.start("run", file, "--data", scratch("data"))
       #expect(await becomesTrue { run.nodes().count == 2 })
       run.signal(SIGINT)
@@ -72,7 +61,7 @@ extension Processes {
 
     @Test func `a run is stopped before its end also where the worker's node has not come up`() async throws {
       let scratch = try Scratch()
-      let file = try scratch.file("topology.yaml", Self.endless)
+      let file = try scratch.file("topology.yaml", Deployments.endless)
       let run = try scratch.start("run", file, "--data", scratch("data"))
       #expect(await becomesTrue { run.node("b") != nil })
       let node = try #require(run.node("b"))
@@ -106,7 +95,7 @@ extension Processes {
 
     @Test func `a second Ctrl-C does not wait for a node that stands still`() async throws {
       let scratch = try Scratch()
-      let run = try await start(Self.endless, in: scratch)
+      let run = try await start(Deployments.endless, in: scratch)
       let node = try #require(run.node("b"))
       kill(node, SIGSTOP)
       run.signal(SIGINT)
@@ -120,7 +109,7 @@ extension Processes {
 
     @Test func `a launcher keeps no files of nodes that it has started again`() async throws {
       let scratch = try Scratch()
-      let run = try await start(Self.endless, in: scratch)
+      let run = try await start(Deployments.endless, in: scratch)
       let count = ProcessTable.openPipeCount(of: run.id)
       var killed: Set<Int32> = []
       for _ in 0..<3 {

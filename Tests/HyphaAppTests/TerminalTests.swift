@@ -9,7 +9,7 @@ extension Processes {
     @Test(.enabled(if: PseudoTerminal.isAvailable, "there is no /usr/bin/setsid"))
     func `the display is drawn in place, Ctrl-C ends it, and the cursor comes back`() async throws {
       let scratch = try Scratch()
-      let file = try scratch.file("topology.yaml", StoppingTests.endless)
+      let file = try scratch.file("topology.yaml", Deployments.endless)
       let terminal = try PseudoTerminal(["run", file, "--data", scratch("data")], in: scratch)
       #expect(await becomesTrue { terminal.text().contains("up\u{1B}[0m") })
       terminal.type("\u{03}")
@@ -27,7 +27,7 @@ extension Processes {
     @Test(.enabled(if: PseudoTerminal.isAvailable, "there is no /usr/bin/setsid"))
     func `a run that fails at a terminal shows the cursor and the reason`() async throws {
       let scratch = try Scratch()
-      let file = try scratch.file("topology.yaml", StoppingTests.endless)
+      let file = try scratch.file("topology.yaml", Deployments.endless)
       _ = try scratch.file("data", "a file where the directory should be")
       let terminal = try PseudoTerminal(["run", file, "--data", scratch("data")], in: scratch)
       #expect(await terminal.end() == 1)
@@ -42,7 +42,7 @@ extension Processes {
     @Test(.enabled(if: PseudoTerminal.isAvailable, "there is no /usr/bin/setsid"))
     func `NO_COLOR takes the colours away and leaves the drawing`() async throws {
       let scratch = try Scratch()
-      let file = try scratch.file("topology.yaml", StoppingTests.endless)
+      let file = try scratch.file("topology.yaml", Deployments.endless)
       let terminal = try PseudoTerminal(
         ["run", file, "--data", scratch("data")], in: scratch, environment: ["NO_COLOR": "1"])
       #expect(await becomesTrue { terminal.text().contains("endless") })
@@ -102,7 +102,7 @@ extension Processes {
 
     @Test func `a pipe gets plain lines, a running one every two seconds`() async throws {
       let scratch = try Scratch()
-      let file = try scratch.file("topology.yaml", StoppingTests.endless)
+      let file = try scratch.file("topology.yaml", Deployments.endless)
       let run = try scratch.start("run", file, "--data", scratch("data"))
       #expect(await becomesTrue { run.output.ranges(of: "2/2 nodes").count > 1 })
       run.signal(SIGINT)

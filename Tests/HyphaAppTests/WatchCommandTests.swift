@@ -69,7 +69,7 @@ extension Processes {
 
     @Test func `top says what nodes are at, while they run and after`() async throws {
       let scratch = try Scratch()
-      let file = try scratch.file("topology.yaml", StoppingTests.endless)
+      let file = try scratch.file("topology.yaml", Deployments.endless)
       let run = try scratch.start("run", file, "--data", scratch("data"))
       #expect(await becomesTrue { run.output.ranges(of: "2/2 nodes").count > 1 })
       let once = try await scratch.hypha("top", scratch("data"), "--json", "--every", "500ms")

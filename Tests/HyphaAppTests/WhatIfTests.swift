@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-extension Processes {
+extension Commands {
   /// `hypha topology what-if`, and `simulate` of logs, on what a deployment left that nobody observed.
   @Suite struct WhatIfCommandTests {
     private static let recorded = """

@@ -1,8 +1,11 @@
 import Foundation
 import Testing
 
-/// All tests that start processes, one after the other: they would compete for the machine's cores.
+/// Tests of nodes that are processes, one after the other: they would compete for the machine's cores.
 @Suite(.serialized) enum Processes {}
+
+/// Tests of what a person does with files and logs, where one process is at work, one after the other, beside those of nodes.
+@Suite(.serialized) enum Commands {}
 
 /// Where things are that the tests did not make.
 enum Places {
