@@ -45,9 +45,11 @@ public final class OutboundRun: Sendable {
   }
 
   /// The most events of a run.
-  public static let countMax = 64
+  public static let countMax = 256
+  /// For how many events a run of two has room set aside.
+  private static let roomCount = 64
   /// How many bytes a run has room for, however few it has; a first event may be larger.
-  public static let byteCountMax = 32 << 10
+  public static let byteCountMax = 64 << 10
 
   /// The channel whose sockets carry it.
   public let channel: Channel
@@ -76,9 +78,9 @@ public final class OutboundRun: Sendable {
       guard !state.isTaken, state.body.count < Self.countMax, state.body.takes(numbers),
         state.body.count == 0 || state.body.bytes.count + byteCount <= Self.byteCountMax
       else { return false }
-      // A lone event has what it needs, a run has room.
+      // A lone event has what it needs, a run has room; a long one gets more as it grows.
       if state.body.count < 2 {
-        let room = state.body.count == 0 ? byteCount : min(Self.byteCountMax, byteCount * Self.countMax)
+        let room = state.body.count == 0 ? byteCount : min(Self.byteCountMax, byteCount * Self.roomCount)
         state.body.reserveCapacity(state.body.bytes.count + room)
       }
       try state.body.append(template, numbers, payload: payload)

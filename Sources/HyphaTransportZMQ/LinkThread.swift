@@ -134,6 +134,8 @@ final class LinkThread: Sendable {
 
   /// Runs the loop as long as the turn is this thread's, and stands by as long as it is the other's.
   private func serve(_ receiver: any TransportReceiver, isRunner: Bool, _ end: () -> Void) {
+    // A loop's rest is shorter than what the kernel would add to it.
+    hypha_thread_timer_slack(1_000)
     var isRunner = isRunner
     while true {
       if isRunner {

@@ -58,9 +58,18 @@ final class OutboundQueue: Sendable {
     }
   }
 
+  /// What the thread waits for.
+  private enum Wait {
+    /// It is at work, and looks again itself.
+    case nothing
+    /// It rests for a moment, until which only what is in the first lane wakes it.
+    case first
+    case anything
+  }
+
   private struct State {
     var lanes = [Waiting(), Waiting()]
-    var isAwaited = false
+    var wait = Wait.nothing
     var isClosed = false
     /// The newest plan that the thread has not taken.
     var plan: LinkPlan?
@@ -82,13 +91,16 @@ final class OutboundQueue: Sendable {
   func append(_ items: [Item], to lane: (Item) -> Lane) -> [Item] {
     let (dropped, wakes) = state.withLock { state in
       var dropped: [Item] = []
+      var wakes = false
       for item in items {
-        let index = lane(item).rawValue
-        let isAppended = !state.isClosed && state.lanes[index].append(item, countMax, byteCountMax)
+        let lane = lane(item)
+        let isAppended =
+          !state.isClosed && state.lanes[lane.rawValue].append(item, countMax, byteCountMax)
         if !isAppended { dropped.append(item) }
+        if isAppended, state.wait == .anything || state.wait == .first && lane == .first {
+          (wakes, state.wait) = (true, .nothing)
+        }
       }
-      let wakes = state.isAwaited && dropped.count < items.count
-      if wakes { state.isAwaited = false }
       return (dropped, wakes)
     }
     if wakes { flag.raise() }
@@ -110,18 +122,28 @@ final class OutboundQueue: Sendable {
   /// Says that the thread has sent all that it took and is about to wait for the flag. Returns false where
   /// there is something to do first.
   func beginWait() -> Bool {
+    begin(.anything) { $0.lanes.allSatisfy { $0.items.isEmpty } }
+  }
+
+  /// The same where it is about to wait for a moment, whatever comes into the second lane meanwhile.
+  func beginRest() -> Bool {
+    begin(.first) { $0.lanes[Lane.first.rawValue].items.isEmpty }
+  }
+
+  private func begin(_ wait: Wait, _ isEmpty: (borrowing State) -> Bool) -> Bool {
     state.withLock { state in
       for index in state.lanes.indices {
         state.lanes[index].takenCount = 0
         state.lanes[index].takenByteCount = 0
       }
-      state.isAwaited = !state.isClosed && state.plan == nil && state.lanes.allSatisfy { $0.items.isEmpty }
-      return state.isAwaited
+      let begins = !state.isClosed && state.plan == nil && isEmpty(state)
+      state.wait = begins ? wait : .nothing
+      return begins
     }
   }
 
-  /// Whether the thread waits, and nothing waits for it.
-  var isIdle: Bool { state.withLock { $0.isAwaited && $0.plan == nil && !$0.isClosed } }
+  /// Whether the thread waits for whatever comes, and nothing waits for it.
+  var isIdle: Bool { state.withLock { $0.wait == .anything && $0.plan == nil && !$0.isClosed } }
 
   /// Has the thread take a plan of links; only the newest counts.
   func change(to plan: LinkPlan) {

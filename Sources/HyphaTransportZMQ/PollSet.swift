@@ -31,9 +31,8 @@ struct PollSet {
     if look() || timeout == .zero { return false }
     turn.giveBack()
     // A signal ends the call early; then nothing has woken it.
-    let isWoken =
-      Glibc.poll(&items, nfds_t(items.count), Int32(clamping: timeout?.millisecondsRoundedUp ?? -1)) > 0
-      && items[0].revents != 0
+    let nanoseconds = timeout.map { Int64(clamping: min($0.wholeMicroseconds, 1 << 50) * 1_000) } ?? -1
+    let isWoken = hypha_poll(&items, UInt(items.count), nanoseconds) > 0 && items[0].revents != 0
     turn.take()
     _ = look()
     return isWoken
@@ -45,9 +44,4 @@ struct PollSet {
     for socket in sockets where socket.look() { isAny = true }
     return isAny
   }
-}
-
-extension Duration {
-  /// Rounded up, so that a wait of less than a millisecond is not none.
-  fileprivate var millisecondsRoundedUp: Int { Int(clamping: (wholeMicroseconds + 999) / 1000) }
 }

@@ -24,6 +24,8 @@ final class SocketLoop {
   private var refusals = RefusalLog()
   private let began = ContinuousClock.now
   private var hasBegun = false
+  /// Whether a run of this round was so large that more are sure to come.
+  private var isFlooded = false
   /// Whether a frame of this round has woken an agent that is to run on this thread.
   private var hasWoken = false
   /// Until when no agent runs on this thread, for one has taken long.
@@ -72,8 +74,7 @@ final class SocketLoop {
       if let plan = queue.takePlan() { change(to: plan, receiver) }
       let isDone = sendRound()
       for connection in control?.takeOpened() ?? [] { watch(connection) }
-      let timeout = isDone && queue.beginWait() ? timeToRenewal() : .zero
-      if pollSet.poll(timeout: timeout, turn) { queue.flag.lower() }
+      if pollSet.poll(timeout: isDone ? timeToWait() : .zero, turn) { queue.flag.lower() }
       receiveRound(receiver)
       tendConnections(receiver)
       if hasWoken, !runAgents(receiver) { return false }
@@ -84,6 +85,20 @@ final class SocketLoop {
 
   /// Closes all sockets, whoever still has the loop in hand: a thread that is long in an agent, and uses nothing of it any more.
   func close() { context.close() }
+
+  /// How long the loop may wait once it has sent all that it had; nil without end.
+  ///
+  /// In a flood it rests for a moment: what is published meanwhile leaves together, and wakes nobody. So threads wake each other
+  /// for some hundred events at once, at either end.
+  private func timeToWait() -> Duration? {
+    if isFlooded, queue.beginRest() { return Self.restTime }
+    return queue.beginWait() ? timeToRenewal() : .zero
+  }
+
+  /// How long the loop rests in a flood. Alerts do not wait for that, and nothing that comes in.
+  static let restTime = Duration.microseconds(50)
+  /// Of how many events a run is to be for a flood: so many as come while a thread wakes.
+  static let floodCountMin = 16
 
   // MARK: Agents
 
@@ -156,6 +171,7 @@ final class SocketLoop {
   /// Sends a part of what waits. Returns whether that was all.
   private func sendRound() -> Bool {
     var isDone = true
+    isFlooded = false
     var (sentCount, framesDropped, messagesDropped) = (0, 0, control?.sendWaiting() ?? 0)
     for index in outbound.indices {
       if outbound[index].next == outbound[index].items.count {
@@ -186,6 +202,7 @@ final class SocketLoop {
 
   /// Sends a run. Returns how many frames of it were sent, and how many not.
   private func send(_ run: OutboundRun) -> (sentCount: Int, droppedCount: Int) {
+    if run.count >= Self.floodCountMin { isFlooded = true }
     guard let frames = run.take() else { return (0, 1) }
     let sentCount = frames.count { send($0.bytes, to: $0.node, over: run.channel) }
     return (sentCount, frames.count - sentCount)

@@ -28,6 +28,7 @@ final class ScratchDisk {
 
   /// Takes all the room that is left.
   func fill() throws {
+    waitForFreedRoom()
     isFilled = true
     let file = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     defer { close(file) }
@@ -40,6 +41,29 @@ final class ScratchDisk {
     guard isFilled else { return }
     isFilled = false
     try FileManager.default.removeItem(atPath: ballast)
+    waitForFreedRoom()
+  }
+
+  /// Waits until the room of removed files is free: a process that another test starts has them open for the moment between its
+  /// fork and its exec.
+  private func waitForFreedRoom() {
+    let deadline = ContinuousClock.now + .seconds(10)
+    while takenByteCount > shownByteCount, ContinuousClock.now < deadline { usleep(1_000) }
+  }
+
+  private var takenByteCount: Int {
+    var facts = statvfs()
+    guard statvfs(path, &facts) == 0 else { return 0 }
+    return Int(facts.f_blocks - facts.f_bfree) * Int(facts.f_frsize)
+  }
+
+  /// What the files that have names take.
+  private var shownByteCount: Int {
+    let names = FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []
+    return names.reduce(0) { sum, name in
+      var facts = stat()
+      return lstat("\(path)/\(name)", &facts) == 0 ? sum + Int(facts.st_blocks) * 512 : sum
+    }
   }
 
   private static func run(_ tool: String, _ arguments: String...) -> Bool {

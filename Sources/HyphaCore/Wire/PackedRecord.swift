@@ -55,6 +55,8 @@ public struct FrameBody: Sendable {
   private var firstFrontByteCount = 0
   private var moreFronts: [Range<Int>] = []
   private var newestFront = 0
+  /// Whose front the newest one is, where that is known.
+  private var newestTemplate: RecordTemplate?
   private let frontByteCount: Int
   /// The newest record's place and time.
   private var end: (point: LanePoint, time: Timestamp)?
@@ -105,7 +107,9 @@ public struct FrameBody: Sendable {
   ) throws(HyphaError) {
     if isPacked {
       try template.check(numbers, payload: payload)
-      template.withFront { append(numbers, front: $0, payload: payload) }
+      let isNewest = newestTemplate.map { template.isCopy(of: $0) } ?? false
+      template.withFront { append(numbers, front: $0, isNewest: isNewest, payload: payload) }
+      if !isNewest { newestTemplate = template }
       end = (LanePoint(epoch: template.epoch, sequence: numbers.sequence), numbers.time)
     } else {
       try template.append(numbers, payload: payload, to: &bytes)
@@ -126,20 +130,24 @@ public struct FrameBody: Sendable {
       record.withFront { front in
         record.withPayload { append(RecordTemplate.Numbers(record), front: front, payload: $0) }
       }
+      newestTemplate = nil
     } else {
       record.withBytes { bytes.append(contentsOf: $0) }
     }
     count += 1
   }
 
-  /// - Parameter front: the fixed part and the texts of the record; its length, checksum and numbers do not count.
+  /// - Parameters:
+  ///   - front: the fixed part and the texts of the record; its length, checksum and numbers do not count.
+  ///   - isNewest: whether it is known to be like the newest one.
   private mutating func append(
-    _ numbers: RecordTemplate.Numbers, front: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer
+    _ numbers: RecordTemplate.Numbers, front: UnsafeRawBufferPointer, isNewest: Bool = false,
+    payload: UnsafeRawBufferPointer
   ) {
     let epoch: UInt64 = front.littleEndian(at: 40)
     let distance = numbers.sequence &- numbers.previous.sequence
     let isNear = numbers.previous.epoch == epoch && (1...UInt64(UInt32.max)).contains(distance)
-    let known = isNear ? place(ofFrontLike: front) : nil
+    let known = !isNear ? nil : isNewest ? newestFront : place(ofFrontLike: front)
     let causes = causes(of: numbers, besides: known)
     withUnsafeTemporaryAllocation(byteCount: PackedRecord.byteCount, alignment: 8) { part in
       part.put(UInt32(payload.count), at: 0)

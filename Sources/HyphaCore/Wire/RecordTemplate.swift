@@ -83,6 +83,11 @@ public struct RecordTemplate: Sendable {
   func withFront<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     front.withUnsafeBytes(body)
   }
+
+  /// Whether it is a copy of another one: false where that is not seen at once.
+  func isCopy(of other: RecordTemplate) -> Bool {
+    front.withUnsafeBytes { own in other.front.withUnsafeBytes { own.baseAddress == $0.baseAddress } }
+  }
 }
 
 extension RecordTemplate.Numbers {

@@ -31,10 +31,12 @@ extension TokenBucket {
   /// Where the agent is.
   init(_ limit: RealtimeLimit) { self.init(capacity: limit.burst, perSecond: Double(limit.perSecond)) }
 
+  /// How many may come at once whatever the limit is: those of some moments, whom the way has held up, may come together.
+  private static let onTheWayMin = 64
+
   /// Where its events come from another node.
   init(onTheWay limit: RealtimeLimit) {
-    // A frame has its events at once.
-    let capacity = max(2 * (limit.burst + 2 * limit.perSecond), OutboundRun.countMax)
+    let capacity = max(2 * (limit.burst + 2 * limit.perSecond), Self.onTheWayMin)
     self.init(capacity: capacity, perSecond: 2 * Double(limit.perSecond))
   }
 }
