@@ -3,7 +3,7 @@ import Synchronization
 
 /// Events of one lane that leave together: as long as they wait for their thread, more are added.
 ///
-/// So a lone event leaves as soon as its thread can take it, and what comes while the thread is busy goes into one
+/// So a lone event leaves as soon as its thread takes it, and what comes while the thread is busy goes into one
 /// frame. Filled by the thread that publishes, taken once by the transport's.
 public final class OutboundRun: Sendable {
   /// Where the run goes.
@@ -49,7 +49,7 @@ public final class OutboundRun: Sendable {
   /// For how many events a run of two has room set aside.
   private static let roomCount = 64
   /// How many bytes a run has room for, however few it has; a first event may be larger.
-  public static let byteCountMax = 64 << 10
+  public static let byteCountMax = 32 << 10
 
   /// The channel whose sockets carry it.
   public let channel: Channel
@@ -78,10 +78,14 @@ public final class OutboundRun: Sendable {
       guard !state.isTaken, state.body.count < Self.countMax, state.body.takes(numbers),
         state.body.count == 0 || state.body.bytes.count + byteCount <= Self.byteCountMax
       else { return false }
-      // A lone event has what it needs, a run has room; a long one gets more as it grows.
-      if state.body.count < 2 {
-        let room = state.body.count == 0 ? byteCount : min(Self.byteCountMax, byteCount * Self.roomCount)
+      // A lone event has what it needs, a run has room, a long one all that it may have.
+      switch state.body.count {
+      case 0: state.body.reserveCapacity(state.body.bytes.count + byteCount)
+      case 1:
+        let room = min(Self.byteCountMax, byteCount * Self.roomCount)
         state.body.reserveCapacity(state.body.bytes.count + room)
+      case Self.roomCount: state.body.reserveCapacity(Self.byteCountMax)
+      default: break
       }
       try state.body.append(template, numbers, payload: payload)
       return true

@@ -15,7 +15,7 @@ private final class HandClock: TimeSource {
   private let records = Sample.run(1...300)
 
   private func run(
-    timeToLive: Duration? = nil, nodes: [NodeID] = ["next"],
+    timeToLive: Duration? = nil, nodes: [NodeID] = ["next"], isPacked: Bool = false,
     onEnd: @escaping @Sendable ([OutboundFrame]) -> Void = { _ in }
   ) -> OutboundRun {
     let expiry = timeToLive.map { timeToLive in
@@ -26,7 +26,9 @@ private final class HandClock: TimeSource {
     let links = nodes.map { node in
       OutboundRun.Link(
         node: node,
-        front: FrameFront(via: AgentID(unchecked: node.text), lane: Sample.lane, topologyVersion: 7, hops: 2))
+        front: FrameFront(
+          via: AgentID(unchecked: node.text), lane: Sample.lane, topologyVersion: 7, hops: 2,
+          isPacked: isPacked))
     }
     return OutboundRun(channel: .alert, links: links, expiry: expiry)
   }
@@ -57,7 +59,7 @@ private final class HandClock: TimeSource {
   }
 
   @Test func `a run has at most so many events and bytes, but always room for its first`() throws {
-    let small = run()
+    let small = run(isPacked: true)
     #expect(records.prefix { add($0, to: small) }.count == OutboundRun.countMax)
     let large = [UInt8](repeating: 0, count: OutboundRun.byteCountMax / 3)
     let some = run()

@@ -65,6 +65,25 @@ import Testing
     }
   }
 
+  @Test func `events by templates that are kept are packed as their records are`() throws {
+    var random = seededRandom()
+    for _ in 0..<200 {
+      let records = try Self.run(&random, count: random.int(1...60))
+      let front = FrameFront(
+        via: "hub", lane: records[0].lane, topologyVersion: 5, hops: 2, isPacked: true)
+      var body = FrameBody(behind: front)
+      var templates: [String: RecordTemplate] = [:]
+      for record in records {
+        let header = record.header
+        let kind = "\(header.subject) \(header.schemaVersion) \(header.contentType) \(header.authority)"
+        let template = try templates[kind] ?? RecordTemplate(header, limits: .standard)
+        templates[kind] = template
+        try record.withPayload { try body.append(template, RecordTemplate.Numbers(record), payload: $0) }
+      }
+      #expect(front.finish(body, remaining: .seconds(1)) == frame(records).encoded(isPacked: true))
+    }
+  }
+
   @Test func `neighbours with the same names are known as such, and a whole run as one`() throws {
     var random = seededRandom()
     for _ in 0..<100 {
