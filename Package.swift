@@ -11,7 +11,7 @@ let rules: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-/// `make test` has the libraries optimised, with their assertions: simulations take a quarter of the time then. Not otherwise: no
+/// `make test` has the libraries optimised, with their assertions: simulations take less than half of the time then. Not otherwise: no
 /// package may have flags like these in what another one depends on.
 let optimized: [SwiftSetting] =
   Context.environment["HYPHA_OPTIMIZED"] == nil

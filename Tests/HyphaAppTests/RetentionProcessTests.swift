@@ -50,7 +50,7 @@ extension Processes {
       y.signal(SIGKILL)
       _ = await y.end()
       let again = try start("y")
-      let before = pruned(scratch, "y")
+      let before = try #require(try prunes(scratch, "y").last).last
       #expect(await becomesTrue { pruned(scratch, "y") > before }, "\(again.errors)")
       #expect(await becomesTrue { pruned(scratch, "x") > 0 }, "\(x.errors)")
       x.signal(SIGTERM)

@@ -83,6 +83,24 @@ import Testing
     holder.releases[2].signal()
   }
 
+  @Test func `what comes while a flood is rested from leaves soon, though nothing follows it`() throws {
+    let deployment = Deployment(.ipc, ["a", "b"], links: [("a", "b"), ("b", "a")])
+    let nodes = try deployment.start(["a", "b"])
+    defer { for node in nodes { node.transport.stop() } }
+    let (a, b) = (nodes[0], nodes[1])
+    let front = FrameFront(via: Deployment.agent(of: "b"), lane: Sample.lane, topologyVersion: 7, hops: 1)
+    let records = Sample.run(1...32)
+    for round in 1...20 {
+      for _ in 0..<20 {
+        let run = OutboundRun(channel: .realtime, links: [.init(node: "b", front: front)], expiry: nil)
+        for record in records { #expect(try run.add(record)) }
+        #expect(a.transport.send(run).isEmpty)
+      }
+      a.transport.send([Deployment.frame(to: "b", .realtime, "last of \(round)")])
+      #expect(b.probe.wait { $0.frames.count >= round * 21 })
+    }
+  }
+
   @Test func `runs leave in order, whoever sends them`() throws {
     let deployment = Deployment(.ipc, ["a", "b"], links: [("a", "b"), ("b", "a")])
     let nodes = try deployment.start(["a", "b"])

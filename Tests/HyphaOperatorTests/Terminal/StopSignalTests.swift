@@ -3,7 +3,7 @@ import Testing
 
 @testable import HyphaOperator
 
-/// Who listens to signals hears them. The signal is one that does nothing by itself, so that none that comes late does harm.
+/// Who listens to signals hears them. The signals are some that do nothing by themselves, so that none that comes late does harm.
 @Suite struct StopSignalTests {
   @Test func `each who listens hears the first signal, however many listened before`() async throws {
     for _ in 0..<20 {
@@ -19,14 +19,15 @@ import Testing
   }
 
   @Test func `one that ends takes the signal from nobody else`() async throws {
-    let (first, other) = (StopSignal([SIGWINCH]), StopSignal([SIGWINCH]))
+    // A signal that no other test sends: tests beside this one send theirs to the same process.
+    let (first, other) = (StopSignal([SIGURG]), StopSignal([SIGURG]))
     defer { other.end() }
     first.end()
-    kill(getpid(), SIGWINCH)
+    kill(getpid(), SIGURG)
     let deadline = ContinuousClock.now + .seconds(60)
     while other.signalNumber == nil, ContinuousClock.now < deadline {
       try await Task.sleep(for: .milliseconds(1), clock: .suspending)
     }
-    #expect(other.signalNumber == SIGWINCH && first.signalNumber == nil)
+    #expect(other.signalNumber == SIGURG && first.signalNumber == nil)
   }
 }
