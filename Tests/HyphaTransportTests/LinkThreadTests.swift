@@ -90,12 +90,14 @@ import Testing
     let (a, b) = (nodes[0], nodes[1])
     let front = FrameFront(via: Deployment.agent(of: "b"), lane: Sample.lane, topologyVersion: 7, hops: 1)
     let records = Sample.run(1...32)
+    #expect(a.probe.wait { $0.opened.count >= 3 } && b.probe.wait { $0.opened.count >= 3 })
     for round in 1...20 {
-      for _ in 0..<20 {
-        let run = OutboundRun(channel: .realtime, links: [.init(node: "b", front: front)], expiry: nil)
-        for record in records { #expect(try run.add(record)) }
-        #expect(a.transport.send(run).isEmpty)
+      let runs = (0..<20).map { _ in
+        OutboundRun(channel: .realtime, links: [.init(node: "b", front: front)], expiry: nil)
       }
+      for run in runs { for record in records { #expect(try run.add(record)) } }
+      // So close behind each other that the thread has to send them.
+      for run in runs { #expect(a.transport.send(run).isEmpty) }
       a.transport.send([Deployment.frame(to: "b", .realtime, "last of \(round)")])
       #expect(b.probe.wait { $0.frames.count >= round * 21 })
     }
