@@ -42,6 +42,19 @@ public final class OutboundRun: Sendable {
   private struct State {
     var body: FrameBody
     var isTaken = false
+    /// How many bytes are set aside for it.
+    var reservedByteCount = 0
+    /// What these count in, while it waits in a queue.
+    var room: ByteRoom?
+
+    /// Sets so many bytes aside, unless they are. Returns whether the queue has room for them.
+    mutating func reserve(_ byteCount: Int) -> Bool {
+      guard byteCount > reservedByteCount else { return true }
+      guard room?.take(byteCount - reservedByteCount) ?? true else { return false }
+      body.reserveCapacity(byteCount)
+      reservedByteCount = byteCount
+      return true
+    }
   }
 
   /// The most events of a run.
@@ -49,7 +62,7 @@ public final class OutboundRun: Sendable {
   /// For how many events a run of two has room set aside.
   private static let roomCount = 64
   /// How many bytes a run has room for, however few it has; a first event may be larger.
-  public static let byteCountMax = 32 << 10
+  public static let byteCountMax = 64 << 10
 
   /// The channel whose sockets carry it.
   public let channel: Channel
@@ -79,21 +92,32 @@ public final class OutboundRun: Sendable {
         state.body.count == 0 || state.body.bytes.count + byteCount <= Self.byteCountMax
       else { return false }
       // A lone event has what it needs, a run has room, a long one all that it may have.
-      switch state.body.count {
-      case 0: state.body.reserveCapacity(state.body.bytes.count + byteCount)
-      case 1:
-        let room = min(Self.byteCountMax, byteCount * Self.roomCount)
-        state.body.reserveCapacity(state.body.bytes.count + room)
-      case Self.roomCount: state.body.reserveCapacity(Self.byteCountMax)
-      default: break
-      }
+      let needed = state.body.bytes.count + byteCount
+      let expectedCount =
+        switch state.body.count {
+        case 0: 1
+        case ..<Self.roomCount: Self.roomCount
+        default: Self.countMax - state.body.count
+        }
+      let reserved = max(
+        needed, min(Self.byteCountMax, state.body.bytes.count + expectedCount * byteCount))
+      guard needed <= state.reservedByteCount || state.reserve(reserved) else { return false }
       try state.body.append(template, numbers, payload: payload)
       return true
     }
   }
 
-  /// How many bytes it counts for in a queue that it waits in.
-  public var queuedByteCount: Int { state.withLock { max(Self.byteCountMax, $0.body.bytes.count) } }
+  /// Waits in a queue, in whose room it counts for what it has set aside until it leaves: events that find no more there are not
+  /// appended.
+  ///
+  /// - Returns: whether there is room for what it has.
+  public func wait(in room: ByteRoom) -> Bool {
+    state.withLock { state in
+      guard !state.isTaken, room.take(state.reservedByteCount) else { return state.isTaken }
+      state.room = room
+      return true
+    }
+  }
 
   /// How many events it has so far.
   public var count: Int { state.withLock { $0.body.count } }
@@ -125,6 +149,7 @@ public final class OutboundRun: Sendable {
     state.withLock { state in
       guard !state.isTaken else { return nil }
       state.isTaken = true
+      state.room.take()?.giveBack(state.reservedByteCount)
       defer { state.body = FrameBody(behind: links[0].front) }
       return state.body.count > 0 ? state.body : nil
     }

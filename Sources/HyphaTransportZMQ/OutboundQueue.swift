@@ -35,26 +35,41 @@ final class OutboundQueue: Sendable {
       self.kind = kind
       self.node = node
       self.bytes = bytes
-      byteCount = if case .run(let run) = kind { run.queuedByteCount } else { bytes.count }
     }
 
-    /// What it counts for in the queue's bound.
-    let byteCount: Int
+    /// Takes the room that it needs. Returns whether there was so much. A run gives it back when it leaves.
+    func wait(in room: ByteRoom) -> Bool {
+      if case .run(let run) = kind { run.wait(in: room) } else { room.take(bytes.count) }
+    }
   }
 
   private struct Waiting {
+    let room: ByteRoom
     var items: [Item] = []
-    var byteCount = 0
     var takenCount = 0
-    var takenByteCount = 0
+    /// How many bytes wait, and how many the thread has taken; those of runs apart.
+    var (byteCount, takenByteCount) = (0, 0)
 
-    mutating func append(_ item: Item, _ countMax: Int, _ byteCountMax: Int) -> Bool {
-      guard items.count + takenCount < countMax,
-        byteCount + takenByteCount + item.byteCount <= byteCountMax
-      else { return false }
+    init(_ room: ByteRoom) { self.room = room }
+
+    mutating func append(_ item: Item, _ countMax: Int) -> Bool {
+      guard items.count + takenCount < countMax, item.wait(in: room) else { return false }
       items.append(item)
-      byteCount += item.byteCount
+      byteCount += item.bytes.count
       return true
+    }
+
+    mutating func take(into spent: inout [Item]) {
+      endTaken()
+      swap(&items, &spent)
+      takenCount = spent.count
+      (byteCount, takenByteCount) = (0, byteCount)
+    }
+
+    /// What the thread had taken has left.
+    mutating func endTaken() {
+      room.giveBack(takenByteCount)
+      (takenCount, takenByteCount) = (0, 0)
     }
   }
 
@@ -68,7 +83,7 @@ final class OutboundQueue: Sendable {
   }
 
   private struct State {
-    var lanes = [Waiting(), Waiting()]
+    var lanes: [Waiting]
     var wait = Wait.nothing
     var isClosed = false
     /// The newest plan that the thread has not taken.
@@ -78,13 +93,12 @@ final class OutboundQueue: Sendable {
   /// Raised when the thread waits and there is something for it.
   let flag: EventFlag
   private let countMax: Int
-  private let byteCountMax: Int
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   init(countMax: Int, byteCountMax: Int) throws {
     flag = try EventFlag()
     self.countMax = countMax
-    self.byteCountMax = byteCountMax
+    state = Mutex(State(lanes: Lane.allCases.map { _ in Waiting(ByteRoom(byteCountMax)) }))
   }
 
   /// Appends items in order, and wakes the thread where it waits. Returns those that had no room.
@@ -95,7 +109,7 @@ final class OutboundQueue: Sendable {
       for item in items {
         let lane = lane(item)
         let isAppended =
-          !state.isClosed && state.lanes[lane.rawValue].append(item, countMax, byteCountMax)
+          !state.isClosed && state.lanes[lane.rawValue].append(item, countMax)
         if !isAppended { dropped.append(item) }
         if isAppended, state.wait == .anything || state.wait == .first && lane == .first {
           (wakes, state.wait) = (true, .nothing)
@@ -110,13 +124,7 @@ final class OutboundQueue: Sendable {
   /// Takes everything of one lane; what was taken of it before is done with. `spent` is an empty array
   /// whose storage is used again.
   func take(_ lane: Lane, into spent: inout [Item]) {
-    state.withLock { state in
-      let index = lane.rawValue
-      swap(&state.lanes[index].items, &spent)
-      state.lanes[index].takenCount = spent.count
-      state.lanes[index].takenByteCount = state.lanes[index].byteCount
-      state.lanes[index].byteCount = 0
-    }
+    state.withLock { $0.lanes[lane.rawValue].take(into: &spent) }
   }
 
   /// Says that the thread has sent all that it took and is about to wait for the flag. Returns false where
@@ -132,10 +140,7 @@ final class OutboundQueue: Sendable {
 
   private func begin(_ wait: Wait, _ isEmpty: (borrowing State) -> Bool) -> Bool {
     state.withLock { state in
-      for index in state.lanes.indices {
-        state.lanes[index].takenCount = 0
-        state.lanes[index].takenByteCount = 0
-      }
+      for index in state.lanes.indices { state.lanes[index].endTaken() }
       let begins = !state.isClosed && state.plan == nil && isEmpty(state)
       state.wait = begins ? wait : .nothing
       return begins

@@ -53,4 +53,44 @@ import Testing
     queue.close()
     #expect(!queue.beginRest() && !queue.beginWait() && !queue.isIdle)
   }
+
+  // MARK: Room
+
+  private func run(_ records: some Sequence<Record>) throws -> OutboundRun {
+    let front = FrameFront(via: "next", lane: Sample.lane, topologyVersion: 7, hops: 1)
+    let run = OutboundRun(channel: .realtime, links: [.init(node: "next", front: front)], expiry: nil)
+    for record in records { #expect(try run.add(record)) }
+    return run
+  }
+
+  @Test func `runs have room for what they have, however many wait, until they leave`() throws {
+    let room = 2 * OutboundRun.byteCountMax
+    let queue = try OutboundQueue(countMax: 4096, byteCountMax: room)
+    let records = Sample.run(1...300)
+    var runs: [OutboundRun] = []
+    while let run = try? run(records.prefix(1)), queue.append([.run(run)], to: { _ in .second }).isEmpty {
+      runs.append(run)
+    }
+    #expect(runs.count > 200, "many more than two of the longest")
+    // No room is left to grow: what does not fit into the queue would find no room in a run, either.
+    #expect(try !runs[0].add(records[1]))
+    #expect(queue.append([.init(kind: .frame(.realtime), node: "next", bytes: [0])]) { _ in .first }.isEmpty)
+    // Those that leave make room for another one to grow.
+    #expect(runs.dropFirst(2).allSatisfy { $0.take()?.count == 1 })
+    #expect(try records[1...].prefix { try runs[0].add($0) }.count > 64)
+    let bytes = try #require(runs[0].take()).first?.bytes.count ?? 0
+    #expect(bytes > OutboundRun.byteCountMax / 4)
+    var items: [OutboundQueue.Item] = []
+    queue.take(.second, into: &items)
+    _ = runs[1].take()
+    #expect(queue.beginWait() == false, "the frame of the first lane waits")
+    items = []
+    queue.take(.first, into: &items)
+    #expect(queue.beginWait())
+    // All of it is there again.
+    let frame = OutboundQueue.Item(
+      kind: .frame(.realtime), node: "next", bytes: [UInt8](repeating: 0, count: room))
+    #expect(queue.append([frame]) { _ in .second }.isEmpty)
+    #expect(queue.append([.run(try run(records.prefix(1)))]) { _ in .second }.count == 1)
+  }
 }

@@ -132,7 +132,8 @@ public final class SimulatedDeployment {
     guard try !Node.hasLeft(current.topology, by: log) else {
       (running[id], _) = (nil, left.insert(id))
       log.close()
-      return Task {}
+      // On the loop: any other thread may be late, and then nothing keeps the clock from running on.
+      return Task(executorPreference: loop) {}
     }
     let placed = try Node.placed(current.topology, by: log)
     let journal = CallJournal(

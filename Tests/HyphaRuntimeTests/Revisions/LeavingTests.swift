@@ -143,6 +143,22 @@ private final class LeavingOffice {
     #expect(try Set(office.records("y", RevisionTick.eventType, by: "q")) == before)
   }
 
+  @Test func `all begin at once, one of them without its disk, though its replica has left`() throws {
+    for seed in seeds(4) {
+      let office = try LeavingOffice(file(["x": settings(["y", "z"])]), seed: seed)
+      try office.apply(file(["x": settings(["y", "z"])]).withoutZ)
+      try office.end()
+      let before = Set(try office.records("x", RevisionTick.eventType, by: "q"))
+      try office.deployment.stop()
+      office.deployment.loseDisk(of: "x")
+      try office.deployment.start()
+      try office.end()
+      let after = Set(try office.records("x", RevisionTick.eventType, by: "q"))
+      #expect(after.isSuperset(of: before) && !before.isEmpty, "HYPHA_SEED=\(seed)")
+      try office.deployment.stop()
+    }
+  }
+
   @Test(arguments: [0, 1]) func `a node with replicas leaves once they have all, too`(level: Int) throws {
     var file = file(["z": ReplicationSettings(nodes: ["y"], level: level, within: .seconds(1000))])
     file.takers = []
