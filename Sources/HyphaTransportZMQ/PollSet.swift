@@ -4,8 +4,8 @@ internal import HyphaCore
 
 /// The sockets that one thread waits for, and the descriptor that wakes it for other work.
 ///
-/// A libzmq socket's descriptor tells only that something has changed, so that each socket is asked before the wait and after it,
-/// and the sockets are nobody's while the thread waits.
+/// A libzmq socket's descriptor tells only that something has changed. So each socket that something was done with is asked before the
+/// wait, and after it each one whose descriptor tells; asking takes two system calls. The sockets are nobody's while the thread waits.
 struct PollSet {
   private var items: [pollfd]
   private var sockets: [Socket] = []
@@ -25,23 +25,19 @@ struct PollSet {
     items.remove(at: index + 1)
   }
 
-  /// Looks at every socket, and waits for one for `timeout` at most, without end where that is nil; meanwhile the turn is given
+  /// Looks at the sockets, and waits for one for `timeout` at most, without end where that is nil; meanwhile the turn is given
   /// back. Returns whether the descriptor woke it.
   mutating func poll(timeout: Duration?, _ turn: LoopTurn) -> Bool {
-    if look() || timeout == .zero { return false }
-    turn.giveBack()
+    var hasWork = timeout == .zero
+    for socket in sockets where !socket.isSettled && socket.look() { hasWork = true }
+    if !hasWork { turn.giveBack() }
     // A signal ends the call early; then nothing has woken it.
-    let nanoseconds = timeout.map { Int64(clamping: min($0.wholeMicroseconds, 1 << 50) * 1_000) } ?? -1
-    let isWoken = hypha_poll(&items, UInt(items.count), nanoseconds) > 0 && items[0].revents != 0
-    turn.take()
-    _ = look()
-    return isWoken
-  }
-
-  /// Asks every socket whether it has something to do.
-  private func look() -> Bool {
-    var isAny = false
-    for socket in sockets where socket.look() { isAny = true }
-    return isAny
+    let nanoseconds =
+      hasWork ? 0 : timeout.map { Int64(clamping: min($0.wholeMicroseconds, 1 << 50) * 1_000) } ?? -1
+    let isTold = hypha_poll(&items, UInt(items.count), nanoseconds) > 0
+    if !hasWork { turn.take() }
+    guard isTold else { return false }
+    for (index, socket) in sockets.enumerated() where items[index + 1].revents != 0 { _ = socket.look() }
+    return items[0].revents != 0
   }
 }

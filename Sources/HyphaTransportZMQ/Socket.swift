@@ -62,9 +62,12 @@ final class Socket {
   private let handle: UnsafeMutableRawPointer
   private var isClosed = false
   /// Whether the last look found something to receive.
-  var isReadable = false
+  private(set) var isReadable = false
   /// Whether the next poll is to end when the socket can send.
-  var wantsToWrite = false
+  var wantsToWrite = false { didSet { isSettled = false } }
+  /// Whether there was nothing to do at the last look, and nothing was done with the socket since: then its descriptor tells of
+  /// whatever comes.
+  private(set) var isSettled = false
 
   fileprivate init(_ handle: UnsafeMutableRawPointer, name: String) {
     self.handle = handle
@@ -80,6 +83,7 @@ final class Socket {
   // MARK: Opening
 
   func set(_ option: Int32, _ value: Int) throws {
+    isSettled = false
     // ZMQ_MAXMSGSIZE is the one option of 64 bits among those used here.
     let result =
       option == ZMQ_MAXMSGSIZE
@@ -91,6 +95,7 @@ final class Socket {
   }
 
   func set(_ option: Int32, _ value: [UInt8]) throws {
+    isSettled = false
     guard zmq_setsockopt(handle, option, value, value.count) == 0 else {
       throw Self.error(name, "zmq_setsockopt \(option)")
     }
@@ -127,6 +132,7 @@ final class Socket {
 
   /// Sends one part without waiting; libzmq takes a copy.
   func send(_ bytes: [UInt8], more: Bool = false) -> Sending {
+    isSettled = false
     while zmq_send(handle, bytes, bytes.count, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0 {
       switch zmq_errno() {
       case EINTR: continue
@@ -189,8 +195,16 @@ final class Socket {
     var message = zmq_msg_t()
     zmq_msg_init(&message)
     defer { zmq_msg_close(&message) }
+    isSettled = false
     while zmq_msg_recv(&message, handle, ZMQ_DONTWAIT) < 0 {
-      guard zmq_errno() == EINTR else { return nil }
+      switch zmq_errno() {
+      case EINTR: continue
+      case EAGAIN:
+        // libzmq has taken note of all that came before it says so.
+        (isReadable, isSettled) = (false, !wantsToWrite)
+        return nil
+      default: return nil
+      }
     }
     return body(&message)
   }
@@ -214,7 +228,8 @@ final class Socket {
   func look() -> Bool {
     let events = option(ZMQ_EVENTS)
     isReadable = events & ZMQ_POLLIN != 0
-    return isReadable || wantsToWrite && events & ZMQ_POLLOUT != 0
+    isSettled = !isReadable && !(wantsToWrite && events & ZMQ_POLLOUT != 0)
+    return !isSettled
   }
 
   private func option(_ option: Int32) -> Int32 {

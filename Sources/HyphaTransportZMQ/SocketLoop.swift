@@ -223,7 +223,9 @@ final class SocketLoop {
   private func sentNow(_ sentCount: Int, _ droppedCount: Int) {
     counters.add(framesSent: sentCount, framesDropped: droppedCount, messagesDropped: 0)
     // Sending takes note of what came meanwhile: the loop's descriptor does not tell any more.
-    for channel in channels where channel.sockets.contains(where: { $0.look() }) { queue.flag.raise() }
+    for channel in channels where channel.sockets.contains(where: { !$0.isSettled && $0.look() }) {
+      queue.flag.raise()
+    }
   }
 
   private func send(_ frame: [UInt8], to node: NodeID, over channel: Channel) -> Bool {
