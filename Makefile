@@ -49,7 +49,8 @@ live: setup ## Send a recording once more with and without an observer: TRACE=FI
 
 # With the libraries optimised, and apart from what is built for debugging.
 TESTS := --scratch-path .build/tests
-BUILD_TESTS = HYPHA_OPTIMIZED=1 swift build --build-tests $(TESTS)
+test soak: export HYPHA_OPTIMIZED = 1
+BUILD_TESTS = swift build --build-tests $(TESTS)
 
 test: setup ## Build and run all tests, about half an hour
 	@tools/setup-python

@@ -120,7 +120,11 @@ extension Commands {
         at: mixed.appending(path: "Sources/mixed"), to: URL(filePath: scratch("package/Sources/mixed")))
       _ = try scratch.file("topology.yaml", Self.topology)
       let build = try Hypha(
-        ["swift", "build", "--package-path", scratch("package"), "--scratch-path", scratch("build")],
+        // As an author builds it: flags for the tests' own libraries are for no package that depends on them.
+        [
+          "-u", "HYPHA_OPTIMIZED", "swift", "build", "--package-path", scratch("package"), "--scratch-path",
+          scratch("build"),
+        ],
         in: scratch, program: "/usr/bin/env")
       let built = await build.end(within: .seconds(900))
       try #require(built.status == 0, "\(built.output)\(built.errors)")
