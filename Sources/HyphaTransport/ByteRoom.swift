@@ -13,9 +13,13 @@ public final class ByteRoom: Sendable {
 
   /// Takes room for `byteCount` bytes. Returns whether there was so much.
   public func take(_ byteCount: Int) -> Bool {
-    let before = taken.wrappingAdd(byteCount, ordering: .relaxed).oldValue
-    guard before + byteCount > byteCountMax else { return true }
-    giveBack(byteCount)
+    var before = takenByteCount
+    while before + byteCount <= byteCountMax {
+      let (isTaken, now) = taken.compareExchange(
+        expected: before, desired: before + byteCount, ordering: .relaxed)
+      if isTaken { return true }
+      before = now
+    }
     return false
   }
 

@@ -47,10 +47,15 @@ public final class OutboundRun: Sendable {
     /// What these count in, while it waits in a queue.
     var room: ByteRoom?
 
-    /// Sets so many bytes aside, unless they are. Returns whether the queue has room for them.
-    mutating func reserve(_ byteCount: Int) -> Bool {
-      guard byteCount > reservedByteCount else { return true }
-      guard room?.take(byteCount - reservedByteCount) ?? true else { return false }
+    /// Sets bytes aside, unless what is needed is: as many as are wanted, or as there is room for. Returns whether there is room for
+    /// what is needed.
+    mutating func reserve(_ wanted: Int, needed: Int) -> Bool {
+      guard needed > reservedByteCount else { return true }
+      var byteCount = wanted
+      while let room, !room.take(byteCount - reservedByteCount) {
+        guard byteCount > needed else { return false }
+        byteCount = needed + (byteCount - needed) / 2
+      }
       body.reserveCapacity(byteCount)
       reservedByteCount = byteCount
       return true
@@ -99,9 +104,11 @@ public final class OutboundRun: Sendable {
         case ..<Self.roomCount: Self.roomCount
         default: Self.countMax - state.body.count
         }
-      let reserved = max(
-        needed, min(Self.byteCountMax, state.body.bytes.count + expectedCount * byteCount))
-      guard needed <= state.reservedByteCount || state.reserve(reserved) else { return false }
+      // Others may need more than this one, and what is set aside grows by no small steps.
+      let each = max(byteCount, state.body.bytes.count / max(1, state.body.count))
+      let wanted = max(
+        state.body.bytes.count + expectedCount * each, state.reservedByteCount + state.reservedByteCount / 4)
+      guard state.reserve(max(needed, min(Self.byteCountMax, wanted)), needed: needed) else { return false }
       try state.body.append(template, numbers, payload: payload)
       return true
     }

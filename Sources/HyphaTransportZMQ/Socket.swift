@@ -102,6 +102,7 @@ final class Socket {
   }
 
   func bind(_ url: String) throws {
+    isSettled = false
     guard zmq_bind(handle, url) != 0 else { return }
     switch zmq_errno() {
     case EADDRINUSE:
@@ -118,6 +119,7 @@ final class Socket {
   }
 
   func connect(_ url: String) throws {
+    isSettled = false
     guard zmq_connect(handle, url) == 0 else {
       throw Self.error(name, "zmq_connect", remedy: "check the node's address in the topology file")
     }
@@ -125,6 +127,7 @@ final class Socket {
 
   /// Has libzmq tell a PAIR socket at `url` of these events of the socket's connections.
   func monitor(_ url: String, _ events: Int32) throws {
+    isSettled = false
     guard zmq_socket_monitor(handle, url, events) == 0 else { throw Self.error(name, "zmq_socket_monitor") }
   }
 

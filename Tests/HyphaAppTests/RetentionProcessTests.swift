@@ -49,8 +49,8 @@ extension Processes {
       #expect(await becomesTrue { pruned(scratch, "y") > 0 }, "\(y.errors)")
       y.signal(SIGKILL)
       _ = await y.end()
-      let again = try start("y")
       let before = try #require(try prunes(scratch, "y").last).last
+      let again = try start("y")
       #expect(await becomesTrue { pruned(scratch, "y") > before }, "\(again.errors)")
       #expect(await becomesTrue { pruned(scratch, "x") > 0 }, "\(x.errors)")
       x.signal(SIGTERM)
