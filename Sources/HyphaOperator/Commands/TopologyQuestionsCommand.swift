@@ -36,7 +36,8 @@ struct TopologyQuestionsCommand: Command {
       An ambient question's answers are stated as copies for the nodes whose agents ask it; who asks with 'maxAge' has them from \
       there. Counted are questions whose answerer may share its answers. All counts but 'saved' fade with the number of \
       asks. asks: how often it was asked; repeats: how many of these had, or could have had, the answer from a copy; changes: how \
-      often the answer was another one; copies: how many were stated; saved: answers from copies since it is ambient.
+      often the answer was another one; copies: how many were stated; saved: answers from copies since it is ambient; audience: the \
+      nodes that use copies again and again, and are given each fresh answer, whoever has asked for it.
       """,
     examples: [
       "hypha topology questions topologies/incident-room.yaml",
@@ -59,7 +60,8 @@ struct TopologyQuestionsCommand: Command {
     var table = Table([
       .init("question"), .init("state"), .init("since", alignment: .right), .init("asks", alignment: .right),
       .init("repeats", alignment: .right), .init("changes", alignment: .right),
-      .init("copies", alignment: .right), .init("saved", alignment: .right), .init("example"),
+      .init("copies", alignment: .right), .init("saved", alignment: .right), .init("audience"),
+      .init("example"),
     ])
     func rank(_ key: QuestionKey) -> Int { ambient[key] != nil ? 0 : suggested.contains(key) ? 1 : 2 }
     for key in keys.sorted(by: { (rank($0), $0) < (rank($1), $1) }) {
@@ -75,6 +77,7 @@ struct TopologyQuestionsCommand: Command {
         ambient[key].map { .string(QuestionText.version($0.version)) } ?? .none, cell(known?.asks),
         cell(known?.repeats), cell(known?.changes), cell(known?.stated),
         ambient[key] == nil ? .none : cell(known?.saved),
+        ambient[key]?.audience.map { .string(QuestionText.text($0)) } ?? .none,
         .string(ambient[key]?.sample ?? seen[key]?.sample ?? ""),
       ])
     }

@@ -95,7 +95,9 @@ struct TopologyShowCommand: Command {
     }
     for link in live.forbidden.sorted() { try Output.standard.writeLine("forbidden: \(link)") }
     for question in reading.questions.promoted {
-      try Output.standard.writeLine("ambient: \(QuestionText.name(question.key, question.sample))")
+      let audience = question.audience.map { "; each fresh answer goes to \(QuestionText.text($0))" } ?? ""
+      try Output.standard.writeLine(
+        "ambient: \(QuestionText.name(question.key, question.sample))\(audience)")
     }
     for key in reading.questions.forbidden { try Output.standard.writeLine("forbidden: \(key)") }
     for line in DecisionText.summary(reading.seat?.decisions) { try Output.standard.writeLine(line) }

@@ -9,12 +9,13 @@ enum QuestionText {
     let question: String
     let asks: String?
     let version: UInt32
+    let audience: [NodeID]?
   }
 
   /// What is ambient, in the order of the keys.
   static func lines(_ reading: TopologyReading) -> [Line] {
     reading.questions.promoted.map {
-      Line(question: "\($0.key)", asks: $0.sample, version: $0.version)
+      Line(question: "\($0.key)", asks: $0.sample, version: $0.version, audience: $0.audience)
     }
   }
 
@@ -29,11 +30,22 @@ enum QuestionText {
   /// What a change does: `+` comes, `−` goes.
   static func what(_ change: QuestionChange) -> [String] {
     (change.promoted.map { ["+ \(name($0, change.sample))"] } ?? []) + change.retired.map { "− \($0)" }
+      + (change.audience.map { ["\($0.question) to \($0.nodes.isEmpty ? "who asks" : text($0.nodes))"] } ?? [])
+  }
+
+  /// The nodes of an audience in a line.
+  static func text(_ nodes: [NodeID]) -> String {
+    nodes.map(\.text).joined(separator: ", ")
   }
 
   /// Why a change was made, with its evidence.
   static func reason(_ change: QuestionChange) -> String {
     let seen = change.evidence.map { ": \(text($0))" } ?? ""
+    if change.audience != nil, change.cause != .operated {
+      return change.cause == .earned
+        ? "agents there are answered from copies again and again\(seen)"
+        : "nobody has used copies for long at a node that was one of them"
+    }
     switch change.cause {
     case .earned: return "it is asked again and again with the same answer\(seen)"
     case .changing: return "its answers change too often, or its copies cost more than they save\(seen)"
@@ -67,6 +79,9 @@ enum QuestionText {
     var lines: [String] = []
     if let known = reading.questions.promoted.first(where: { $0.key == key }) {
       lines.append("\(name(key, known.sample)) is ambient since version \(version(known.version)).")
+      if let audience = known.audience {
+        lines.append("Each fresh answer goes to \(text(audience)), whose agents use copies again and again.")
+      }
     } else {
       lines.append("\(key) is not ambient.")
     }
@@ -133,7 +148,7 @@ struct QuestionRows {
         return QuestionRows(
           version: version, what: prefix + (what.isEmpty ? rule ?? "nothing" : what.joined(separator: "  ")),
           why: rule ?? QuestionText.reason(change),
-          credit: change.cause == .earned ? change.evidence?.credit : nil)
+          credit: change.promoted != nil && change.cause == .earned ? change.evidence?.credit : nil)
       }
     }
     switch content {

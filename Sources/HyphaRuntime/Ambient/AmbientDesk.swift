@@ -9,6 +9,8 @@ final class AmbientDesk: Sendable {
   fileprivate struct State {
     var view = AmbientView()
     var promoted: Set<QuestionKey> = []
+    /// Who is given each fresh answer.
+    var audiences: [QuestionKey: Set<NodeID>] = [:]
     /// Whom agents here may be spared to ask what.
     var types: Set<Target> = []
     var table = AnswerTable()
@@ -24,9 +26,13 @@ final class AmbientDesk: Sendable {
   let isUsed: Bool
   let meter = QuestionMeter()
   let audiences = AudienceMeter()
+  private let nodes: Set<NodeID>
   private let state = Mutex(State())
 
-  init(_ topology: Topology) { isUsed = topology.observer.node != nil }
+  init(_ topology: Topology) {
+    isUsed = topology.observer.node != nil
+    nodes = Set(topology.nodes.map(\.id))
+  }
 
   // MARK: The log
 
@@ -84,7 +90,8 @@ final class AmbientDesk: Sendable {
     let told = state.withLock { state -> (nodes: [NodeID], number: UInt64) in
       guard state.promoted.contains(answer.key) else { return ([], 0) }
       let nodes = state.leases.tell(
-        answer.key, answer: QuestionKey.hash(answer.answer), askedFrom: node, bound: answer.bound, now: now)
+        answer.key, answer: QuestionKey.hash(answer.answer), askedFrom: node, bound: answer.bound,
+        audience: state.audiences[answer.key, default: []].intersection(self.nodes), now: now)
       return (nodes, nodes.isEmpty ? 0 : state.leases.number(of: answer.key.answerer))
     }
     if !told.nodes.isEmpty { meter.stated(answer.key, copies: told.nodes.count) }
@@ -97,6 +104,7 @@ extension AmbientDesk.State {
     let before = promoted
     self.view = view
     promoted = Set(view.promoted.map(\.key))
+    audiences = view.promoted.reduce(into: [:]) { $0[$1.key] = $1.audience.map(Set.init) }
     types = Set(promoted.map { .init(answerer: $0.answerer, type: $0.type) })
     let gone = before.subtracting(promoted)
     guard !gone.isEmpty else { return }

@@ -5,11 +5,16 @@ import HyphaTopology
 ///
 /// A node whose agent asked with a bound gets the answer, and each other answer as long as that copy is within the bound: a *lease*.
 /// When it is over the node's agents ask again. So nobody is told whose agents ask no more.
+///
+/// The nodes of a question's *audience*, whose agents use its copies again and again, are told of each answer that anybody gets, unless
+/// their copy is young still: so one ask renews the copies of all. They are told as long as they are its audience.
 struct AnswerLeases: Sendable {
   private struct Lease {
     /// When the node was told last, and until when it is told of changes.
     var toldAt: Timestamp
     var until: Timestamp
+    /// How old an answer its agents took when they asked last.
+    var bound: Duration
   }
 
   private struct Told {
@@ -23,6 +28,10 @@ struct AnswerLeases: Sendable {
   /// How long a copy is taken to be on its way, at the most: nobody gets the same one again meanwhile.
   static let wayMax = Duration.milliseconds(250)
 
+  /// Up to which part of its bound the copy of one of the audience is young: who uses few copies gets no more than two in that time
+  /// without asking.
+  static let youngDivisor = 2
+
   private var told: [QuestionKey: Told] = [:]
   private var numbers: [AgentID: UInt64] = [:]
   private var second: (began: Timestamp, copies: Int) = (.zero, 0)
@@ -33,11 +42,13 @@ struct AnswerLeases: Sendable {
   ///   - answer: its number (``QuestionKey/hash(_:)``).
   ///   - node: where the asker is.
   ///   - bound: how old an answer it takes; nil where it takes none but a fresh one.
+  ///   - audience: the nodes that are to have each fresh answer.
   mutating func tell(
-    _ key: QuestionKey, answer: UInt64, askedFrom node: NodeID, bound: Duration?, now: Timestamp
+    _ key: QuestionKey, answer: UInt64, askedFrom node: NodeID, bound: Duration?, audience: Set<NodeID> = [],
+    now: Timestamp
   ) -> [NodeID] {
     var state = told[key] ?? Told(answer: answer)
-    state.leases = state.leases.filter { $0.value.until > now }
+    state.leases = state.leases.filter { $0.value.until > now || audience.contains($0.key) }
     var nodes: Set<NodeID> = []
     if state.answer != answer { nodes = Set(state.leases.keys) }
     state.answer = answer
@@ -45,7 +56,13 @@ struct AnswerLeases: Sendable {
       let isOnItsWay = state.leases[node].map { now.since($0.toldAt) < min(bound / 4, Self.wayMax) } ?? false
       if !isOnItsWay { nodes.insert(node) }
       let until = max(now.adding(bound.wholeMicroseconds), state.leases[node]?.until ?? .zero)
-      state.leases[node] = Lease(toldAt: state.leases[node]?.toldAt ?? now, until: until)
+      state.leases[node] = Lease(toldAt: state.leases[node]?.toldAt ?? now, until: until, bound: bound)
+    }
+    for other in audience where other != node {
+      // One that has not asked since this began to answer asks first, and says how old an answer may be.
+      guard let lease = state.leases[other] else { continue }
+      if now.since(lease.toldAt) >= lease.bound / Self.youngDivisor { nodes.insert(other) }
+      state.leases[other]?.until = max(lease.until, now.adding(lease.bound.wholeMicroseconds))
     }
     if now.since(second.began) >= .seconds(1) { second = (now, 0) }
     let told = Array(nodes.sorted().prefix(max(0, Self.copiesPerSecondMax - second.copies)))

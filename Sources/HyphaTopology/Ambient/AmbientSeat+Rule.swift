@@ -5,7 +5,8 @@ import HyphaCore
 /// Each repeat (an ask that a copy has answered, or would have) counts one, and each changed answer four against it. A
 /// question is promoted where its *credit*, counted from when it last came or went, reaches the charge, and it has repeated eight times
 /// as often as it changed lately. It is retired where copies and changes cost more than they save lately, and where nobody has
-/// asked it for long. Evidence fades with the number of asks of all questions.
+/// asked it for long. Evidence fades with the number of asks of all questions. The nodes that use the copies of an ambient question
+/// again and again are its *audience*, until they have not done so for long.
 extension AmbientSeat {
   /// What is known of one question; weights as ``Decay`` has them.
   struct Item: Sendable, Codable {
@@ -21,9 +22,19 @@ extension AmbientSeat {
     /// Up to which step it has faded, and in which report it was last.
     var step: Int64
     var report: Int64
+    /// Whose agents were answered from copies since it was promoted; nil for nobody's.
+    var users: [User]?
 
     /// What it costs lately, in what it saves.
     var cost: Int64 { stated + 4 * changes }
+  }
+
+  /// A node whose agents were answered from copies.
+  struct User: Sendable, Codable {
+    var node: NodeID
+    /// In how many of its reports, up to what makes it one of an audience, and in which of all reports last.
+    var times: Int64
+    var report: Int64
   }
 
   /// The least cost that is worth a look.
@@ -33,7 +44,7 @@ extension AmbientSeat {
   mutating func observe(_ report: QuestionsReported) -> [QuestionChange] {
     var touched: [QuestionKey] = []
     for line in report.questions.prefix(QuestionMeter.lineCountMax) where agents.contains(line.key.answerer) {
-      learn(line)
+      learn(line, from: report.node)
       if !touched.contains(line.key) { touched.append(line.key) }
     }
     guard mode != .off, memory.isActive, !isFrozen else { return [] }
@@ -51,12 +62,13 @@ extension AmbientSeat {
     }
     for key in touched where changes.count < QuestionMeter.lineCountMax {
       note(view.isPromoted(key) ? (mode == .suggest ? nil : retirement(of: key)) : promotion(of: key, view))
+      if let change = audience(of: key, view) { changes.append(change) }
     }
     if mode == .auto, let idle = idle(view) { note(idle) }
     return changes
   }
 
-  private mutating func learn(_ line: QuestionsReported.Line) {
+  private mutating func learn(_ line: QuestionsReported.Line, from node: NodeID) {
     func bounded(_ count: Int) -> Int64 { Int64(min(max(0, count), Limits.lineCount)) }
     let (asks, local) = (bounded(line.asks), bounded(line.local))
     memory.askCount += asks + local
@@ -77,6 +89,22 @@ extension AmbientSeat {
       line.sample.map { String($0.prefix(QuestionMeter.sampleByteCountMax)) }
       ?? memory.items[place].sample
     memory.items[place].report = memory.reportCount
+    noteUsers(of: place, and: local > 0 && memory.view.isPromoted(line.key) ? node : nil)
+  }
+
+  /// Forgets who has not used copies for long, and takes note of who has.
+  private mutating func noteUsers(of place: Int, and user: NodeID?) {
+    var users = memory.items[place].users ?? []
+    users.removeAll { memory.reportCount - $0.report > idleReportCount }
+    if let user {
+      if let known = users.firstIndex(where: { $0.node == user }) {
+        users[known].times = min(users[known].times + 1, Limits.audienceReportCount)
+        users[known].report = memory.reportCount
+      } else if users.count < Limits.audienceCounts.upperBound {
+        users.append(User(node: user, times: 1, report: memory.reportCount))
+      }
+    }
+    memory.items[place].users = users.isEmpty ? nil : users
   }
 
   private var step: Int64 { memory.askCount / Int64(decay.eventsPerStep) }
@@ -152,6 +180,22 @@ extension AmbientSeat {
       sample: item.sample)
   }
 
+  /// Who is to be given the fresh answers to a question, where that is somebody else than now.
+  private func audience(of key: QuestionKey, _ view: AmbientView) -> QuestionChange? {
+    guard let known = view.promoted.first(where: { $0.key == key }),
+      let item = memory.items.first(where: { $0.key == key })
+    else { return nil }
+    let users = (item.users ?? []).filter { $0.times >= Limits.audienceReportCount }
+    var nodes = users.map(\.node).sorted()
+    if nodes.count < Limits.audienceCounts.lowerBound { nodes = [] }
+    let before = known.audience ?? []
+    guard nodes != before else { return nil }
+    return QuestionChange(
+      cause: nodes.contains { !before.contains($0) } ? .earned : .idle, promoted: nil, retired: [],
+      evidence: evidence(item, threshold: 0), sample: item.sample,
+      audience: AnswerAudience(question: key, nodes: nodes))
+  }
+
   /// The question that nobody has asked for longest, where that is long.
   private mutating func idle(_ view: AmbientView) -> QuestionChange? {
     func last(_ key: QuestionKey) -> Int64 { memory.items.first { $0.key == key }?.report ?? 0 }
@@ -168,7 +212,7 @@ extension AmbientSeat {
   /// What was paid for with, and what it has saved, counts no more.
   mutating func spend(_ key: QuestionKey) {
     guard let place = memory.items.firstIndex(where: { $0.key == key }) else { return }
-    (memory.items[place].credit, memory.items[place].saved) = (0, 0)
+    (memory.items[place].credit, memory.items[place].saved, memory.items[place].users) = (0, 0, nil)
   }
 
   // MARK: Evidence

@@ -56,6 +56,10 @@ public struct AmbientSeat: Sendable {
     /// How many are forbidden, and how many rules wait or are remembered.
     public static let forbiddenCount = 256
     static let askCount = 256
+    /// In how many reports of a node its agents were answered from copies of a question before it is in the audience of that, how
+    /// many nodes are one, and how many it may have.
+    public static let audienceReportCount: Int64 = 8
+    public static let audienceCounts = 2...64
     /// The most asks of a line that count.
     static let lineCount = 100_000
   }
@@ -125,14 +129,16 @@ public struct AmbientSeat: Sendable {
   /// Takes a report.
   public mutating func take(_ report: QuestionsReported, _ id: EventID, correlation: EventID) {
     memory.reportCount += 1
-    let changes = observe(report)
-    guard !changes.isEmpty else { return }
+    var changes = observe(report)
     if mode == .suggest {
-      keep(changes)
-      answer(.suggested(QuestionsSuggested(changes: changes, term: memory.term)), id, correlation)
-    } else {
-      answer(.changed(changed(changes)), id, correlation)
+      let suggested = changes.filter { $0.audience == nil }
+      changes.removeAll { $0.audience == nil }
+      if !suggested.isEmpty {
+        keep(suggested)
+        answer(.suggested(QuestionsSuggested(changes: suggested, term: memory.term)), id, correlation)
+      }
     }
+    if !changes.isEmpty { answer(.changed(changed(changes)), id, correlation) }
   }
 
   /// Takes note that some report has come.
@@ -217,6 +223,9 @@ public struct AmbientSeat: Sendable {
       for key in change.retired { next[key] = nil }
       if let key = change.promoted {
         next[key] = AmbientQuestion(key, sample: change.sample, version: version)
+      }
+      if let audience = change.audience {
+        next[audience.question]?.audience = audience.nodes.isEmpty ? nil : audience.nodes
       }
       if case .forbid(let key)? = change.rule { forbidden.insert(key) }
       if case .allow(let key)? = change.rule { forbidden.remove(key) }

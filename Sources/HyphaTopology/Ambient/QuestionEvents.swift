@@ -65,10 +65,19 @@ public struct AmbientQuestion: Hashable, Sendable, Codable {
   public var sample: String?
   /// Since which version.
   public var version: UInt32
+  /// The nodes that are given each fresh answer, whoever has asked for it, in alphabetical order; nil for none.
+  public var audience: [NodeID]?
 
   public init(_ key: QuestionKey, sample: String? = nil, version: UInt32) {
     (self.key, self.sample, self.version) = (key, sample, version)
   }
+}
+
+/// The nodes whose agents are answered from copies of an ambient question again and again.
+public struct AnswerAudience: Hashable, Sendable, Codable {
+  public var question: QuestionKey
+  /// In alphabetical order; none where it is no audience any more.
+  public var nodes: [NodeID]
 }
 
 /// What was seen of a question lately, in whole asks; faded with the number of asks of all questions.
@@ -107,6 +116,8 @@ public struct QuestionChange: Hashable, Sendable, Codable {
   /// Of the one that comes, or of the first that goes; nil where nothing was seen of it.
   public var evidence: QuestionEvidence?
   public var sample: String?
+  /// What it changes beside that: who is given the fresh answers to an ambient question.
+  public var audience: AnswerAudience?
 }
 
 /// What is ambient has changed: from ``version`` on it is ``promoted``, and nothing else. Each event has all of it, so that who

@@ -109,6 +109,9 @@ import Testing
       if answer.type != WhatIs.questionType || answer.question == .object(["topic": .integer(3)]) {
         findings.violations.append("copies-declared: \(record.id) should not be there")
       }
+      if record.addressee == NodeID("x").author {
+        findings.violations.append("copies-declared: \(record.id) goes to x, where nobody asks")
+      }
     }
     findings.localCount = try stated(QuestionsReported.self, deployment).reduce(0) {
       $0 + $1.event.questions.reduce(0) { $0 + $1.local }
@@ -134,6 +137,14 @@ import Testing
     #expect(topics.contains("{\"topic\":0}") && topics.contains("{\"topic\":1}"), "\(promoted)")
     #expect(!topics.contains("{\"topic\":2}") && !topics.contains("{\"topic\":3}"), "\(promoted)")
     #expect(all.allSatisfy { $0 == all[0] })
+    // Both nodes whose agents ask are given what either has asked for.
+    #expect(promoted.contains { $0.audience == ["y", "z"] }, "\(promoted)")
+    let constant = try stated(AnswerShared.self, deployment).map(\.event).filter {
+      $0.question == .object(["topic": .integer(0)])
+    }
+    // An answer that stays the same goes to several for no other reason.
+    let copies = Dictionary(grouping: constant, by: \.version).values.map(\.count)
+    #expect(copies.count { $0 == 2 } > 20 && copies.allSatisfy { $0 <= 2 }, "\(copies)")
     #expect(
       findings.localCount > 100 && findings.heardCount > 500 && findings.staleCount > 0, "\(findings)")
     // Whoever reads a log knows what is ambient, and has the copies.
@@ -143,10 +154,10 @@ import Testing
     }
     #expect(try !AnswerReading.newest(in: deployment.reader(of: "z")).isEmpty)
     // What a copy was given for is on record.
-    let copies = try stated(Observed.self, deployment).filter {
+    let observed = try stated(Observed.self, deployment).filter {
       $0.record.agent == "bo" && String(decoding: $0.record.payload, as: UTF8.self).contains("\"copy\":{")
     }
-    #expect(copies.count > 20)
+    #expect(observed.count > 20)
     try deployment.stop()
   }
 

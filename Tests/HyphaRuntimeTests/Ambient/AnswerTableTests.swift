@@ -90,4 +90,26 @@ import Testing
     leases.drop { $0 == key }
     #expect(tell(5, "z", nil, now: 2_001) == [])
   }
+
+  @Test func `an audience has each fresh answer, whoever asks, unless its copies are young`() {
+    var leases = AnswerLeases()
+    let key = QuestionKey("shop", "Price", hash: 1)
+    func tell(
+      _ answer: UInt64, _ node: NodeID, _ bound: Int?, _ audience: Set<NodeID> = ["x", "y"], now: Int
+    ) -> [NodeID] {
+      leases.tell(
+        key, answer: answer, askedFrom: node, bound: bound.map { .milliseconds($0) }, audience: audience,
+        now: time(now))
+    }
+    #expect(tell(1, "x", 1_000, now: 0) == ["x"], "y has never said how old an answer may be")
+    #expect(tell(1, "y", 400, now: 100) == ["y"], "x's is young")
+    #expect(tell(1, "z", nil, now: 290) == [], "both are")
+    #expect(tell(1, "z", nil, now: 300) == ["y"])
+    #expect(tell(1, "y", 400, now: 500) == ["x", "y"], "one ask renews both")
+    #expect(tell(2, "z", nil, now: 510) == ["x", "y"], "another answer goes to all at once")
+    #expect(tell(2, "z", nil, now: 90_000) == ["x", "y"], "as long as they are its audience")
+    #expect(tell(2, "z", nil, [], now: 90_900) == [], "who is so no more has a copy up to its bound")
+    #expect(tell(3, "z", nil, [], now: 90_950) == ["x"])
+    #expect(tell(4, "z", nil, [], now: 92_000) == [])
+  }
 }

@@ -88,6 +88,90 @@ import Testing
     #expect(changes(seat).first?.changes.map(\.cause) == [.idle])
   }
 
+  // MARK: Audiences
+
+  /// A report of a node whose agents were answered from copies.
+  private func used(_ key: QuestionKey, at node: NodeID, _ count: Int = 3) -> QuestionsReported {
+    QuestionsReported(node: node, questions: [.init(key, local: count)])
+  }
+
+  private func audience(_ seat: AmbientSeat, _ key: QuestionKey) -> [NodeID]? {
+    seat.view.promoted.first { $0.key == key }?.audience
+  }
+
+  @Test func `nodes that use copies again and again become an audience, and who stops leaves it`() throws {
+    var seat = seat()
+    let rounds = Int(AmbientSeat.Limits.audienceReportCount)
+    // What is not ambient earns no audience.
+    for _ in 0..<rounds { seat.take(used(key(1), at: "z", 1), id(1), correlation: id(1)) }
+    seat.take(report(repeated(key(1))), id(2), correlation: id(2))
+    settle(&seat)
+    for round in 1...3 * rounds { seat.take(used(key(1), at: "y"), id(UInt64(round)), correlation: id(3)) }
+    #expect(seat.pending.isEmpty, "one alone is none")
+    for round in 1...rounds {
+      #expect(audience(seat, key(1)) == nil, "\(round)")
+      seat.take(used(key(1), at: "z"), id(UInt64(100 + round)), correlation: id(3))
+    }
+    let event = try #require(changes(seat).first)
+    #expect(event.changes.map(\.cause) == [.earned] && event.changes[0].evidence != nil)
+    #expect(event.changes[0].audience == AnswerAudience(question: key(1), nodes: ["y", "z"]))
+    #expect(event.promoted.map(\.audience) == [["y", "z"]], "each event has all of it")
+    settle(&seat)
+    for _ in 0..<rounds { seat.take(used(key(1), at: "z"), id(200), correlation: id(3)) }
+    #expect(seat.pending.isEmpty && audience(seat, key(1)) == ["y", "z"], "nothing has changed")
+    // 64 reports of each of two nodes.
+    for _ in 0..<128 where seat.pending.isEmpty {
+      seat.take(used(key(1), at: "z"), id(300), correlation: id(3))
+    }
+    #expect(changes(seat).first?.changes.map(\.cause) == [.idle])
+    #expect(changes(seat).first?.changes.first?.audience?.nodes == [])
+    settle(&seat)
+    #expect(audience(seat, key(1)) == nil && seat.view.isPromoted(key(1)))
+  }
+
+  @Test func `an audience is bounded, whatever nodes say, and ends with its question`() {
+    var seat = seat()
+    seat.take(report(repeated(key(1))), id(1), correlation: id(1))
+    settle(&seat)
+    for _ in 0..<AmbientSeat.Limits.audienceReportCount {
+      for number in 0..<100 {
+        seat.take(used(key(1), at: NodeID(unchecked: "n\(number)"), 1), id(2), correlation: id(2))
+        settle(&seat)
+      }
+    }
+    #expect(audience(seat, key(1))?.count == AmbientSeat.Limits.audienceCounts.upperBound)
+    // Another term begins with it.
+    seat.sync(term: 2, isActive: true, isFrozen: false, cause: id(3))
+    #expect(changes(seat).first?.promoted.first?.audience == audience(seat, key(1)))
+    settle(&seat)
+    seat.take(QuestionRuleAsked(rule: .retire(key(1))), id(4), correlation: id(4))
+    settle(&seat)
+    seat.take(report(repeated(key(1), 40)), id(5), correlation: id(5))
+    settle(&seat)
+    #expect(seat.view.isPromoted(key(1)) && audience(seat, key(1)) == nil, "it is earned anew")
+  }
+
+  @Test(arguments: ObserverPolicy.Mode.allCases)
+  func `what an operator made ambient has an audience, unless the observer is off or stopped`(
+    mode: ObserverPolicy.Mode
+  ) {
+    var seat = seat { $0.mode = mode }
+    seat.take(QuestionRuleAsked(rule: .revert(version: 0, promoted: [key(1)])), id(1), correlation: id(1))
+    settle(&seat)
+    seat.sync(term: 1, isActive: true, isFrozen: true, cause: .none)
+    func use() {
+      for node in ["y", "z"] as [NodeID] { seat.take(used(key(1), at: node), id(2), correlation: id(2)) }
+      settle(&seat)
+    }
+    seat.isFrozen = true
+    for _ in 0..<10 { use() }
+    #expect(audience(seat, key(1)) == nil)
+    seat.isFrozen = false
+    use()
+    #expect(audience(seat, key(1)) == (mode == .off ? nil : ["y", "z"]))
+    #expect(seat.suggestions.isEmpty)
+  }
+
   @Test func `no more are ambient than may be, and a better one takes the place of the weakest`() {
     var seat = seat()
     for number in 1...20 {
