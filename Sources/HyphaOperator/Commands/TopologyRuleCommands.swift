@@ -157,8 +157,9 @@ struct TopologyRevertCommand: Command {
     let past = try deployment.read(through: to).reading
     let live = past.live
     try await deployment.apply(.revert(version: live.version, links: live.links.keys.sorted()), options)
-    guard try deployment.read().reading.questions.promoted != past.questions.promoted else { return }
     let questions = past.questions.promoted.map(\.key)
+    let present = try deployment.read().reading.questions.promoted.map(\.key)
+    guard Set(present) != Set(questions) else { return }
     try await deployment.apply(.revert(version: past.questions.version, promoted: questions), options)
   }
 }

@@ -51,7 +51,8 @@ extension AgentCell {
   /// Lets those have copies of an answer who are to, now that its effects are committed.
   func share(_ answer: AnswerToShare, with asker: Asker) {
     guard let node = services.routes.node(of: asker.agent) else { return }
-    let (nodes, number) = services.ambient.tell(answer, askedFrom: node, now: services.now())
+    let (nodes, number) = services.ambient.tell(
+      answer, askedFrom: node, silent: services.silentNodes, now: services.now())
     guard !nodes.isEmpty, let question = try? JSON.decode(JSONValue.self, from: answer.question),
       let value = try? JSON.decode(JSONValue.self, from: answer.answer)
     else { return }

@@ -84,14 +84,17 @@ final class AmbientDesk: Sendable {
   func isPromoted(_ key: QuestionKey) -> Bool { state.withLock { $0.promoted.contains(key) } }
 
   /// Who is to have a copy of an answer, and its number.
-  func tell(_ answer: AnswerToShare, askedFrom node: NodeID, now: Timestamp) -> (
+  ///
+  /// - Parameter silent: nodes of which nothing is heard: nobody asks in their stead.
+  func tell(_ answer: AnswerToShare, askedFrom node: NodeID, silent: Set<NodeID>, now: Timestamp) -> (
     nodes: [NodeID], number: UInt64
   ) {
     let told = state.withLock { state -> (nodes: [NodeID], number: UInt64) in
       guard state.promoted.contains(answer.key) else { return ([], 0) }
       let nodes = state.leases.tell(
         answer.key, answer: QuestionKey.hash(answer.answer), askedFrom: node, bound: answer.bound,
-        audience: state.audiences[answer.key, default: []].intersection(self.nodes), now: now)
+        audience: state.audiences[answer.key, default: []].intersection(self.nodes).subtracting(silent),
+        now: now)
       return (nodes, nodes.isEmpty ? 0 : state.leases.number(of: answer.key.answerer))
     }
     if !told.nodes.isEmpty { meter.stated(answer.key, copies: told.nodes.count) }

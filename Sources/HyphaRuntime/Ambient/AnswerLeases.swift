@@ -6,8 +6,9 @@ import HyphaTopology
 /// A node whose agent asked with a bound gets the answer, and each other answer as long as that copy is within the bound: a *lease*.
 /// When it is over the node's agents ask again. So nobody is told whose agents ask no more.
 ///
-/// The nodes of a question's *audience*, whose agents use its copies again and again, are told of each answer that anybody gets, unless
-/// their copy is young still: so one ask renews the copies of all. They are told as long as they are its audience.
+/// The nodes of a question's *audience*, whose agents use its copies again and again, are told of each answer that agents of one of them
+/// have asked for with a bound, unless their copy is young still: so one ask renews the copies of all. Who asks for fresh answers
+/// alone renews none. They are told as long as they are its audience.
 struct AnswerLeases: Sendable {
   private struct Lease {
     /// When the node was told last, and until when it is told of changes.
@@ -42,7 +43,7 @@ struct AnswerLeases: Sendable {
   ///   - answer: its number (``QuestionKey/hash(_:)``).
   ///   - node: where the asker is.
   ///   - bound: how old an answer it takes; nil where it takes none but a fresh one.
-  ///   - audience: the nodes that are to have each fresh answer.
+  ///   - audience: the nodes that are to have each answer that one of them has asked for with a bound.
   mutating func tell(
     _ key: QuestionKey, answer: UInt64, askedFrom node: NodeID, bound: Duration?, audience: Set<NodeID> = [],
     now: Timestamp
@@ -56,16 +57,18 @@ struct AnswerLeases: Sendable {
       let isOnItsWay = state.leases[node].map { now.since($0.toldAt) < min(bound / 4, Self.wayMax) } ?? false
       if !isOnItsWay { nodes.insert(node) }
       let until = max(now.adding(bound.wholeMicroseconds), state.leases[node]?.until ?? .zero)
-      state.leases[node] = Lease(toldAt: state.leases[node]?.toldAt ?? now, until: until, bound: bound)
-    }
-    for other in audience where other != node {
-      // One that has not asked since this began to answer asks first, and says how old an answer may be.
-      guard let lease = state.leases[other] else { continue }
-      if now.since(lease.toldAt) >= lease.bound / Self.youngDivisor { nodes.insert(other) }
-      state.leases[other]?.until = max(lease.until, now.adding(lease.bound.wholeMicroseconds))
+      state.leases[node] = Lease(toldAt: state.leases[node]?.toldAt ?? .zero, until: until, bound: bound)
+      for other in audience where other != node && audience.contains(node) {
+        // One that has not asked since this began to answer asks first, and says how old an answer may be.
+        guard let lease = state.leases[other] else { continue }
+        if now.since(lease.toldAt) >= lease.bound / Self.youngDivisor { nodes.insert(other) }
+        state.leases[other]?.until = max(lease.until, now.adding(lease.bound.wholeMicroseconds))
+      }
     }
     if now.since(second.began) >= .seconds(1) { second = (now, 0) }
-    let told = Array(nodes.sorted().prefix(max(0, Self.copiesPerSecondMax - second.copies)))
+    // The asker first: it waits.
+    let inOrder = nodes.sorted { ($0 == node ? 0 : 1, $0) < ($1 == node ? 0 : 1, $1) }
+    let told = Array(inOrder.prefix(max(0, Self.copiesPerSecondMax - second.copies)))
     second.copies += told.count
     for node in told { state.leases[node]?.toldAt = now }
     self.told[key] = state

@@ -59,6 +59,8 @@ protocol NodeServices: AnyObject, Sendable {
   func readShared(_ query: SharedQuery, where isForReader: (Record) -> Bool) -> [SharedItem]
   /// What the node knows of ambient questions.
   var ambient: AmbientDesk { get }
+  /// The nodes of which nothing was heard for long.
+  var silentNodes: Set<NodeID> { get }
   /// What becomes of decisions.
   var decisions: DecisionMeter { get }
   /// States copies of an answer for agents of some nodes.

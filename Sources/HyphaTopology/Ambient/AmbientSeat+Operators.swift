@@ -74,6 +74,7 @@ extension AmbientSeat {
         kept.count(where: { $0.answerer == key.answerer }) < Limits.answererCount
       else { continue }
       kept.append(key)
+      spend(key)
       var change = ruled(rule)
       (change.promoted, change.sample) = (key, memory.items.first { $0.key == key }?.sample)
       changes.append(change)

@@ -98,6 +98,7 @@ extension AmbientSeat {
     users.removeAll { memory.reportCount - $0.report > idleReportCount }
     if let user {
       if let known = users.firstIndex(where: { $0.node == user }) {
+        guard users[known].report < memory.reportCount else { return }
         users[known].times = min(users[known].times + 1, Limits.audienceReportCount)
         users[known].report = memory.reportCount
       } else if users.count < Limits.audienceCounts.upperBound {
@@ -105,6 +106,18 @@ extension AmbientSeat {
       }
     }
     memory.items[place].users = users.isEmpty ? nil : users
+  }
+
+  /// Takes for users of copies who is said to be, where nothing is known of them: another seat has seen what this one has not.
+  mutating func learnAudiences() {
+    for question in memory.stated.promoted {
+      guard let place = memory.items.firstIndex(where: { $0.key == question.key }) else { continue }
+      var users = memory.items[place].users ?? []
+      for node in question.audience ?? [] where !users.contains(where: { $0.node == node }) {
+        users.append(User(node: node, times: Limits.audienceReportCount, report: memory.reportCount))
+      }
+      memory.items[place].users = users.isEmpty ? nil : users
+    }
   }
 
   private var step: Int64 { memory.askCount / Int64(decay.eventsPerStep) }

@@ -168,9 +168,10 @@ public struct AmbientSeat: Sendable {
     // Another seat, or another version of this program, has decided otherwise.
     goOn()
     for change in event.changes {
-      if let key = change.promoted ?? change.retired.first { spend(key) }
+      for key in change.retired + [change.promoted].compactMap(\.self) { spend(key) }
       memory.suggestions.removeAll { $0.promoted == change.promoted }
     }
+    learnAudiences()
     if memory.isActive { answerOpen() }
   }
 
