@@ -192,6 +192,14 @@ public final class MemoryLogStore: Sendable {
   /// The newest event of a lane that is kept; nil where there is none.
   public func laneEnd(_ lane: Lane) -> LanePoint? { contents.withLock { $0.lanes[lane]?.point } }
 
+  /// Whether the newest event of a stream was stated by this log's node.
+  public func isStated(_ stream: StreamID) -> Bool {
+    contents.withLock { contents in
+      guard let head = contents.streams[stream] else { return false }
+      return contents.entries[Int(head.position.rawValue) - 1].source == .stated
+    }
+  }
+
   func lock() throws {
     let wasLocked = contents.withLock { contents in
       defer { contents.isLocked = true }

@@ -95,6 +95,71 @@ extension Processes {
       scratch.expectNothingLeft()
     }
 
+    @Test
+    func `an agent that has moved between nodes with replicas is neither lost nor doubled with their disks`()
+      async throws
+    {
+      let scratch = try Scratch()
+      let file = try scratch.file(
+        "topology.yaml",
+        """
+        hypha: 1
+        name: kept-moves
+        membership: {heartbeat: 100ms, suspect-after: 1s, down-after: 2s}
+        nodes:
+          hq: {}
+          old: {replicas: [copy], replicated: 1, in-doubt-after: 60s}
+          new: {replicas: [copy], replicated: 1, in-doubt-after: 60s}
+          copy: {}
+        agents:
+          root: {kind: supervisor, node: hq}
+          mover: {kind: generator, node: old, reports-to: root, settings: {event: entry, count: 1500, every: 4, to: [taker]}}
+          taker: {kind: recorder, node: hq, reports-to: root}
+        """)
+      let data = scratch("data")
+      var nodes: [String: Hypha] = [:]
+      for node in ["hq", "copy", "old", "new"] {
+        nodes[node] = try scratch.start("run", file, "--data", data, "--node", node)
+      }
+      func loseDisk(_ node: String) async throws {
+        nodes[node]?.signal(SIGKILL)
+        _ = await nodes[node]?.end()
+        try FileManager.default.removeItem(atPath: scratch("data/\(node)"))
+        nodes[node] = try scratch.start("run", file, "--data", data, "--node", node)
+      }
+      func hasRejoined(_ node: String) -> Bool {
+        let lane = Lane(
+          agent: NodeID(unchecked: node).author, channel: .persistent, target: .type(Rejoined.eventType))
+        return (try? log(scratch, node).laneHead(lane)) != nil
+      }
+      #expect(await becomesTrue { count(scratch, of: "mover", in: "hq") > 100 })
+      let moved = try await scratch.hypha("agents", "move", data, "mover", "--to", "new")
+      #expect(moved.output == "move 1: mover from old to new\nmover works on new\n", "\(moved)")
+      let begun = count(scratch, of: "mover", in: "hq")
+      #expect(await becomesTrue { count(scratch, of: "mover", in: "hq") > begun + 50 })
+      try await loseDisk("new")
+      #expect(await becomesTrue { hasRejoined("new") }, "\(nodes["new"]?.errors ?? "")")
+      try await loseDisk("old")
+      #expect(await becomesTrue { hasRejoined("old") }, "\(nodes["old"]?.errors ?? "")")
+      #expect(
+        await becomesTrue { count(scratch, of: "mover", in: "hq") == 1500 }, "\(nodes["new"]?.errors ?? "")")
+      for node in nodes.values {
+        node.signal(SIGINT)
+        _ = await node.end()
+      }
+      let entries = try log(scratch, "hq").read(after: .start, limit: .max, byteLimit: .max).map(\.record)
+        .filter { $0.agent == "mover" && $0.type == Entry.eventType }
+      #expect(try entries.map { try Entry.decode($0).index } == Array(0..<1500))
+      for (node, isHome) in [("old", false), ("new", true)] {
+        let works = try log(scratch, node).read(after: .start, limit: .max, byteLimit: .max).contains {
+          $0.source == .stated && $0.record.agent == "mover"
+        }
+        #expect(works == isHome, "\(node)")
+        #expect(try log(scratch, node).verify().findings == [])
+      }
+      scratch.expectNothingLeft()
+    }
+
     @Test func `where its former node is away the command says what the move waits for`() async throws {
       let scratch = try Scratch()
       let file = try scratch.file("topology.yaml", Self.topology)

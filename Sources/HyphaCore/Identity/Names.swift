@@ -107,13 +107,15 @@ extension EventTypeName {
   public static let stateCheckpointed: EventTypeName = "hypha.StateCheckpointed"
   /// What an agent with replicas has handled without another word, and its state (docs/guarantees.md).
   public static let inputsHandled: EventTypeName = "hypha.InputsHandled"
+  /// What the replicas of a node are to know of an agent that leaves it, or has come to it (docs/guarantees.md).
+  public static let moveKept: EventTypeName = "hypha.MoveKept"
   /// That the next alert has a deadline of its own.
   public static let alertDeadlineSet: EventTypeName = "hypha.AlertDeadlineSet"
   /// That an agent that was moved works on its new node (docs/topology.md).
   public static let agentArrived: EventTypeName = "hypha.AgentArrived"
   /// What agents state to nobody: it is in their own node's log alone, and travels nowhere.
   public static let toNobody: Set<EventTypeName> = [
-    .observed, .stateCheckpointed, .inputsHandled, .alertDeadlineSet,
+    .observed, .stateCheckpointed, .inputsHandled, .moveKept, .alertDeadlineSet,
   ]
 }
 

@@ -44,7 +44,7 @@ extension Pattern {
   /// What agents record of their handlers: the types alone.
   static let ofHandlers: [(EventTypeName, Pattern)] = [
     (.observed, "hypha.Observed"), (.stateCheckpointed, "hypha.StateCheckpointed"),
-    (.inputsHandled, "hypha.InputsHandled"),
+    (.inputsHandled, "hypha.InputsHandled"), (.moveKept, "hypha.MoveKept"),
   ]
 }
 

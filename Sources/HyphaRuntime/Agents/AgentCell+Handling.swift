@@ -40,10 +40,9 @@ extension AgentCell {
 
   /// Whether the first event of a delivery is of a lane that was for the agent before, and was handled then.
   private func isPassed(_ delivery: Delivery) -> Bool {
-    guard let handledLanes, delivery.channel.isLogged, let through = handledLanes[delivery.lane] else {
-      return false
-    }
-    return delivery.input.header.point <= through
+    guard let handledElsewhere, delivery.channel.isLogged else { return false }
+    let header = delivery.input.header
+    return handledElsewhere.has(header.id, at: header.point, of: delivery.lane)
   }
 
   /// Handles events in a row whose names are those of the first and whose handler does not suspend, until an alert

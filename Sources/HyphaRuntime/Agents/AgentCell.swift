@@ -24,8 +24,8 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
   let alarm = Mutex<Timestamp?>(nil)
   /// What it has handled before its node's disk was lost; nil where nothing is known.
   let handledBefore: Set<EventID>?
-  /// How far it had handled lanes before it came here, or before they were not for it for a while.
-  let handledLanes: [Lane: LanePoint]?
+  /// What it had handled before it came here, or of lanes that were not for it for a while.
+  let handledElsewhere: HandledElsewhere?
   let declarations: Declarations
   let entries: [EventTypeName: Handlers<Kind>.Entry]
   /// Whether it has a state.
@@ -47,7 +47,7 @@ final class AgentCell<Kind: Agent>: AgentHost, AgentRunner {
     self.mailbox = mailbox
     self.outbox = Mutex(outbox)
     handledBefore = services.inputsHandled(by: spec.id)
-    handledLanes = services.lanesHandled(by: spec.id)
+    handledElsewhere = services.handledElsewhere(by: spec.id)
     slot = services.calls?.slot(of: spec.id)
     broken = Mutex(services.calls?.brokenCall(of: spec.id))
     supervision = services.routes.topology.supervision(of: spec.id)

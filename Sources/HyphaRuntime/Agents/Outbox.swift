@@ -57,7 +57,7 @@ struct Outbox: Sendable {
 
   init(
     agent: AgentID, epoch: UInt64, after previousEpoch: UInt64 = 0, lanes: [Lane: LanePoint],
-    policyVersion: UInt32, limit: RealtimeLimit? = nil
+    policyVersion: UInt32, limit: RealtimeLimit? = nil, committed: [String: UInt64] = [:]
   ) {
     self.agent = agent
     self.epoch = epoch
@@ -66,6 +66,9 @@ struct Outbox: Sendable {
     for (lane, point) in lanes {
       slots[lane] = points.count
       points.append(point)
+    }
+    for channel in Channel.allCases {
+      sequences[Int(channel.rawValue)] = committed[channel.description] ?? 0
     }
     runs = [OutboundRun?](repeating: nil, count: points.count)
     bucket = limit.map { TokenBucket($0) }

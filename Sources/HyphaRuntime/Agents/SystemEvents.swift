@@ -18,6 +18,8 @@ public struct AgentActivated: Event {
   /// All persistent events for it up to this position of its node's log were handled before; nil where it comes from another node,
   /// or an older version has stated this.
   public var handledThrough: UInt64?
+  /// Whether it goes on from what replicas have given back of it, its node's disk being lost; nil for no.
+  public var hasReturned: Bool?
 
   public var subject: Subject { Subject(slug: "hypha.agent.\(agent)") }
 }
@@ -125,7 +127,7 @@ enum SystemEvents {
     AgentActivated.eventType, HandlerFailed.eventType, EventDeadLettered.eventType,
     DeadLetterResolved.eventType, HandlerOverdue.eventType, AgentStopped.eventType, Asked.eventType,
     Answered.eventType, Observed.eventType, StateCheckpointed.eventType,
-    InputsHandled.eventType,
+    InputsHandled.eventType, .moveKept,
   ])
 }
 

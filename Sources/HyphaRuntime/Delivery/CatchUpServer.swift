@@ -64,7 +64,10 @@ final class CatchUpServer: Sendable {
     self.routes = routes
     told = EventID(high: log.identity.id.high, low: log.identity.id.low ^ UInt64(moveCount))
     runs = notary.map { RunServer(log: log, routes: routes, notary: $0) }
-    let stated = try log.laneHeads().filter { routes.isOwn($0.key.agent) }
+    // Of an agent that leaves its replicas are still to take what it has stated here.
+    let stated = try log.laneHeads().filter {
+      routes.isOwn($0.key.agent) || routes.keeper(of: $0.key.agent) == routes.node
+    }
     state = Mutex(State(heads: stated))
   }
 
@@ -88,10 +91,13 @@ final class CatchUpServer: Sendable {
   private static let nothing = LaneHead(point: .start, position: .start, count: 0)
 
   /// Holds back all persistent events that agents of this node have stated, and returns how far they go.
-  func withhold() -> [Lane: LaneHead] {
+  ///
+  /// - Parameter handedOver: agents whose events had left before the node that they have moved to took them.
+  func withhold(besides handedOver: Set<AgentID> = []) -> [Lane: LaneHead] {
     state.withLock { state in
       let own = state.heads.filter {
         $0.key.channel == .persistent && routes.topology.agent($0.key.agent) != nil
+          && !handedOver.contains($0.key.agent)
       }
       for lane in own.keys { state.hold(lane, behind: Self.nothing) }
       if !own.isEmpty { state.heldFrom.append(0) }
@@ -115,7 +121,9 @@ final class CatchUpServer: Sendable {
   func statedCount(_ channel: Channel) -> UInt64 {
     state.withLock { state in
       state.heads.reduce(0) { sum, head in
-        guard head.key.channel == channel, routes.plan(of: head.key).destinationCount > 0 else { return sum }
+        guard head.key.channel == channel, routes.isOwn(head.key.agent),
+          routes.plan(of: head.key).destinationCount > 0
+        else { return sum }
         return sum + head.value.count
       }
     }
@@ -125,7 +133,7 @@ final class CatchUpServer: Sendable {
   func statedPairCount(_ channel: Channel) -> UInt64 {
     state.withLock { state in
       state.heads.reduce(0) { sum, head in
-        guard head.key.channel == channel else { return sum }
+        guard head.key.channel == channel, routes.isOwn(head.key.agent) else { return sum }
         return sum + head.value.count * UInt64(routes.plan(of: head.key).destinationCount)
       }
     }
@@ -135,7 +143,7 @@ final class CatchUpServer: Sendable {
   var newestPositions: [NodeID: UInt64] {
     state.withLock { state in
       var newest: [NodeID: UInt64] = [:]
-      for (lane, head) in state.heads {
+      for (lane, head) in state.heads where routes.isOwn(lane.agent) {
         for node in routes.plan(of: lane).nodes where !routes.topology.hasLeft(node) {
           newest[node] = max(newest[node] ?? 0, head.position.rawValue)
         }
@@ -207,6 +215,7 @@ final class CatchUpServer: Sendable {
       let heads = isHolder ? state.heads : state.heads.merging(state.visible) { $1 }
       let moved = heads.filter {
         $0.value.position.rawValue > position && routes.plan(of: $0.key).nodes.contains(node)
+          && (isHolder || routes.isOwn($0.key.agent))
       }
       // What is held back now has moved since then.
       return (moved, isHolder ? .max : state.heldFrom.first.map { max($0, 1) - 1 } ?? .max)
@@ -243,14 +252,22 @@ final class CatchUpServer: Sendable {
     }
     do {
       let end = try log.head().rawValue
-      let moved =
+      var moved =
         end <= position
         ? [:]
         : try log.laneHeads().filter { lane, head in
-          head.position.rawValue > position && routes.node(of: lane.agent) == origin
-            && (origin == node || mayServe(lane, to: node))
+          guard head.position.rawValue > position else { return false }
+          return origin == node
+            ? routes.hasBeen(lane.agent, on: node)
+            : routes.node(of: lane.agent) == origin && mayServe(lane, to: node)
         }
-      let oldest = Self.oldest(moved)
+      for (lane, head) in moved where origin == node && !isFor(node, lane) {
+        guard let stay = try stay(of: lane.agent, on: node), stay.isOver else { continue }
+        if head.point.epoch > stay.lastEpoch {
+          moved[lane]?.point = try log.point(of: lane, throughEpoch: stay.lastEpoch)
+        }
+      }
+      let oldest = Self.oldest(moved.filter { $0.value.point > .start })
       let through = oldest.count < ControlMessage.headCountMax ? max(end, position) : nil
       return .copied(
         of: origin, log: told,
@@ -260,20 +277,44 @@ final class CatchUpServer: Sendable {
     }
   }
 
+  /// What a node whose disk was lost had stated of an agent that has left it, as far as is known here: up to which epoch, whatever is
+  /// held back here of what followed; and whether that is all that is for it.
+  private func stay(of agent: AgentID, on other: NodeID) throws -> (lastEpoch: UInt64, isOver: Bool)? {
+    let departure = routes.moving.stays[agent]?[other]
+    // While it is on its way it may state more there.
+    var isGone = routes.topology.agent(agent)?.node != other && routes.keeper(of: agent) != other
+    let lane = Lane(agent: agent, channel: .persistent, target: .type(.moveKept))
+    var next = try log.laneHead(lane)?.position ?? .start
+    while next > .start, let entry = try log.entry(at: next), let kept = try? MoveKept.decode(entry.record) {
+      if kept.hasArrived, kept.order.from == other, kept.order.move == departure { isGone = true }
+      if !kept.hasArrived, kept.node == other {
+        return (entry.record.epoch, isGone && kept.order.move == departure)
+      }
+      next = entry.previousInLane
+    }
+    return nil
+  }
+
+  /// Whether a node is one whose disk was lost, to which its replicas, of which this is one, give a lane back.
+  private func givesBack(_ lane: Lane, to node: NodeID) -> Bool {
+    routes.hasBeen(lane.agent, on: node)
+      && routes.topology.node(node)?.replicas.nodes.contains(routes.node) ?? false
+  }
+
   /// Whether a lane begins here, or agents of this node take it, and it goes to `node`. What nodes state under their own
   /// names is served by themselves alone; but who has ordered something, and lost that, has it back from anybody.
   private func mayServe(_ lane: Lane, to node: NodeID) -> Bool {
     if lane.agent == node.author, OrderSuccession.isOfOrders(lane) { return true }
     if routes.hasHandedOver(lane, to: node) { return true }
-    // Who has lost its disk has its own back from its replicas.
-    if routes.topology.agent(lane.agent)?.node == node,
-      routes.topology.node(node)?.replicas.nodes.contains(routes.node) ?? false
-    {
-      return true
-    }
+    return givesBack(lane, to: node) || isFor(node, lane)
+  }
+
+  /// Whether a lane leads to a node, and this one has it to give.
+  private func isFor(_ node: NodeID, _ lane: Lane) -> Bool {
     let plan = routes.plan(of: lane)
     guard plan.nodes.contains(node) else { return false }
     return routes.node(of: lane.agent) == routes.node || plan.isHeld
+      || routes.keeper(of: lane.agent) == routes.node && replicas.contains(node)
   }
 
   private func records(of lane: Lane, after: LanePoint, for node: NodeID) -> ControlMessage {
@@ -290,8 +331,11 @@ final class CatchUpServer: Sendable {
       var records: [Record] = []
       var byteCount = 0
       let end = end(of: lane, for: node)
+      let stay = givesBack(lane, to: node) ? try stay(of: lane.agent, on: node) : nil
+      let isOver = stay?.isOver == true && !isFor(node, lane)
       while let position = rest.first, records.count < Self.answerCountMax {
-        guard let record = try log.entry(at: position)?.record, record.point <= end ?? record.point else {
+        guard let record = try log.entry(at: position)?.record else { break }
+        if record.epoch > stay?.lastEpoch ?? 0, isOver || record.point > end ?? record.point {
           break
         }
         byteCount += record.byteCount

@@ -230,7 +230,8 @@ struct Courier: Sendable {
         ? "node '\(node)' sent an event of '\(lane.agent)', which is placed here"
         : "node '\(node)' sent an event of '\(lane.agent)' by '\(frame.via)', where its lane does not lead"
     }
-    guard source == node else {
+    // Copies of what an agent states that moves come from its former node, and its new one.
+    guard source == node || frame.via == routes.author && routes.isSource(node, of: lane) else {
       return
         "node '\(node)' sent an event of '\(lane.agent)' by '\(frame.via)', where it comes from node '\(source)'"
     }

@@ -87,6 +87,8 @@ final class RouteTable: Sendable {
   private let goals = Mutex<[Lane: (point: LanePoint, node: NodeID)]>([:])
   /// Who holds copies of what agents of each node state; nodes without are not in it.
   private let replicas: [NodeID: [NodeID]]
+  /// The former nodes of agents whose copies come from there (``MovingAgents/keepers``), until they work elsewhere.
+  private let keepers: Mutex<[AgentID: AgentMoved]>
 
   /// The routes that a topology file says: those of the tree, and those with the links that it pins.
   init(
@@ -107,6 +109,7 @@ final class RouteTable: Sendable {
     seats = topology.observer.seats
     let replicated = topology.nodes.filter { !$0.replicas.nodes.isEmpty }
     replicas = Dictionary(uniqueKeysWithValues: replicated.map { ($0.id, $0.replicas.nodes) })
+    keepers = Mutex(moving.keepers)
   }
 
   // MARK: Versions
@@ -178,9 +181,35 @@ final class RouteTable: Sendable {
     goals.withLock { goals in for (lane, point) in points { goals[lane] = (point, node) } }
   }
 
+  /// The former node of an agent that was moved and does not work elsewhere yet, where that has replicas: it has them take what the
+  /// agent has stated there, and hands the agent over then.
+  func keeper(of agent: AgentID) -> NodeID? {
+    moving.keepers.isEmpty ? nil : keepers.withLock { $0[agent]?.from }
+  }
+
+  /// An agent that was moved works on its new node: its former one has handed it over.
+  func arrived(_ arrival: AgentArrived) {
+    guard !moving.keepers.isEmpty else { return }
+    // A node whose log has just begun hears of earlier moves, too.
+    keepers.withLock { if $0[arrival.agent]?.move == arrival.move { $0[arrival.agent] = nil } }
+  }
+
+  /// The node of whose replicas this one takes a lane's copies as one: that of its agent, or its former one.
+  func copied(_ lane: Lane) -> NodeID? {
+    guard let keeper = keeper(of: lane.agent), lane.channel.isLogged, replicas[keeper]?.contains(node) == true
+    else { return node(of: lane.agent) }
+    return keeper
+  }
+
+  /// Whether an agent is on a node, or was.
+  func hasBeen(_ agent: AgentID, on other: NodeID) -> Bool {
+    topology.agent(agent)?.node == other || moving.stays[agent]?[other] != nil
+  }
+
   /// The node that has what follows `point` in a lane for certain: that of its agent; or, of what an agent had that arrives
-  /// here, the node that it comes from.
+  /// here, or whose former node's replica this one is, the node that it comes from.
   func source(of lane: Lane, after point: LanePoint) -> NodeID? {
+    if let origin = copied(lane), origin != node(of: lane.agent) { return origin }
     guard !moving.arriving.isEmpty, let goal = goals.withLock({ $0[lane] }), point < goal.point else {
       return node(of: lane.agent)
     }
@@ -189,7 +218,7 @@ final class RouteTable: Sendable {
 
   /// Whether what a node says of a lane is all that there is.
   func isSource(_ other: NodeID, of lane: Lane) -> Bool {
-    if node(of: lane.agent) == other { return true }
+    if node(of: lane.agent) == other || copied(lane) == other { return true }
     return !moving.arriving.isEmpty && goals.withLock { $0[lane]?.node == other }
   }
 
@@ -229,7 +258,7 @@ final class RouteTable: Sendable {
   /// What to do with an event that came by this node's own name: it is a copy for a replica.
   private func copyStep(_ lane: Lane) -> RouteStep {
     var step = RouteStep()
-    if plan(of: lane).isReplica { step.source = node(of: lane.agent) }
+    if plan(of: lane).isReplica { step.source = copied(lane) }
     return step
   }
 
@@ -284,9 +313,12 @@ final class RouteTable: Sendable {
     var plan = destinationPlan(of: lane)
     // What an agent has stated comes with it.
     if isArriving(lane.agent), lane.channel.isLogged { plan.isReplica = true }
-    guard !replicas.isEmpty, lane.channel.isLogged, let origin = topology.agent(lane.agent)?.node,
-      let holders = replicas[origin]
-    else { return plan }
+    guard !replicas.isEmpty, lane.channel.isLogged, let origin = topology.agent(lane.agent)?.node else {
+      return plan
+    }
+    var holders = replicas[origin] ?? []
+    if let keeper = keeper(of: lane.agent) { holders += replicas[keeper] ?? [] }
+    guard !holders.isEmpty else { return plan }
     var copied = plan
     copied.isReplica = plan.isReplica || holders.contains(node)
     for holder in holders where holder != node && !copied.nodes.contains(holder) {

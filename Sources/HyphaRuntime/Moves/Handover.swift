@@ -52,6 +52,8 @@ struct Handover: Codable, Sendable, Equatable {
   var retries: [Retry]
   /// What it has handled of lanes that are not for it any more; nil from versions under which there were none.
   var passed: [End]?
+  /// Whether it came back from replicas once, so that what it has handled is also what its own stream says (``HandledBefore``); nil for no.
+  var hasReturned: Bool?
 
   /// How far its next node must have each lane before the agent works there.
   ///
@@ -70,6 +72,15 @@ struct Handover: Codable, Sendable, Equatable {
     handled = all.filter { leads($0.key) }.map { End($0, $1) }.sorted(by: Self.isBefore)
     let others = all.filter { !leads($0.key) }
     passed = others.isEmpty ? nil : others.map { End($0, $1) }.sorted(by: Self.isBefore)
+  }
+
+  /// An event that the agent has stated since, as the last of its epoch.
+  mutating func end(with record: Record) {
+    stated.removeAll { $0.lane == record.lane }
+    stated.append(End(record.lane, record.point))
+    stated.sort(by: Self.isBefore)
+    epoch = record.epoch
+    committed[record.channel.description] = record.header.sequence
   }
 
   /// All that it has handled, of whatever lanes.
@@ -131,10 +142,16 @@ extension Handover {
 
   /// The snapshot as the log of the agent's next node is to keep it; nil where there is none. That log has all events
   /// that the agent is to be given again.
-  func snapshot(in log: any LogReader) throws -> [UInt8]? {
-    guard let bytes = snapshot?.bytes else { return nil }
+  ///
+  /// - Parameters:
+  ///   - newer: what the log has come to keep of the agent since; nil for nothing.
+  ///   - handled: what the agent is known to have handled since.
+  func snapshot(in log: any LogReader, after newer: [UInt8]?, besides handled: Set<EventID>) throws
+    -> [UInt8]?
+  {
+    guard let bytes = newer ?? snapshot?.bytes else { return nil }
     var kept = try AgentSnapshot(decoding: bytes)
-    for retry in retries {
+    for retry in retries where !handled.contains(retry.id) {
       guard let lane = retry.place.lane,
         let position = try log.position(of: retry.place.point, in: lane)
       else { continue }
@@ -177,6 +194,16 @@ extension LogReader {
     while next > place, let entry = try entry(at: next) { next = entry.previousInLane }
     guard next > .start, next <= place else { return .start }
     return try entry(at: next)?.record.point ?? .start
+  }
+
+  /// The newest event of a lane in an epoch or before.
+  func point(of lane: Lane, throughEpoch epoch: UInt64) throws -> LanePoint {
+    var next = try laneHead(lane)?.position ?? .start
+    while next > .start, let entry = try entry(at: next) {
+      if entry.record.epoch <= epoch { return entry.record.point }
+      next = entry.previousInLane
+    }
+    return .start
   }
 
   /// The place of an event of a lane; nil where it is not there.

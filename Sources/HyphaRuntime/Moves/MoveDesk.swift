@@ -10,6 +10,10 @@ import Synchronization
 final class MoveDesk: Sendable {
   struct State {
     var reading: MoveReading
+    /// What agents had that leave, as this start has stated it for the node's replicas.
+    var kept: [UInt32: Handover] = [:]
+    /// That agents work here, as is said once replicas have all of them.
+    var arrivals: [AgentArrived] = []
     /// Wishes that were answered, and whose answers are on their way into the log.
     var given: Set<EventID> = []
     /// The orders among those answers.
@@ -44,10 +48,18 @@ final class MoveDesk: Sendable {
   let adopted: [AgentID: (order: AgentMoved, handover: Handover)]
   /// The agents that this node has still to hand over.
   let leaving: [AgentMoves.Move]
+  /// The agents that it has handed over, and that do not come back.
+  let handedOver: Set<AgentID>
   /// The agents that were moved here at any time, where they began in this log, and what they had.
   let arrived: [AgentID: (position: Position, handover: Handover)]
-  /// What agents had when they came here that are to be handed over now.
+  /// Those of them of whom this log has not said to others that they have arrived.
+  let untold: [AgentID: AgentMoved]
+  /// What those of them had handled before; of those that have come back from replicas, what they were to be given again lies open.
+  let handledElsewhere: [AgentID: HandledElsewhere]
+  /// What agents had when they came here that are to be handed over now; and what of that they were to be given again, where they have
+  /// come back from replicas.
   let brought: [AgentID: Handover]
+  let owed: [AgentID: [Handover.Retry]]
 
   /// What a log says, for a node of the topology that its file says.
   ///
@@ -73,27 +85,70 @@ final class MoveDesk: Sendable {
       }
     }
     for move in reading.departed { moving.departed[move.order.agent] = move.order.to }
+    for order in reading.moves.moves.map(\.order) {
+      for node in [order.from, order.to] { moving.stays[order.agent, default: [:]][node] = order.move }
+    }
+    for move in reading.moves.newest where move.stage != .arrived {
+      // One that works here from this start on has all that its former node has.
+      let isHere = move.order.to == node && moving.arriving[move.order.agent] == nil
+      guard !isHere, topology.node(move.order.from)?.replicas.nodes.isEmpty == false else { continue }
+      moving.keepers[move.order.agent] = move.order
+    }
     self.adopted = adopted
     self.moving = moving
     leaving = reading.departed.filter {
       !reading.handedOver.contains($0.order.move) && file.agent($0.order.agent) != nil
     }
+    let given = reading.departed.filter { reading.handedOver.contains($0.order.move) }
+    handedOver = Set(given.map(\.order.agent))
     arrived = reading.arrived.reduce(into: [:]) { arrived, move in
       guard let position = reading.arrivals[move.order.move],
         let handover = reading.handover(move.order)
       else { return }
       arrived[move.order.agent] = (position, handover)
     }
-    brought = leaving.reduce(into: [:]) { brought, move in
+    let untold = reading.arrived.map(\.order).filter { !reading.toldArrivals.contains($0.move) }
+    self.untold = Dictionary(untold.map { ($0.agent, $0) }, uniquingKeysWith: { $1 })
+    handledElsewhere = arrived.mapValues { position, handover in
+      var handled = HandledElsewhere(position, handover.allHandled)
+      if position == .start { handled.open = Set(handover.retries.map(\.id)) }
+      return handled
+    }
+    var (brought, owed): ([AgentID: Handover], [AgentID: [Handover.Retry]]) = ([:], [:])
+    for move in leaving {
       let earlier = reading.moves.moves.last {
         $0.order.agent == move.order.agent && $0.order.to == node && $0.order.move < move.order.move
       }
-      brought[move.order.agent] = earlier.flatMap { reading.handover($0.order) }
+      guard let order = earlier?.order, let handover = reading.handover(order) else { continue }
+      brought[order.agent] = handover
+      if reading.arrivals[order.move] == .start { owed[order.agent] = handover.retries }
     }
+    (self.brought, self.owed) = (brought, owed)
     state = Mutex(
       State(
         reading: reading, ordering: try Ordering.atStart(of: log, under: file),
         recall: OrderRecall(of: node.author), missing: missing))
+  }
+
+  /// What agents had when they came here last.
+  var handovers: [AgentID: Handover] {
+    arrived.mapValues(\.handover).merging(adopted.mapValues(\.handover)) { $1 }
+  }
+
+  /// What an agent had that leaves, as it was stated for this node's replicas; nil where it was not.
+  func keptDeparture(_ order: AgentMoved) -> Handover? {
+    state.withLock { state in state.kept[order.move] ?? state.reading.keptDepartures[order.move] }
+  }
+
+  /// The move by which an agent has come here, and what it had, where this node's replicas do not know that.
+  func unkeptArrival(of agent: AgentID) -> (order: AgentMoved, handover: Handover)? {
+    if let adopted = adopted[agent] { return adopted }
+    return state.withLock { state in
+      guard let order = state.reading.arrived.first(where: { $0.order.agent == agent })?.order,
+        !state.reading.keptArrivals.contains(order.move), let handover = state.reading.handover(order)
+      else { return nil }
+      return (order, handover)
+    }
   }
 
   /// What of an agent's own lanes stands in this log and was stated: of what came from its former node some may have been
@@ -123,4 +178,8 @@ struct MovingAgents: Sendable, Equatable {
   var arriving: [AgentID: NodeID] = [:]
   /// Those that have belonged here, with the nodes that they belong to.
   var departed: [AgentID: NodeID] = [:]
+  /// Those, of any node, that leave one with replicas and are not known to work elsewhere.
+  var keepers: [AgentID: AgentMoved] = [:]
+  /// The nodes that moved agents are on, or were, with the number of the newest move from there or to there.
+  var stays: [AgentID: [NodeID: UInt32]] = [:]
 }

@@ -12,8 +12,14 @@ public struct MoveReading: Sendable {
   private(set) var orders: [UInt32: Cause] = [:]
   /// What agents had that were moved to this node; whole ones.
   private var handovers: [Part: Handover] = [:]
-  /// Where agents that were moved here began.
+  /// Where agents that were moved here began; the log's begin where it came back from replicas, and they had begun before.
   private(set) var arrivals: [UInt32: Position] = [:]
+  /// Those of which this log says so.
+  private(set) var toldArrivals: Set<UInt32> = []
+  /// The moves to this node that its replicas are to know of.
+  private(set) var keptArrivals: Set<UInt32> = []
+  /// What agents had that leave, as this node's replicas are to know it before it hands them over.
+  private(set) var keptDepartures: [UInt32: Handover] = [:]
   /// The moves for which this node has handed its agent over.
   private(set) var handedOver: Set<UInt32> = []
   /// What operators have asked for and nobody has answered, the oldest first; on the node that orders moves.
@@ -30,12 +36,29 @@ public struct MoveReading: Sendable {
 
   private let node: NodeID
   private var parts: [Part: [Int: [UInt8]]] = [:]
+  private var keptParts: [KeptPart: [Int: [UInt8]]] = [:]
+  private var returned: [Returned] = []
   private var eventParts = EventParts()
 
   /// Whose parts go together: what another node than the agent's former one says is not mixed with what that says.
   private struct Part: Hashable {
     let move: UInt32
     let author: AgentID
+  }
+
+  /// What has come back from replicas of a move.
+  private struct Returned {
+    let order: AgentMoved
+    let time: Timestamp
+    let handover: Handover
+    let hasArrived: Bool
+  }
+
+  /// What is kept of a move in one commit: one that broke off has come back in part.
+  private struct KeptPart: Hashable {
+    let order: AgentMoved
+    let hasArrived: Bool
+    let epoch: UInt64
   }
 
   /// Reads a log.
@@ -65,10 +88,13 @@ public struct MoveReading: Sendable {
       // What does not decode was passed over when it came, too.
       _ = try? take(entry.record, at: position, isStated: entry.source == .stated)
     }
+    try takeReturned(in: log)
   }
 
   private static func isAboutMoves(_ lane: Lane) -> Bool {
-    guard lane.channel == .persistent, lane.agent.text.hasPrefix(NodeID.authorPrefix) else { return false }
+    guard lane.channel == .persistent else { return false }
+    if lane.target == .type(.moveKept) { return true }
+    guard lane.agent.text.hasPrefix(NodeID.authorPrefix) else { return false }
     switch lane.target {
     case .type(let type): return MoveEvents.all.contains(type)
     case .addressee(let agent): return agent.text.hasPrefix(NodeID.authorPrefix)
@@ -90,6 +116,10 @@ public struct MoveReading: Sendable {
   /// Takes note of an entry of the log, in the order of the log. Nil where it is not about moves.
   mutating func take(_ record: Record, at position: Position, isStated: Bool) throws -> News? {
     let header = record.header
+    if header.type == MoveKept.eventType {
+      try take(MoveKept.decode(record), record, at: position, isStated: isStated)
+      return .other
+    }
     guard MoveEvents.all.contains(header.type) else { return nil }
     positions.insert(position)
     guard let record = eventParts.take(record) else { return .other }
@@ -128,7 +158,9 @@ public struct MoveReading: Sendable {
     case AgentArrived.eventType:
       let event = try AgentArrived.decode(record)
       moves.note(event.move, .arrived)
-      if isStated { arrivals[event.move] = position }
+      guard isStated else { break }
+      toldArrivals.insert(event.move)
+      if arrivals[event.move] == nil { arrivals[event.move] = position }
     case AgentHandedOver.eventType:
       return try take(AgentHandedOver.decode(record), by: header.agent, isStated: isStated)
     default: break
@@ -157,6 +189,49 @@ public struct MoveReading: Sendable {
     return .leaving
   }
 
+  /// What an agent has said of a move for its node's replicas. What is not stated here has come back from these, and is all that this
+  /// log has of the move; what concerns other nodes is passed over.
+  private mutating func take(_ event: MoveKept, _ record: Record, at position: Position, isStated: Bool)
+    throws
+  {
+    guard event.node == node, event.order.agent == record.agent else { return }
+    let key = KeptPart(order: event.order, hasArrived: event.hasArrived, epoch: record.epoch)
+    keptParts[key, default: [:]][event.part] = event.bytes.bytes
+    guard let all = keptParts[key], all.count == event.partCount else { return }
+    keptParts[key] = nil
+    let (order, time) = (event.order, record.time)
+    var handover = try JSON.decode(Handover.self, from: (0..<event.partCount).flatMap { all[$0] ?? [] })
+    if !event.hasArrived { handover.end(with: record) }
+    let returned = Returned(order: order, time: time, handover: handover, hasArrived: event.hasArrived)
+    guard isStated else { return self.returned.append(returned) }
+    guard event.hasArrived else { return keptDepartures[order.move] = handover }
+    keptArrivals.insert(order.move)
+    moves.note(order.move, .arrived)
+    if arrivals[order.move] == nil { arrivals[order.move] = position }
+  }
+
+  /// Takes what replicas have given back of moves. It counts where all has come back that the agent had stated by then: before that it
+  /// was not handed over, nor has anything left of what it did where it had come to.
+  private mutating func takeReturned(in log: any LogReader) throws {
+    for returned in returned {
+      let (order, handover) = (returned.order, returned.handover)
+      let isWhole = try Handover.points(handover.stated).allSatisfy {
+        try log.point(of: $0.key, throughEpoch: handover.epoch) >= $0.value
+      }
+      guard isWhole else { continue }
+      moves.take(order, at: returned.time)
+      if returned.hasArrived {
+        keptArrivals.insert(order.move)
+        handovers[Part(move: order.move, author: order.from.author)] = handover
+        arrivals[order.move] = .start
+        moves.note(order.move, .arrived)
+      } else if keptDepartures[order.move] == nil {
+        keptDepartures[order.move] = handover
+      }
+    }
+    returned = []
+  }
+
   private mutating func take(_ event: AgentHandedOver, by author: AgentID, isStated: Bool) throws -> News {
     let key = Part(move: event.move, author: author)
     parts[key, default: [:]][event.part] = event.bytes.bytes
@@ -167,6 +242,8 @@ public struct MoveReading: Sendable {
       handedOver.insert(event.move)
       return .other
     }
+    // A node whose disk was lost says it again; what the agent has begun with counts.
+    guard arrivals[event.move] == nil else { return .other }
     let bytes = (0..<event.partCount).flatMap { all[$0] ?? [] }
     handovers[key] = try JSON.decode(Handover.self, from: bytes)
     return .handedOver(event.move)

@@ -115,7 +115,11 @@ extension Node {
       }
     case .handedOver: scheduler.schedule(after: .zero) { self.beginToTake() }
     case .leaving: scheduler.schedule(after: .zero) { self.beginToRelease() }
-    case .other, nil: break
+    case .other, nil:
+      if record.type == AgentArrived.eventType, let event = try? AgentArrived.decode(record) {
+        routes.arrived(event)
+        if routes.node(of: event.agent) != routes.node { forgetCopies(of: event.agent) }
+      }
     }
   }
 
@@ -204,6 +208,8 @@ extension Node {
     var snapshot: [UInt8]?
     var epoch: UInt64
     var committed: [String: UInt64]
+    /// Whether what it did here before the node's disk was lost has come back.
+    var hasReturned = false
   }
 
   /// Where an agent goes on that was handed over to this node, whose log has all that it had.
@@ -219,19 +225,29 @@ extension Node {
       adoption.cursors[CursorKey(agent: agent, channel: channel)] = try Handover.cursor(
         channel, in: log, heads, handled: lanes)
     }
-    adoption.snapshot = try handover.snapshot(in: log)
+    // What it did here before the disk was lost, and has come back, came after.
+    adoption.hasReturned = heads.streams.keys.contains { $0.agent == agent && $0.epoch > handover.epoch }
+    var since = KeptAgents.Reading()
+    if adoption.hasReturned { try since.take(of: agent, (handover.epoch + 1)...(.max), in: log) }
+    adoption.snapshot = try handover.snapshot(
+      in: log, after: KeptAgents(since).snapshots[agent],
+      besides: handledBefore.inputs[agent] ?? [])
     return adoption
   }
 
-  /// Says that agents which were moved here work here, by their epochs.
+  /// Says that agents which were moved here work here, by their epochs; where the node has replicas, once these have all of them.
   func arrivals(_ epochs: [AgentID: UInt64]) throws -> [Stated] {
-    try desks.moves.adopted.sorted { $0.value.order.move < $1.value.order.move }.compactMap {
-      agent, adopted in
-      guard let epoch = epochs[agent] else { return nil }
-      let event = AgentArrived(
-        move: adopted.order.move, agent: agent, node: configuration.node, epoch: epoch)
-      return try stateAtStart(event, to: nil, of: adopted.order.move)
+    let orders = desks.moves.adopted.mapValues(\.order).merging(desks.moves.untold) { $1 }
+    let events = orders.values.sorted { $0.move < $1.move }.compactMap { order in
+      epochs[order.agent].map {
+        AgentArrived(move: order.move, agent: order.agent, node: configuration.node, epoch: $0)
+      }
     }
+    guard replication == nil else {
+      desks.moves.state.withLock { $0.arrivals = events }
+      return []
+    }
+    return try events.map { try stateAtStart($0, to: nil, of: $0.move) }
   }
 
   /// Hands over the agents that were moved away, as the log has them: nothing of them runs here any more.
@@ -239,6 +255,7 @@ extension Node {
     var batch = LogBatch()
     for move in desks.moves.leaving {
       let agent = move.order.agent
+      guard desks.moves.keptDeparture(move.order) == nil else { continue }
       let own = heads.lanes.filter { $0.key.agent == agent && $0.key.channel.isLogged }.mapValues(\.point)
       let known = (desks.moves.brought[agent]?.allHandled ?? [:])
         .merging(revision.kept(of: agent)) { max($0, $1) }
@@ -247,18 +264,38 @@ extension Node {
         elsewhere: known
       ) { revision.wasFor(agent, $0) ?? routes.isFor(agent, $0) }
       handover.add(known) { routes.isFor(agent, $0) }
-      for part in AgentHandedOver.parts(of: Array(try JSON.encode(handover)), move: move.order) {
-        let stated = try stateAtStart(part, to: move.order.to.author, of: move.order.move)
-        batch.appends.append(.init(stated.record))
-      }
+      handover.retries += try owedRetries(of: agent)
+      if handledBefore.inputs[agent] != nil { handover.hasReturned = true }
       // It keeps no place here, which would hold back every prune, and no state.
       for channel in Channel.allCases where channel.isLogged {
         batch.cursors[CursorKey(agent: agent, channel: channel)] = Cursor(
           position: heads.position, handledCount: 0)
       }
       batch.snapshots[agent] = []
+      if replication != nil {
+        let kept = try keptDeparture(move.order, handover)
+        for stated in kept { handover.end(with: stated.record) }
+        desks.moves.state.withLock { $0.kept[move.order.move] = handover }
+        batch.appends += kept.map { .init($0.record) }
+        continue
+      }
+      for part in AgentHandedOver.parts(of: Array(try JSON.encode(handover)), move: move.order) {
+        let stated = try stateAtStart(part, to: move.order.to.author, of: move.order.move)
+        batch.appends.append(.init(stated.record))
+      }
     }
     return batch
+  }
+
+  /// What an agent that has come back from replicas was to be given again when it had come here, and has not met since.
+  private func owedRetries(of agent: AgentID) throws -> [Handover.Retry] {
+    try (desks.moves.owed[agent] ?? []).filter { retry in
+      guard let lane = retry.place.lane, handledBefore.inputs[agent]?.contains(retry.id) != true else {
+        return false
+      }
+      let place = try log.cursor(CursorKey(agent: agent, channel: lane.channel))?.position ?? .start
+      return try log.position(of: retry.place.point, in: lane).map { $0 > place } ?? true
+    }
   }
 
   /// An event under the node's own name that is committed with the activations.
@@ -275,10 +312,11 @@ extension Node {
 
   /// Whether an agent of this node has handled an entry of the log on another one.
   func wasHandledElsewhere(_ entry: LogEntry, by agent: AgentID) -> Bool {
-    guard let (position, handled) = elsewhere[agent], entry.position < position else { return false }
-    let lane = entry.record.lane
-    return routes.isOwnJudgement(lane) || entry.record.point <= handled[lane] ?? .start
+    guard let handled = elsewhere[agent], entry.position < handled.position else { return false }
+    let record = entry.record
+    return routes.isOwnJudgement(record.lane)
+      || handled.has(record.header.id, at: record.point, of: record.lane)
   }
 
-  func lanesHandled(by agent: AgentID) -> [Lane: LanePoint]? { elsewhere[agent]?.handled }
+  func handledElsewhere(by agent: AgentID) -> HandledElsewhere? { elsewhere[agent] }
 }

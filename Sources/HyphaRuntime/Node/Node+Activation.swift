@@ -48,12 +48,15 @@ extension Node {
         policyVersion: configuration.topology.version, limit: topology.realtimeLimit(of: spec))
       activations.append(
         try activation(
-          of: spec, next, after: previous, adoption?.committed ?? committed(spec.id, previous, streams),
+          of: spec, next, after: previous,
+          adoption.flatMap { $0.epoch == previous ? $0.committed : nil }
+            ?? committed(spec.id, previous, streams),
           handled: adoption == nil && revision.places[spec.id] == nil
             ? log.cursor(CursorKey(agent: spec.id, channel: .persistent)) : nil,
-          &outbox))
+          hasReturned: rejoined != nil || adoption?.hasReturned == true, &outbox))
+      activations += try keptArrival(of: spec.id, &outbox)
+      if adoption != nil || desks.moves.untold[spec.id] != nil { arrived[spec.id] = next }
       if let adoption {
-        arrived[spec.id] = next
         places.merge(adoption.cursors) { $1 }
         batch.snapshots[spec.id] = adoption.snapshot
       }
@@ -85,6 +88,7 @@ extension Node {
       batch.snapshots.merge(rejoined?.kept ?? [:]) { $1 }
       batch.cursors.merge(places) { $1 }
       try await commitOnce(batch, activations + moved, alreadySent: true)
+      try passKeptDepartures()
     } else {
       var batch = LogBatch(snapshots: kept.merging(keptOrdering()) { $1 })
       batch.cursors = revision.cursors
@@ -125,13 +129,15 @@ extension Node {
   /// that was put back, copied or lost does not bring a node to use an epoch again that others have heard of.
   func epoch(after previous: UInt64) -> UInt64 { max(previous + 1, began / 1_000) }
 
-  private func activation(
+  /// The event by which an agent opens an epoch.
+  func activation(
     of spec: AgentSpec, _ epoch: UInt64, after previous: UInt64, _ committed: [String: UInt64],
-    handled: Cursor?, _ outbox: inout Outbox
+    handled: Cursor?, hasReturned: Bool = false, _ outbox: inout Outbox
   ) throws -> Stated {
     let event = AgentActivated(
       agent: spec.id, node: configuration.node, epoch: epoch, previousEpoch: previous,
-      committed: committed, topology: fingerprint, handledThrough: handled?.position.rawValue)
+      committed: committed, topology: fingerprint, handledThrough: handled?.position.rawValue,
+      hasReturned: hasReturned ? true : nil)
     let (id, time) = newEvent()
     var payload: [UInt8] = []
     try event.encode(into: &payload)

@@ -151,7 +151,9 @@ extension Node: TransportReceiver {
     case .heads(let log, let through, let heads):
       let hasAdopted = state.withLock { $0.client.wasGreeted(by: node, under: topology.version) }
       for head in heads {
-        guard routes.node(of: head.lane.agent) == node else {
+        guard routes.isSource(node, of: head.lane) else {
+          // It was, until the agent worked elsewhere.
+          if routes.hasBeen(head.lane.agent, on: node) { continue }
           note(refusal: "node '\(node)' told of a lane of '\(head.lane.agent)', which is not placed there")
           continue
         }

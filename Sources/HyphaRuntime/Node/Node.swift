@@ -133,8 +133,8 @@ public final class Node: Sendable {
       topology: TopologyDesk, membership: MembershipDesk, oversight: OversightDesk, own: NodeStream,
       moves: MoveDesk, fencing: FencingDesk, shared: SharedDesk, ambient: AmbientDesk
     )
-  /// The agents that were moved here, with the place where they began here and what they had handled before, by lane.
-  let elsewhere: [AgentID: (position: Position, handled: [Lane: LanePoint])]
+  /// What agents that were moved here, or whose places were made anew, had handled before.
+  let elsewhere: [AgentID: HandledElsewhere]
   /// What becomes of the agents' places with a newer topology file.
   let revision: RevisionStart
   let ledger = LossLedger()
@@ -181,7 +181,7 @@ public final class Node: Sendable {
     let replicas = topology.node(configuration.node)?.replicas ?? ReplicationSettings()
     replication = replicas.nodes.isEmpty ? nil : ReplicationDesk(replicas)
     rejoin = try RejoinDesk(configuration, log: log, now: Timestamp(microseconds: scheduler.microseconds()))
-    handledBefore = try HandledBefore(in: log)
+    handledBefore = try HandledBefore(in: log, arrived: moves.handovers)
     let moveCount = moves.state.withLock { $0.reading.moves.moves.count + $0.reading.arrivals.count }
     server = try CatchUpServer(
       log: log, routes: routes, notary: configuration.notary,
@@ -190,7 +190,7 @@ public final class Node: Sendable {
     let revision = try RevisionStart(configuration, moves, routes, log: log)
     self.revision = revision
     elsewhere = revision.elsewhere
-      .merging(moves.adopted.mapValues { (head, $0.handover.allHandled) }) { $1 }
+      .merging(moves.adopted.mapValues { HandledElsewhere(head, $0.handover.allHandled) }) { $1 }
     auditor = try configuration.notary.map { try RelayAuditor(log: log, routes: routes, notary: $0) }
     let own = topology.agents(on: configuration.node).map(\.id).filter { !routes.isArriving($0) }
     let audience = AlertAudience(topology, of: configuration.kinds.alertTypes(in: topology), agents: own)
@@ -299,7 +299,7 @@ public final class Node: Sendable {
     // Mailboxes first: what arrives is delivered from the first event on.
     let runners = try await activate()
     beginMembership()
-    try holdRestart()
+    try holdRestart { self.tellKeptMoves() }
     if let rejoin { endRejoin(rejoin) } else { try transport.start(self) }
     beginTopology()
     beginMoves()

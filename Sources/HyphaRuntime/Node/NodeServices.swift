@@ -71,8 +71,8 @@ protocol NodeServices: AnyObject, Sendable {
   func keeper(of agent: AgentID, _ type: EventTypeName) -> AgentID?
   /// Whether an agent of the node has handled an entry of the log on another node, before it was moved here.
   func wasHandledElsewhere(_ entry: LogEntry, by agent: AgentID) -> Bool
-  /// How far an agent had handled lanes that may come into this node's log only now; nil for none.
-  func lanesHandled(by agent: AgentID) -> [Lane: LanePoint]?
+  /// What an agent had handled that may come into this node's log only now; nil for nothing.
+  func handledElsewhere(by agent: AgentID) -> HandledElsewhere?
   /// The inputs that an agent has handled before its node's disk was lost; nil where none are known.
   func inputsHandled(by agent: AgentID) -> Set<EventID>?
   /// Gives states back what many agents need of the log, where they need it at once; each agent waits for that when it begins.

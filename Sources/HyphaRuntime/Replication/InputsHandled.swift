@@ -133,31 +133,78 @@ struct KeptAgents {
   /// What a log is to keep of each agent, as of the newest commit of those that came back whole.
   private(set) var snapshots: [AgentID: [UInt8]] = [:]
 
-  /// - Parameter through: what came back lies up to there.
-  init(in log: any LogReader, through: UInt64) throws {
+  /// What agents have said, as it is read.
+  struct Reading {
+    /// Their persistent events that there are.
     var points: [AgentID: Set<LanePoint>] = [:]
+    /// What they have said of commits, in any order.
     var said: [(point: LanePoint, event: InputsHandled)] = []
-    try log.visit(Position(rawValue: 1)...Position(rawValue: max(1, through)), .forward) { view in
-      let record = try Record(view.record)
-      guard record.channel == .persistent else { return true }
-      points[record.header.agent, default: []].insert(record.point)
-      if record.header.type == InputsHandled.eventType, let event = try? InputsHandled.decode(record),
-        event.agent == record.header.agent
-      {
-        said.append((record.point, event))
+    /// What they had when they were moved to a node that has told its replicas so.
+    var brought: [AgentID: [(point: LanePoint, part: MoveKept)]] = [:]
+    /// Where they have gone on from what came back.
+    var returns: [AgentID: [LanePoint]] = [:]
+
+    /// Takes what an agent has stated in some epochs.
+    mutating func take(of agent: AgentID, _ epochs: ClosedRange<UInt64>, in log: any LogReader) throws {
+      let start = LanePoint(epoch: epochs.lowerBound - 1, sequence: .max)
+      for lane in try log.laneHeads().keys where lane.agent == agent && lane.channel == .persistent {
+        for position in try log.positions(ofLane: lane, after: start) {
+          guard let record = try log.entry(at: position)?.record, epochs.contains(record.epoch) else { break }
+          try take(record)
+        }
       }
-      return true
     }
-    self.init(said, points)
+
+    mutating func take(_ record: Record) throws {
+      guard record.channel == .persistent else { return }
+      points[record.agent, default: []].insert(record.point)
+      switch record.type {
+      case InputsHandled.eventType:
+        guard let event = try? InputsHandled.decode(record), event.agent == record.agent else { return }
+        said.append((record.point, event))
+      case MoveKept.eventType:
+        guard let part = try? MoveKept.decode(record), part.order.agent == record.agent, part.hasArrived
+        else {
+          return
+        }
+        brought[record.agent, default: []].append((record.point, part))
+      case AgentActivated.eventType:
+        guard try AgentActivated.decode(record).hasReturned == true else { return }
+        returns[record.agent, default: []].append(record.point)
+      default: break
+      }
+    }
   }
 
-  /// - Parameters:
-  ///   - said: what agents have said, in any order.
-  ///   - points: their persistent events that there are.
-  init(_ said: [(point: LanePoint, event: InputsHandled)], _ points: [AgentID: Set<LanePoint>]) {
-    // A commit that came back whole has the state after all before it, whatever became of their other events.
+  /// - Parameter through: what came back lies up to there.
+  init(in log: any LogReader, through: UInt64) throws {
+    var reading = Reading()
+    try log.visit(Position(rawValue: 1)...Position(rawValue: max(1, through)), .forward) { view in
+      try reading.take(Record(view.record))
+      return true
+    }
+    self.init(reading)
+  }
+
+  init(_ reading: Reading) {
+    let points = reading.points
+    // What an agent was moved with is its state until its commits there say another.
+    var states: [AgentID: LanePoint] = [:]
+    for (agent, parts) in reading.brought {
+      guard let (point, handover) = Self.newest(of: parts), let snapshot = handover.snapshot?.bytes else {
+        continue
+      }
+      (states[agent], snapshots[agent]) = (point, snapshot)
+    }
+    // A commit that came back whole has the state after all before it, whatever became of their other events; but for those that had
+    // not come back whole when its agent went on from what had.
     var before: [AgentID: [InputsHandled]] = [:]
-    for (point, event) in said.sorted(by: { $0.point < $1.point }) {
+    var last: [AgentID: LanePoint] = [:]
+    for (point, event) in reading.said.sorted(by: { $0.point < $1.point }) {
+      let since = last.updateValue(point, forKey: event.agent) ?? .start
+      if reading.returns[event.agent]?.contains(where: { since < $0 && $0 < point }) ?? false {
+        before[event.agent] = nil
+      }
       before[event.agent, default: []].append(event)
       let first = point.sequence - min(point.sequence - 1, UInt64(max(0, event.besideCount)))
       let isWhole = (first..<point.sequence).allSatisfy {
@@ -167,8 +214,24 @@ struct KeptAgents {
       for event in before.removeValue(forKey: event.agent) ?? [] {
         inputs[event.agent, default: []] += event.inputs
         // One that is too large takes the place of those before it: an older state would miss what was handled since.
-        if event.snapshotByteCount != nil { snapshots[event.agent] = event.snapshot?.bytes }
+        if event.snapshotByteCount != nil, point > states[event.agent] ?? .start {
+          snapshots[event.agent] = event.snapshot?.bytes
+        }
       }
     }
+  }
+
+  /// What an agent had when it was moved last, of which all parts are there.
+  private static func newest(of parts: [(point: LanePoint, part: MoveKept)]) -> (LanePoint, Handover)? {
+    var (bytes, whole): ([UInt8], (LanePoint, Handover)?) = ([], nil)
+    for (point, part) in parts.sorted(by: { $0.point < $1.point }) {
+      bytes = (part.part == 0 ? [] : bytes) + part.bytes.bytes
+      guard part.part == part.partCount - 1, let handover = try? JSON.decode(Handover.self, from: bytes)
+      else {
+        continue
+      }
+      whole = (point, handover)
+    }
+    return whole
   }
 }

@@ -170,9 +170,9 @@ extension Node {
     goOn(desk)
   }
 
-  /// Whether a lane is one that replicas keep for this node.
+  /// Whether a lane may be one that replicas keep for this node: they know which agents have come here, and which have left.
   private func isRejoined(_ lane: Lane) -> Bool {
-    lane.channel.isLogged && topology.agent(lane.agent)?.node == configuration.node
+    lane.channel.isLogged && topology.agent(lane.agent) != nil
   }
 
   private func take(

@@ -86,18 +86,38 @@ struct RejoinRecord: Codable, Sendable {
 struct HandledBefore: Sendable {
   private(set) var inputs: [AgentID: Set<EventID>] = [:]
 
-  /// What a log says. Nothing where the node has never come back from its replicas.
+  /// What a log says. Nothing where the node has never come back from its replicas, nor has any agent that was moved to it.
   ///
-  /// - Complexity: reads what came from the replicas.
-  init(in log: any LogReader) throws {
-    guard let record = try RejoinRecord.read(in: log), record.isDone, record.through > 0 else { return }
-    try log.visit(Position(rawValue: 1)...Position(rawValue: record.through), .forward) { view in
-      take(try Record(view.record))
-      return true
+  /// - Parameter arrived: what agents had that were moved here.
+  /// - Complexity: reads what came from the replicas, and what such an agent had stated before it came.
+  init(in log: any LogReader, arrived: [AgentID: Handover]) throws {
+    if let record = try RejoinRecord.read(in: log), record.isDone, record.through > 0 {
+      var kept = KeptAgents.Reading()
+      try log.visit(Position(rawValue: 1)...Position(rawValue: record.through), .forward) { view in
+        let record = try Record(view.record)
+        take(record)
+        try kept.take(record)
+        return true
+      }
+      add(kept)
     }
-    for (agent, ids) in try KeptAgents(in: log, through: record.through).inputs {
-      inputs[agent, default: []].formUnion(ids)
+    for (agent, handover) in arrived where handover.hasReturned == true {
+      var kept = KeptAgents.Reading()
+      for lane in try log.laneHeads().keys where lane.agent == agent {
+        for position in try log.positions(ofLane: lane, after: .start) {
+          guard let record = try log.entry(at: position)?.record, record.epoch <= handover.epoch else {
+            break
+          }
+          take(record)
+          try kept.take(record)
+        }
+      }
+      add(kept)
     }
+  }
+
+  private mutating func add(_ kept: KeptAgents.Reading) {
+    for (agent, ids) in KeptAgents(kept).inputs { inputs[agent, default: []].formUnion(ids) }
   }
 
   private mutating func take(_ record: Record) {

@@ -56,13 +56,15 @@ extension Node {
     letLeave()
   }
 
-  /// Holds back what the log has at the start: nobody knows any more who has it.
-  func holdRestart() throws {
-    guard let replication, replication.settings.level > 0 else { return }
-    let heads = server.withhold()
-    guard !heads.isEmpty else { return }
+  /// Holds back what the log has at the start: nobody knows any more who has it. Calls `leave` once that may leave.
+  func holdRestart(leave: @escaping @Sendable () -> Void) throws {
+    guard let replication, replication.settings.level > 0 else { return leave() }
+    let heads = server.withhold(besides: desks.moves.handedOver)
+    guard !heads.isEmpty else { return leave() }
     hold(heads.mapValues(\.point), replication.settings.level, 1...(try log.head().rawValue)) { leaves in
-      if leaves { self.server.letGo(heads) }
+      guard leaves else { return }
+      self.server.letGo(heads)
+      leave()
     }
   }
 
@@ -97,6 +99,14 @@ extension Node {
       return state.actions.sorted { $0.key < $1.key }.map(\.value)
     }
     for action in actions ?? [] { action(false) }
+  }
+
+  /// An agent that has left works elsewhere: its replicas are others'.
+  func forgetCopies(of agent: AgentID) {
+    guard let replication else { return }
+    replication.state.withLock { $0.ledger.forget(agent) }
+    // Not on the log's thread.
+    scheduler.schedule(after: .zero) { self.letLeave() }
   }
 
   /// A replica says how far it has got.
@@ -149,8 +159,10 @@ extension Node {
   func acknowledge(_ taken: [Courier.Taken]) {
     var ends: [NodeID: [ControlMessage.LaneEnd]] = [:]
     for taken in taken where routes.plan(of: taken.lane).isReplica {
-      guard let origin = routes.node(of: taken.lane.agent), let last = taken.records.last else { continue }
-      ends[origin, default: []].append(.init(lane: taken.lane, point: last.point))
+      guard let last = taken.records.last else { continue }
+      for origin in Set([routes.copied(taken.lane), routes.node(of: taken.lane.agent)].compactMap(\.self)) {
+        ends[origin, default: []].append(.init(lane: taken.lane, point: last.point))
+      }
     }
     for (origin, heads) in ends.sorted(by: { $0.key < $1.key }) {
       for start in stride(from: 0, to: heads.count, by: ControlMessage.headCountMax) {

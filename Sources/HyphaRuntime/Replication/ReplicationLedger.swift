@@ -8,7 +8,8 @@ import HyphaLog
 /// nothing that was caused by less than its level, and nothing that was in doubt without its being told.
 ///
 /// Invariants, for any sequence of calls (replicated-means-n and in-doubt-kept in docs/guarantees.md):
-/// 1. a group is released as replicated only where at least `level` replicas have acknowledged each of its lanes to its end;
+/// 1. a group is released as replicated only where at least `level` replicas have acknowledged each of its lanes to its end, but for
+///    those of agents that were moved and work elsewhere;
 /// 2. groups are released in the order of the log, each once;
 /// 3. a group is released in doubt only at its deadline or later, and every group is released by then or when its turn
 ///    comes; it is never taken back.
@@ -60,6 +61,13 @@ struct ReplicationLedger: Sendable {
   mutating func acknowledged(_ heads: [(lane: Lane, point: LanePoint)], by node: NodeID) {
     guard replicas.contains(node) else { return }
     for (lane, point) in heads { ends[node, default: [:]][lane] = max(ends[node]?[lane] ?? .start, point) }
+  }
+
+  /// Forgets the lanes of an agent that works on another node now: its new node has them, and replicas take them from there.
+  mutating func forget(_ agent: AgentID) {
+    for place in held.indices {
+      held[place].group.ends = held[place].group.ends.filter { $0.key.agent != agent }
+    }
   }
 
   /// The groups that may leave now, in this order.

@@ -43,7 +43,7 @@ struct RerunInputs {
     return !Self.toNobody.contains { record.type.elementsEqual($0) }
   }
 
-  private static let toNobody = [EventTypeName.observed, .stateCheckpointed, .inputsHandled].map {
+  private static let toNobody = [EventTypeName.observed, .stateCheckpointed, .inputsHandled, .moveKept].map {
     Array($0.text.utf8)
   }
 

@@ -21,7 +21,7 @@ struct RevisionStart: Sendable {
   /// What the log is to keep.
   private(set) var snapshots: [AgentID: [UInt8]] = [:]
   /// Of agents that were moved here, and of those whose places were made anew, where that was and what they had handled.
-  private(set) var elsewhere: [AgentID: (position: Position, handled: [Lane: LanePoint])]
+  private(set) var elsewhere: [AgentID: HandledElsewhere]
   /// What the log kept before.
   private let known: [AgentID: Place]
   /// The routes under which the log was last used; nil where they are the same.
@@ -36,9 +36,12 @@ struct RevisionStart: Sendable {
     let topology = routes.topology
     authors = Set(topology.nodes.map(\.id.author))
     known = try Self.places(in: log)
-    elsewhere = moves.arrived.mapValues { ($0.position, $0.handover.allHandled) }
-      .merging(known.mapValues { ($0.position, Handover.points($0.handled)) }) {
-        $0.position > $1.position ? $0 : $1
+    elsewhere = moves.handledElsewhere
+      .merging(known.mapValues { HandledElsewhere($0.position, Handover.points($0.handled)) }) {
+        moved, kept in
+        var newest = moved.position > kept.position ? moved : kept
+        newest.open = moved.open
+        return newest
       }
     let revisions = moves.state.withLock { $0.reading.revisions }
     let kept = try KeptFile.read(in: log)
@@ -81,7 +84,7 @@ struct RevisionStart: Sendable {
     _ agent: AgentID, in log: any LogReader, _ heads: LogHeads, isFor: (Lane) -> Bool
   ) throws {
     // What it had handled of lanes that are not for it now counts if they ever are again.
-    var handled = elsewhere[agent]?.handled ?? [:]
+    var handled = elsewhere[agent]?.lanes ?? [:]
     var isChanged = false
     for (lane, head) in heads.lanes where lane.channel.isLogged {
       let (was, isNow) = (led(lane, to: agent) ?? isFor(lane), isFor(lane))
@@ -98,7 +101,9 @@ struct RevisionStart: Sendable {
     let place = Place(
       position: heads.position.next, handled: handled.map { Handover.End($0, $1) }.sorted { $0.key < $1.key })
     places[agent] = place
-    elsewhere[agent] = (place.position, handled)
+    let open = elsewhere[agent]?.open ?? []
+    elsewhere[agent] = HandledElsewhere(place.position, handled)
+    elsewhere[agent]?.open = open
     let lanes = heads.lanes.keys.filter(isFor).map { ($0, handled[$0] ?? .start) }
     for channel in Channel.allCases where channel.isLogged {
       cursors[CursorKey(agent: agent, channel: channel)] = try Handover.cursor(

@@ -74,12 +74,49 @@ public struct AgentHandedOver: TopologyEvent, Hashable {
 
   /// The parts that carry some bytes.
   public static func parts(of bytes: [UInt8], move: AgentMoved) -> [AgentHandedOver] {
-    let count = max(1, (bytes.count + byteCountMax - 1) / byteCountMax)
-    return (0..<count).map { part in
-      let range = part * byteCountMax..<min(bytes.count, (part + 1) * byteCountMax)
-      return AgentHandedOver(
-        move: move.move, agent: move.agent, part: part, partCount: count,
-        bytes: Base64Bytes(Array(bytes[range])))
+    let parts = pieces(of: bytes)
+    return parts.enumerated().map { part, bytes in
+      AgentHandedOver(
+        move: move.move, agent: move.agent, part: part, partCount: parts.count, bytes: Base64Bytes(bytes))
+    }
+  }
+
+  /// Bytes in pieces of at most ``byteCountMax``; at least one.
+  static func pieces(of bytes: [UInt8]) -> [[UInt8]] {
+    guard !bytes.isEmpty else { return [[]] }
+    return stride(from: 0, to: bytes.count, by: byteCountMax).map { begin in
+      Array(bytes[begin..<min(bytes.count, begin + byteCountMax)])
+    }
+  }
+}
+
+/// Part of what the replicas of a node are to know of an agent that leaves it, or has come to it: so that the node knows it again
+/// when its disk is lost. An agent states it in its own stream, to nobody.
+///
+/// Where the agent leaves, it is the last that the node states of it, before it hands it over; where it has come, it is in one commit
+/// with its first activation there. All parts are in one commit.
+public struct MoveKept: Event, Hashable {
+  public static let eventType = EventTypeName.moveKept
+  /// The move.
+  public var order: AgentMoved
+  /// Whether it has come to the node that states this; it leaves it otherwise.
+  public var hasArrived: Bool
+  /// Which part of how many this is, from 0.
+  public var part, partCount: Int
+  /// The part's bytes: what the agent had when its former node ran it last.
+  public var bytes: Base64Bytes
+
+  public var subject: Subject { Subject(slug: "hypha.agent.\(order.agent)") }
+
+  /// The node that states it.
+  public var node: NodeID { hasArrived ? order.to : order.from }
+
+  /// The parts that carry some bytes.
+  public static func parts(of bytes: [UInt8], _ order: AgentMoved, hasArrived: Bool) -> [MoveKept] {
+    let parts = AgentHandedOver.pieces(of: bytes)
+    return parts.enumerated().map { part, bytes in
+      MoveKept(
+        order: order, hasArrived: hasArrived, part: part, partCount: parts.count, bytes: Base64Bytes(bytes))
     }
   }
 }

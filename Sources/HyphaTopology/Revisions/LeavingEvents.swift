@@ -47,13 +47,10 @@ public struct NodeEnding: TopologyEvent, Hashable {
 
   /// The parts that carry some bytes.
   public static func parts(of bytes: [UInt8], node: NodeID, since: UInt32, epoch: UInt64) -> [NodeEnding] {
-    let size = AgentHandedOver.byteCountMax
-    let count = max(1, (bytes.count + size - 1) / size)
-    return (0..<count).map { part in
-      let range = part * size..<min(bytes.count, (part + 1) * size)
-      return NodeEnding(
-        node: node, since: since, epoch: epoch, part: part, partCount: count,
-        bytes: Base64Bytes(Array(bytes[range])))
+    let parts = AgentHandedOver.pieces(of: bytes)
+    return parts.enumerated().map { part, bytes in
+      NodeEnding(
+        node: node, since: since, epoch: epoch, part: part, partCount: parts.count, bytes: Base64Bytes(bytes))
     }
   }
 }

@@ -162,6 +162,15 @@ public struct TopologyPlan: Sendable, Hashable {
         of: isNow.id.text,
         cost: isNow.replicas.nodes.contains { !was.replicas.nodes.contains($0) }
           ? "new ones fetch all that its log has" : nil)
+      // New ones have never heard of those that have left: after a lost disk it would begin them again.
+      for spec in new.agents(on: isNow.id) {
+        guard let place = past.moves.newest(of: spec.id)?.order.to, place != isNow.id,
+          old.agent(spec.id)?.node == isNow.id, new.node(place) != nil
+        else { continue }
+        refuse(
+          "the replicas of node '\(isNow.id)' change, and the file places agent '\(spec.id)' there, which was moved to '\(place)'",
+          "place it on '\(place)' in the file")
+      }
     }
   }
 
@@ -265,11 +274,6 @@ public struct TopologyPlan: Sendable, Hashable {
         "agent '\(id)' would move to node '\(isNow.node)', which is new",
         "apply the file with the node first, and this agent on '\(here)'")
     }
-    for node in [old.node(here), new.node(isNow.node)] where node?.replicas.nodes.isEmpty == false {
-      refuse(
-        "agent '\(id)' would move from '\(here)' to '\(isNow.node)', and '\(node?.id.text ?? "")' has replicas, which do not follow",
-        "leave it on '\(was.node)'")
-    }
     if !changes.isEmpty {
       refuse(
         "agent '\(id)' would move, and take other events, in one step",
@@ -278,7 +282,15 @@ public struct TopologyPlan: Sendable, Hashable {
     moves.append((id, here, isNow.node))
     add(
       .agentMoved, "agent '\(id)' moves from '\(here)' to '\(isNow.node)'", of: id.text,
-      cost: "it pauses until '\(isNow.node)' has all that it has stated and was given")
+      cost:
+        "it pauses until '\(isNow.node)' has all that it has stated and was given\(copies(old.node(here), new.node(isNow.node)))"
+    )
+  }
+
+  /// What a move from one node to another changes for the copies of what an agent states.
+  private func copies(_ from: NodeSpec?, _ to: NodeSpec?) -> String {
+    guard from?.replicas.nodes.isEmpty == false, let to, to.replicas.nodes.isEmpty else { return "" }
+    return "; '\(to.id)' has no replicas: what it states from then on is as durable as one disk"
   }
 
   private func subscriptions(_ was: AgentSpec, _ isNow: AgentSpec) -> [(text: String, cost: String?)] {

@@ -225,13 +225,17 @@ private struct LostAbacus {
       ["a": Set(sequences.map { LanePoint(epoch: 1, sequence: $0) })]
     }
     let rows = [said(2, beside: 1, ids[0], state: 1), said(5, beside: 2, ids[1], state: 2)]
-    let whole = KeptAgents(rows, points(1, 2, 3, 4, 5))
+    let whole = KeptAgents(.init(points: points(1, 2, 3, 4, 5), said: rows))
     #expect(whole.inputs["a"] == [ids[0], ids[1]] && whole.snapshots["a"] == [2])
-    let torn = KeptAgents(rows, points(1, 2, 3, 5))
+    let torn = KeptAgents(.init(points: points(1, 2, 3, 5), said: rows))
     #expect(torn.inputs["a"] == [ids[0]] && torn.snapshots["a"] == [1])
-    let early = KeptAgents(rows, points(2, 3, 4, 5))
+    let early = KeptAgents(.init(points: points(2, 3, 4, 5), said: rows))
     #expect(early.inputs["a"] == [ids[0], ids[1]] && early.snapshots["a"] == [2])
-    let none = KeptAgents(rows, points(2, 5))
+    // One of which an event had gone with a disk was handled anew then, or not yet.
+    let returned = KeptAgents(
+      .init(points: points(2, 3, 4, 5), said: rows, returns: ["a": [LanePoint(epoch: 1, sequence: 3)]]))
+    #expect(returned.inputs["a"] == [ids[1]] && returned.snapshots["a"] == [2])
+    let none = KeptAgents(.init(points: points(2, 5), said: rows))
     #expect(none.inputs.isEmpty && none.snapshots.isEmpty)
   }
 
@@ -241,7 +245,7 @@ private struct LostAbacus {
       (LanePoint(epoch: 1, sequence: 1), InputsHandled(of: "a", besideCount: 0, inputs: [], snapshot: [1])),
       (LanePoint(epoch: 1, sequence: 2), InputsHandled(of: "a", besideCount: 0, inputs: [], snapshot: large)),
     ]
-    #expect(KeptAgents(rows, [:]).snapshots.isEmpty)
+    #expect(KeptAgents(.init(points: [:], said: rows)).snapshots.isEmpty)
   }
 
   @Test(arguments: [false, true])

@@ -40,6 +40,15 @@ import Testing
     #expect(due(&ledger).isEmpty && ledger.heldCount == 0)
   }
 
+  @Test func `what agents stated that work elsewhere now is waited for no more`() {
+    var ledger = ReplicationLedger(replicas: ["x"])
+    let number = ledger.hold(group([lane: point(3), other: point(2)], level: 1))
+    ledger.acknowledged([(other, point(2))], by: "x")
+    #expect(due(&ledger).isEmpty)
+    ledger.forget("a")
+    #expect(due(&ledger).map(\.number) == [number])
+  }
+
   @Test func `groups leave in their order, and what waits for nothing waits for what lies before it`() {
     var ledger = ReplicationLedger(replicas: ["x"])
     let first = ledger.hold(group([lane: point(1)], level: 1))

@@ -21,11 +21,13 @@ final class Departures: Sendable {
   init(_ deployment: SimulatedDeployment, _ topology: Topology) {
     let (names, loop) = (Set(topology.nodes.map(\.id.author)), deployment.loop)
     for node in topology.nodes where node.replicas.level > 0 {
+      // Its agent may be elsewhere by now.
+      let own = deployment.stores[node.id]
       let stores = node.replicas.nodes.compactMap { deployment.stores[$0] }
       deployment.network.setLie(
         { [weak self] frame in
           guard frame.channel == .persistent, let read = try? Frame(decoding: frame.bytes),
-            let first = read.records.first, topology.agent(first.header.agent)?.node == node.id,
+            let first = read.records.first, own?.isStated(first.header.stream) ?? false,
             !names.contains(read.via)
           else { return [frame] }
           for record in read.records {

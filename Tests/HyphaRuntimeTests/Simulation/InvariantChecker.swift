@@ -45,12 +45,9 @@ struct InvariantChecker {
     checkReplication()
     if run.isComplete { checkMoves() }
     if !run.isComplete {
-      let lines = run.summary.nodes.map { status in
-        "\(status.node): \(status.channels.mapValues { [$0.statedPairCount, $0.handledPairCount] }) "
-          + "backlog \(status.backlog) behind \(status.behindLaneCount) finished \(status.finishedCount) of "
-          + "\(status.workerCount) \(status.notes.suffix(4))"
-      }
-      fail("finish-comes", "the deployment never completes; \(lines)")
+      let lines = run.summary.nodes.map(Self.text)
+      let moves = run.moves.moves.map { "\($0.order) \($0.stage)" }
+      fail("finish-comes", "the deployment never completes; \(lines); \(moves)")
     }
     for status in run.summary.nodes where status.contradictedLaneCount > 0 {
       fail("relays-checked", "honest relays are contradicted on \(status.node): \(status.notes.suffix(4))")
@@ -63,6 +60,16 @@ struct InvariantChecker {
     if topology.observer.standby != nil && run.isComplete { violations += SeatChecker(run).violations }
     if run.scenario.isBranching && run.isComplete { violations += BranchChecker(run).violations }
     violations += run.breaches
+  }
+
+  private static func text(_ status: NodeStatus) -> String {
+    let counts = status.channels.mapValues { [$0.statedPairCount, $0.handledPairCount] }
+    var text = "\(status.node): \(counts) backlog \(status.backlog) behind \(status.behindLaneCount)"
+    text += " finished \(status.finishedCount) of \(status.workerCount)"
+    if let copies = status.replication {
+      text += " copies lack \(copies.behindLaneCounts), \(copies.heldCount) held"
+    }
+    return text + " \(status.notes.suffix(4))"
   }
 
   /// What the bus states about an alert in the name of the agent that stated it.
@@ -105,6 +112,7 @@ struct InvariantChecker {
   /// Whether a node may have events because agents that they are for, or are of, have been there.
   private func wasFor(_ node: NodeID, _ header: RecordHeader) -> Bool {
     homes(of: header.agent).contains(node)
+      || homes(of: header.agent).contains { topology.node($0)?.replicas.nodes.contains(node) ?? false }
       || authors[header.agent] == nil
         && destinations(header).contains { homes(of: $0.id).contains(node) }
       || header.addressee.map { homes(of: $0).contains(node) } ?? false

@@ -3,15 +3,9 @@ import HyphaTopology
 import Testing
 
 @Suite struct AgentMovesTests {
-  private func topology(replicas: [NodeID] = []) throws -> Topology {
-    let nodes: [NodeID] = ["a", "b", "c"]
-    return try Topology(
-      name: "moves",
-      nodes: nodes.map { node in
-        NodeSpec(
-          id: node,
-          replicas: node == "c" ? ReplicationSettings(nodes: replicas, level: 0) : ReplicationSettings())
-      },
+  private func topology() throws -> Topology {
+    try Topology(
+      name: "moves", nodes: ["a", "b", "c"].map { NodeSpec(id: $0) },
       agents: [
         AgentSpec(id: "root", kind: "supervisor", node: "b"),
         AgentSpec(id: "one", kind: "one", node: "a", reportsTo: "root"),
@@ -25,13 +19,9 @@ import Testing
     return order
   }
 
-  private func refusal(_ moves: AgentMoves, _ agent: AgentID, to node: NodeID, replicas: [NodeID] = []) throws
-    -> String
-  {
+  private func refusal(_ moves: AgentMoves, _ agent: AgentID, to node: NodeID) throws -> String {
     let asked = MoveAsked(agent: agent, to: node)
-    guard case .refused(let refusal) = moves.answer(to: asked, in: try topology(replicas: replicas)) else {
-      return ""
-    }
+    guard case .refused(let refusal) = moves.answer(to: asked, in: try topology()) else { return "" }
     return refusal.reason
   }
 
@@ -55,7 +45,6 @@ import Testing
     #expect(try refusal(moves, "nobody", to: "a") == "there is no agent 'nobody'")
     #expect(try refusal(moves, "one", to: "x") == "there is no node 'x'; name one of a, b, c")
     #expect(try refusal(moves, "one", to: "a") == "it is there already")
-    #expect(try refusal(moves, "one", to: "c", replicas: ["a"]).hasPrefix("node 'c' has replicas"))
     #expect(try order(moves, "one", to: "c") != nil)
   }
 

@@ -128,6 +128,24 @@ import Testing
       ])
   }
 
+  @Test func `new replicas of a node have to know who has left it`() throws {
+    let nodes = [NodeSpec(id: "x"), NodeSpec(id: "y", replicas: ReplicationSettings(nodes: ["x"]))]
+    let text = "replicas of node 'y': 'x' (0 before it leaves), were none"
+    try check(topology(nodes: nodes), [text])
+    let past = TopologyPlan.Past(moves: moved("bo", "y", "x", .arrived))
+    try check(
+      topology(nodes: nodes), past: past, [text],
+      obstacles: [
+        "the replicas of node 'y' change, and the file places agent 'bo' there, which was moved to 'x'"
+      ])
+    try check(
+      topology(nodes: nodes) { $0[3].node = "x" }, past: past,
+      ["agent 'bo' is placed on 'x', to which it was moved", text])
+    // What it has stated there is as durable as one disk from then on.
+    let plan = try TopologyPlan(from: topology(nodes: nodes), to: topology(nodes: nodes) { $0[3].node = "x" })
+    #expect(plan.obstacles == [] && plan.changes.first?.cost?.contains("'x' has no replicas") == true)
+  }
+
   @Test func `a file is made a topology with the agents that earlier ones had`() throws {
     let (old, new) = try (topology(), topology { $0.remove(at: 3) })
     let answer = Revisions().answer(
