@@ -162,8 +162,8 @@ public struct TopologyPlan: Sendable, Hashable {
         of: isNow.id.text,
         cost: isNow.replicas.nodes.contains { !was.replicas.nodes.contains($0) }
           ? "new ones fetch all that its log has" : nil)
-      // New ones have never heard of those that have left: after a lost disk it would begin them again.
-      for spec in new.agents(on: isNow.id) {
+      // These may never have heard of those that have left: after a lost disk it would begin them again.
+      for spec in new.agents(on: isNow.id) where !isNow.replicas.nodes.isEmpty {
         guard let place = past.moves.newest(of: spec.id)?.order.to, place != isNow.id,
           old.agent(spec.id)?.node == isNow.id, new.node(place) != nil
         else { continue }
