@@ -28,44 +28,117 @@ import Testing
   }
 }
 
-/// What a node has back that an agent has left.
+/// Moves from and to nodes with replicas, one thing at a time.
 @Suite struct KeptMovesTests {
+  /// `ponger` on x takes what `pinger` on y asks; z holds the copies of x and w.
+  private struct Moving {
+    let deployment: SimulatedDeployment
+    init() throws {
+      let replicas = ReplicationSettings(nodes: ["z"], level: 1, within: .seconds(100_000))
+      let topology = try Topology(
+        name: "moving",
+        nodes: [
+          NodeSpec(id: "x", replicas: replicas), NodeSpec(id: "w", replicas: replicas), NodeSpec(id: "y"),
+          NodeSpec(id: "z"),
+        ],
+        agents: [
+          AgentSpec(id: "root", kind: "supervisor", node: "y"),
+          AgentSpec(id: "pinger", kind: "pinger", node: "y", reportsTo: "root"),
+          AgentSpec(
+            id: "ponger", kind: "ponger", node: "x", reportsTo: "root",
+            subscribes: [Subscription(type: "test.Ping")]),
+        ])
+      deployment = SimulatedDeployment(
+        topology, kinds: try KindRegistry(BuiltInKinds.all + [Pinger.self, Ponger.self]), seed: 1)
+      try deployment.start()
+    }
+
+    func ping(_ numbers: ClosedRange<Int>) throws {
+      for number in numbers { try deployment.publish(Ping(number: number), from: "pinger", to: nil) }
+      deployment.run(for: .seconds(2))
+    }
+
+    func move() throws {
+      _ = try deployment.node("y")?.move("ponger", to: "w", by: "operator", note: nil)
+      deployment.run(for: .seconds(4))
+    }
+
+    func loseDisk(of node: NodeID) throws {
+      deployment.kill(node)
+      deployment.loseDisk(of: node)
+      _ = try deployment.begin(node)
+      deployment.run(for: .seconds(4))
+    }
+
+    /// The answers that a node's log has.
+    func pongs(_ node: NodeID) throws -> [Int] {
+      try deployment.reader(of: node).read(after: .start, limit: .max, byteLimit: .max).map(\.record)
+        .filter { $0.agent == "ponger" && $0.type == Pong.eventType }.sorted { $0.point < $1.point }
+        .map { try Pong.decode($0).number }
+    }
+
+    func works(_ node: NodeID) -> Bool { deployment.node(node)?.ownAgents.isEmpty == false }
+  }
+
   @Test func `what an agent has stated since it left is not given back to the node that it has left`() throws
   {
-    let replicas = ReplicationSettings(nodes: ["z"], level: 1, within: .seconds(1000))
-    let topology = try Topology(
-      name: "left",
-      nodes: [
-        NodeSpec(id: "x", replicas: replicas), NodeSpec(id: "w", replicas: replicas), NodeSpec(id: "y"),
-        NodeSpec(id: "z"),
-      ],
-      agents: [
-        AgentSpec(id: "root", kind: "supervisor", node: "y"),
-        AgentSpec(id: "pinger", kind: "pinger", node: "y", reportsTo: "root"),
-        AgentSpec(
-          id: "ponger", kind: "ponger", node: "x", reportsTo: "root",
-          subscribes: [Subscription(type: "test.Ping")]),
-      ])
-    let deployment = SimulatedDeployment(
-      topology, kinds: try KindRegistry(BuiltInKinds.all + [Pinger.self, Ponger.self]), seed: 1)
-    func pongs(_ node: NodeID) throws -> [Record] {
-      try deployment.reader(of: node).read(after: .start, limit: .max, byteLimit: .max).map(\.record)
-        .filter { $0.agent == "ponger" && $0.type == Pong.eventType }
+    let moving = try Moving()
+    try moving.ping(1...5)
+    try moving.move()
+    try moving.ping(6...9)
+    #expect(try moving.pongs("z") == Array(1...9))
+    try moving.loseDisk(of: "x")
+    #expect(try moving.pongs("x") == Array(1...5))
+    #expect(!moving.works("x") && moving.works("w"))
+  }
+
+  @Test func `an agent that has come is begun again though its former node is gone, too`() throws {
+    let moving = try Moving()
+    try moving.ping(1...5)
+    try moving.move()
+    try moving.ping(6...9)
+    moving.deployment.kill("x")
+    try moving.loseDisk(of: "w")
+    #expect(moving.works("w"))
+    try moving.ping(10...12)
+    #expect(try moving.pongs("w") == Array(1...12))
+  }
+
+  @Test func `an agent is handed over once replicas have all of it, and not before`() throws {
+    let moving = try Moving()
+    try moving.ping(1...5)
+    moving.deployment.kill("z")
+    try moving.move()
+    let reader = try moving.deployment.reader(of: "w")
+    let lane = Lane(agent: "hypha.node.x", channel: .persistent, target: .addressee("hypha.node.w"))
+    #expect(try reader.laneHead(lane) == nil && !moving.works("w") && !moving.works("x"))
+    _ = try moving.deployment.begin("z")
+    moving.deployment.run(for: .seconds(8))
+    #expect(moving.works("w"))
+    try moving.ping(6...7)
+    #expect(try moving.pongs("z") == Array(1...7))
+  }
+
+  @Test(arguments: [false, true]) func `what came back of a move counts where all has that it stands behind`(
+    isWhole: Bool
+  ) throws {
+    let other = Lane(agent: "a", channel: .persistent, target: .type(Pong.eventType))
+    var outbox = Outbox(agent: "a", epoch: 1, lanes: [:], policyVersion: 1)
+    func record(_ event: some Event) throws -> Record {
+      let id = EventID(high: 1, low: outbox.end(of: .persistent).sequence + 1)
+      let draft = try Draft(bus: event, to: nil, (id, .zero), because: nil)
+      return try Record(outbox.number(draft), payload: draft.payload)
     }
-    try deployment.start()
-    for number in 1...5 { try deployment.publish(Ping(number: number), from: "pinger", to: nil) }
-    deployment.run(for: .seconds(2))
-    _ = try deployment.node("y")?.move("ponger", to: "w", by: "operator", note: nil)
-    deployment.run(for: .seconds(4))
-    for number in 6...9 { try deployment.publish(Ping(number: number), from: "pinger", to: nil) }
-    deployment.run(for: .seconds(2))
-    #expect(try pongs("z").count == 9)
-    deployment.kill("x")
-    deployment.loseDisk(of: "x")
-    _ = try deployment.begin("x")
-    deployment.run(for: .seconds(4))
-    #expect(try pongs("x").map { try Pong.decode($0).number } == Array(1...5))
-    #expect(deployment.node("x")?.ownAgents.isEmpty == true && deployment.node("w")?.ownAgents.count == 1)
+    let pong = try record(Pong(number: 1))
+    let handover = Handover(
+      epoch: 1, committed: ["persistent": 1], stated: [.init(other, pong.point)], handled: [], retries: [])
+    let parts = MoveKept.parts(
+      of: Array(try JSON.encode(handover)), AgentMoved(move: 1, agent: "a", from: "x", to: "w"),
+      hasArrived: false)
+    let records = try (isWhole ? [pong] : []) + parts.map { try record($0) }
+    let log = try memoryLog("x").0
+    log.submit(LogBatch(appends: records.map { .init($0, source: .received(hops: 1)) })) { _ in }
+    #expect(try MoveReading(log).departed.map(\.order.to) == (isWhole ? ["w"] : []))
   }
 }
 
