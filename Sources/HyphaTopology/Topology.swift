@@ -45,6 +45,8 @@ public struct Topology: Sendable, Hashable {
     var left: Set<NodeID> = []
     /// Those of the leaves that are of nodes which have ordered moves and revisions.
     var orderers: [Departures.Leave] = []
+    /// Where nodes listen beside their addresses.
+    var former: [NodeID: [NodeAddress]] = [:]
   }
   private(set) var filed: Filed?
 

@@ -65,7 +65,8 @@ public protocol TransportReceiver: AnyObject, Sendable {
   /// has come back, or takes other frames now.
   func linksChanged(_ channel: Channel, plan: UInt32, missing: Set<AgentID>)
   /// Somebody was refused, for a reason that an operator should know. Told once, and not without end
-  /// (``RefusalLog``); ``TransportCounters/peersRefused`` has them all. May come from several threads at once.
+  /// (``RefusalLog``); ``TransportCounters/peersRefused`` has them all. May come from several threads at once. Also told at the
+  /// start: where the node does not listen, of the addresses that it was to.
   func refused(_ reason: String)
 }
 
@@ -100,6 +101,9 @@ public struct LinkPlan: Sendable, Hashable {
   public var number: UInt32 = 0
   /// Where the node itself listens, where that is another address than the one that others connect to.
   public var listen: NodeAddress?
+  /// Where it listens besides, since others may still look for it there. An address that this machine has no more, or that is in use,
+  /// is told (``TransportReceiver/refused(_:)``) and passed over; so is the node's own where this machine has not got that, and has one of these.
+  public var former: [NodeAddress] = []
   /// The keys of TCP links; nil where they are plain.
   public var security: LinkSecurity?
   /// Whether plain TCP links may leave this machine.

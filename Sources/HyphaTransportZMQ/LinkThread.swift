@@ -59,6 +59,7 @@ final class LinkThread: Sendable {
   /// - Throws: what kept them from it; the thread has ended then.
   func open(
     _ plan: LinkPlan, _ options: ZMQTransport.Options, _ endpoints: [NodeID: Endpoints],
+    _ former: [Endpoints],
     _ counters: Counters, _ lock: NodeLock?, _ receiver: any TransportReceiver
   ) throws {
     lock?.enter()
@@ -76,7 +77,7 @@ final class LinkThread: Sendable {
         }
       }
       do {
-        try startThread { [self] in work(plan, options, endpoints, counters, receiver, end) }
+        try startThread { [self] in work(plan, options, endpoints, former, counters, receiver, end) }
       } catch {
         direct.turn.end()
         throw error
@@ -111,6 +112,7 @@ final class LinkThread: Sendable {
   /// All that the thread does. The context ends with the loop, and every socket with the context.
   private func work(
     _ plan: LinkPlan, _ options: ZMQTransport.Options, _ endpoints: [NodeID: Endpoints],
+    _ former: [Endpoints],
     _ counters: Counters, _ receiver: any TransportReceiver, _ end: () -> Void
   ) {
     nameThread()
@@ -119,7 +121,8 @@ final class LinkThread: Sendable {
     direct.turn.take()
     do {
       let opener = SocketOpener(
-        context: try SocketContext(), plan: plan, options: options, endpoints: endpoints)
+        context: try SocketContext(), plan: plan, options: options, endpoints: endpoints, former: former,
+        tell: receiver.refused)
       direct.loop = try SocketLoop(share, opener, queue, direct.turn, counters)
     } catch {
       failure.withLock { $0 = error as? HyphaError ?? HyphaError(.transportFailed, "\(error)") }

@@ -101,7 +101,9 @@ final class Socket {
     }
   }
 
-  func bind(_ url: String) throws {
+  /// - Parameter name: what errors call the endpoint; nil for the socket's name.
+  func bind(_ url: String, as name: String? = nil) throws {
+    let name = name ?? self.name
     isSettled = false
     guard zmq_bind(handle, url) != 0 else { return }
     switch zmq_errno() {

@@ -8,6 +8,10 @@ struct SocketOpener {
   let plan: LinkPlan
   let options: ZMQTransport.Options
   let endpoints: [NodeID: Endpoints]
+  /// Where the node listens besides.
+  var former: [Endpoints] = []
+  /// Tells the operator where it does not listen.
+  var tell: (String) -> Void = { _ in }
 
   /// The domain in ZAP requests; with it libzmq asks even where it would not need to.
   private static let domain = Array("hypha".utf8)
@@ -20,7 +24,7 @@ struct SocketOpener {
   /// Whether a node's endpoints ask for keys: TCP where there are keys. Unix-domain sockets are their user's alone.
   func secures(_ node: NodeID) -> Bool { plan.security != nil && endpoints[node]?.isLocal == false }
 
-  /// A socket at this node's own endpoint.
+  /// A socket at this node's own endpoint, and at those where it was before.
   func bound(_ type: Int32, _ role: Endpoints.Role, _ configure: (Socket) throws -> Void) throws -> Listener {
     let own = try endpoints(of: plan.node)
     let socket = try configured(type, own.description(of: role), own, configure)
@@ -30,9 +34,25 @@ struct SocketOpener {
       try socket.set(ZMQ_ZAP_DOMAIN, Self.domain)
     }
     let listener = try Listener(socket, context, isSecured: ownSecurity != nil)
-    try socket.bind(own[role])
-    if let path = own.path(of: role) { try RuntimeDirectory.close(socket: path) }
+    if former.contains(where: \.isIPv6) { try socket.set(ZMQ_IPV6, 1) }
+    try listen(socket, at: role)
     return listener
+  }
+
+  /// One address is enough, as long as nobody else has the node's own: the others may be of another machine.
+  private func listen(_ socket: Socket, at role: Endpoints.Role) throws {
+    let own = try endpoints(of: plan.node)
+    var failures: [HyphaError] = []
+    for endpoints in [own] + former {
+      do {
+        try socket.bind(endpoints[role], as: endpoints.description(of: role))
+        if let path = endpoints.path(of: role) { try RuntimeDirectory.close(socket: path) }
+      } catch let error as HyphaError where endpoints != own || error.code != .addressInUse {
+        failures.append(error)
+      }
+    }
+    guard failures.count <= former.count else { throw failures[0] }
+    for failure in failures { tell("\(failure.problem): the node goes on listening elsewhere") }
   }
 
   /// A connection to a node's endpoint, tried again and again until the node is there.

@@ -58,14 +58,17 @@ public final class ZMQTransport: Transport {
         endpoints[entry.key] = try Endpoints(
           entry.key, at: address, runtimeDirectory: options.runtimeDirectory)
       }
+      let former = try former.map {
+        try Endpoints(plan.node, at: $0, runtimeDirectory: options.runtimeDirectory)
+      }
       try checkExposure()
       let lock = try prepareDirectory()
       // Each thread holds the lock for itself, as long as it has sockets.
       defer { lock?.leave() }
       do {
-        try urgent.open(plan, options, endpoints, tally, lock, receiver)
+        try urgent.open(plan, options, endpoints, former, tally, lock, receiver)
         do {
-          try bulk.open(plan, options, endpoints, tally, lock, receiver)
+          try bulk.open(plan, options, endpoints, former, tally, lock, receiver)
         } catch {
           urgent.beginStop()
           urgent.waitForStop()
@@ -81,10 +84,26 @@ public final class ZMQTransport: Transport {
     bulk.begin()
   }
 
+  /// Where the node listens beside its address, without what is listened at with that.
+  private var former: [NodeAddress] {
+    guard let own = plan.listen ?? plan.addresses[plan.node] else { return [] }
+    return plan.former.filter { former in
+      // A socket asks for keys everywhere or nowhere.
+      !own.covers(former) && (plan.security == nil || (own == .local) == (former == .local))
+    }
+  }
+
+  /// Whether the node, or another one, is in the runtime directory.
+  private var isLocal: (node: Bool, any: Bool) {
+    let isLocal = plan.addresses[plan.node] == .local || former.contains(.local)
+    return (isLocal, isLocal || plan.addresses.values.contains(.local))
+  }
+
   /// Refuses plain links that would leave this machine without anybody having said so.
   private func checkExposure() throws {
     guard plan.security == nil, !plan.allowsPlain else { return }
-    let addresses = plan.addresses.sorted { $0.key < $1.key } + (plan.listen.map { [(plan.node, $0)] } ?? [])
+    let own = (plan.listen.map { [$0] } ?? []) + former
+    let addresses = plan.addresses.sorted { $0.key < $1.key } + own.map { (plan.node, $0) }
     guard case let (node, .tcp(host, port))? = addresses.first(where: { !$0.1.isLoopback }) else { return }
     throw HyphaError(
       .transportFailed,
@@ -94,16 +113,16 @@ public final class ZMQTransport: Transport {
 
   /// Checks the runtime directory where any node is in it, and locks this node's sockets where it is.
   private func prepareDirectory() throws -> NodeLock? {
-    guard plan.addresses.values.contains(.local) else { return nil }
+    guard isLocal.any else { return nil }
     try RuntimeDirectory.prepare(options.runtimeDirectory)
-    guard plan.addresses[plan.node] == .local else { return nil }
+    guard isLocal.node else { return nil }
     return try NodeLock(locking: plan.node, in: options.runtimeDirectory)
   }
 
   /// Removes the runtime directory that was made for the neighbours, where none of them is in it. A node that is in
   /// it itself does so with its lock.
   private func leaveDirectory() {
-    guard plan.addresses.values.contains(.local), plan.addresses[plan.node] != .local else { return }
+    guard isLocal.any, !isLocal.node else { return }
     RuntimeDirectory.removeIfEmpty(options.runtimeDirectory)
   }
 
@@ -178,5 +197,13 @@ public final class ZMQTransport: Transport {
     threads.forEach { $0.beginStop() }
     threads.forEach { $0.waitForStop() }
     if !threads.isEmpty { leaveDirectory() }
+  }
+}
+
+extension NodeAddress {
+  /// Whether who listens here listens there, too.
+  fileprivate func covers(_ other: NodeAddress) -> Bool {
+    guard case .tcp(_, let port) = self, case .tcp(_, let otherPort) = other else { return self == other }
+    return self == other || isWildcard && port == otherPort
   }
 }

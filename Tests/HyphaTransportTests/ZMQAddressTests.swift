@@ -153,6 +153,76 @@ import Testing
     withExtendedLifetime(listener) {}
   }
 
+  // MARK: Where it was before
+
+  /// A transport of node `ops` that listens where it was as well.
+  private func start(
+    at address: NodeAddress, former: [NodeAddress], in directory: String = TemporaryDirectory.make(),
+    _ probe: Probe = Probe()
+  ) throws -> ZMQTransport {
+    var plan = LinkPlan(
+      node: "ops", addresses: ["ops": address], incoming: [:], outgoing: [:], allowsPlain: true)
+    plan.former = former
+    let transport = try ZMQTransport(plan: plan, options: .init(runtimeDirectory: directory))
+    try transport.start(probe)
+    return transport
+  }
+
+  @Test func `it listens where it was, local or not, until it stops`() throws {
+    let directory = TemporaryDirectory.make()
+    let (port, before) = (Ports.next(), Ports.next())
+    let address = NodeAddress.tcp(host: "127.0.0.1", port: port)
+    let former: [NodeAddress] = [.tcp(host: "127.0.0.1", port: before), .local]
+    let transport = try start(at: address, former: former, in: directory)
+    for other in [port, before] {
+      for offset in UInt16(0)..<4 { #expect(PlainListener(port: other + offset) == nil) }
+    }
+    #expect(FileManager.default.fileExists(atPath: "\(directory)/ops.alert"))
+    #expect(startError(at: .local, in: directory)?.hasPrefix("addressInUse: ") == true, "its lock is held")
+    transport.stop()
+    #expect(waitUntil { PlainListener(port: before) != nil })
+    #expect(!FileManager.default.fileExists(atPath: directory))
+  }
+
+  @Test func `one address is enough, as long as nobody else has its own`() throws {
+    let elsewhere = NodeAddress.tcp(host: "192.0.2.1", port: 20_000)
+    let port = Ports.next()
+    let here = NodeAddress.tcp(host: "127.0.0.1", port: port)
+    for (own, other) in [(elsewhere, here), (here, elsewhere)] {
+      let probe = Probe()
+      try start(at: own, former: [other], probe).stop()
+      let told = probe.seen.refusals.sorted()
+      #expect(
+        told.first
+          == "tcp://192.0.2.1:20000 (control of node ops) cannot be opened: the node goes on listening elsewhere"
+      )
+      #expect(told.count == 4)
+    }
+    #expect(throws: HyphaError.self) {
+      try start(at: elsewhere, former: [.tcp(host: "203.0.113.1", port: 20_000)])
+    }
+    let listener = try #require(PlainListener(port: port))
+    let probe = Probe()
+    try start(at: .tcp(host: "127.0.0.1", port: Ports.next()), former: [here], probe).stop()
+    #expect(
+      probe.seen.refusals == [
+        "tcp://127.0.0.1:\(port) (control of node ops) is in use: the node goes on listening elsewhere"
+      ])
+    #expect(throws: HyphaError.self) {
+      try start(at: here, former: [.tcp(host: "127.0.0.1", port: Ports.next())])
+    }
+    withExtendedLifetime(listener) {}
+  }
+
+  @Test func `who listens at all addresses of the machine listens at the former one`() throws {
+    let port = Ports.next()
+    let probe = Probe()
+    try start(
+      at: .tcp(host: "0.0.0.0", port: port), former: [.tcp(host: "127.0.0.1", port: port)], probe
+    ).stop()
+    #expect(probe.seen.refusals.isEmpty)
+  }
+
   // MARK: The runtime directory
 
   @Test func `the directory and the sockets are their user's alone`() throws {

@@ -61,7 +61,9 @@ struct DeploymentPlan {
         remedy: "run it once with the topology file that it began with, with this version of the program")
     }
     let past = all.past(
-      moves, known.departures, seat: all.newest?.seat ?? old.moveSeat, lost: Set(lost))
+      moves, known.departures, seat: all.newest?.seat ?? old.moveSeat, lost: Set(lost),
+      // The node that orders knows who has heard of the newest file; logs do not.
+      isKnownToAll: true)
     plan = TopologyPlan(from: old, to: new, past, knowsSettings: newest != nil)
     seat = past.seat
     (self.old, self.new, self.file) = (old, new, file)

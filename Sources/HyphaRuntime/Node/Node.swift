@@ -278,6 +278,7 @@ public final class Node: Sendable {
       addresses: Dictionary(uniqueKeysWithValues: topology.nodes.map { ($0.id, $0.address) }),
       incoming: incoming, outgoing: outgoing, listen: topology.node(node)?.listen,
       security: security, allowsPlain: topology.security.allowsPlain)
+    plan.former = topology.formerAddresses(of: node)
     plan.places = Dictionary(uniqueKeysWithValues: topology.agents.map { ($0.id, $0.node) })
     return plan
   }

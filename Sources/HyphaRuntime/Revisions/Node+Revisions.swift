@@ -147,7 +147,8 @@ extension Node {
         heard > SeatTerm.of(known) ? SeatTerm.firstVersion(of: heard) : 0)
       let answer = reading.revisions.answer(
         to: asked, now: (file.text, try file.read(file.text)), new: try file.read(asked.file),
-        running: topology, moves: moves, departures: reading.departures, version: version)
+        running: topology, moves: moves, departures: reading.departures, version: version,
+        isKnownToAll: nodesBehind.isEmpty)
       guard case .revised(let order) = answer else { return answer }
       if let reason = obstacle(toGivingUp: asked.lost ?? []) {
         return .refused(RevisionRefused(reasons: [reason]))
@@ -170,9 +171,13 @@ extension Node {
   /// Why nodes cannot be given up: who has ordered before and leaves is the only one that tells of the file by which it leaves to nodes
   /// that do not follow it yet.
   private func obstacle(toGivingUp lost: [NodeID]) -> String? {
-    let behind = topology.stayingNodes.map(\.id).filter { $0 != routes.node && !server.isAlike($0) }
-    guard let node = lost.first(where: topology.hasOrdered), let other = behind.first else { return nil }
+    guard let node = lost.first(where: topology.hasOrdered), let other = nodesBehind.first else { return nil }
     return
       "node '\(node)' cannot be given up: node '\(other)' has not been heard under revision \(topology.revision), of which '\(node)' alone can tell it; start both, or give up '\(other)', too"
+  }
+
+  /// The nodes that stay, and that have not been heard under the file that this one runs under.
+  private var nodesBehind: [NodeID] {
+    topology.stayingNodes.map(\.id).filter { $0 != routes.node && !server.isAlike($0) }
   }
 }

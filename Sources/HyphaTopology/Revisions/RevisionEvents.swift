@@ -66,6 +66,8 @@ public struct TopologyRevised: TopologyEvent, Hashable {
   public var seat: NodeID
   /// The nodes that earlier files had and this one has not; nil for none.
   public var leaving: [LeavingNode]?
+  /// Where nodes that have ordered revisions were by earlier files; nil for nowhere else.
+  public var former: [FormerPlace]?
 }
 
 /// The file that an operator wanted to apply cannot be applied.

@@ -89,9 +89,11 @@ public struct Revisions: Sendable, Hashable {
   ///   - new: what the wanted file says.
   ///   - running: the topology with retired agents, and with agents where they were moved.
   ///   - version: the newest version of the links.
+  ///   - isKnownToAll: whether all nodes that stay have been heard under the newest revision.
   public func answer(
     to asked: RevisionAsked, now: (text: String, topology: Topology), new: Topology, running: Topology,
-    moves: AgentMoves, departures: Departures = Departures(), version: UInt32
+    moves: AgentMoves, departures: Departures = Departures(), version: UInt32,
+    isKnownToAll: Bool = false
   ) -> Answer {
     func refused(_ reasons: [String]) -> Answer { .refused(RevisionRefused(reasons: reasons)) }
     guard asked.after == number else {
@@ -107,7 +109,7 @@ public struct Revisions: Sendable, Hashable {
     let seat = running.moveSeat
     let nextSeat = new.orderer(after: seat, in: now.topology) ?? seat
     let was = newest?.retired ?? []
-    let past = past(moves, departures, seat: seat, lost: Set(asked.lost ?? []))
+    let past = past(moves, departures, seat: seat, lost: Set(asked.lost ?? []), isKnownToAll: isKnownToAll)
     let plan = TopologyPlan(from: now.topology, to: new, past)
     guard plan.obstacles.isEmpty else {
       return refused(plan.obstacles.map { "\($0.problem); \($0.remedy)" })
@@ -128,11 +130,14 @@ public struct Revisions: Sendable, Hashable {
     guard let next = Self.version(after: version, of: new, from: running) else {
       return refused(["there is no later version of the links than \(version)"])
     }
+    let leaving = leaving(from: now.topology, to: new, past)
     let order = TopologyRevised(
       revision: self.number + 1, file: asked.file, replaced: now.text, fingerprint: new.fingerprint,
       replacedFingerprint: now.topology.fingerprint, version: next,
       retired: was.filter { new.agent($0.agent) == nil } + gone, moves: orders, seat: nextSeat,
-      leaving: leaving(from: now.topology, to: new, past))
+      leaving: leaving,
+      former: former(
+        from: now.topology, to: new, leaving: leaving ?? [], seat: seat, isKnownToAll: isKnownToAll))
     // What nodes cannot run under could not be taken back: none would order another file.
     do {
       let runs = try new.revised(by: order, after: replaced.union([now.topology.fingerprint]))
@@ -165,9 +170,11 @@ extension Revisions {
 
   /// What has happened beside the files.
   ///
-  /// - Parameter lost: the nodes that an operator gives up.
+  /// - Parameters:
+  ///   - lost: the nodes that an operator gives up.
+  ///   - isKnownToAll: whether all nodes that stay have been heard under the newest revision.
   public func past(
-    _ moves: AgentMoves, _ departures: Departures, seat: NodeID, lost: Set<NodeID> = []
+    _ moves: AgentMoves, _ departures: Departures, seat: NodeID, lost: Set<NodeID> = [], isKnownToAll: Bool
   ) -> TopologyPlan.Past {
     var past = TopologyPlan.Past(
       moves: moves, retired: Dictionary((newest?.retired ?? []).map { ($0.agent, $0.node) }) { $1 },
@@ -178,6 +185,7 @@ extension Revisions {
       if leaving.hasOrdered ?? false { past.formerSeats.insert(leaving.node) }
     }
     past.lost = lost
+    past.former = isKnownToAll ? [] : newest?.former ?? []
     return past
   }
 
@@ -221,7 +229,10 @@ extension Topology {
         hash: hash, moveSeat: order.seat, revision: order.revision, replaced: replaced,
         retired: Set(retired.map(\.agent)), leaving: Dictionary(leaving.map { ($0.node, $0.since) }) { $1 },
         left: Set(leaving.filter(\.isGone).map(\.node)),
-        orderers: leaving.filter { $0.hasOrdered ?? false }.map { .init(node: $0.node, since: $0.since) }))
+        orderers: leaving.filter { $0.hasOrdered ?? false }.map { .init(node: $0.node, since: $0.since) },
+        former: try (order.former ?? []).reduce(into: [:]) {
+          $0[$1.node, default: []].append(try $1.address())
+        }))
     return topology
   }
 

@@ -40,6 +40,8 @@ public struct TopologyPlan: Sendable, Hashable {
     public var formerSeats: Set<NodeID> = []
     /// The nodes that an operator gives up: nobody is to wait for what their logs have.
     public var lost: Set<NodeID> = []
+    /// Where nodes were by earlier files, and may still listen.
+    public var former: [FormerPlace] = []
 
     public init(
       moves: AgentMoves = AgentMoves(), retired: [AgentID: NodeID] = [:], seat: NodeID? = nil,
@@ -137,9 +139,9 @@ public struct TopologyPlan: Sendable, Hashable {
       )
     }
     compareLeaving(old, new, past)
+    if knowsSettings { compareAddresses(old, new, past) }
     let both = new.nodes.compactMap { node in old.node(node.id).map { ($0, node) } }
     for (was, isNow) in both where knowsSettings {
-      if (was.address, was.listen) != (isNow.address, isNow.listen) { compareAddress(was, isNow, past) }
       if was.key != isNow.key {
         refuse(
           "node '\(isNow.id)' has another key",
@@ -172,18 +174,6 @@ public struct TopologyPlan: Sendable, Hashable {
           "place it on '\(place)' in the file")
       }
     }
-  }
-
-  private mutating func compareAddress(_ was: NodeSpec, _ isNow: NodeSpec, _ past: Past) {
-    func text(_ node: NodeSpec) -> String {
-      node.address.fileText + (node.listen.map { ", listening at \($0.fileText)" } ?? "")
-    }
-    guard isNow.id != past.seat else {
-      return refuse(
-        "node '\(isNow.id)' orders what is applied, and is at \(text(isNow)), was at \(text(was)): others would not find it",
-        "leave its address")
-    }
-    add(.node, "node '\(isNow.id)' is at \(text(isNow)), was at \(text(was))", of: isNow.id.text)
   }
 
   // MARK: Agents

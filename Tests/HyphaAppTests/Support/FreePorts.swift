@@ -13,7 +13,7 @@ enum FreePorts {
     }
   }
 
-  private static func isFree(_ port: UInt16) -> Bool { PortHolder(port).holds }
+  static func isFree(_ port: UInt16) -> Bool { PortHolder(port).holds }
 }
 
 /// Listens on a port of all addresses, where that is free, as long as it is there.
